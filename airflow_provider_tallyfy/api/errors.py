@@ -1,0 +1,313 @@
+"""The exception tree, and how an answer becomes one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost
+
+_MESSAGE_LIMIT = 300
+_FIELDS_LIMIT = 900
+_SERVER_INTERNALS = re.compile(r"SQLSTATE|Illuminate\\|vendor/|Stack trace|#0 |/var/www|\.php\b", re.IGNORECASE)
+
+# 401 does not always speak of the token: these come from objects and account rules (the credential is fine).
+_UNAUTHORIZED_OBJECT = re.compile(r"^Unauthorized(\.| action.*)?$|^Saml Is Not Enabled", re.IGNORECASE)
+
+
+class TallyfyError(Exception):
+    """
+    Root of everything this package raises about Tallyfy.
+
+    Raised through a hook it is an ``AirflowException`` as well, and an ``AirflowFailException`` if permanent.
+
+    :param message: what was asked, what Tallyfy answered and what to do next; never a secret.
+    :param method: HTTP method of the request.
+    :param path: path of the request.
+    :param status: HTTP status of the answer, ``None`` if there was none.
+    :param code: Tallyfy's error code, for example ``RESOURCE_NOT_FOUND``.
+    :param request_id: value of the answer's ``X-Request-Id`` header, for Tallyfy support.
+    :param run_id: the run it is about.
+    :param retry_after: seconds Tallyfy asked to wait.
+    :param fields: problem texts by field name, where Tallyfy rejected fields.
+    """
+
+    #: Whether trying the same again is pointless.
+    permanent: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        run_id: str | None = None,
+        retry_after: float | None = None,
+        fields: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.run_id = run_id
+        self.retry_after = retry_after
+        self.fields = dict(fields or {})
+
+
+class TallyfyConfigurationError(TallyfyError):
+    """The connection is incomplete, malformed, or does not point at the Tallyfy API."""
+
+
+class TallyfyAuthError(TallyfyError):
+    """Tallyfy does not accept the token or the client credentials (401)."""
+
+
+class TallyfyPermissionError(TallyfyError):
+    """Tallyfy knows the user and declines: missing role, other organization, or the plan's limit (402, 403)."""
+
+
+class TallyfyNotFoundError(TallyfyError):
+    """The run, template or organization does not exist (404)."""
+
+
+class TallyfyValidationError(TallyfyError):
+    """The request is not acceptable as it is: a bad argument, or 4xx with the offending ``fields``."""
+
+
+class TallyfyRateLimitError(TallyfyError):
+    """Tallyfy asks to slow down (429) for longer than the retry budget allows; see ``retry_after``."""
+
+    permanent = False
+
+
+class TallyfyServerError(TallyfyError):
+    """Tallyfy failed (5xx) until the retry budget was used up."""
+
+    permanent = False
+
+
+class TallyfyTransportError(TallyfyError):
+    """No complete answer arrived: name, connection, TLS, timeout or size."""
+
+    permanent = False
+
+
+class TallyfyResponseError(TallyfyError):
+    """An answer that claims success and is not what the documentation promises, or a redirect."""
+
+    permanent = False
+
+
+class TallyfyUnknownOutcomeError(TallyfyError):
+    """A request that must not be repeated may or may not have been applied; look before trying again."""
+
+    permanent = False
+
+
+def error_from_answer(call: Call[Any], answer: Answer) -> TallyfyError:
+    """
+    Turn an answer other than 2xx into the error to raise.
+
+    :param call: what was asked.
+    :param answer: what Tallyfy said.
+    """
+    code, text, fields = _read_error_body(answer)
+    kind, hint = _classify(answer, code, text)
+    said = " ".join(part for part in (str(answer.status), code, f'"{text}"' if text else None) if part)
+    listed = f" [{_render_fields(fields)}]" if fields else ""
+    return kind(
+        f"Could not {call.action}: Tallyfy answered {said}{listed} {_to(call, answer)}. {hint}",
+        code=code,
+        fields=fields,
+        **_facts(call, answer),
+    )
+
+
+def error_from_loss(call: Call[Any], lost: Lost, host: str) -> TallyfyError:
+    """
+    Turn a missing answer into the error to raise.
+
+    :param call: what was asked.
+    :param lost: what happened instead of an answer.
+    :param host: the server that was asked.
+    """
+    what, hint = _LOSSES[lost.reason]
+    detail = f" ({lost.detail})" if lost.detail else ""
+    return TallyfyTransportError(
+        f"Could not {call.action}: {what.format(host=host)}{detail} on {call.method} {call.path}. {hint}",
+        **_facts(call),
+    )
+
+
+def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyResponseError:
+    """
+    Describe a 2xx answer that does not hold what was asked for.
+
+    :param call: what was asked.
+    :param answer: what Tallyfy said.
+    :param problem: what is wrong with it.
+    """
+    return TallyfyResponseError(
+        f"Could not {call.action}: Tallyfy answered {answer.status}, but not with the documented JSON "
+        f"({problem}) {_to(call, answer)}. Check that the connection's host is the API base URL "
+        f"(https://go.tallyfy.com/api or https://api.tallyfy.com) and that no proxy answers in its place.",
+        **_facts(call, answer),
+    )
+
+
+def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutcomeError:
+    """
+    Say that a request which must not be repeated may have been applied.
+
+    :param call: what was asked.
+    :param cause: why nobody knows.
+    """
+    return TallyfyUnknownOutcomeError(
+        f"{cause} The request was not repeated, because it may have been applied: look in Tallyfy first.",
+        method=cause.method,
+        path=cause.path,
+        status=cause.status,
+        code=cause.code,
+        request_id=cause.request_id,
+        run_id=call.run_id,
+    )
+
+
+def after_attempts(error: TallyfyError, attempts: int, elapsed: float) -> TallyfyError:
+    """Add to an error's message how often and how long it was tried."""
+    if attempts > 1:
+        error.args = (f"{error} Tried {attempts} times in {elapsed:.0f} s.",)
+    return error
+
+
+_CREDENTIALS_HINT = (
+    "The connection's credentials are not accepted. Personal tokens last six months and die when their user logs "
+    "out of the web app: create a new one under Settings > Integrations > REST API, put it in the connection."
+)
+_ACCESS_HINT = (
+    "Check the organization id, and that the token's user is a member with a role that allows this (not light)."
+)
+_BASE_URL_HINT = (
+    "There is no such endpoint: the connection's host is probably not the API base URL "
+    "(https://go.tallyfy.com/api or https://api.tallyfy.com)."
+)
+_NETWORK_HINT = "Check the connection's host, DNS, proxy and firewall from this machine."
+
+_BY_STATUS: dict[int, tuple[type[TallyfyError], str]] = {
+    401: (TallyfyAuthError, _CREDENTIALS_HINT),
+    402: (TallyfyPermissionError, "The organization's plan does not allow it; ask its administrator."),
+    403: (TallyfyPermissionError, _ACCESS_HINT),
+    404: (TallyfyNotFoundError, "Check the id and the organization."),
+    429: (TallyfyRateLimitError, "Try again later, or spread the load: fewer tasks at once, longer intervals."),
+}
+_BY_CLASS: dict[int, tuple[type[TallyfyError], str]] = {
+    4: (TallyfyValidationError, "Correct the request; it will not succeed as it is."),
+    5: (TallyfyServerError, "Try again later; Tallyfy support can use the request id."),
+}
+_REDIRECT = (
+    TallyfyResponseError,
+    "Redirects are not followed, so that the token goes nowhere else; correct the connection's host.",
+)
+
+_LOSSES: dict[str, tuple[str, str]] = {
+    "dns": ("the name {host} could not be resolved", _NETWORK_HINT),
+    "refused": ("{host} refused the connection", _NETWORK_HINT),
+    "tls": (
+        "no secure (TLS) connection to {host} could be made",
+        "Check the certificate, and the connection's extra `verify` if a company proxy signs it.",
+    ),
+    "proxy": (
+        "the proxy on the way to {host} failed",
+        "Check the connection's extra `proxies` and the environment.",
+    ),
+    "connect_timeout": ("{host} did not accept a connection in time", _NETWORK_HINT),
+    "timeout": (
+        "{host} did not answer in time",
+        "Tallyfy may be slow; the connection's extra `timeout` sets the limit.",
+    ),
+    "reset": ("the connection to {host} broke before the answer was complete", "Try again later."),
+    "too_large": (
+        "the answer of {host} was refused because it is too large",
+        "Ask for less, or raise the connection's extra `max_response_bytes`.",
+    ),
+}
+
+
+def _classify(answer: Answer, code: str | None, text: str) -> tuple[type[TallyfyError], str]:
+    status = answer.status
+    if status == 401 and (code == "UNAUTHORIZED" or _UNAUTHORIZED_OBJECT.match(text)):
+        status = 403
+    if status == 404 and (code == "ENDPOINT_NOT_FOUND" or _is_html(answer)):
+        return TallyfyConfigurationError, _BASE_URL_HINT
+    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _REDIRECT
+
+
+def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:
+    return {
+        "method": call.method,
+        "path": call.path,
+        "run_id": call.run_id,
+        "status": answer.status if answer else None,
+        "request_id": answer.headers.get("x-request-id") if answer else None,
+    }
+
+
+def _to(call: Call[Any], answer: Answer) -> str:
+    request_id = answer.headers.get("x-request-id")
+    return f"to {call.method} {call.path}" + (f" (request id {request_id})" if request_id else "")
+
+
+def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[str]]]:
+    """Find code, message and field problems in any of the shapes that Tallyfy's errors have."""
+    if _is_html(answer):
+        return None, "an HTML page", {}
+    try:
+        body = answer.json()
+    except ValueError:
+        return None, _presentable(answer.body.decode(errors="replace")), {}
+    if not isinstance(body, Mapping):
+        return None, "", {}
+    error = body.get("error")
+    if isinstance(error, Mapping):
+        body = {**error, "errors": body.get("errors")}
+    code = body.get("code")
+    message = body.get("message") or (error if isinstance(error, str) else "")
+    return (code if isinstance(code, str) else None), _presentable(str(message)), _flatten(body.get("errors"))
+
+
+def _is_html(answer: Answer) -> bool:
+    return answer.body.lstrip()[:1] == b"<"
+
+
+def _presentable(text: str) -> str:
+    """Keep one short line of a server's message, and nothing of its stack traces and SQL."""
+    if _SERVER_INTERNALS.search(text):
+        return "(internals of the server, not shown)"
+    line = " ".join(text.split())
+    return line if len(line) <= _MESSAGE_LIMIT else f"{line[:_MESSAGE_LIMIT]}..."
+
+
+def _flatten(errors: object, name: str = "") -> dict[str, list[str]]:
+    """Reduce the nested lists and objects of ``errors`` to texts by dotted field name."""
+    if isinstance(errors, Mapping):
+        parts = [_flatten(value, f"{name}.{key}" if name else str(key)) for key, value in errors.items()]
+    elif isinstance(errors, list):
+        parts = [_flatten(value, name) for value in errors]
+    else:
+        return {} if errors is None else {name: [_presentable(str(errors))]}
+    merged: dict[str, list[str]] = {}
+    for part in parts:
+        for field, texts in part.items():
+            merged.setdefault(field, []).extend(texts)
+    return merged
+
+
+def _render_fields(fields: Mapping[str, Sequence[str]]) -> str:
+    text = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items())
+    return text if len(text) <= _FIELDS_LIMIT else f"{text[:_FIELDS_LIMIT]}..."

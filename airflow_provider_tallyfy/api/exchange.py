@@ -1,0 +1,117 @@
+"""The words in which the drivers and the rest of ``api`` talk: a call, and what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import quote, urlencode
+
+T = TypeVar("T")
+
+REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
+
+LostReason = Literal["dns", "refused", "tls", "proxy", "connect_timeout", "timeout", "reset", "too_large"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    One HTTP answer, whatever library received it.
+
+    :param status: HTTP status code.
+    :param headers: header names in lower case, with their values.
+    :param body: the whole body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """
+        Parse the body.
+
+        :raises ValueError: if it is not JSON.
+        """
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """
+    No complete answer arrived.
+
+    :param reason: what went wrong.
+    :param sent: whether the request may have reached Tallyfy, so that a write may have been applied.
+    :param detail: a short fact for the message, free of secrets.
+    """
+
+    reason: LostReason
+    sent: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """
+    One request to Tallyfy and how to read its answer.
+
+    :param action: completes the sentence "Could not ...", for example ``archive run 4f2...``.
+    :param method: HTTP method.
+    :param path: path below the base URL, with every segment percent-encoded.
+    :param parse: turns a 2xx answer into ``T``; raises ``ValueError`` or ``TypeError`` on anything else.
+    :param run_id: the run it is about, for error messages.
+    :param query: query parameters in order.
+    :param body: JSON body.
+    :param form: form-encoded body (token endpoints only).
+    :param base_url: used instead of the connection's base URL (token endpoint only).
+    :param bearer: sent instead of the connection's token; ``""`` sends none.
+    :param repeats: whether repeating it is harmless; ``None`` judges by the method.
+    """
+
+    action: str
+    method: str
+    path: str
+    parse: Callable[[Answer], T] = field(repr=False)
+    run_id: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    base_url: str | None = None
+    bearer: str | None = field(default=None, repr=False)
+    repeats: bool | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again when nobody knows if the first one was applied."""
+        return self.method in REPEATABLE_METHODS if self.repeats is None else self.repeats
+
+    def url(self, base_url: str) -> str:
+        """Address to send it to. Tallyfy reads ``+`` literally, so spaces become ``%20``."""
+        query = f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
+        return f"{self.base_url or base_url}{self.path}{query}"
+
+    def content(self) -> tuple[bytes | None, dict[str, str]]:
+        """Body to send and the headers that describe it."""
+        if self.form is not None:
+            return urlencode(self.form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+        if self.body is not None:
+            return json.dumps(self.body).encode(), {"Content-Type": "application/json"}
+        return None, {}
+
+
+@dataclass(frozen=True)
+class Pause:
+    """
+    A step of a flow: let Tallyfy's read replicas catch up.
+
+    :param seconds: how long to wait.
+    """
+
+    seconds: float
+
+
+#: A procedure of several steps: yields calls and pauses, receives what the calls' answers mean, returns ``T``.
+Flow: TypeAlias = Generator[Call[Any] | Pause, Any, T]

@@ -1,0 +1,267 @@
+"""Readers of Tallyfy's JSON: tolerant of what the API varies, strict about what a decision rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_tallyfy.api.exchange import Answer
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class RunStatus(StrEnum):
+    """
+    The states a run can be in (documentation pages "List processes" and "Archive process").
+
+    ``archived`` is how Tallyfy presents a run with an ``archived_at``; the status from before survives
+    underneath and is back after the run is restored.
+    """
+
+    ACTIVE = "active"
+    COMPLETE = "complete"
+    PROBLEM = "problem"
+    ISSUE = "issue"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A run; the Tallyfy web app says "process".
+
+    :param id: 32 hexadecimal digits.
+    :param name: name, without the byte order marks Tallyfy's auto-naming puts between its parts.
+    :param stored_status: ``status`` as Tallyfy sent it, known to this package or not.
+    :param template_id: the template (API: ``checklist_id``) it was launched from.
+    :param archived_at: when it was archived, UTC.
+    :param completed_at: when it was completed, UTC.
+    :param created_at: when it was launched, UTC.
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    name: str
+    stored_status: str
+    template_id: str | None = None
+    archived_at: datetime | None = None
+    completed_at: datetime | None = None
+    created_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: object) -> Run:
+        """
+        Read a run.
+
+        :param data: a run object of the API.
+        :raises ValueError: if it is not one.
+        """
+        if not isinstance(data, Mapping):
+            raise ValueError(f"expected a run, got {_kind(data)}")
+        if not isinstance(data.get("id"), str) or not data["id"]:
+            raise ValueError("the run in the answer has no id")
+        if not isinstance(data.get("status"), str):
+            raise ValueError("the run in the answer has no status")
+        return cls(
+            id=data["id"],
+            name=str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""),
+            stored_status=data["status"],
+            template_id=data.get("checklist_id"),
+            archived_at=parse_time(data.get("archived_at")),
+            completed_at=parse_time(data.get("completed_at")),
+            created_at=parse_time(data.get("created_at")),
+            raw=data,
+        )
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it is archived, by either sign Tallyfy gives."""
+        return self.archived_at is not None or self.stored_status == RunStatus.ARCHIVED
+
+    @property
+    def status(self) -> str:
+        """``archived`` for an archived run, otherwise Tallyfy's ``status``."""
+        return RunStatus.ARCHIVED.value if self.is_archived else self.stored_status
+
+    def has_status(self, status: str) -> bool:
+        """
+        Whether the run is in a status; a finished run stays ``complete`` when it is auto-archived.
+
+        :param status: a value of :class:`RunStatus`.
+        """
+        is_complete = self.completed_at is not None or self.stored_status == RunStatus.COMPLETE
+        return status == self.status or (status == RunStatus.COMPLETE and is_complete)
+
+    @property
+    def percent_complete(self) -> int | None:
+        """Progress in percent; Tallyfy sends a number, an object, or an empty object or list."""
+        progress = self.raw.get("progress")
+        if isinstance(progress, Mapping):
+            progress = progress.get("percent")
+        return round(progress) if isinstance(progress, int | float) else None
+
+    def describe(self, url: str, *, changed: bool = False) -> dict[str, Any]:
+        """
+        Reduce the run to the few facts that operators hand on through XCom.
+
+        :param url: address of the run in the Tallyfy web app.
+        :param changed: whether the task that reports it changed it.
+        """
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "archived_at": format_time(self.archived_at),
+            "completed_at": format_time(self.completed_at),
+            "url": url,
+            "changed": changed,
+        }
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """
+    How to get tokens instead of having one (documentation page "Client credentials flow").
+
+    :param client_id: numeric id that Tallyfy Support issued.
+    :param client_secret: its secret.
+    :param token_url: OAuth token endpoint.
+    :param user_email: whose token to exchange the application's for, if anybody's.
+    """
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str
+    user_email: str | None = None
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """
+    What archiving or restoring a run came to.
+
+    :param run: the run as it is now.
+    :param changed: whether it was in another state before.
+    """
+
+    run: Run
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One page of a list.
+
+    :param rows: the page's items.
+    :param number: number of the page, from 1, as Tallyfy counts it.
+    :param total_pages: how many pages Tallyfy says there are.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    number: int
+    total_pages: int
+
+
+def read_item(answer: Answer) -> Mapping[str, Any]:
+    """
+    Read ``{"data": {...}}``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if there is no object in it.
+    """
+    data = _envelope(answer).get("data")
+    if not isinstance(data, Mapping):
+        raise ValueError(f'expected an object in "data", got {_kind(data)}')
+    return data
+
+
+def read_run(answer: Answer) -> Run:
+    """Read one run. See :meth:`Run.from_json`."""
+    return Run.from_json(read_item(answer))
+
+
+def read_run_if_shown(answer: Answer) -> Run | None:
+    """Read the run that a write answers with, or ``None`` where Tallyfy sends an empty body."""
+    return read_run(answer) if answer.body.strip() else None
+
+
+def read_page(answer: Answer) -> Page:
+    """
+    Read ``{"data": [...], "meta": {"pagination": {...}}}``; without ``meta`` it is the only page.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
+    """
+    envelope = _envelope(answer)
+    rows = envelope.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f'expected a list of objects in "data", got {_kind(rows)}')
+    meta = envelope.get("meta") or {}
+    pagination = (meta.get("pagination") or {}) if isinstance(meta, Mapping) else None
+    if not isinstance(pagination, Mapping):
+        raise ValueError('the "meta" of the list is not readable')
+    return Page(
+        rows=tuple(rows),
+        number=int(pagination.get("current_page", 1)),
+        total_pages=int(pagination.get("total_pages", 1)),
+    )
+
+
+def read_token(answer: Answer) -> str:
+    """
+    Read the access token that a token endpoint issued, wrapped in ``data`` or not.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if there is none; the answer is not quoted.
+    """
+    envelope = _envelope(answer)
+    data = envelope.get("data", envelope)
+    token = data.get("access_token") if isinstance(data, Mapping) else None
+    if not isinstance(token, str) or not token:
+        raise ValueError("the answer holds no access_token")
+    return token
+
+
+def read_nothing(answer: Answer) -> None:
+    """Accept any 2xx answer, empty or not."""
+
+
+def parse_time(value: object) -> datetime | None:
+    """
+    Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC.
+
+    :param value: what Tallyfy sent.
+    :raises ValueError: if it is neither empty nor a timestamp.
+    """
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"expected a timestamp, got {_kind(value)}")
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def format_time(moment: datetime | None) -> str | None:
+    """Write a timestamp as ``2026-09-29T21:00:21Z``."""
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _envelope(answer: Answer) -> Mapping[str, Any]:
+    try:
+        envelope = answer.json()
+    except ValueError:
+        kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "text that is not JSON"
+        raise ValueError(f"got {kind if answer.body.strip() else 'an empty body'}") from None
+    if not isinstance(envelope, Mapping):
+        raise ValueError(f"expected an object, got {_kind(envelope)}")
+    return envelope
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "nothing", dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")

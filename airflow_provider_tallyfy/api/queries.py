@@ -1,0 +1,79 @@
+"""Which runs a list is to hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_tallyfy.api.checks import checked_status
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.models import Run, RunStatus
+
+ARCHIVED_FILTERS = ("exclude", "include", "only")
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """
+    Which runs to list (documentation page "List processes").
+
+    :param status: only runs in this status, a value of :class:`RunStatus`.
+    :param template_id: only runs of this template.
+    :param query: search text; Tallyfy matches it against names.
+    :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
+    :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
+        pages stable while runs are launched.
+    """
+
+    status: str | None = None
+    template_id: str | None = None
+    query: str | None = None
+    archived: str = "exclude"
+    sort: str = "created_at"
+
+    def __post_init__(self) -> None:
+        if self.status is not None:
+            checked_status(self.status, "status")
+        if self.archived not in ARCHIVED_FILTERS:
+            raise TallyfyValidationError(
+                f"archived={self.archived!r} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
+                fields={"archived": ["unknown"]},
+            )
+
+    @property
+    def only_archived(self) -> bool:
+        """Whether it asks for archived runs alone, in either way to say so."""
+        return self.archived == "only" or self.status == RunStatus.ARCHIVED
+
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """
+        Write it as query parameters.
+
+        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works.
+        """
+        status = None if self.status == RunStatus.ARCHIVED else self.status
+        archived = "only" if self.only_archived else ("true" if self.archived == "include" else None)
+        given = {
+            "status": status,
+            "checklist_id": self.template_id,
+            "q": self.query,
+            "archived": archived,
+            "sort": self.sort,
+        }
+        return tuple((name, value) for name, value in given.items() if value)
+
+    def accepts(self, run: Run) -> bool:
+        """
+        Whether a listed run is one that was asked for; a filter that the server ignored must not widen a task.
+
+        :param run: a run of the list.
+        """
+        if run.is_archived and self.archived == "exclude" and not self.only_archived:
+            return False
+        if self.only_archived and not run.is_archived:
+            return False
+        if self.template_id is not None and run.template_id not in (None, self.template_id):
+            return False
+        return self.status is None or run.has_status(self.status) or self._is_issue_as_problem(run)
+
+    def _is_issue_as_problem(self, run: Run) -> bool:
+        return self.status == RunStatus.PROBLEM and run.status == RunStatus.ISSUE

@@ -1,0 +1,158 @@
+"""The one retry policy: given what came back, either it is an answer, or wait, renew the token, or give up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeAlias
+
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyError,
+    after_attempts,
+    error_from_answer,
+    error_from_loss,
+    unexpected_answer,
+    unknown_outcome,
+)
+from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, T
+
+_RETRIED_STATUS = frozenset({500, 502, 503, 504})
+_RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 30.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """
+    What the decision needs to know besides the answer; the driver holds the clocks and the dice.
+
+    :param number: how often the call was sent, from 1.
+    :param elapsed: seconds since it was first sent.
+    :param budget: seconds after which it is not sent again.
+    :param now: wall clock, to read a ``Retry-After`` date.
+    :param chance: random number in [0, 1), the jitter.
+    :param renewable: whether a new token can be had.
+    :param host: the server that was asked, for messages.
+    """
+
+    number: int
+    elapsed: float
+    budget: float
+    now: datetime
+    chance: float
+    renewable: bool = False
+    host: str = "Tallyfy"
+
+
+@dataclass(frozen=True)
+class Accept(Generic[T]):
+    """The answer is good; ``value`` is what it means."""
+
+    value: T
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Send it again after so many seconds; ``error`` says why."""
+
+    after: float
+    error: TallyfyError
+
+
+@dataclass(frozen=True)
+class Renew:
+    """Get a new token and send it again."""
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Raise ``error``."""
+
+    error: TallyfyError
+
+
+Decision: TypeAlias = Accept[T] | Retry | Renew | GiveUp
+
+
+def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[T]:
+    """
+    Judge what came back for a call.
+
+    429 is retried for every method (it was declined, so not applied); 500, 502, 503, 504 and broken connections
+    only where a repeat is harmless; a connection that was never made is always retried. ``Retry-After`` is the
+    floor of the wait, and a wait that does not fit the budget ends the call at once.
+
+    :param call: what was asked.
+    :param outcome: the answer, or the lack of one.
+    :param attempt: circumstances of this attempt.
+    """
+    if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
+        return _read(call, outcome)
+    error = _error(call, outcome, attempt)
+    if isinstance(error, TallyfyAuthError) and attempt.renewable:
+        return Renew()
+    if _maybe_applied(outcome) and not call.repeatable:
+        return GiveUp(unknown_outcome(call, error))
+    if _passing(outcome):
+        delay = _delay(error.retry_after or 0.0, attempt)
+        if delay is not None:
+            return Retry(delay, error)
+    return GiveUp(after_attempts(error, attempt.number, attempt.elapsed))
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """
+    Read a ``Retry-After`` header: seconds, with a fraction or not, or an HTTP date.
+
+    :param value: the header's value.
+    :param now: wall clock with a time zone.
+    :return: seconds to wait, or ``None`` if the header is absent or unreadable.
+    """
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
+    try:
+        return Accept(call.parse(answer))
+    except (ValueError, TypeError) as problem:
+        return GiveUp(unexpected_answer(call, answer, str(problem)))
+
+
+def _error(call: Call[Any], outcome: Answer | Lost, attempt: Attempt) -> TallyfyError:
+    if isinstance(outcome, Lost):
+        return error_from_loss(call, outcome, attempt.host)
+    error = error_from_answer(call, outcome)
+    error.retry_after = retry_after_seconds(outcome.headers.get("retry-after"), attempt.now)
+    return error
+
+
+def _maybe_applied(outcome: Answer | Lost) -> bool:
+    return outcome.sent if isinstance(outcome, Lost) else outcome.status >= 500
+
+
+def _passing(outcome: Answer | Lost) -> bool:
+    if isinstance(outcome, Lost):
+        return outcome.reason in _RETRIED_LOSSES
+    return outcome.status == 429 or outcome.status in _RETRIED_STATUS
+
+
+def _delay(floor: float, attempt: Attempt) -> float | None:
+    """Full jitter above the floor that Tallyfy asked for, cut to what is left of the budget."""
+    left = attempt.budget - attempt.elapsed
+    if left <= 0 or floor > left:
+        return None
+    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (attempt.number - 1))
+    return min(floor + jitter, left)

@@ -1,0 +1,34 @@
+"""What differs between the Airflow versions this package supports and ``common.compat`` does not level out."""
+
+from __future__ import annotations
+
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import mask_secret
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+#: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
+TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralTimeout
+except ImportError:  # Airflow < 3.2
+    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+
+
+async def mask_secret_async(secret: str) -> None:
+    """
+    Mask a secret from a coroutine, where the supervisor must not be called synchronously.
+
+    :param secret: what no log may show.
+    """
+    try:
+        from airflow.sdk.log import amask_secret  # Airflow >= 3.3.2
+    except ImportError:
+        from asgiref.sync import sync_to_async
+
+        await sync_to_async(mask_secret)(secret)
+    else:
+        await amask_secret(secret)
+
+
+__all__ = ["TRIGGERS_END_TASKS", "TaskDeferralTimeout", "airflow_version", "mask_secret", "mask_secret_async"]

@@ -1,0 +1,280 @@
+"""An Airflow connection of type ``tallyfy``, read and checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.models import ClientCredentials
+
+DEFAULT_CONN_ID = "tallyfy_default"
+DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
+DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an address, not a secret
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_RETRY_BUDGET = 120.0
+DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+_LONGEST_CONNECT_TIMEOUT = 10.0
+
+_WEB_HOSTS = {"api.tallyfy.com": "go.tallyfy.com", "staging-api.tallyfy.com": "staging.go.tallyfy.com"}
+
+
+class AirflowConnection(Protocol):
+    """The parts of Airflow's ``Connection`` that matter here, whichever module it comes from."""
+
+    conn_id: Any
+    host: Any
+    port: Any
+    schema: Any
+    login: Any
+    password: Any
+    extra: Any
+
+
+@dataclass(frozen=True)
+class TallyfySettings:
+    """
+    Everything a driver needs to talk to Tallyfy.
+
+    :param base_url: API base URL without a slash at the end.
+    :param credentials: a personal access token, or how to get tokens.
+    :param organization_id: default organization.
+    :param timeout: seconds to wait for an answer, and for the whole of its body.
+    :param retry_budget: seconds within which a call may be repeated.
+    :param web_url: origin of the web app, for links that people click.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param proxies: proxy URL by scheme, as requests takes them.
+    :param max_response_bytes: largest answer that is read.
+    """
+
+    base_url: str
+    credentials: str | ClientCredentials = field(repr=False)
+    organization_id: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    retry_budget: float = DEFAULT_RETRY_BUDGET
+    web_url: str = "https://go.tallyfy.com"
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds to wait for a connection to be made."""
+        return min(self.timeout, _LONGEST_CONNECT_TIMEOUT)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log, message or XCom may show."""
+        own = self.credentials if isinstance(self.credentials, str) else self.credentials.client_secret
+        return (own, *(password for url in self.proxies.values() if (password := urlsplit(url).password)))
+
+    def run_url(self, organization_id: str, run_id: str) -> str:
+        """
+        Address of a run in the web app (documentation page "How to find your Tallyfy ids").
+
+        :param organization_id: the run's organization.
+        :param run_id: the run.
+        """
+        return f"{self.web_url}/{quote(organization_id, safe='')}/processes/{quote(run_id, safe='')}"
+
+
+def read_settings(connection: AirflowConnection) -> TallyfySettings:
+    """
+    Read and check a connection.
+
+    :param connection: Airflow's connection.
+    :raises TallyfyConfigurationError: naming the field or the key of the extra that is wrong.
+    """
+    extra = _read_extra(connection)
+    allow_http = bool(extra.get("allow_http", False))
+    base_url = _checked_url(_base_url(connection), "host", allow_http)
+    given = {
+        name: extra[name]
+        for name in ("organization_id", "timeout", "retry_budget", "verify", "proxies", "max_response_bytes")
+        if name in extra
+    }
+    return TallyfySettings(
+        base_url=base_url,
+        credentials=_credentials(connection, extra, allow_http),
+        web_url=_checked_url(extra["web_url"], "web_url", True) if "web_url" in extra else _web_url(base_url),
+        **given,
+    )
+
+
+@contextmanager
+def defined(conn_id: str) -> Iterator[None]:
+    """
+    Say which connection is missing, and how to make it.
+
+    :param conn_id: id that is looked up inside.
+    :raises TallyfyConfigurationError: if Airflow does not know it.
+    """
+    try:
+        yield
+    except AirflowNotFoundException:
+        raise TallyfyConfigurationError(
+            f"The Airflow connection {conn_id!r} is not defined. Create one of type tallyfy with that id: "
+            f"the personal access token as password, organization_id in the extra."
+        ) from None
+
+
+def _credentials(connection: AirflowConnection, extra: Mapping[str, Any], allow_http: bool) -> str | ClientCredentials:
+    password = (connection.password or "").strip()
+    if extra.get("auth", "token") == "token":
+        if not password:
+            raise _problem("password", "holds the personal access token, and is empty")
+        return str(password)
+    login = (connection.login or "").strip()
+    if not login or not password:
+        raise _problem(
+            "login and password", 'hold client id and client secret with auth="client_credentials"; one is empty'
+        )
+    return ClientCredentials(
+        client_id=login,
+        client_secret=password,
+        token_url=_checked_url(extra.get("token_url", DEFAULT_TOKEN_URL), "token_url", allow_http),
+        user_email=extra.get("user_email"),
+    )
+
+
+def _base_url(connection: AirflowConnection) -> str:
+    """Put together what URI connections take apart: host, port and (as ``schema``) the path or the scheme."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_BASE_URL
+    schema = (connection.schema or "").strip("/")
+    if "://" not in host:
+        host = f"{schema}://{host}" if schema in ("http", "https") else f"https://{host}"
+    path = f"/{schema}" if schema and schema not in ("http", "https") else ""
+    scheme, _, rest = host.partition("://")
+    name, slash, own_path = rest.partition("/")
+    port = f":{connection.port}" if connection.port and not urlsplit(host).port else ""
+    return f"{scheme}://{name}{port}{slash}{own_path}{path}"
+
+
+def _checked_url(url: str, name: str, allow_http: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _problem(name, f"is not a URL: {url[:80]!r}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise _problem(name, f"is not an http(s) URL: {url[:80]!r}")
+    if parts.username or parts.password:
+        raise _problem(name, "contains a user name or password; those have fields of their own")
+    if parts.query or parts.fragment or any(character.isspace() for character in url):
+        raise _problem(name, "contains a query, a fragment or white space")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise _problem(name, "would send the token unencrypted; use https, or set the extra allow_http to true")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _web_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{_WEB_HOSTS.get(parts.netloc, parts.netloc)}"
+
+
+def _read_extra(connection: AirflowConnection) -> dict[str, Any]:
+    try:
+        given = json.loads(connection.extra or "{}")
+    except ValueError:
+        raise _problem("extra", "is not valid JSON") from None
+    if not isinstance(given, dict):
+        raise _problem("extra", "is not a JSON object")
+    extra = {key.removeprefix("extra__tallyfy__"): value for key, value in given.items()}
+    unknown = sorted(extra.keys() - EXTRA_READERS.keys())
+    if unknown:
+        raise _problem("extra", f"has unknown keys: {', '.join(unknown)}. Known: {', '.join(EXTRA_READERS)}")
+    return {key: EXTRA_READERS[key](f"extra {key}", value) for key, value in extra.items() if value not in (None, "")}
+
+
+def _problem(name: str, problem: str) -> TallyfyConfigurationError:
+    return TallyfyConfigurationError(f"The Tallyfy connection cannot be used: its {name} {problem}.")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _problem(name, "is not text")
+    return value.strip()
+
+
+def _auth(name: str, value: Any) -> str:
+    if value not in ("token", "client_credentials"):
+        raise _problem(name, 'is neither "token" nor "client_credentials"')
+    return str(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    word = str(value).strip().lower()  # values of URI connections are text
+    if word not in ("true", "false", "1", "0", "yes", "no"):
+        raise _problem(name, "is neither true nor false")
+    return word in ("true", "1", "yes")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise _problem(name, "is not a number of 0 or more")
+    return number
+
+
+def _positive(name: str, value: Any) -> float:
+    number = _number(name, value)
+    if number == 0:
+        raise _problem(name, "must be more than 0")
+    return number
+
+
+def _byte_count(name: str, value: Any) -> int:
+    return int(_positive(name, value))
+
+
+def _verify(name: str, value: Any) -> bool | str:
+    try:
+        return _flag(name, value)
+    except TallyfyConfigurationError:
+        return _text(name, value)  # the path of a CA bundle
+
+
+def _proxies(name: str, value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
+        raise _problem(name, 'is not an object like {"https": "http://proxy:3128"}')
+    return value
+
+
+#: Every key the connection's extra may have, with its reader.
+EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "organization_id": _text,
+    "auth": _auth,
+    "token_url": _text,
+    "user_email": _text,
+    "timeout": _positive,
+    "retry_budget": _number,
+    "web_url": _text,
+    "verify": _verify,
+    "proxies": _proxies,
+    "allow_http": _flag,
+    "max_response_bytes": _byte_count,
+}

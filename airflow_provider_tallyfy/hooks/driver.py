@@ -1,0 +1,100 @@
+"""What the two drivers share, so that neither knows anything the other does not."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_tallyfy import __version__
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
+from airflow_provider_tallyfy.api.retry import Attempt
+from airflow_provider_tallyfy.compat import airflow_version
+from airflow_provider_tallyfy.connection import TallyfySettings
+
+
+def default_headers() -> dict[str, str]:
+    """Return Tallyfy's required headers and a ``User-Agent`` that names this package and Airflow."""
+    user_agent = f"airflow-provider-tallyfy/{__version__} apache-airflow/{airflow_version}"
+    return {**calls.HEADERS, "User-Agent": user_agent}
+
+
+class Attempts:
+    """
+    Counts the attempts of one call and describes the latest to the retry policy.
+
+    :param call: what is asked.
+    :param settings: the connection.
+    :param budget: seconds within which the call may be repeated; by default the connection's.
+    """
+
+    def __init__(self, call: Call[Any], settings: TallyfySettings, budget: float | None) -> None:
+        self._host = urlsplit(call.base_url or settings.base_url).netloc
+        self._budget = settings.retry_budget if budget is None else budget
+        self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
+        self._started = time.monotonic()
+        self._number = 0
+
+    def next(self) -> Attempt:
+        """Describe the attempt that was just made."""
+        self._number += 1
+        return Attempt(
+            number=self._number,
+            elapsed=time.monotonic() - self._started,
+            budget=self._budget,
+            now=datetime.now(UTC),
+            chance=random.random(),  # noqa: S311 - jitter, not cryptography
+            renewable=self._token_renewable,
+            host=self._host,
+        )
+
+    def token_was_renewed(self) -> None:
+        """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""
+        self._token_renewable = False
+
+
+def presentable_answer(status: int, headers: Any, body: bytes, settings: TallyfySettings, token: str) -> Answer:
+    """
+    Make the neutral form of an answer, with the secrets that a failing server echoed blotted out.
+
+    :param status: HTTP status.
+    :param headers: the library's headers.
+    :param body: the whole body.
+    :param settings: the connection.
+    :param token: the bearer token that was sent.
+    """
+    if status >= 400:
+        for secret in filter(None, (*settings.secrets, token)):
+            body = body.replace(secret.encode(), b"***")
+    return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """
+    Unwrap an error of an HTTP library: what really happened is an argument, a ``reason`` or the context of it.
+
+    :param error: what was caught.
+    """
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+    return found
+
+
+def lost(chain: list[BaseException], reason: LostReason, *, sent: bool) -> Lost:
+    """
+    Make the neutral form of a missing answer, with the operating system's words for it, if any.
+
+    :param chain: from :func:`causes`.
+    :param reason: what it comes to.
+    :param sent: whether the request may have reached Tallyfy.
+    """
+    words = (cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror)
+    return Lost(reason, sent, next(words, ""))

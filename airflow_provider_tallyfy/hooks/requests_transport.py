@@ -1,0 +1,122 @@
+"""One exchange over ``requests``: a call goes out, an answer or the lack of one comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
+from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, lost, presentable_answer
+
+_CHUNK_BYTES = 64 * 1024
+
+_BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] = (
+    ((requests.exceptions.ProxyError, urllib3.exceptions.ProxyError), "proxy"),
+    ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), "tls"),
+    ((requests.exceptions.ConnectTimeout,), "connect_timeout"),
+    ((urllib3.exceptions.NameResolutionError,), "dns"),
+    ((urllib3.exceptions.NewConnectionError,), "refused"),
+)
+
+Authorize: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+class _AdapterWithTimeout(HTTPAdapter):
+    """Gives every request of the session the connection's timeouts, unless it brings its own."""
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        self._timeout = timeout
+        super().__init__(max_retries=0)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or self._timeout
+        return super().send(request, *args, **kwargs)
+
+
+def new_session(settings: TallyfySettings) -> requests.Session:
+    """
+    Make a session with Tallyfy's headers, the connection's TLS and proxy settings and timeouts; no token yet.
+
+    :param settings: the connection.
+    """
+    session = requests.Session()
+    session.headers.update(default_headers())
+    session.verify = settings.verify
+    session.proxies.update(settings.proxies)
+    adapter = _AdapterWithTimeout((settings.connect_timeout, settings.timeout))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def authorize(token: str) -> Authorize:
+    """
+    Make the ``auth`` of a request, which also keeps requests from taking one out of ``~/.netrc``.
+
+    :param token: bearer token, or ``""`` for none.
+    """
+
+    def add_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return add_header
+
+
+def exchange(session: requests.Session, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+    """
+    Send a call once.
+
+    :param session: from :func:`new_session`.
+    :param settings: the connection.
+    :param call: what to ask.
+    :param token: bearer token, or ``""`` for none.
+    """
+    data, headers = call.content()
+    try:
+        with session.request(
+            call.method,
+            call.url(settings.base_url),
+            data=data,
+            headers=headers,
+            auth=authorize(token),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            body = _read_body(response, settings)
+            if body is None:
+                return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
+            return presentable_answer(response.status_code, response.headers, body, settings, token)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
+        return _lost(error)
+
+
+def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes | None:
+    """Read the body as it arrives: not above the size cap, and not longer than the timeout for all of it."""
+    deadline = time.monotonic() + settings.timeout
+    body = bytearray()
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        body += chunk
+        if len(body) > settings.max_response_bytes:
+            return None
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(body)
+
+
+def _lost(error: Exception) -> Lost:
+    chain = causes(error)
+    for kinds, reason in _BEFORE_SENDING:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return lost(chain, reason, sent=False)
+    timed_out = any(
+        isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in chain
+    )
+    return lost(chain, "timeout" if timed_out else "reset", sent=True)

@@ -1,0 +1,257 @@
+"""The hook: Tallyfy over ``requests``, and the package's public Python API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import requests
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.checks import checked_id, required_organization
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry, decide
+from airflow_provider_tallyfy.compat import mask_secret
+from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.hooks import requests_transport
+from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
+
+
+class TallyfyHook(BaseHook):
+    """
+    Talk to Tallyfy with the credentials of an Airflow connection.
+
+    One hook keeps one session, and so one TCP connection; close it with :meth:`close` or ``with``.
+
+    :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
+    :param organization_id: the Tallyfy organization; by default the connection's.
+    """
+
+    conn_name_attr = "tallyfy_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "tallyfy"
+    hook_name = "Tallyfy"
+
+    def __init__(self, tallyfy_conn_id: str = DEFAULT_CONN_ID, organization_id: str | None = None) -> None:
+        super().__init__()
+        self.tallyfy_conn_id = tallyfy_conn_id
+        self._organization_id = organization_id
+        self._session: requests.Session | None = None
+        self._fetched_token: str | None = None
+
+    # What the connection form shows on Airflow < 3.2; newer versions read the provider's metadata instead.
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return which standard fields the form shows, and under which names."""
+        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's custom fields."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from wtforms import StringField
+
+        return {
+            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
+            for name, field in CONNECTION_FIELDS.items()
+        }
+
+    @cached_property
+    def settings(self) -> TallyfySettings:
+        """
+        The connection, read once.
+
+        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        """
+        with airflow_exceptions(), defined(self.tallyfy_conn_id):
+            settings = read_settings(self.get_connection(self.tallyfy_conn_id))
+        for secret in settings.secrets:
+            mask_secret(secret)
+        return settings
+
+    @property
+    def organization_id(self) -> str:
+        """
+        The organization that calls are about.
+
+        :raises TallyfyConfigurationError: if neither the hook nor the connection names one.
+        """
+        with airflow_exceptions():
+            return required_organization(self._organization_id or self.settings.organization_id)
+
+    def run_url(self, run_id: str) -> str:
+        """
+        Address of a run in the Tallyfy web app.
+
+        :param run_id: the run.
+        :raises TallyfyValidationError: if the id is not usable.
+        """
+        with airflow_exceptions():
+            return self.settings.run_url(self.organization_id, checked_id(run_id))
+
+    def get_conn(self) -> requests.Session:
+        """
+        Return the authenticated session: token, Tallyfy's headers, and timeouts on every request.
+
+        With client credentials a token is fetched first.
+
+        :raises TallyfyAuthError: if no token is granted.
+        """
+        session = self._open_session()
+        session.auth = requests_transport.authorize(self._token())
+        return session
+
+    def close(self) -> None:
+        """Close the session and its connection."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def __enter__(self) -> TallyfyHook:
+        """Use the hook as a context manager that closes it."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the hook."""
+        self.close()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask Tallyfy who the token is, without retries; say what is wrong if that fails. Used by Airflow's UI."""
+        try:
+            with self:
+                organization_id = self._organization_id or self.settings.organization_id
+                user = self.run(calls.current_user(organization_id), retry_budget=0)
+        except TallyfyError as error:
+            return False, str(error)
+        where = f"organization {organization_id}" if organization_id else "Tallyfy; no organization is set"
+        return True, f"Connected to {where} as user {user.get('id', 'unknown')}."
+
+    def get_run(self, run_id: str) -> Run:
+        """
+        Read a run, archived or not.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+        return self.run(flows.find_run(self.organization_id, run_id))
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        template_id: str | None = None,
+        query: str | None = None,
+        archived: str = "exclude",
+        sort: str = "created_at",
+    ) -> Iterator[Run]:
+        """
+        List runs, reading each page of 100 when it is needed.
+
+        :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
+        :param template_id: only runs of this template.
+        :param query: only runs whose name matches this text; how it matches is up to Tallyfy.
+        :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs.
+        :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
+        :raises TallyfyResponseError: if a page is not readable; a list is never cut short silently.
+        """
+        with airflow_exceptions():
+            wanted = RunQuery(status=status, template_id=template_id, query=query, archived=archived, sort=sort)
+        pager = flows.run_pager(self.organization_id, wanted)
+        return self._list_runs(pager, wanted)
+
+    def archive_run(self, run_id: str) -> RunChange:
+        """
+        Archive a run; an archived one is a success that changed nothing.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+        return self.run(flows.archive_run(self.organization_id, run_id))
+
+    def activate_run(self, run_id: str) -> RunChange:
+        """
+        Restore an archived run; a live one is a success that changed nothing.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+        return self.run(flows.activate_run(self.organization_id, run_id))
+
+    def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+        """
+        Carry out a call of ``api.calls`` or a flow of ``api.flows``.
+
+        :param work: the call or flow.
+        :param retry_budget: seconds within which each call may be repeated; by default the connection's.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with airflow_exceptions():
+            if isinstance(work, Call):
+                return self._send(work, retry_budget)
+            return self._drive(work, retry_budget)
+
+    def _drive(self, flow: Flow[T], budget: float | None) -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = self._take(step, budget)
+                except TallyfyError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        return self._send(step, budget)
+
+    def _send(self, call: Call[T], budget: float | None) -> T:
+        attempts = Attempts(call, self.settings, budget)
+        while True:
+            token = self._token() if call.bearer is None else call.bearer
+            outcome = requests_transport.exchange(self._open_session(), self.settings, call, token)
+            match decide(call, outcome, attempts.next()):
+                case Accept(value):
+                    return value
+                case Retry(after, error):
+                    self.log.warning("%s Trying again in %.1f s.", error, after)
+                    time.sleep(after)
+                case Renew():
+                    self.log.info("Tallyfy no longer accepts the token; getting a new one.")
+                    self._fetched_token = None
+                    attempts.token_was_renewed()
+                case GiveUp(error):
+                    raise error
+
+    def _open_session(self) -> requests.Session:
+        if self._session is None:
+            self._session = requests_transport.new_session(self.settings)
+        return self._session
+
+    def _token(self) -> str:
+        credentials = self.settings.credentials
+        if isinstance(credentials, str):
+            return credentials
+        if self._fetched_token is None:
+            self._fetched_token = self._drive(flows.new_token(credentials, self.settings.organization_id), None)
+            mask_secret(self._fetched_token)
+        return self._fetched_token
+
+    def _list_runs(self, pager: Pager[Run], wanted: RunQuery) -> Iterator[Run]:
+        with airflow_exceptions():
+            while (call := pager.next_call()) is not None:
+                yield from filter(wanted.accepts, pager.accept(self.run(call)))

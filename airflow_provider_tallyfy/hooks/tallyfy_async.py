@@ -1,0 +1,193 @@
+"""The same calls and flows over ``httpx``, for triggers and bulk work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+from airflow.providers.common.compat.connection import get_async_connection
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.checks import required_organization
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry, decide
+from airflow_provider_tallyfy.compat import mask_secret_async
+from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.hooks import httpx_transport
+from airflow_provider_tallyfy.hooks.driver import Attempts
+
+log = logging.getLogger(__name__)
+
+#: The hooks in use, by event loop and connection: all waits of a triggerer share one client per connection.
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _SharedHook]] = WeakKeyDictionary()
+
+
+@dataclass
+class _SharedHook:
+    connecting: asyncio.Task[TallyfyAsyncHook]
+    users: int = 0
+
+
+@asynccontextmanager
+async def shared_hook(tallyfy_conn_id: str) -> AsyncIterator[TallyfyAsyncHook]:
+    """
+    Use the event loop's one hook for a connection; the first user opens it, the last one closes it.
+
+    :param tallyfy_conn_id: the Airflow connection.
+    :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+    """
+    hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
+    shared = hooks.get(tallyfy_conn_id)
+    if shared is None:
+        connecting = asyncio.create_task(TallyfyAsyncHook.connect(tallyfy_conn_id))
+        shared = hooks[tallyfy_conn_id] = _SharedHook(connecting)
+    shared.users += 1
+    try:
+        yield await asyncio.shield(shared.connecting)  # one user's cancellation is not the others'
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del hooks[tallyfy_conn_id]
+            await _end(shared.connecting)
+
+
+async def _end(connecting: asyncio.Task[TallyfyAsyncHook]) -> None:
+    if not connecting.done():
+        connecting.cancel()
+    elif not connecting.cancelled() and connecting.exception() is None:
+        await connecting.result().close()
+
+
+class TallyfyAsyncHook:
+    """
+    Talk to Tallyfy from coroutines. Make it with :meth:`connect`, close it with ``async with``.
+
+    :param settings: the connection, already read.
+    """
+
+    def __init__(self, settings: TallyfySettings) -> None:
+        self.settings = settings
+        self._client: httpx.AsyncClient | None = None
+        self._fetched_token: str | None = None
+        self._token_lock = asyncio.Lock()
+
+    @classmethod
+    async def connect(cls, tallyfy_conn_id: str) -> TallyfyAsyncHook:
+        """
+        Read an Airflow connection without blocking the event loop.
+
+        :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
+        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        """
+        with airflow_exceptions(), defined(tallyfy_conn_id):
+            settings = read_settings(await get_async_connection(tallyfy_conn_id))
+        for secret in settings.secrets:
+            await mask_secret_async(secret)
+        return cls(settings)
+
+    def organization_id(self, own: str | None) -> str:
+        """
+        The organization that calls are about.
+
+        :param own: the task's; by default the connection's.
+        :raises TallyfyConfigurationError: if there is neither.
+        """
+        with airflow_exceptions():
+            return required_organization(own or self.settings.organization_id)
+
+    async def close(self) -> None:
+        """Close the client and its connections."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    async def __aenter__(self) -> TallyfyAsyncHook:
+        """Use the hook as a context manager that closes it."""
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Close the hook."""
+        await self.close()
+
+    async def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+        """
+        Carry out a call of ``api.calls`` or a flow of ``api.flows``.
+
+        :param work: the call or flow.
+        :param retry_budget: seconds within which each call may be repeated; by default the connection's.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with airflow_exceptions():
+            if isinstance(work, Call):
+                return await self._send(work, retry_budget)
+            return await self._drive(work, retry_budget)
+
+    async def _drive(self, flow: Flow[T], budget: float | None) -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = await self._take(step, budget)
+                except TallyfyError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    async def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        return await self._send(step, budget)
+
+    async def _send(self, call: Call[T], budget: float | None) -> T:
+        attempts = Attempts(call, self.settings, budget)
+        while True:
+            token = await self._token() if call.bearer is None else call.bearer
+            outcome = await httpx_transport.exchange(await self._open_client(), self.settings, call, token)
+            match decide(call, outcome, attempts.next()):
+                case Accept(value):
+                    return value
+                case Retry(after, error):
+                    log.warning("%s Trying again in %.1f s.", error, after)
+                    await asyncio.sleep(after)
+                case Renew():
+                    log.info("Tallyfy no longer accepts the token; getting a new one.")
+                    self._forget_token(token)
+                    attempts.token_was_renewed()
+                case GiveUp(error):
+                    raise error
+
+    async def _open_client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            # Loading the CA certificates takes tens of milliseconds, which would stall every other trigger.
+            client = await asyncio.to_thread(httpx_transport.new_client, self.settings)
+            if self._client is None:
+                self._client = client
+            else:
+                await client.aclose()
+        return self._client
+
+    async def _token(self) -> str:
+        credentials = self.settings.credentials
+        if isinstance(credentials, str):
+            return credentials
+        async with self._token_lock:
+            if self._fetched_token is None:
+                flow = flows.new_token(credentials, self.settings.organization_id)
+                self._fetched_token = await self._drive(flow, None)
+                await mask_secret_async(self._fetched_token)
+            return self._fetched_token
+
+    def _forget_token(self, token: str) -> None:
+        if self._fetched_token == token:  # another coroutine may have renewed it already
+            self._fetched_token = None

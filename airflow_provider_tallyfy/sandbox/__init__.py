@@ -1,0 +1,29 @@
+"""A Tallyfy to try things on: the documented REST API, in memory, on a loopback port.
+
+``python -m airflow_provider_tallyfy.sandbox`` serves it to other processes; :class:`Sandbox` serves it to
+tests from a background thread. It shares no code with the client in this distribution, so that a
+misunderstanding of the API cannot hide on both sides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.faults import Fault
+    from airflow_provider_tallyfy.sandbox.server import Sandbox
+    from airflow_provider_tallyfy.sandbox.world import RecordedRequest
+
+__all__ = ["Behaviour", "Fault", "RecordedRequest", "Sandbox"]
+
+_HOMES = {"Behaviour": "behaviour", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that importing the package loads no web server."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

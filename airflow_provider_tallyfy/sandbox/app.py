@@ -1,0 +1,191 @@
+"""The ASGI application: the documented API, its faults, the control endpoints and the web page of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from html import escape
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
+from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_path
+from airflow_provider_tallyfy.sandbox.call import Call, Handler, query_pairs
+from airflow_provider_tallyfy.sandbox.control import control_app
+from airflow_provider_tallyfy.sandbox.exchange import Exchange, spoil
+from airflow_provider_tallyfy.sandbox.present import run_json
+from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.world import RecordedRequest, World
+
+Guard = Callable[[Call], auth.Token | None]
+Table = list[tuple[str, str, Handler]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class SandboxApp:
+    """A Tallyfy as an ASGI application.
+
+    :param world: Its state.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.api = api_router(world)
+        self.control = control_app(world)
+        self.web = Router([Route("/{org}/processes/{run}", _web_page(world))], default=_unknown)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        path = scope["raw_path"].decode("ascii")
+        if path.startswith("/_sandbox"):
+            await self.control(scope, receive, send)
+            return
+        below = path.removeprefix(self.world.prefix) if path.startswith(f"{self.world.prefix}/") else path
+        if below.split("/")[2:3] == ["processes"] or below == "/health":
+            await self._plain(below, scope, receive, send)
+            return
+        body = await _read(receive)
+        if body is not None:
+            # Routing the encoded path keeps an encoded slash inside its segment.
+            scope = dict(scope) | {"path": below}
+            await self._api(Exchange(scope, body, receive, send, self.api, self._transport(scope)))
+
+    async def _plain(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if path == "/health":
+            await Response('{"status":"ok"}', media_type="application/json")(scope, receive, send)
+        else:
+            await self.web(dict(scope) | {"path": path}, receive, send)
+
+    async def _api(self, exchange: Exchange) -> None:
+        world, request = self.world, record(exchange)
+        world.requests.append(request)
+        if world.latency:
+            await asyncio.sleep(world.latency)
+        refusal = world.limiter.refuse() if world.limiter else None
+        if refusal is not None:
+            await exchange.reply(refusal)
+            return
+        fault = world.faults.match(request.method, request.path, request.raw_query)
+        if fault is not None:
+            await spoil(exchange, fault, world.clock.now())
+        else:
+            await exchange.reply(await exchange.proper_answer())
+
+    def _transport(self, scope: Scope) -> asyncio.Transport | None:
+        client = scope.get("client")
+        return self.world.connections.open.get((client[0], client[1])) if client else None
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the request's body, or None if the client left before it was complete."""
+    parts: list[bytes] = []
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def record(exchange: Exchange) -> RecordedRequest:
+    """Describe a request for those who ask later what was asked.
+
+    :param exchange: The request.
+    """
+    scope = exchange.scope
+    raw_query = scope["query_string"].decode("latin-1")
+    headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]}
+    path = scope["raw_path"].decode("ascii")
+    return RecordedRequest(scope["method"], path, query_pairs(raw_query), raw_query, headers, exchange.body)
+
+
+def api_router(world: World) -> Router:
+    """Return the API's endpoints below the prefix.
+
+    :param world: The sandbox's state.
+    """
+    open_to_all: Table = [
+        ("POST", "/oauth/token", auth.issue_application_token),
+        ("POST", "/applications/{org}/users/{email}/token", auth.issue_user_token),
+    ]
+    for_users: Table = [
+        ("GET", "/me", routes_organization.me),
+        ("GET", "/me/organizations", routes_organization.my_organizations),
+    ]
+    below_organization = routes_organization.ROUTES + routes_runs.ROUTES + routes_tasks.ROUTES
+    for_users += [(method, f"/organizations/{{org}}{path}", handler) for method, path, handler in below_organization]
+    routes = [_route(world, *entry, guard=lambda call: None) for entry in open_to_all]
+    routes += [_route(world, *entry, guard=auth.check_workflow) for entry in for_users]
+    return Router(routes, default=_unknown)
+
+
+def _route(world: World, method: str, path: str, handler: Handler, guard: Guard) -> Route:
+    return Route(path, _endpoint(world, handler, guard), methods=[method])
+
+
+def _endpoint(world: World, handler: Handler, guard: Guard) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        call = await _call(world, request)
+        with world.lock:
+            world.store.settle()
+            try:
+                token = guard(call)
+                call.user_id = (token and token.user_id) or world.user["id"]
+                answer = handler(call)
+            except Refusal as refusal:
+                answer = refusal.answer
+        return _response(request, answer)
+
+    return endpoint
+
+
+async def _call(world: World, request: Request) -> Call:
+    params = {name: unquote(text) for name, text in request.path_params.items()}
+    query = dict(query_pairs(request.scope["query_string"].decode("latin-1")))
+    return Call(world, request.scope["path"], params, query, request.headers, await request.body())
+
+
+def _response(request: Request, answer: Answer) -> Response:
+    """Put an answer on the wire; a 404 is a web page for those who did not ask for JSON."""
+    if answer.status == 404 and "application/json" not in request.headers.get("accept", ""):
+        answer = Answer.html(NOT_FOUND_PAGE, 404)
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.raw_headers()
+    return response
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    await _response(request, wrong_path().answer)(scope, receive, send)
+
+
+def _web_page(world: World) -> Endpoint:
+    """Return the page a run's link leads to. Source: documentation page "how-to-find-your-tallyfy-ids"."""
+
+    async def endpoint(request: Request) -> Response:
+        with world.lock:
+            world.store.settle()
+            run = world.store.runs.get(request.path_params["run"])
+            here = request.path_params["org"] == world.organization_id
+            shown = run_json(run, world.behaviour) if run and here else None
+        page = _run_page(shown) if shown else NOT_FOUND_PAGE
+        return Response(page, 200 if shown else 404, media_type="text/html")
+
+    return endpoint
+
+
+def _run_page(run: Json) -> str:
+    names = ("status", "archived_at", "completed_at", "created_at", "checklist_title", "id")
+    rows = "".join(f"<tr><th>{name}</th><td>{escape(str(run[name]))}</td></tr>" for name in names)
+    title = escape(run["name"])
+    return (
+        f"<!DOCTYPE html><html><head><meta charset='utf-8'><title>{title}</title></head>"
+        f"<body><h1>{title}</h1><table>{rows}</table></body></html>"
+    )

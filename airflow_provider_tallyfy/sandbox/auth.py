@@ -1,0 +1,163 @@
+"""Tokens: who may ask, and for how long. Source: documentation page "authentication"."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl
+
+from airflow_provider_tallyfy.sandbox.answers import Answer, Refusal, forbidden, missing, unauthorized, wrong_path
+from airflow_provider_tallyfy.sandbox.values import Clock
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.call import Call
+
+#: Lifetimes in seconds of application tokens and of the user tokens made with them.
+APPLICATION_LIFETIME = 604_800
+USER_LIFETIME = 7_776_000
+
+Kind = Literal["personal", "application", "user"]
+
+
+@dataclass
+class Token:
+    """What a bearer token stands for.
+
+    :param kind: Personal access token, application token, or user token made by an application.
+    :param user_id: Whom it acts as; None for an application.
+    :param expires_at: End of its life in seconds since the epoch; None for one that does not end.
+    """
+
+    kind: Kind
+    user_id: int | None
+    expires_at: float | None = None
+
+
+class Credentials:
+    """The client and the tokens this sandbox accepts.
+
+    :param clock: Tells whether a token has expired.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.client_id = str(1000 + secrets.randbelow(9000))
+        self.client_secret = secrets.token_urlsafe(30)
+        self.application_lifetime: float = APPLICATION_LIFETIME
+        self.tokens: dict[str, Token] = {}
+
+    def issue(self, kind: Kind, user_id: int | None, lifetime: float | None = None, text: str | None = None) -> str:
+        """Make a token.
+
+        :param kind: What it is for.
+        :param user_id: Whom it acts as.
+        :param lifetime: Seconds until it expires.
+        :param text: The token itself; random by default.
+        """
+        text = text or f"{kind}-{secrets.token_urlsafe(30)}"
+        ends = None if lifetime is None else self.clock.now() + lifetime
+        self.tokens[text] = Token(kind, user_id, ends)
+        return text
+
+    def find(self, authorization: str) -> Token | None:
+        """Return the valid token an ``Authorization`` header carries: one space, as documented.
+
+        :param authorization: Value of the header.
+        """
+        scheme, _, text = authorization.partition(" ")
+        token = self.tokens.get(text) if scheme.casefold() == "bearer" else None
+        if token is None or (token.expires_at is not None and token.expires_at <= self.clock.now()):
+            return None
+        return token
+
+    def revoke(self, text: str | None = None) -> None:
+        """Make a token, or every token, invalid.
+
+        :param text: The token; None for all.
+        """
+        if text is None:
+            self.tokens.clear()
+        else:
+            self.tokens.pop(text, None)
+
+
+def check_client_header(call: Call) -> None:
+    """Refuse a request without ``X-Tallyfy-Client`` the way the router does: it finds no endpoint.
+
+    :param call: The request.
+    """
+    client = call.headers.get("x-tallyfy-client", "")
+    if not client or (client != "APIClient" and not call.behaviour.any_client_header):
+        raise wrong_path()
+
+
+def check(call: Call) -> Token:
+    """Refuse a request whose headers, token or organization are wrong; return its token.
+
+    :param call: The request.
+    """
+    check_client_header(call)
+    token = call.world.credentials.find(call.headers.get("authorization", ""))
+    if token is None:
+        raise unauthorized(call.behaviour.unauthorized)
+    organization = call.params.get("org")
+    if organization is not None and organization != call.world.organization_id:
+        if len(organization) == 32 and set(organization) <= set("0123456789abcdef"):
+            raise forbidden("You don't have application's permissions for this organization!")
+        raise missing()
+    return token
+
+
+def check_workflow(call: Call) -> Token:
+    """Do the same for an endpoint that needs a user, and refuse applications if this world does.
+
+    :param call: The request.
+    """
+    token = check(call)
+    if token.kind == "application" and not call.behaviour.application_token_on_runs:
+        raise forbidden("This action is unauthorized.")
+    return token
+
+
+def issue_application_token(call: Call) -> Answer:
+    """``POST /oauth/token``: client credentials, form-encoded, no refresh token.
+
+    :param call: The request.
+    """
+    if "application/x-www-form-urlencoded" not in call.headers.get("content-type", ""):
+        raise Refusal(400, {"error": "unsupported_grant_type", "message": "The request must be form-encoded."})
+    form = dict(parse_qsl(call.body.decode()))
+    if form.get("grant_type") != "client_credentials":
+        raise Refusal(400, {"error": "unsupported_grant_type"})
+    credentials = call.world.credentials
+    given = _client(call.headers.get("authorization", "")) or (form.get("client_id"), form.get("client_secret"))
+    if given != (credentials.client_id, credentials.client_secret):
+        raise Refusal(401, {"error": "invalid_client"})
+    lifetime = credentials.application_lifetime
+    token = credentials.issue("application", None, lifetime)
+    return Answer.json({"token_type": "Bearer", "expires_in": int(lifetime), "access_token": token})
+
+
+def _client(authorization: str) -> tuple[str, str] | None:
+    scheme, _, text = authorization.partition(" ")
+    if scheme.casefold() != "basic":
+        return None
+    client, _, secret = base64.b64decode(text).decode().partition(":")
+    return client, secret
+
+
+def issue_user_token(call: Call) -> Answer:
+    """``POST /applications/{org}/users/{email}/token``: an application gets a user's token.
+
+    :param call: The request.
+    """
+    if check(call).kind != "application":
+        raise forbidden("This action is unauthorized.")
+    email = call.params["email"]
+    user = next((user for user in call.store.users.values() if user["email"] == email), None)
+    if user is None:
+        raise missing()
+    token = call.world.credentials.issue("user", user["id"], USER_LIFETIME)
+    return Answer.json({"token_type": "Bearer", "expires_in": USER_LIFETIME, "access_token": token})

@@ -1,0 +1,143 @@
+"""The same control over HTTP, for demos, benchmarks and system tests: ``/_sandbox/...``, without a token."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.world import World
+
+Action = Callable[[World, Json, dict[str, str]], Any]
+
+
+def state(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Return what the organization holds, and how to connect to it."""
+    return {
+        "organization_id": world.organization_id,
+        "token": world.token,
+        "client_id": world.client_id,
+        "client_secret": world.client_secret,
+        "user_email": world.user_email,
+        "runs": world.runs,
+        "templates": list(world.store.templates.values()),
+        "tags": list(world.store.tags.values()),
+        "webhooks": world.webhooks,
+    } | settings(world, body, params)
+
+
+def settings(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Return how the sandbox behaves."""
+    return {
+        "behaviour": asdict(world.behaviour),
+        "rate_limit": world.rate_limit,
+        "latency": world.latency,
+        "faults": [fault.description() for fault in world.faults],
+    }
+
+
+def change_settings(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Change ``behaviour`` (a preset's name or some fields), ``rate_limit``, ``latency``, ``advance`` the clock."""
+    behaviour = body.get("behaviour")
+    if isinstance(behaviour, str):
+        world.behaviour = world.behaviour.named(behaviour)
+    elif behaviour:
+        world.behaviour = world.behaviour.changed(behaviour)
+    if "rate_limit" in body:
+        limit = body["rate_limit"]
+        world.rate_limit = (limit[0], limit[1]) if limit else None
+    if "latency" in body:
+        world.latency = float(body["latency"])
+    if "advance" in body:
+        world.advance(float(body["advance"]))
+    return settings(world, body, params)
+
+
+def add_runs(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Add one run, or ``count`` runs; the other keys are those of ``Sandbox.add_run``."""
+    if "count" in body:
+        return {"ids": world.add_runs(body.pop("count"), **body)}
+    return world.add_run(**body)
+
+
+def add_fault(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Switch a fault on; the keys are those of ``Fault``."""
+    return world.faults.add(**body).description()
+
+
+def requests(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Return the recorded requests, and how many there were of each method."""
+    recorded = list(world.requests)
+    shown = [
+        {"method": r.method, "path": r.path, "query": r.query, "body": r.body.decode(errors="replace")}
+        for r in recorded
+    ]
+    return {"count": len(recorded), "by_method": Counter(r.method for r in recorded), "requests": shown}
+
+
+def count_requests(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Return how many requests were recorded, without the requests."""
+    recorded = list(world.requests)
+    return {"count": len(recorded), "by_method": Counter(r.method for r in recorded)}
+
+
+def connections(world: World, body: Json, params: dict[str, str]) -> Json:
+    """Return how many TCP connections were opened and how many are open (this one included)."""
+    return {"opened": world.connections.opened, "open": len(world.connections.open)}
+
+
+_ACTIONS: list[tuple[str, str, Action]] = [
+    ("GET", "/state", state),
+    ("GET", "/settings", settings),
+    ("PUT", "/settings", change_settings),
+    ("POST", "/templates", lambda world, body, params: world.add_template(**body)),
+    ("POST", "/runs", add_runs),
+    ("GET", "/runs/{run}", lambda world, body, params: world.run(params["run"])),
+    ("PATCH", "/runs/{run}", lambda world, body, params: world.update_run(params["run"], **body)),
+    ("DELETE", "/runs/{run}", lambda world, body, params: world.delete_run(params["run"])),
+    ("POST", "/runs/{run}/complete", lambda world, body, params: world.complete_run(params["run"], **body)),
+    ("POST", "/runs/{run}/archive", lambda world, body, params: world.archive_run(params["run"])),
+    ("POST", "/runs/{run}/restore", lambda world, body, params: world.restore_run(params["run"])),
+    ("POST", "/runs/{run}/problem", lambda world, body, params: world.add_problem(params["run"], **body)),
+    ("POST", "/runs/{run}/resolve", lambda world, body, params: world.resolve_problems(params["run"])),
+    ("GET", "/faults", lambda world, body, params: [fault.description() for fault in world.faults]),
+    ("POST", "/faults", add_fault),
+    ("DELETE", "/faults", lambda world, body, params: world.faults.clear()),
+    ("GET", "/requests", requests),
+    ("GET", "/requests/count", count_requests),
+    ("DELETE", "/requests", lambda world, body, params: world.clear_requests()),
+    ("GET", "/connections", connections),
+    ("DELETE", "/connections", lambda world, body, params: world.forget_connections()),
+    ("POST", "/tokens", lambda world, body, params: {"token": world.issue_token(**body)}),
+    ("DELETE", "/tokens", lambda world, body, params: world.revoke_token(**body)),
+]
+
+
+def control_app(world: World) -> Router:
+    """Return the control endpoints.
+
+    :param world: The sandbox's state.
+    """
+    return Router(
+        [Route(f"/_sandbox{path}", _endpoint(world, action), methods=[method]) for method, path, action in _ACTIONS]
+    )
+
+
+def _endpoint(world: World, action: Action) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        body = await request.json() if await request.body() else {}
+        try:
+            result = action(world, body, request.path_params)
+        except KeyError as error:
+            return JSONResponse({"error": str(error.args[0])}, 404)
+        except (TypeError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 422)
+        return JSONResponse({} if result is None else result)
+
+    return endpoint

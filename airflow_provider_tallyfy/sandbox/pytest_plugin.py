@@ -1,0 +1,54 @@
+"""The fixture ``tallyfy_sandbox`` for tests of DAGs that talk to Tallyfy.
+
+Opt in with ``pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]`` in the root ``conftest.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_tallyfy.sandbox.server import Sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known.
+
+    :param config: pytest's configuration.
+    """
+    config.addinivalue_line(
+        "markers",
+        "tallyfy_sandbox(behaviour='lenient', seed=None): how the sandbox of this test behaves "
+        "('lenient', 'strict' or a Behaviour) and what it holds at the start",
+    )
+
+
+@pytest.fixture(scope="session")
+def tallyfy_sandbox_server() -> Iterator[Sandbox]:
+    """Serve one sandbox for the whole session; tests want ``tallyfy_sandbox``."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def tallyfy_sandbox(
+    request: pytest.FixtureRequest, tallyfy_sandbox_server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Sandbox]:
+    """Give the test an empty Tallyfy, and Airflow the connection ``tallyfy_default`` to it.
+
+    Choose its behaviour with ``@pytest.mark.tallyfy_sandbox(behaviour="strict")`` or with an indirect parameter.
+    """
+    marker = request.node.get_closest_marker("tallyfy_sandbox")
+    options = dict(marker.kwargs) if marker else {}
+    if marker and marker.args:
+        options["behaviour"] = marker.args[0]
+    if hasattr(request, "param"):
+        options["behaviour"] = request.param
+    sandbox = tallyfy_sandbox_server
+    sandbox.drop_connections()
+    sandbox.reset(**options)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", sandbox.connection_json())
+    yield sandbox
+    sandbox.faults.clear()
+    sandbox.drop_connections()

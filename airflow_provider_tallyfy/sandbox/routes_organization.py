@@ -1,0 +1,156 @@
+"""Endpoints on people, templates, tags and the activity feed."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.sandbox.answers import Answer, invalid, invalid_field, missing
+from airflow_provider_tallyfy.sandbox.call import Call, Handler
+from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.present import activity_json, template_json
+from airflow_provider_tallyfy.sandbox.process import Run
+from airflow_provider_tallyfy.sandbox.values import Json, stamp
+
+# fmt: off
+_VERBS = frozenset({
+    "created", "updated", "owners-updated", "uploaded", "completed", "uncompleted", "deleted", "re-ordered",
+    "commented", "issue-reported", "issue-resolved", "archived", "unarchived", "re-opened", "emitted", "enabled",
+    "disabled", "comment-deleted", "invited", "invite-accepted", "linked", "unlinked",
+})
+# fmt: on
+_KINDS = frozenset({"Comment", "Task", "Step", "Process", "Blueprint", "User", "Organization", "Tag", "Group"})
+
+
+def me(call: Call) -> Answer:
+    """``GET /me`` and ``GET /organizations/{org}/me``: who the token acts as."""
+    return Answer.data(call.store.users.get(call.user_id) or next(iter(call.store.users.values())))
+
+
+def my_organizations(call: Call) -> Answer:
+    """``GET /me/organizations``."""
+    rows, meta = page([_organization(call)], call.query, call.behaviour, call.path)
+    return Answer.json({"data": rows} | meta)
+
+
+def organization(call: Call) -> Answer:
+    """``GET /organizations/{org}``."""
+    return Answer.data(_organization(call))
+
+
+def _organization(call: Call) -> Json:
+    user = call.store.users.get(call.user_id) or next(iter(call.store.users.values()))
+    shown: Json = {"id": call.world.organization_id, "name": "Sandbox Ltd", "slug": "sandbox-ltd"}
+    return shown | {"created_on": "2020-01-01T00:00:00Z", "user_role": user["role"], "user_status": "active"}
+
+
+def list_templates(call: Call) -> Answer:
+    """``GET /checklists``: templates that are not archived."""
+    text = call.query.get("q", "").casefold()
+    live = [t for t in call.store.templates.values() if not t["archived_at"] and text in t["title"].casefold()]
+    rows, meta = page(live, call.query, call.behaviour, call.path)
+    steps = "steps" in call.query.get("with", "").split(",")
+    return Answer.json({"data": [template_json(template, steps=steps) for template in rows]} | meta)
+
+
+def get_template(call: Call) -> Answer:
+    """``GET /checklists/{id}``: an archived template is not found."""
+    template = call.store.templates.get(call.params["template"])
+    if template is None or template["archived_at"]:
+        raise missing()
+    return Answer.data(template_json(template, steps="steps" in call.query.get("with", "").split(",")))
+
+
+def list_tags(call: Call) -> Answer:
+    """``GET /tags``."""
+    rows, meta = page(list(call.store.tags.values()), call.query, call.behaviour, call.path)
+    return Answer.json({"data": rows} | meta)
+
+
+def create_tag(call: Call) -> Answer:
+    """``POST /tags``."""
+    title = call.json().get("title")
+    if not title:
+        raise invalid_field("title", "The title field is required.")
+    return Answer.data(call.store.add_tag(title), 201)
+
+
+def tag_run(call: Call) -> Answer:
+    """``POST /checklists/tags``: an archived run is no subject. Re-tagging adds another association."""
+    body = call.json()
+    run = call.store.runs.get(str(body.get("subject_id")))
+    if run is None or run.archived or body.get("subject_type") != "Run":
+        raise invalid({"subject_id": ["Subject not found"]})
+    if body.get("tag_id") not in call.store.tags:
+        raise invalid({"tag_id": ["Tag not found"]})
+    link = call.store.tag(run, body["tag_id"])
+    call.store.log(run, "linked", "Tag", f"Tagged with {link['title']}")
+    return Answer.data(link | {"subject_id": run.id, "subject_type": "Run"}, 201)
+
+
+def untag_run(call: Call) -> Answer:
+    """``DELETE /checklists/tags/{association}``: by the association's number, not by the tag's id."""
+    for run in call.store.runs.values():
+        for link in run.tags:
+            if str(link["id"]) == call.params["association"]:
+                run.tags.remove(link)
+                return Answer.empty()
+    raise missing()
+
+
+def activity_feed(call: Call) -> Answer:
+    """``GET /activity-feeds``. Source: documentation page "get-process-activity"."""
+    query = call.query
+    if query.get("verb") and query["verb"] not in _VERBS:
+        raise invalid_field("verb", "The selected verb is invalid.")
+    if query.get("type") and query["type"] not in _KINDS:
+        raise invalid_field("type", "The selected type is invalid.")
+    rows = [row for row in _rows(call) if _wanted(row, query, call)]
+    if query.get("sort", "-created_at").startswith("-"):
+        rows.reverse()
+    shown, meta = page(rows, query, call.behaviour, call.path, size=20)
+    organization_id = call.world.organization_id
+    data = [activity_json(row, call.store, organization_id, call.behaviour) for row in shown]
+    return Answer.json({"data": data} | meta)
+
+
+def _rows(call: Call) -> list[Json]:
+    kind, entity = call.query.get("entity_type"), call.query.get("entity_id")
+    rows = sorted(call.store.activity, key=lambda row: (row["at"], row["id"]))
+    if kind == "run":
+        run: Run | None = call.store.runs.get(entity or "")
+        hidden = run is not None and run.archived and not call.behaviour.archived_children_visible
+        if run is None or hidden:
+            raise missing()
+        return [row for row in rows if row["run_id"] == entity]
+    if kind == "task":
+        return [row for row in rows if row["task_id"] == entity]
+    if kind == "checklist":
+        runs = call.store.runs
+        return [row for row in rows if runs[row["run_id"]].data["checklist_id"] == entity]
+    return rows
+
+
+def _wanted(row: Json, query: dict[str, str], call: Call) -> bool:
+    day = stamp(row["at"])[:10]
+    actor = call.store.users.get(row["actor_id"], {"email": ""})
+    return (
+        query.get("verb", row["verb"]) == row["verb"]
+        and query.get("type", row["type"]) == row["type"]
+        and query.get("actor_id", str(row["actor_id"])) == str(row["actor_id"])
+        and query.get("actor_email", actor["email"]) == actor["email"]
+        and query.get("actor_type", "user") == "user"
+        and query.get("source", "Member") == "Member"
+        and query.get("created_after", day) <= day <= query.get("created_before", day)
+        and query.get("search", "").casefold() in row["description"].casefold()
+    )
+
+
+ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/me", me),
+    ("GET", "", organization),
+    ("GET", "/checklists", list_templates),
+    ("POST", "/checklists/tags", tag_run),
+    ("DELETE", "/checklists/tags/{association}", untag_run),
+    ("GET", "/checklists/{template}", get_template),
+    ("GET", "/tags", list_tags),
+    ("POST", "/tags", create_tag),
+    ("GET", "/activity-feeds", activity_feed),
+]

@@ -1,0 +1,180 @@
+"""The sandbox in a background thread, with a port of its own: for tests, and for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from airflow_provider_tallyfy.sandbox.app import SandboxApp
+from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.world import Connections, World
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
+else:
+    HttpProtocol = AutoHTTPProtocol
+
+
+class Sandbox(World):
+    """A Tallyfy on a loopback port, until ``stop`` or the end of the ``with`` block.
+
+    Everything of :class:`World` is at hand: state, faults, recorded requests. Attributes may be read and
+    methods called from any thread while the server runs.
+
+    :param behaviour: A preset's name or a :class:`Behaviour`.
+    :param host: Address to listen on.
+    :param port: Port to listen on; a free one by default.
+    :param world: ``organization_id``, ``token``, ``seed`` and ``prefix`` of :class:`World`.
+    """
+
+    def __init__(
+        self, behaviour: Behaviour | str = "lenient", *, host: str = "127.0.0.1", port: int = 0, **world: Any
+    ) -> None:
+        super().__init__(behaviour, **world)
+        self._listener = _listen(host, port)
+        self._server = uvicorn.Server(_config(self))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._serve, name="tallyfy-sandbox", daemon=True)
+        self.host, self.port = self._listener.getsockname()[:2]
+
+    @property
+    def url(self) -> str:
+        """The server's origin; web-app links start here."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is served: the ``host`` of an Airflow connection."""
+        return f"{self.url}{self.prefix}"
+
+    @property
+    def token_url(self) -> str:
+        """Where an application gets its token."""
+        return f"{self.url}/oauth/token"
+
+    @property
+    def connections_opened(self) -> int:
+        """How many TCP connections clients have opened."""
+        return self.connections.opened
+
+    @property
+    def open_connections(self) -> int:
+        """How many of them are open."""
+        return len(self.connections.open)
+
+    def run_url(self, run_id: str) -> str:
+        """Return the address of a run's page in the web app.
+
+        :param run_id: Its id.
+        """
+        return f"{self.url}/{self.organization_id}/processes/{run_id}"
+
+    def connection(self, **extra: Any) -> Json:
+        """Return an Airflow connection to this sandbox, ready for JSON.
+
+        :param extra: Further keys of the connection's extra field; ``auth="client_credentials"`` connects
+            as the application instead of with the personal access token.
+        """
+        settings = {"organization_id": self.organization_id, "web_url": self.url} | extra
+        connection: Json = {"conn_type": "tallyfy", "host": self.base_url, "password": self.token}
+        if settings.get("auth") == "client_credentials":
+            connection |= {"login": self.client_id, "password": self.client_secret}
+            settings = {"token_url": self.token_url} | settings
+        return connection | {"extra": settings}
+
+    def connection_json(self, **extra: Any) -> str:
+        """Return the same as text, as an ``AIRFLOW_CONN_...`` variable wants it.
+
+        :param extra: Further keys of the connection's extra field.
+        """
+        return json.dumps(self.connection(**extra))
+
+    def start(self) -> Sandbox:
+        """Serve in a background thread; requests made from now on are answered."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread."""
+        self.drop_connections()
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+        self._listener.close()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def drop_connections(self) -> None:
+        """Abort every open connection, and return when they are closed."""
+        if self._loop is not None and self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(_abort_all(self.connections), self._loop).result()
+
+    def _serve(self) -> None:
+        asyncio.run(self._serve_on_this_loop())
+
+    async def _serve_on_this_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve(sockets=[self._listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; asyncio switches Nagle's algorithm off only where the protocol is named."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _config(world: World) -> uvicorn.Config:
+    """Return settings that keep the client's address as it is: connections are told apart by it."""
+    return uvicorn.Config(
+        SandboxApp(world),
+        http=_counting_protocol(world.connections),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _counting_protocol(connections: Connections) -> type[asyncio.Protocol]:
+    class CountingProtocol(HttpProtocol):
+        """Uvicorn's HTTP, which also knows its connections."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            self.peer = transport.get_extra_info("peername")[:2]
+            connections.opened += 1
+            connections.open[self.peer] = transport
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.open.pop(self.peer, None)
+            super().connection_lost(exc)
+
+    return CountingProtocol
+
+
+async def _abort_all(connections: Connections) -> None:
+    for transport in list(connections.open.values()):
+        transport.abort()
+    # The loop reports the losses, in order, before it comes back here.
+    await asyncio.sleep(0)

@@ -1,0 +1,373 @@
+"""Everything one sandbox is: its organization, its manners, its faults, and what was asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_tallyfy.sandbox.auth import Credentials
+from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
+from airflow_provider_tallyfy.sandbox.process import Run
+from airflow_provider_tallyfy.sandbox.store import Store
+from airflow_provider_tallyfy.sandbox.values import Clock, Json, new_id
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """A request the API got.
+
+    :param method: HTTP method.
+    :param path: Path as sent, prefix and percent-encoding included.
+    :param query: Decoded query parameters in order.
+    :param raw_query: Query string as sent.
+    :param headers: Headers with lowercase names.
+    :param body: Bytes.
+    """
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    raw_query: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body read as JSON."""
+        return json.loads(self.body)
+
+
+class Connections:
+    """The TCP connections clients opened."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.open: dict[tuple[str, int], asyncio.Transport] = {}
+
+
+class World:
+    """The state behind the endpoints. Every method may be called from any thread.
+
+    :param behaviour: A preset's name or a :class:`Behaviour`.
+    :param organization_id: 32 hexadecimal digits; random by default.
+    :param token: A personal access token; random by default.
+    :param seed: What the organization holds at the start; nothing by default.
+    :param prefix: Path the API is served under; it is served at the root as well.
+    """
+
+    def __init__(
+        self,
+        behaviour: Behaviour | str = "lenient",
+        *,
+        organization_id: str | None = None,
+        token: str | None = None,
+        seed: Json | None = None,
+        prefix: str = "/api",
+    ) -> None:
+        self.lock = threading.RLock()
+        self.connections = Connections()
+        self.faults = Faults()
+        self.prefix = prefix
+        self.reset(behaviour, organization_id=organization_id, token=token, seed=seed)
+
+    def reset(
+        self,
+        behaviour: Behaviour | str = "lenient",
+        *,
+        organization_id: str | None = None,
+        token: str | None = None,
+        seed: Json | None = None,
+    ) -> None:
+        """Start again with another organization, no faults and nothing recorded.
+
+        :param behaviour: A preset's name or a :class:`Behaviour`.
+        :param organization_id: 32 hexadecimal digits; random by default.
+        :param token: A personal access token; random by default.
+        :param seed: What the organization holds at the start.
+        """
+        with self.lock:
+            self.faults.clear()
+            self.forget_connections()
+            self.behaviour = Behaviour.named(behaviour) if isinstance(behaviour, str) else behaviour
+            self.organization_id = organization_id or new_id()
+            self.clock = Clock()
+            self.latency = 0.0
+            self.requests: list[RecordedRequest] = []
+            self._rate_limit: RateLimit | None = None
+            self._hidden_template: Json | None = None
+            self.credentials = Credentials(self.clock)
+            self.store = Store(self.clock)
+            self.user = self.store.add_user("ada.service@sandbox.example", "Ada Service")
+            self.token = self.credentials.issue("personal", self.user["id"], text=token)
+            if seed:
+                self.sow(seed)
+
+    # -- who may ask --------------------------------------------------------------------------------------
+
+    @property
+    def client_id(self) -> str:
+        """Id of the application that may ask for tokens."""
+        return self.credentials.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """Its secret."""
+        return self.credentials.client_secret
+
+    @property
+    def user_email(self) -> str:
+        """Address of the member whose token ``token`` is."""
+        return str(self.user["email"])
+
+    @property
+    def user_role(self) -> str:
+        """Role of that member: ``admin``, ``standard`` or ``light``."""
+        return str(self.user["role"])
+
+    @user_role.setter
+    def user_role(self, role: str) -> None:
+        self.user["role"] = role
+
+    def issue_token(self, lifetime: float | None = None) -> str:
+        """Make another personal access token.
+
+        :param lifetime: Seconds until it expires.
+        """
+        with self.lock:
+            return self.credentials.issue("personal", self.user["id"], lifetime)
+
+    def revoke_token(self, token: str | None = None) -> None:
+        """Make a token invalid, as logging out of the web app does; without an argument, every token.
+
+        :param token: The token.
+        """
+        with self.lock:
+            self.credentials.revoke(token)
+
+    # -- how it behaves -----------------------------------------------------------------------------------
+
+    @property
+    def rate_limit(self) -> tuple[int, float] | None:
+        """So many requests in so many seconds; None for no limit."""
+        limit = self._rate_limit
+        return (limit.requests, limit.seconds) if limit else None
+
+    @rate_limit.setter
+    def rate_limit(self, limit: tuple[int, float] | None) -> None:
+        self._rate_limit = RateLimit(*limit, self.clock) if limit else None
+
+    @property
+    def limiter(self) -> RateLimit | None:
+        """What counts requests against the limit."""
+        return self._rate_limit
+
+    def advance(self, seconds: float) -> None:
+        """Move the sandbox's clock forward: scripted completions, token and rate limits see it.
+
+        :param seconds: How far.
+        """
+        self.clock.ahead += seconds
+
+    # -- what the organization holds ----------------------------------------------------------------------
+
+    def sow(self, seed: Json) -> None:
+        """Add templates, tags and runs: ``{"templates": [...], "tags": [...], "runs": [...]}``.
+
+        :param seed: Arguments of ``add_template``, titles of tags, arguments of ``add_run``.
+        """
+        with self.lock:
+            for template in seed.get("templates", ()):
+                self.add_template(**template)
+            for title in seed.get("tags", ()):
+                self.add_tag(title)
+            for run in seed.get("runs", ()):
+                self.add_run(**run)
+
+    def add_template(self, title: str = "Generic review", **fields: Any) -> Json:
+        """Add a template; see :meth:`Store.add_template` for the fields.
+
+        :param title: Its title.
+        :param fields: ``kickoff``, ``steps``, ``complete_after``, ``archived`` and the template's own.
+        """
+        with self.lock:
+            return self.store.add_template(title, **fields)
+
+    def add_tag(self, title: str) -> Json:
+        """Add a tag.
+
+        :param title: Its title.
+        """
+        with self.lock:
+            return self.store.add_tag(title)
+
+    def add_user(self, email: str, full_name: str = "Sam Member", role: str = "standard") -> Json:
+        """Add a member.
+
+        :param email: Address.
+        :param full_name: First and last name.
+        :param role: ``admin``, ``standard`` or ``light``.
+        """
+        with self.lock:
+            return self.store.add_user(email, full_name, role)
+
+    def add_run(self, template: str | None = None, **fields: Any) -> Json:
+        """Add a run and return the stored truth about it; see :meth:`Store.add_run` for the fields.
+
+        :param template: Id or title; the first template by default.
+        :param fields: ``complete_after``, ``archived``, ``tags`` and the run's own fields.
+        """
+        with self.lock:
+            return self._add_run(template, fields).truth()
+
+    def add_runs(self, count: int, template: str | None = None, **fields: Any) -> list[str]:
+        """Add many runs and return their ids.
+
+        :param count: How many.
+        :param template: Id or title; the first template by default.
+        :param fields: As for ``add_run``; the name gets a number.
+        """
+        name = fields.pop("name", "Run")
+        with self.lock:
+            numbers = range(1, count + 1)
+            return [self._add_run(template, fields | {"name": f"{name} {number}"}).id for number in numbers]
+
+    def _add_run(self, template: str | None, fields: Json) -> Run:
+        known = [t for t in self.store.templates.values() if t is not self._hidden_template]
+        if template is not None:
+            parent = self.store.template(template)
+        else:
+            parent = known[0] if known else self.store.add_template("Generic review")
+        tags = [self._tag_id(tag) for tag in fields.get("tags", ())]
+        return self.store.add_run(parent, **fields | {"tags": tags})
+
+    def _tag_id(self, wanted: str) -> str:
+        titled = (tag["id"] for tag in self.store.tags.values() if tag["title"] == wanted)
+        return wanted if wanted in self.store.tags else next(titled, None) or self.store.add_tag(wanted)["id"]
+
+    def hidden_template(self) -> Json:
+        """Return the system template of template-less runs."""
+        if self._hidden_template is None:
+            self._hidden_template = self.store.add_template("MISC", steps=(), archived=True)
+        return self._hidden_template
+
+    def run(self, run_id: str) -> Json:
+        """Return the stored truth about a run; KeyError if there is none.
+
+        :param run_id: Its id.
+        """
+        with self.lock:
+            self.store.settle()
+            return self.store.find(run_id).truth()
+
+    @property
+    def runs(self) -> list[Json]:
+        """The stored truth about every run, in the order they were added."""
+        with self.lock:
+            self.store.settle()
+            return [run.truth() for run in self.store.runs.values()]
+
+    def complete_run(self, run_id: str, after: float | None = None) -> None:
+        """Complete a run.
+
+        :param run_id: Its id.
+        :param after: Seconds of being live to wait first; at once by default.
+        """
+        with self.lock:
+            self.store.complete(self.store.find(run_id), after=after)
+
+    def archive_run(self, run_id: str) -> None:
+        """Archive a run, as somebody else would.
+
+        :param run_id: Its id.
+        """
+        with self.lock:
+            run = self.store.find(run_id)
+            if not run.archived:
+                self.store.archive(run)
+
+    def restore_run(self, run_id: str) -> None:
+        """Restore a run, as somebody else would.
+
+        :param run_id: Its id.
+        """
+        with self.lock:
+            run = self.store.find(run_id)
+            if run.archived:
+                self.store.restore(run)
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run for good, as somebody else would.
+
+        :param run_id: Its id.
+        """
+        with self.lock:
+            self.store.delete(self.store.find(run_id))
+
+    def update_run(self, run_id: str, **fields: Any) -> None:
+        """Change fields of a run, as somebody else would; also to what Tallyfy never sends.
+
+        :param run_id: Its id.
+        :param fields: New values, for example ``status="brand-new"``.
+        """
+        with self.lock:
+            self.store.change(self.store.find(run_id), fields)
+
+    def add_problem(self, run_id: str, content: str = "Something is wrong", *, on_run: bool = False) -> str:
+        """Report a problem on a run's first task, or an issue on the run itself; return the thread's id.
+
+        :param run_id: Its id.
+        :param content: What is wrong.
+        :param on_run: Whether it is about the run itself (status ``issue`` instead of ``problem``).
+        """
+        with self.lock:
+            run = self.store.find(run_id)
+            task = None if on_run or not run.tasks else run.tasks[0]
+            return str(run.open_issue(content, self.store.now(), self.user["id"], task)["id"])
+
+    def resolve_problems(self, run_id: str) -> None:
+        """Resolve everything reported on a run.
+
+        :param run_id: Its id.
+        """
+        with self.lock:
+            run = self.store.find(run_id)
+            for thread in run.threads:
+                run.resolve(thread, self.store.now())
+
+    def complete_task(self, run_id: str, task: str) -> None:
+        """Complete one task of a run.
+
+        :param run_id: Its id.
+        :param task: Id, alias or title of the task.
+        """
+        with self.lock:
+            run, now = self.store.find(run_id), self.store.now()
+            found = next(t for t in run.tasks if task in (t["id"], t["alias"], t["title"]))
+            run.complete_task(found, now, self.user["id"])
+            run.refresh(now, self.behaviour.complete_needs_kickoff)
+
+    @property
+    def webhooks(self) -> list[Json]:
+        """The webhooks Tallyfy would have fired."""
+        return self.store.webhooks
+
+    def clear_requests(self) -> None:
+        """Forget the recorded requests."""
+        self.requests.clear()
+
+    def forget_connections(self) -> None:
+        """Count connections from nought again, beginning with those that are open."""
+        self.connections.opened = 0
+
+
+def read_seed(path: str) -> Json:
+    """Read a seed file.
+
+    :param path: Path of a JSON file.
+    """
+    seed: Json = json.loads(Path(path).read_text(encoding="utf-8"))
+    return seed

@@ -68,7 +68,7 @@ class Call(Generic[T]):
     :param form: form-encoded body (token endpoints only).
     :param base_url: used instead of the connection's base URL (token endpoint only).
     :param bearer: sent instead of the connection's token; ``""`` sends none.
-    :param repeats: whether repeating it is harmless; ``None`` judges by the method.
+    :param changes_nothing: whether it leaves Tallyfy as it is although its method is not GET.
     """
 
     action: str
@@ -81,12 +81,17 @@ class Call(Generic[T]):
     form: Mapping[str, str] | None = field(default=None, repr=False)
     base_url: str | None = None
     bearer: str | None = field(default=None, repr=False)
-    repeats: bool | None = None
+    changes_nothing: bool = False
 
     @property
     def repeatable(self) -> bool:
         """Whether it may be sent again when nobody knows if the first one was applied."""
-        return self.method in REPEATABLE_METHODS if self.repeats is None else self.repeats
+        return self.changes_nothing or self.method in REPEATABLE_METHODS
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something in Tallyfy."""
+        return self.method != "GET" and not self.changes_nothing
 
     def url(self, base_url: str) -> str:
         """Address to send it to. Tallyfy reads ``+`` literally, so spaces become ``%20``."""

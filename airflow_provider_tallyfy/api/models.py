@@ -227,6 +227,20 @@ def read_token(answer: Answer) -> str:
     return token
 
 
+def read_object(answer: Answer) -> Mapping[str, Any]:
+    """
+    Read an object that may or may not be wrapped in ``data``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if it is no object.
+    """
+    envelope = _envelope(answer)
+    data = envelope.get("data", envelope)
+    if not isinstance(data, Mapping):
+        raise ValueError(f"expected an object, got {_kind(data)}")
+    return data
+
+
 def read_nothing(answer: Answer) -> None:
     """Accept any 2xx answer, empty or not."""
 

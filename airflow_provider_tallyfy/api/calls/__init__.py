@@ -1,7 +1,19 @@
 """One small function per endpoint of the Tallyfy API. The paths, parameters and headers are written here only."""
 
 from airflow_provider_tallyfy.api.calls.account import application_token, current_user, user_token
-from airflow_provider_tallyfy.api.calls.runs import activate_run, archive_run, get_run, list_runs
+from airflow_provider_tallyfy.api.calls.runs import (
+    activate_run,
+    archive_run,
+    delete_run,
+    export_run,
+    get_form_fields,
+    get_run,
+    launch_run,
+    list_activity,
+    list_runs,
+    update_run,
+)
+from airflow_provider_tallyfy.api.calls.tasks import complete_task, launch_project, list_tasks, tag_run, untag_run
 
 #: Headers of every request (documentation page "Open API"; without the client header: "endpoint not found").
 HEADERS = {"Accept": "application/json", "X-Tallyfy-Client": "APIClient"}
@@ -11,8 +23,19 @@ __all__ = [
     "activate_run",
     "application_token",
     "archive_run",
+    "complete_task",
     "current_user",
+    "delete_run",
+    "export_run",
+    "get_form_fields",
     "get_run",
+    "launch_project",
+    "launch_run",
+    "list_activity",
     "list_runs",
+    "list_tasks",
+    "tag_run",
+    "untag_run",
+    "update_run",
     "user_token",
 ]

@@ -39,7 +39,7 @@ def application_token(credentials: ClientCredentials) -> Call[str]:
         form=form,
         base_url=credentials.token_url,
         bearer="",
-        repeats=True,
+        changes_nothing=True,
     )
 
 
@@ -51,5 +51,5 @@ def user_token(organization_id: str, user_email: str, application_token: str) ->
         path=path("applications", checked_id(organization_id, "organization_id"), "users", user_email, "token"),
         parse=read_token,
         bearer=application_token,
-        repeats=True,
+        changes_nothing=True,
     )

@@ -1,10 +1,23 @@
-"""Runs: read, list, archive, activate."""
+"""Runs: launch, read, list, update, archive, activate, delete, export."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
+from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.exchange import Answer, Call
-from airflow_provider_tallyfy.api.models import Page, Run, read_page, read_run, read_run_if_shown
+from airflow_provider_tallyfy.api.models import (
+    Page,
+    Run,
+    read_nothing,
+    read_object,
+    read_page,
+    read_run,
+    read_run_if_shown,
+)
 from airflow_provider_tallyfy.api.queries import RunQuery
 
 #: The server caps ``per_page`` at 100 and starts from 10.
@@ -41,6 +54,69 @@ def archive_run(organization_id: str, run_id: str) -> Call[Run | None]:
 def activate_run(organization_id: str, run_id: str) -> Call[Run | None]:
     """``PUT /runs/{id}/activate`` (documentation page "Activate process"); the answer may be empty."""
     return _run_write("restore", "PUT", of_run(organization_id, run_id, "activate"), run_id)
+
+
+def launch_run(organization_id: str, body: Mapping[str, Any]) -> Call[Run]:
+    """``POST /runs`` (documentation page "Launch process"): 201; there is no idempotency key."""
+    return Call(
+        action=f"launch a run of template {body.get('checklist_id')}",
+        method="POST",
+        path=in_organization(organization_id, "runs"),
+        parse=read_run,
+        body=body,
+    )
+
+
+def update_run(organization_id: str, run_id: str, body: Mapping[str, Any]) -> Call[Run | None]:
+    """``PUT /runs/{id}`` (page "Update process"). Without ``users`` and ``groups`` Tallyfy empties both lists."""
+    return replace(_run_write("update", "PUT", of_run(organization_id, run_id), run_id), body=body)
+
+
+def delete_run(organization_id: str, run_id: str) -> Call[None]:
+    """``DELETE /runs/{id}/delete`` (page "Delete process"): archived runs only, for good, with an empty answer."""
+    return Call(
+        action=f"permanently delete run {run_id}",
+        method="DELETE",
+        path=of_run(organization_id, run_id, "delete"),
+        parse=read_nothing,
+        run_id=run_id,
+    )
+
+
+def export_run(organization_id: str, run_id: str) -> Call[Any]:
+    """``POST /runs/{id}/export`` (official command line client): JSON of an undocumented shape."""
+    return Call(
+        action=f"export run {run_id}",
+        method="POST",
+        path=of_run(organization_id, run_id, "export"),
+        parse=Answer.json,
+        run_id=run_id,
+        changes_nothing=True,
+    )
+
+
+def get_form_fields(organization_id: str, run_id: str) -> Call[Mapping[str, Any]]:
+    """``GET /runs/{id}/form-fields``: ``form_fields`` of the tasks and ``ko_form_fields`` of the kick-off form."""
+    return Call(
+        action=f"read the form fields of run {run_id}",
+        method="GET",
+        path=of_run(organization_id, run_id, "form-fields"),
+        parse=read_object,
+        run_id=run_id,
+    )
+
+
+def list_activity(organization_id: str, run_id: str, page: int) -> Call[Page]:
+    """``GET /activity-feeds`` of a run (documentation page "Get process activity"), newest first, one page of it."""
+    query = {"entity_type": "run", "entity_id": checked_id(run_id), "sort": "-created_at"}
+    return Call(
+        action=f"read the activity of run {run_id} (page {page})",
+        method="GET",
+        path=in_organization(organization_id, "activity-feeds"),
+        parse=read_page,
+        run_id=run_id,
+        query=(*query.items(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
+    )
 
 
 def _run_write(verb: str, method: str, path: str, run_id: str) -> Call[Run | None]:

@@ -5,7 +5,26 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers run them, one over requests and one over httpx, and neither knows any procedure.
 """
 
+from airflow_provider_tallyfy.api.flows.change import delete_run, update_run
+from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
+from airflow_provider_tallyfy.api.flows.launch import LaunchKey, launch_run
 from airflow_provider_tallyfy.api.flows.runs import activate_run, archive_run, find_archived_run, find_run, run_pager
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 
-__all__ = ["activate_run", "archive_run", "find_archived_run", "find_run", "new_token", "run_pager"]
+__all__ = [
+    "LaunchKey",
+    "activate_run",
+    "archive_run",
+    "collect",
+    "complete_task",
+    "delete_run",
+    "find_archived_run",
+    "find_run",
+    "launch_run",
+    "list_activity",
+    "list_tasks",
+    "new_token",
+    "run_pager",
+    "snapshot",
+    "update_run",
+]

@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.queries import RunQuery
 
 # Tallyfy's read replicas can lag behind a write; how long is not documented.
-_REPLICA_LAG_PAUSES = (1.0, 2.0)
+REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
 def run_pager(organization_id: str, query: RunQuery) -> Pager[Run]:
@@ -142,7 +142,7 @@ def _write_and_see(
         shown, refusal = None, error
     if shown is not None and is_done(shown):
         return RunChange(shown, changed=True)
-    for pause in (*_REPLICA_LAG_PAUSES, None):
+    for pause in (*REPLICA_LAG_PAUSES, None):
         try:
             run = yield from look()
         except TallyfyNotFoundError:

@@ -1,0 +1,77 @@
+"""Tasks of runs, projects made of tasks, and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
+from airflow_provider_tallyfy.api.calls.runs import PAGE_SIZE
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.exchange import Call
+from airflow_provider_tallyfy.api.models import Page, read_item, read_nothing, read_page
+from airflow_provider_tallyfy.api.records import Task, read_project_run_id, read_task
+
+
+def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
+    """``GET /runs/{id}/tasks`` (documentation page "List tasks"), one page of it."""
+    return Call(
+        action=f"list the tasks of run {run_id} (page {page})",
+        method="GET",
+        path=of_run(organization_id, run_id, "tasks"),
+        parse=read_page,
+        run_id=run_id,
+        query=(("page", str(page)), ("per_page", str(PAGE_SIZE))),
+    )
+
+
+def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: bool | None) -> Call[Task]:
+    """``POST /runs/{id}/completed-tasks`` (page "Complete task"). Repeating it fires the webhooks again."""
+    approval = {} if is_approved is None else {"is_approved": is_approved}
+    return Call(
+        action=f"complete task {task_id} of run {run_id}",
+        method="POST",
+        path=of_run(organization_id, run_id, "completed-tasks"),
+        parse=read_task,
+        run_id=run_id,
+        body={"task_id": checked_id(task_id, "task_id"), **approval},
+    )
+
+
+def launch_project(organization_id: str, body: Mapping[str, Any]) -> Call[str]:
+    """``POST /tasks`` (documentation page "Launch process without template"): gives the new run's id."""
+    return Call(
+        action=f"launch project {str(body.get('title'))[:80]!r}",
+        method="POST",
+        path=in_organization(organization_id, "tasks"),
+        parse=read_project_run_id,
+        body=body,
+    )
+
+
+def tag_run(organization_id: str, run_id: str, tag_id: str) -> Call[Mapping[str, Any]]:
+    """``POST /checklists/tags`` for a run. Tagging again fires the tag's events again."""
+    return Call(
+        action=f"tag run {run_id}",
+        method="POST",
+        path=in_organization(organization_id, "checklists", "tags"),
+        parse=read_item,
+        run_id=run_id,
+        body={
+            "subject_id": checked_id(run_id),
+            "subject_type": "Run",
+            "tag_id": checked_id(tag_id, "tag_id"),
+            "tag_type": "public",
+        },
+    )
+
+
+def untag_run(organization_id: str, run_id: str, association_id: int) -> Call[None]:
+    """``DELETE /checklists/tags/{association}``; the association's number comes from ``GET /runs/{id}?with=tags``."""
+    return Call(
+        action=f"remove a tag from run {run_id}",
+        method="DELETE",
+        path=in_organization(organization_id, "checklists", "tags", str(association_id)),
+        parse=read_nothing,
+        run_id=run_id,
+    )

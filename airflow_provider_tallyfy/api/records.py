@@ -1,0 +1,142 @@
+"""Readers of what belongs to a run: its tasks and its activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_tallyfy.api.exchange import Answer
+from airflow_provider_tallyfy.api.models import format_time, parse_time, read_item
+
+_DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    A task of a run (documentation page "List tasks").
+
+    :param id: 32 hexadecimal digits.
+    :param title: what people read.
+    :param alias: name of the step for machines.
+    :param status: ``not-started``, ``in-progress``, ``completed``, ``auto-skipped`` or ``skipped``.
+    :param completed_at: when it was completed, UTC.
+    :param deadline: when it is due, UTC.
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    title: str
+    alias: str | None
+    status: str
+    completed_at: datetime | None = None
+    deadline: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """
+        Read a task.
+
+        :param data: a task object of the API.
+        :raises ValueError: if it is not one.
+        """
+        if not isinstance(data.get("id"), str) or not isinstance(data.get("status"), str):
+            raise ValueError("the task in the answer has no id or no status")
+        return cls(
+            id=data["id"],
+            title=str(data.get("title") or ""),
+            alias=data.get("alias"),
+            status=data["status"],
+            completed_at=parse_time(data.get("completed_at")),
+            deadline=parse_time(data.get("deadline")),
+            raw=data,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody has to do anything about it any more."""
+        return self.completed_at is not None or self.status in _DONE
+
+
+@dataclass(frozen=True)
+class Activity:
+    """
+    One entry of a run's audit trail (documentation page "Get process activity").
+
+    :param id: number of the entry.
+    :param verb: what was done, for example ``completed``.
+    :param kind: what it was done to: ``Process``, ``Task``, ``Comment`` ...
+    :param subject_id: id of that thing.
+    :param description: the sentence Tallyfy shows.
+    :param actor_name: who did it.
+    :param actor_email: their address.
+    :param created_at: when, UTC.
+    """
+
+    id: int
+    verb: str
+    kind: str
+    subject_id: str | None
+    description: str
+    actor_name: str | None
+    actor_email: str | None
+    created_at: datetime | None
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Activity:
+        """
+        Read an entry; Tallyfy wraps most of its values in one-element arrays.
+
+        :param row: an entry of the feed.
+        :raises ValueError: if it has no number or no verb.
+        """
+        verb = _only(row.get("verb"))
+        if not isinstance(row.get("id"), int) or not isinstance(verb, str):
+            raise ValueError("the activity has no id or no verb")
+        actor = _only(row.get("actor"))
+        actor = actor if isinstance(actor, Mapping) else {}
+        return cls(
+            id=row["id"],
+            verb=verb,
+            kind=str(_only(row.get("type")) or ""),
+            subject_id=_only(row.get("auditable_id")),
+            description=str(_only(row.get("description")) or ""),
+            actor_name=actor.get("full_name"),
+            actor_email=actor.get("email"),
+            created_at=parse_time(_only(row.get("created_at"))),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Reduce it to plain JSON types."""
+        return {**vars(self), "created_at": format_time(self.created_at)}
+
+
+def read_task(answer: Answer) -> Task:
+    """Read one task. See :meth:`Task.from_json`."""
+    return Task.from_json(read_item(answer))
+
+
+def read_project_run_id(answer: Answer) -> str:
+    """
+    Find the run in the answer to a project launch: ``data.run.id``, ``data.run.data.id`` or ``data.run_id``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if it is in none of these places.
+    """
+    task = read_item(answer)
+    run = task.get("run")
+    if isinstance(run, Mapping):
+        run = run.get("data", run)
+    run_id = run.get("id") if isinstance(run, Mapping) else task.get("run_id")
+    if not isinstance(run_id, str) or not run_id:
+        raise ValueError("the answer does not say which run was launched")
+    return run_id
+
+
+def _only(value: Any) -> Any:
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value

@@ -9,10 +9,14 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
 
-try:
-    from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow < 3.2
-    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+
+def is_deferral_timeout(error: Exception) -> bool:
+    """
+    Whether Airflow ended a deferral because its ``timeout`` was over; 2.11 has no exception of its own for that.
+
+    :param error: what resuming the task raised.
+    """
+    return type(error).__name__ == "TaskDeferralTimeout" or str(error) == "Trigger/execution timeout"
 
 
 async def mask_secret_async(secret: str) -> None:
@@ -31,4 +35,4 @@ async def mask_secret_async(secret: str) -> None:
         await amask_secret(secret)
 
 
-__all__ = ["TRIGGERS_END_TASKS", "TaskDeferralTimeout", "airflow_version", "mask_secret", "mask_secret_async"]
+__all__ = ["TRIGGERS_END_TASKS", "airflow_version", "is_deferral_timeout", "mask_secret", "mask_secret_async"]

@@ -6,7 +6,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -52,6 +52,7 @@ class TallyfySettings:
     :param verify: whether to verify TLS certificates, or the path of a CA bundle.
     :param proxies: proxy URL by scheme, as requests takes them.
     :param max_response_bytes: largest answer that is read.
+    :param read_only: refuse every request that would change something.
     """
 
     base_url: str
@@ -63,6 +64,7 @@ class TallyfySettings:
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    read_only: bool = False
 
     @property
     def connect_timeout(self) -> float:
@@ -95,16 +97,12 @@ def read_settings(connection: AirflowConnection) -> TallyfySettings:
     extra = _read_extra(connection)
     allow_http = bool(extra.get("allow_http", False))
     base_url = _checked_url(_base_url(connection), "host", allow_http)
-    given = {
-        name: extra[name]
-        for name in ("organization_id", "timeout", "retry_budget", "verify", "proxies", "max_response_bytes")
-        if name in extra
-    }
+    as_they_are = {field.name for field in fields(TallyfySettings)} - {"web_url"}
     return TallyfySettings(
         base_url=base_url,
         credentials=_credentials(connection, extra, allow_http),
         web_url=_checked_url(extra["web_url"], "web_url", True) if "web_url" in extra else _web_url(base_url),
-        **given,
+        **{name: value for name, value in extra.items() if name in as_they_are},
     )
 
 
@@ -277,4 +275,5 @@ EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
     "proxies": _proxies,
     "allow_http": _flag,
     "max_response_bytes": _byte_count,
+    "read_only": _flag,
 }

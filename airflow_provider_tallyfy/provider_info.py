@@ -49,6 +49,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "web_url": _field("Web app URL", "Origin of the links to runs. Default: derived from the API base URL", "string"),
     "verify": _field("Verify TLS", "true (default), false, or the path of a CA bundle.", "string"),
     "proxies": _field("Proxies", 'For example {"https": "http://proxy:3128"}', "object"),
+    "read_only": _field("Read only", "Refuse every request that would change something in Tallyfy.", "boolean"),
     "allow_http": _field("Allow http", "Permit an unencrypted base URL that is not on this machine.", "boolean"),
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
-from airflow_provider_tallyfy.api.models import RunStatus
+from airflow_provider_tallyfy.api.models import RunStatus, parse_time
 
 _LONGEST_ID = 255
 
@@ -53,6 +55,36 @@ def checked_status(value: str, name: str) -> str:
         raise TallyfyValidationError(
             f"{name} {value!r} is not a status of a Tallyfy run. Valid: {known}.", fields={name: ["unknown"]}
         ) from None
+
+
+def checked_time(value: datetime | str | None, name: str) -> datetime | None:
+    """
+    Check a moment, which may come out of a template as text.
+
+    :param value: a datetime or ISO 8601 text; without a time zone it is UTC.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is neither empty nor a moment.
+    """
+    try:
+        return parse_time(value.isoformat() if isinstance(value, datetime) else value)
+    except ValueError:
+        raise TallyfyValidationError(
+            f"{name}={value!r} is not a moment like 2026-09-29T21:00:00Z.", fields={name: ["not a moment"]}
+        ) from None
+
+
+def checked_flag(value: object, name: str) -> bool:
+    """
+    Check a switch, which may come out of a template as text.
+
+    :param value: what the user gave.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is neither true nor false.
+    """
+    word = str(value).strip().lower()
+    if word not in ("true", "false"):
+        raise TallyfyValidationError(f"{name}={value!r} is neither true nor false.", fields={name: ["no flag"]})
+    return word == "true"
 
 
 def required_organization(organization_id: object) -> str:

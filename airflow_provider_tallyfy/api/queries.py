@@ -19,6 +19,9 @@ class RunQuery:
     :param status: only runs in this status, a value of :class:`RunStatus`.
     :param template_id: only runs of this template.
     :param query: search text; Tallyfy matches it against names.
+    :param tags: only runs with one of these tag ids.
+    :param owners: only runs owned by, or with tasks of, these users.
+    :param folder: only runs in this folder.
     :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
     :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
         pages stable while runs are launched.
@@ -27,6 +30,9 @@ class RunQuery:
     status: str | None = None
     template_id: str | None = None
     query: str | None = None
+    tags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
 
@@ -56,6 +62,9 @@ class RunQuery:
             "status": status,
             "checklist_id": self.template_id,
             "q": self.query,
+            "tag_ids": ",".join(self.tags),
+            "owners": ",".join(self.owners),
+            "folder": self.folder,
             "archived": archived,
             "sort": self.sort,
         }

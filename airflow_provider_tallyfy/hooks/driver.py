@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.api.retry import Attempt
 from airflow_provider_tallyfy.compat import airflow_version
@@ -29,9 +30,18 @@ class Attempts:
     :param call: what is asked.
     :param settings: the connection.
     :param budget: seconds within which the call may be repeated; by default the connection's.
+    :raises TallyfyConfigurationError: if the call writes and the connection is read-only.
     """
 
     def __init__(self, call: Call[Any], settings: TallyfySettings, budget: float | None) -> None:
+        if call.writes and settings.read_only:
+            raise TallyfyConfigurationError(
+                f"Could not {call.action}: the Airflow connection is read-only (extra read_only is true), so "
+                f"{call.method} {call.path} was not sent.",
+                method=call.method,
+                path=call.path,
+                run_id=call.run_id,
+            )
         self._host = urlsplit(call.base_url or settings.base_url).netloc
         self._budget = settings.retry_budget if budget is None else budget
         self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)

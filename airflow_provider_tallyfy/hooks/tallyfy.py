@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.checks import checked_id, required_organization
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, PlannedWrite, T
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.queries import RunQuery
@@ -47,6 +47,7 @@ class TallyfyHook(BaseHook):
         self._organization_id = organization_id
         self._session: requests.Session | None = None
         self._fetched_token: str | None = None
+        self._holds_writes = False
 
     # What the connection form shows on Airflow < 3.2; newer versions read the provider's metadata instead.
 
@@ -151,6 +152,9 @@ class TallyfyHook(BaseHook):
         status: str | None = None,
         template_id: str | None = None,
         query: str | None = None,
+        tags: tuple[str, ...] = (),
+        owners: tuple[str, ...] = (),
+        folder: str | None = None,
         archived: str = "exclude",
         sort: str = "created_at",
     ) -> Iterator[Run]:
@@ -160,12 +164,24 @@ class TallyfyHook(BaseHook):
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
         :param template_id: only runs of this template.
         :param query: only runs whose name matches this text; how it matches is up to Tallyfy.
+        :param tags: only runs with one of these tag ids.
+        :param owners: only runs owned by, or with tasks of, these user ids.
+        :param folder: only runs in this folder.
         :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs.
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
         :raises TallyfyResponseError: if a page is not readable; a list is never cut short silently.
         """
         with airflow_exceptions():
-            wanted = RunQuery(status=status, template_id=template_id, query=query, archived=archived, sort=sort)
+            wanted = RunQuery(
+                status=status,
+                template_id=template_id,
+                query=query,
+                tags=tags,
+                owners=owners,
+                folder=folder,
+                archived=archived,
+                sort=sort,
+            )
         pager = flows.run_pager(self.organization_id, wanted)
         return self._list_runs(pager, wanted)
 
@@ -200,6 +216,23 @@ class TallyfyHook(BaseHook):
                 return self._send(work, retry_budget)
             return self._drive(work, retry_budget)
 
+    def first_write(self, work: Call[Any] | Flow[Any]) -> Call[Any] | None:
+        """
+        Carry out a call or flow up to the first request that would change something, and do not send that one.
+
+        :param work: the call or flow.
+        :return: that request, or ``None`` if nothing would change.
+        :raises TallyfyError: in one of its kinds.
+        """
+        self._holds_writes = True
+        try:
+            self.run(work)
+        except PlannedWrite as planned:
+            return planned.call
+        finally:
+            self._holds_writes = False
+        return None
+
     def _drive(self, flow: Flow[T], budget: float | None) -> T:
         try:
             step = next(flow)
@@ -221,6 +254,8 @@ class TallyfyHook(BaseHook):
 
     def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)
+        if call.writes and self._holds_writes:
+            raise PlannedWrite(call)
         while True:
             token = self._token() if call.bearer is None else call.bearer
             outcome = requests_transport.exchange(self._open_session(), self.settings, call, token)

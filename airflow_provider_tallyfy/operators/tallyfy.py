@@ -1,94 +1,35 @@
-"""Operators for one run: restore it, archive it, read it."""
+"""All operators for one run; the longer ones have modules of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import RunChange
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator
+from airflow_provider_tallyfy.operators.change import TallyfyDeleteRunOperator, TallyfyUpdateRunOperator
+from airflow_provider_tallyfy.operators.details import TallyfyExportRunOperator, TallyfyRunActivityOperator
+from airflow_provider_tallyfy.operators.launch import TallyfyLaunchProjectOperator, TallyfyLaunchRunOperator
+from airflow_provider_tallyfy.operators.listing import TallyfyListRunsOperator
 
-if TYPE_CHECKING:
-    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-
-
-class TallyfyRunOperator(BaseOperator):
-    """
-    Base of the operators that do something with one existing run.
-
-    The XComs ``run_id`` and ``run_url`` are pushed before Tallyfy is asked, so ``op.output["run_id"]`` chains tasks
-    and the link to the run is there even if the task fails. The result is a small dict: ``id``, ``name``, ``status``,
-    ``archived_at``, ``completed_at``, ``url`` and ``changed`` (whether this task changed the run).
-
-    :param run_id: the run (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    """
-
-    template_fields: Sequence[str] = ("run_id", "organization_id", "tallyfy_conn_id")
-    operator_extra_links = (TallyfyRunLink(),)
-    ui_color = "#e3f4ea"
-
-    def __init__(
-        self,
-        *,
-        run_id: str,
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = DEFAULT_CONN_ID,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.run_id = run_id
-        self.organization_id = organization_id
-        self.tallyfy_conn_id = tallyfy_conn_id
-
-    @cached_property
-    def hook(self) -> TallyfyHook:
-        """The hook, made when a task runs: DAG files load no HTTP library."""
-        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-
-        return TallyfyHook(self.tallyfy_conn_id, self.organization_id)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Act on the run and describe it.
-
-        :param context: of the running task.
-        :raises TallyfyError: in one of its kinds.
-        """
-        with airflow_exceptions():
-            run_id = checked_id(self.run_id)
-        with self.hook as hook:
-            url = hook.run_url(run_id)
-            push_run(context, run_id, url)
-            change = self.act(hook, run_id)
-        self.log.info(
-            "Run %s (%r) is %s%s: %s",
-            change.run.id,
-            change.run.name,
-            change.run.status,
-            "" if change.changed else ", unchanged",
-            url,
-        )
-        return change.run.describe(url, changed=change.changed)
-
-    def act(self, hook: TallyfyHook, run_id: str) -> RunChange:
-        """
-        Do what the operator is for.
-
-        :param hook: talks to Tallyfy.
-        :param run_id: the run, checked.
-        """
-        raise NotImplementedError
+__all__ = [
+    "TallyfyActivateRunOperator",
+    "TallyfyArchiveRunOperator",
+    "TallyfyDeleteRunOperator",
+    "TallyfyExportRunOperator",
+    "TallyfyGetRunOperator",
+    "TallyfyLaunchProjectOperator",
+    "TallyfyLaunchRunOperator",
+    "TallyfyListRunsOperator",
+    "TallyfyRunActivityOperator",
+    "TallyfyUpdateRunOperator",
+]
 
 
-class TallyfyActivateRunOperator(TallyfyRunOperator):
+class TallyfyActivateRunOperator(TallyfyRunChangeOperator):
     """
     Restore an archived run; a live run is a success with ``changed: False``.
 
@@ -98,16 +39,17 @@ class TallyfyActivateRunOperator(TallyfyRunOperator):
     .. seealso:: :ref:`howto/operator:TallyfyActivateRunOperator`
 
     :param run_id: the run (templated).
+    :param dry_run: log and return the request instead of sending it (templated).
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    def act(self, hook: TallyfyHook, run_id: str) -> RunChange:
+    def change(self, run_id: str) -> Flow[RunChange]:
         """Restore the run."""
-        return hook.activate_run(run_id)
+        return flows.activate_run(self.hook.organization_id, run_id)
 
 
-class TallyfyArchiveRunOperator(TallyfyRunOperator):
+class TallyfyArchiveRunOperator(TallyfyRunChangeOperator):
     """
     Archive a run, whatever its status; an archived run is a success with ``changed: False``.
 
@@ -116,18 +58,19 @@ class TallyfyArchiveRunOperator(TallyfyRunOperator):
     .. seealso:: :ref:`howto/operator:TallyfyArchiveRunOperator`
 
     :param run_id: the run (templated).
+    :param dry_run: log and return the request instead of sending it (templated).
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    def act(self, hook: TallyfyHook, run_id: str) -> RunChange:
+    def change(self, run_id: str) -> Flow[RunChange]:
         """Archive the run."""
-        return hook.archive_run(run_id)
+        return flows.archive_run(self.hook.organization_id, run_id)
 
 
 class TallyfyGetRunOperator(TallyfyRunOperator):
     """
-    Read a run, archived or not; ``changed`` is always ``False``.
+    Read a run, archived or not, and hand on the small dict of the other operators; ``changed`` is always ``False``.
 
     .. seealso:: :ref:`howto/operator:TallyfyGetRunOperator`
 
@@ -136,6 +79,15 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    def act(self, hook: TallyfyHook, run_id: str) -> RunChange:
-        """Read the run."""
-        return RunChange(hook.get_run(run_id), changed=False)
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Read the run.
+
+        :param context: of the running task.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with self.hook as hook:
+            run_id = self.announce(context)
+            run = hook.get_run(run_id)
+            self.log.info("Run %s (%r) is %s: %s", run.id, run.name, run.status, hook.run_url(run_id))
+            return run.describe(hook.run_url(run_id))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -20,17 +19,22 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, RunWatch, WaitLog
-from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS, TaskDeferralTimeout
+from airflow_provider_tallyfy.api.waits import Ending, RunWait
+from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.waiting import (
+    Look,
+    Patience,
+    conclude,
+    ending_of,
+    may_end_in_triggerer,
+    status_trigger,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-
-_BACKSTOP = timedelta(minutes=1)
 
 
 class TallyfyRunStatusSensor(BaseSensorOperator):
@@ -118,10 +122,7 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
         :raises AirflowFailException: if it is in a failure status.
         :raises TallyfyError: if it is missing, or cannot be looked at any longer.
         """
-        try:
-            ending = self._story.saw(self.hook.run(self._watch.look()))
-        except TallyfyError as error:
-            ending = self._story.stumbled(error)
+        ending = self._look()
         if ending is None:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(ending))
@@ -133,9 +134,7 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
         :param context: of the running task.
         :param event: what the trigger sent.
         """
-        with airflow_exceptions():
-            ending = Ending.from_event(event)
-        return self._conclude(ending)
+        return self._conclude(ending_of(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -148,8 +147,10 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
         with self._soft_failures():
             try:
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
-            except TaskDeferralTimeout:
-                self._raise_timeout()
+            except AirflowException as error:
+                if is_deferral_timeout(error):
+                    self._patience.end(self._goal)
+                raise
 
     @cached_property
     def _wait(self) -> RunWait:
@@ -157,61 +158,37 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
             return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
 
     @cached_property
-    def _watch(self) -> RunWatch:
-        return RunWatch(self.hook.organization_id, self._wait.run_id)
-
-    @cached_property
-    def _story(self) -> WaitLog:
-        url = self.hook.run_url(self._wait.run_id)
-        return WaitLog(self._wait, url, self._patience, tell=lambda line: self.log.info("%s", line))
+    def _look(self) -> Look:
+        return Look(self.hook, self._wait, self._tolerance, tell=lambda line: self.log.info("%s", line))
 
     @property
-    def _patience(self) -> int | None:
+    def _tolerance(self) -> int | None:
         return None if self.silent_fail else self.max_poll_failures
 
     @property
-    def _limit(self) -> float:
-        """Seconds that a deferred wait may take: Airflow 3 does not enforce ``execution_timeout`` on it."""
-        execution_timeout = self.execution_timeout.total_seconds() if self.execution_timeout else float("inf")
-        return min(self.timeout, execution_timeout)
+    def _patience(self) -> Patience:
+        return Patience(self.timeout, self.execution_timeout)
 
-    def _defer(self) -> NoReturn:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
-
-        longest_interval = self.max_wait.total_seconds() if self.max_wait else self.timeout
-        self.defer(
-            trigger=TallyfyRunStatusTrigger(
-                run_id=self._wait.run_id,
-                target_status=list(self._wait.target),
-                failure_status=list(self._wait.failure),
-                missing=self.missing,
-                organization_id=self.organization_id,
-                tallyfy_conn_id=self.tallyfy_conn_id,
-                poll_interval=self.poke_interval,
-                max_poll_interval=longest_interval if self.exponential_backoff else None,
-                deadline=time.time() + self._limit,
-                max_poll_failures=self._patience,
-                end_task=TRIGGERS_END_TASKS and not self.do_xcom_push and not self.outlets,
-            ),
-            method_name="execute_complete",
-            # The trigger keeps the deadline; this one only ends a wait whose trigger never got to run.
-            timeout=timedelta(seconds=self._limit) + _BACKSTOP,
-        )
+    @property
+    def _goal(self) -> str:
+        return f"Run {self.run_id} becoming {self.target_status!r}"
 
     def _conclude(self, ending: Ending) -> dict[str, Any]:
-        """Turn the end of the wait into the end of the task, alike in every mode."""
-        if ending.outcome is Outcome.REACHED and ending.run is not None:
-            return ending.run
-        if ending.outcome is Outcome.FAILED:
-            raise AirflowFailException(ending.message)
-        if ending.outcome is Outcome.TIMED_OUT:
-            self._raise_timeout()
-        with airflow_exceptions():
-            raise ending.to_error()
+        return conclude(ending, self._goal, self._patience)
 
-    def _raise_timeout(self) -> NoReturn:
-        message = f"Run {self.run_id} did not get to {self.target_status!r} within {self._limit:.0f} s."
-        raise AirflowSensorTimeout(message) if self._limit == self.timeout else AirflowTaskTimeout(message)
+    def _defer(self) -> NoReturn:
+        longest_interval = self.max_wait.total_seconds() if self.max_wait else self.timeout
+        trigger = status_trigger(
+            self._wait,
+            organization_id=self.organization_id,
+            tallyfy_conn_id=self.tallyfy_conn_id,
+            poll_interval=self.poke_interval,
+            max_poll_interval=longest_interval if self.exponential_backoff else None,
+            deadline=self._patience.deadline,
+            max_poll_failures=self._tolerance,
+            end_task=may_end_in_triggerer(self),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=self._patience.backstop)
 
     @contextmanager
     def _soft_failures(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from airflow_provider_tallyfy.api.calls.runs import (
     update_run,
 )
 from airflow_provider_tallyfy.api.calls.tasks import complete_task, launch_project, list_tasks, tag_run, untag_run
+from airflow_provider_tallyfy.api.calls.templates import get_template
 
 #: Headers of every request (documentation page "Open API"; without the client header: "endpoint not found").
 HEADERS = {"Accept": "application/json", "X-Tallyfy-Client": "APIClient"}
@@ -29,6 +30,7 @@ __all__ = [
     "export_run",
     "get_form_fields",
     "get_run",
+    "get_template",
     "launch_project",
     "launch_run",
     "list_activity",

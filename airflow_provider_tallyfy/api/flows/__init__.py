@@ -7,12 +7,20 @@ drivers run them, one over requests and one over httpx, and neither knows any pr
 
 from airflow_provider_tallyfy.api.flows.change import delete_run, update_run
 from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
-from airflow_provider_tallyfy.api.flows.launch import LaunchKey, launch_run
-from airflow_provider_tallyfy.api.flows.runs import activate_run, archive_run, find_archived_run, find_run, run_pager
+from airflow_provider_tallyfy.api.flows.launch import LaunchKey, LaunchRequest, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.runs import (
+    activate_run,
+    archive_run,
+    find_archived_run,
+    find_run,
+    look_up_run,
+    run_pager,
+)
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 
 __all__ = [
     "LaunchKey",
+    "LaunchRequest",
     "activate_run",
     "archive_run",
     "collect",
@@ -20,9 +28,11 @@ __all__ = [
     "delete_run",
     "find_archived_run",
     "find_run",
+    "launch_project",
     "launch_run",
     "list_activity",
     "list_tasks",
+    "look_up_run",
     "new_token",
     "run_pager",
     "snapshot",

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError, TallyfyUnknownOutcomeError
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyError,
+    TallyfyResponseError,
+    TallyfyUnknownOutcomeError,
+    TallyfyValidationError,
+)
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.details import list_tasks
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, run_pager
+from airflow_provider_tallyfy.api.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.records import Task
+from airflow_provider_tallyfy.api.templates import Template
 
 # Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)
@@ -62,36 +72,115 @@ class LaunchKey:
         return run.created_at < self.since - _CLOCK_TOLERANCE
 
 
-def launch_run(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
+@dataclass(frozen=True)
+class LaunchRequest:
+    """
+    What to launch (documentation page "Launch process").
+
+    :param template_id: the template (API: ``checklist_id``).
+    :param kickoff: kick-off form values by label, alias or id, in the user's words.
+    :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
+    :param fields: everything else of the request's body, as Tallyfy takes it.
+    """
+
+    template_id: str
+    kickoff: Mapping[str, Any] | None = None
+    tasks: Mapping[str, Any] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self, organization_id: str) -> Flow[dict[str, Any]]:
+        """
+        Make the request's body, reading the template if it takes its fields or steps.
+
+        :param organization_id: the template's organization.
+        :raises TallyfyValidationError: with every problem of the values at once.
+        """
+        body = {name: value for name, value in self.fields.items() if value is not None}
+        if self.kickoff is not None or self.tasks:
+            template: Template = yield calls.get_template(organization_id, self.template_id)
+            if self.kickoff is not None:
+                body["prerun"] = {**encode_kickoff(template, self.kickoff), **(body.get("prerun") or {})}
+            if self.tasks:
+                body["tasks"] = _all_steps(template, self.tasks)
+        return {"checklist_id": checked_id(self.template_id, "template_id"), **body}
+
+
+def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
     """
     Launch a run of a template, or adopt the one that an earlier try launched.
 
     :param organization_id: where to launch.
-    :param body: the request's body without the key; ``checklist_id`` names the template.
+    :param request: what to launch.
     :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was adopted.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
-    look = _Lookup(organization_id, key, template_id=body["checklist_id"])
+    lookup = _Lookup(organization_id, key, template_id=request.template_id)
     if key.may_exist:
-        earlier: Run | None = yield from look.patiently()
+        earlier: Run | None = yield from lookup.patiently()
         if earlier is not None:
             return RunChange(earlier, changed=False)
-    request = calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+    body = yield from request.body(organization_id)
     try:
-        launched: Run = yield request
+        launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
-        return (yield from _adopt_after(doubt, look))
-    return (yield from _keep_first(organization_id, launched, look, patient=key.may_exist))
+        return (yield from _adopt_after(doubt, lookup))
+    return (yield from _keep_first(organization_id, launched, lookup, patient=key.may_exist))
+
+
+def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
+    """
+    Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
+
+    :param organization_id: where to launch.
+    :param body: the request's body (documentation page "Launch process without template").
+    :param key: the launch's key.
+    :return: the run; ``changed`` is ``False`` if it was adopted.
+    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
+    """
+    lookup = _Lookup(organization_id, key, title=body["title"])
+    if key.may_exist:
+        earlier: Run | None = yield from lookup.patiently()
+        if earlier is not None:
+            return RunChange(earlier, changed=False)
+    try:
+        run_id: str = yield calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
+        return (yield from _adopt_after(doubt, lookup))
+    launched: Run = yield calls.get_run(organization_id, run_id)
+    return (yield from _keep_first(organization_id, launched, lookup, patient=key.may_exist))
+
+
+def _all_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names."""
+    known = {step.id: step for step in template.steps or ()}
+    unknown = sorted(tasks.keys() - known.keys())
+    if unknown:
+        steps = ", ".join(f"{step.id} ({step.title})" for step in known.values())
+        raise TallyfyValidationError(
+            f"tasks names steps that template {template.id} does not show: {', '.join(unknown)}. Its steps: {steps}. "
+            f"Nothing was launched.",
+            fields={"tasks": unknown},
+        )
+    return {step_id: tasks.get(step_id, {}) for step_id in known}
 
 
 class _Lookup:
-    """Looks for the run that carries a key."""
+    """
+    Looks for the run that carries a key.
 
-    def __init__(self, organization_id: str, key: LaunchKey, template_id: str | None) -> None:
+    :param template_id: the run's template.
+    :param title: instead of a template, a project's title: whether Tallyfy keeps a project's summary with the run or
+        with its tasks is not documented, so the tasks of runs of that name are looked at, too.
+    """
+
+    def __init__(
+        self, organization_id: str, key: LaunchKey, *, template_id: str | None = None, title: str | None = None
+    ) -> None:
         self._organization_id = organization_id
         self._key = key
         self._template_id = template_id
+        self._title = title
 
     def patiently(self) -> Flow[Run | None]:
         """Look again after pauses: the list is read from replicas that lag behind a launch."""
@@ -121,12 +210,18 @@ class _Lookup:
             for run in pager.accept(page):
                 if self._key.is_older_than(run):
                     return
-                if self._key.is_on(run):
+                if self._key.is_on(run) or (yield from self._is_on_tasks_of(run)):
                     found[run.id] = run
 
+    def _is_on_tasks_of(self, run: Run) -> Flow[bool]:
+        if run.name != self._title or run.is_archived:
+            return False
+        tasks: list[Task] = yield from list_tasks(self._organization_id, run.id)
+        return any(self._key.marker in str(task.raw.get("summary") or "") for task in tasks)
 
-def _adopt_after(doubt: TallyfyError, look: _Lookup) -> Flow[RunChange]:
-    found: Run | None = yield from look.patiently()
+
+def _adopt_after(doubt: TallyfyError, lookup: _Lookup) -> Flow[RunChange]:
+    found: Run | None = yield from lookup.patiently()
     if found is not None:
         return RunChange(found, changed=False)
     raise TallyfyUnknownOutcomeError(
@@ -139,10 +234,10 @@ def _adopt_after(doubt: TallyfyError, look: _Lookup) -> Flow[RunChange]:
     )
 
 
-def _keep_first(organization_id: str, launched: Run, look: _Lookup, *, patient: bool) -> Flow[RunChange]:
+def _keep_first(organization_id: str, launched: Run, lookup: _Lookup, *, patient: bool) -> Flow[RunChange]:
     """If another try launched at the same time, both keep the run that was first and archive the other."""
     for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
-        rivals: list[Run] = yield from look.all()
+        rivals: list[Run] = yield from lookup.all()
         if any(run.id == launched.id for run in rivals) or pause is None:
             break
         yield Pause(pause)

@@ -57,6 +57,20 @@ def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flo
         return archived
 
 
+def look_up_run(organization_id: str, run_id: str) -> Flow[Run | None]:
+    """
+    Read a run, archived or not, or find out that it does not exist.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    """
+    try:
+        run: Run = yield from find_run(organization_id, run_id)
+    except TallyfyNotFoundError:
+        return None
+    return run
+
+
 def find_archived_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run | None]:
     """
     Look for a run in the list of archived runs, newest first, and stop at the first hit.

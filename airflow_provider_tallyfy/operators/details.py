@@ -1,0 +1,100 @@
+"""Operators that read what belongs to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.checks import checked_time
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.operators.base import TallyfyRunOperator
+from airflow_provider_tallyfy.output import write_json, write_lines
+
+
+class TallyfyRunActivityOperator(TallyfyRunOperator):
+    """
+    Read the audit trail of a run, the oldest entry first (documentation page "Get process activity").
+
+    Each entry is a dict: ``id``, ``verb``, ``kind``, ``subject_id``, ``description``, ``actor_name``, ``actor_email``,
+    ``created_at``.
+
+    .. seealso:: :ref:`howto/operator:TallyfyRunActivityOperator`
+
+    :param run_id: the run (templated).
+    :param since: only entries from this moment on: a datetime or ISO 8601 text (templated).
+    :param until: only entries before this moment: a datetime or ISO 8601 text (templated).
+    :param verbs: only entries with one of these verbs, for example ``["archived", "unarchived"]`` (templated).
+    :param output_path: write JSON lines here instead (templated); the result is then ``{"path", "count"}``.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = ("since", "until", "verbs", "output_path", *TallyfyRunOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        verbs: Sequence[str] = (),
+        output_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.since = since
+        self.until = until
+        self.verbs = verbs
+        self.output_path = output_path
+
+    def execute(self, context: Context) -> Any:
+        """
+        Read the activity.
+
+        :param context: of the running task.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with self.hook as hook, airflow_exceptions():
+            run_id = self.announce(context)
+            since, until = checked_time(self.since, "since"), checked_time(self.until, "until")
+            flow = flows.list_activity(hook.organization_id, run_id, since, until, tuple(self.verbs))
+            entries = [entry.describe() for entry in hook.run(flow)]
+        self.log.info("Run %s has %d such entries.", run_id, len(entries))
+        if not self.output_path:
+            return entries
+        return {"path": self.output_path, "count": write_lines(self.output_path, entries)}
+
+
+class TallyfyExportRunOperator(TallyfyRunOperator):
+    """
+    Let Tallyfy export a run and write the JSON it answers to a file.
+
+    .. seealso:: :ref:`howto/operator:TallyfyExportRunOperator`
+
+    :param run_id: the run (templated).
+    :param output_path: where to write it, a local path or a URL that ``ObjectStoragePath`` knows (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = ("output_path", *TallyfyRunOperator.template_fields)
+
+    def __init__(self, *, output_path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.output_path = output_path
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Export the run.
+
+        :param context: of the running task.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with self.hook as hook:
+            run_id = self.announce(context)
+            write_json(self.output_path, hook.run(calls.export_run(hook.organization_id, run_id)))
+        self.log.info("Wrote the export of run %s to %s", run_id, self.output_path)
+        return {"path": self.output_path}

@@ -1,0 +1,162 @@
+"""The operator that lists runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.operators.base import TallyfyOperator
+from airflow_provider_tallyfy.output import write_lines
+
+
+class TallyfyListRunsOperator(TallyfyOperator):
+    """
+    List runs and hand them on as slim dicts, ready for ``.expand``.
+
+    The list is complete or the task fails: an unreadable page is an error, never a shorter list.
+
+    .. seealso:: :ref:`howto/operator:TallyfyListRunsOperator`
+
+    :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
+    :param template_id: only runs of this template (templated).
+    :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
+    :param tags: only runs with one of these tag ids (templated).
+    :param owners: only runs owned by, or with tasks of, these user ids (templated).
+    :param folder: only runs in this folder (templated).
+    :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs (templated).
+    :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
+        from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
+    :param limit: at most so many runs (templated).
+    :param fields: which keys the dicts have; one name as text gives a flat list of that value, for example ``"id"``.
+        Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``, ``created_at``,
+        ``percent_complete``. By default all but the last three.
+    :param output_path: write JSON lines here instead, a local path or any URL that ``ObjectStoragePath`` knows
+        (templated); the result is then ``{"path", "count"}``.
+    :param max_xcom_bytes: refuse to hand on more than this as XCom.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        "status",
+        "template_id",
+        "query",
+        "tags",
+        "owners",
+        "folder",
+        "archived",
+        "older_than",
+        "limit",
+        "output_path",
+        *TallyfyOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        status: str | None = None,
+        template_id: str | None = None,
+        query: str | None = None,
+        tags: Sequence[str] | None = None,
+        owners: Sequence[int | str] | None = None,
+        folder: str | None = None,
+        archived: str = "exclude",
+        older_than: timedelta | float | str | None = None,
+        limit: int | str | None = None,
+        fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
+        output_path: str | None = None,
+        max_xcom_bytes: int = 48 * 1024,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.template_id = template_id
+        self.query = query
+        self.tags = tags
+        self.owners = owners
+        self.folder = folder
+        self.archived = archived
+        self.older_than = older_than
+        self.limit = limit
+        self.fields = fields
+        self.output_path = output_path
+        self.max_xcom_bytes = max_xcom_bytes
+
+    def execute(self, context: Context) -> Any:
+        """
+        List the runs.
+
+        :param context: of the running task.
+        :raises TallyfyValidationError: on an unknown status or field, or more rows than an XCom should hold.
+        :raises TallyfyError: in one of its other kinds.
+        """
+        with self.hook, airflow_exceptions():
+            rows = self._rows()
+            if self.output_path:
+                count = write_lines(self.output_path, rows)
+                self.log.info("Wrote %d runs to %s", count, self.output_path)
+                return {"path": self.output_path, "count": count}
+            listed = list(rows)
+            self._check_size(listed)
+        self.log.info("Listed %d runs.", len(listed))
+        return listed
+
+    def _rows(self) -> Iterator[Any]:
+        runs = self.hook.list_runs(
+            status=self.status or None,
+            template_id=self.template_id or None,
+            query=self.query or None,
+            tags=tuple(self.tags or ()),
+            owners=tuple(map(str, self.owners or ())),
+            folder=self.folder or None,
+            archived=self.archived,
+        )
+        before = self._older_than_moment()
+        chosen = (run for run in runs if before is None or self._is_older(run, before))
+        limit = None if self.limit in (None, "") else int(str(self.limit))
+        return (self._row(run) for run in islice(chosen, limit))
+
+    def _row(self, run: Run) -> Any:
+        facts = {**run.describe(self.hook.run_url(run.id)), **run.describe_further()}
+        if isinstance(self.fields, str):
+            return self._fact(facts, self.fields)
+        return {name: self._fact(facts, name) for name in self.fields}
+
+    def _fact(self, facts: dict[str, Any], name: str) -> Any:
+        if name not in facts:
+            raise TallyfyValidationError(
+                f"fields names {name!r}; a listed run has: {', '.join(facts)}.", fields={"fields": [name]}
+            )
+        return facts[name]
+
+    def _older_than_moment(self) -> datetime | None:
+        if self.older_than in (None, ""):
+            return None
+        age = self.older_than
+        return datetime.now(UTC) - (age if isinstance(age, timedelta) else timedelta(days=float(str(age))))
+
+    def _is_older(self, run: Run, before: datetime) -> bool:
+        if self.status == "complete":
+            moment = run.completed_at
+        elif self.archived == "only" or self.status == "archived":
+            moment = run.archived_at
+        else:
+            moment = run.created_at
+        return moment is not None and moment < before
+
+    def _check_size(self, listed: list[Any]) -> None:
+        size = len(json.dumps(listed))
+        if size > self.max_xcom_bytes:
+            raise TallyfyValidationError(
+                f"The list of {len(listed)} runs is {size} bytes, more than max_xcom_bytes={self.max_xcom_bytes}. "
+                f'Filter more, set a limit, ask for fields="id", or set output_path to write it to a file.',
+                fields={"max_xcom_bytes": [str(size)]},
+            )

@@ -1,0 +1,145 @@
+"""How tasks wait for a run: shared by the sensor and by operators that wait for what they launched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
+
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, RunWatch, WaitLog
+from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+# The trigger keeps the deadline; Airflow's own timeout only ends a wait whose trigger never got to run.
+_BACKSTOP = timedelta(minutes=1)
+
+
+class Patience:
+    """
+    How long a task waits: the shorter of its own timeout and its ``execution_timeout``.
+
+    Airflow 3 does not enforce ``execution_timeout`` on a deferred task, so both are kept here.
+
+    :param timeout: seconds, the wait's own limit.
+    :param execution_timeout: the task's.
+    """
+
+    def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:
+        self.seconds = min(timeout, execution_timeout.total_seconds() if execution_timeout else float("inf"))
+        self._is_own = self.seconds == timeout
+
+    @property
+    def deadline(self) -> float:
+        """When it ends if it starts now, in seconds since the epoch."""
+        return time.time() + self.seconds
+
+    @property
+    def backstop(self) -> timedelta:
+        """What to pass to ``defer(timeout=...)``."""
+        return timedelta(seconds=self.seconds) + _BACKSTOP
+
+    def end(self, what: str) -> NoReturn:
+        """
+        Raise what Airflow raises for that limit.
+
+        :param what: what was waited for.
+        """
+        message = f"{what} did not happen within {self.seconds:.0f} s. The run itself goes on."
+        raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)
+
+
+class Look:
+    """
+    Looks at a run from a worker, and judges.
+
+    :param hook: talks to Tallyfy.
+    :param wait: what the wait is for.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param tell: where a line for the task's log goes.
+    """
+
+    def __init__(
+        self, hook: TallyfyHook, wait: RunWait, max_poll_failures: int | None, tell: Callable[[str], None]
+    ) -> None:
+        self._hook = hook
+        self._watch = RunWatch(hook.organization_id, wait.run_id)
+        self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
+
+    def __call__(self) -> Ending | None:
+        """Look once; ``None`` if the wait goes on."""
+        try:
+            return self._log.saw(self._hook.run(self._watch.look()))
+        except TallyfyError as error:
+            return self._log.stumbled(error)
+
+
+def conclude(ending: Ending, wait: str, patience: Patience) -> dict[str, Any]:
+    """
+    Turn the end of a wait into the end of a task, alike in every mode.
+
+    :param ending: how the wait ended.
+    :param wait: what was waited for.
+    :param patience: how long it could take.
+    :return: the run, if it got where it should.
+    :raises AirflowFailException: if it got somewhere else.
+    :raises TallyfyError: if it is missing, or could not be looked at any longer.
+    """
+    if ending.outcome is Outcome.REACHED and ending.run is not None:
+        return ending.run
+    if ending.outcome is Outcome.FAILED:
+        raise AirflowFailException(ending.message)
+    if ending.outcome is Outcome.TIMED_OUT:
+        patience.end(wait)
+    with airflow_exceptions():
+        raise ending.to_error()
+
+
+def ending_of(event: Any) -> Ending:
+    """
+    Read the event of a trigger.
+
+    :param event: what the trigger sent.
+    :raises TallyfyResponseError: if this version does not know it.
+    """
+    with airflow_exceptions():
+        return Ending.from_event(event)
+
+
+def may_end_in_triggerer(operator: BaseOperator) -> bool:
+    """
+    Whether a task's wait can end without starting another worker process.
+
+    Airflow >= 3.0 allows it. A result could not be handed on (Airflow 3.3 encodes a trigger's XComs twice), and asset
+    events of ``outlets`` would not be sent, so only tasks without either.
+
+    :param operator: the task.
+    """
+    return TRIGGERS_END_TASKS and not operator.do_xcom_push and not operator.outlets
+
+
+def status_trigger(wait: RunWait, **settings: Any) -> TallyfyRunStatusTrigger:
+    """
+    Make the trigger that goes on with a wait.
+
+    :param wait: what it is for.
+    :param settings: further arguments of the trigger.
+    """
+    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+    return TallyfyRunStatusTrigger(
+        run_id=wait.run_id,
+        target_status=list(wait.target),
+        failure_status=list(wait.failure),
+        missing=wait.missing.value,
+        **settings,
+    )

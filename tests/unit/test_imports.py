@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_MODULES = [f"airflow_provider_tallyfy.{kind}.tallyfy" for kind in ("operators", "sensors", "triggers", "links")]
+_HOOKS = ["airflow_provider_tallyfy.hooks.tallyfy", "airflow_provider_tallyfy.hooks.tallyfy_async"]
+
+_IMPORT_WITHOUT_HTTP = """
+import importlib, json, sys
+from airflow.providers.common.compat import sdk
+import airflow.triggers.base
+sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseOperatorLink, sdk.XCom, sdk.conf, sdk.mask_secret
+
+HTTP = ("requests", "httpx", "aiohttp", "urllib3")
+for name in [name for name in sys.modules if name.split(".")[0] in HTTP]:
+    del sys.modules[name]
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in HTTP:
+            raise ImportError(f"blocked {name}")
+
+sys.meta_path.insert(0, Block())
+
+def problem_of(module):
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return str(error)
+
+modules, hooks = json.loads(sys.argv[1])
+problems = {module: problem_of(module) for module in modules}
+loaded = [name for name in sys.modules if name.startswith("airflow_provider_tallyfy.hooks.")]
+problems |= {hook: problem_of(hook) for hook in hooks}
+print(json.dumps({"problems": problems, "hooks": loaded}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict:
+    """Import this package after Airflow's base classes, in a process in which no HTTP library can be imported."""
+    command = [sys.executable, "-W", "ignore", "-c", _IMPORT_WITHOUT_HTTP, json.dumps([_MODULES, _HOOKS])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_what_dag_files_import_loads_no_http_library(imported, module):
+    assert imported["problems"][module] is None
+
+
+def test_what_dag_files_import_loads_no_hook(imported):
+    assert imported["hooks"] == []
+
+
+@pytest.mark.parametrize("hook", _HOOKS)
+def test_an_imported_http_library_would_be_noticed(imported, hook):
+    assert imported["problems"][hook].startswith("blocked")

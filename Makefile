@@ -1,0 +1,50 @@
+# Every target sets up what it needs: a virtual environment in this folder, from the constraints in constraints/.
+# AIRFLOW chooses the Airflow version (3.3 or 2.11), PYTHON the interpreter to begin with.
+AIRFLOW ?= 3.3
+PYTHON ?= python3
+
+VENV := .venv-$(AIRFLOW)
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo airflow test test-fast test-matrix lint format benchmarks constraints clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.ready ## Run the restore and nightly DAGs on a real Airflow against the sandbox, and show what happened
+	@$(BIN)/python -m demo
+
+airflow: $(VENV)/.ready ## Start Airflow with its UI, connected to the sandbox, until interrupted
+	@$(BIN)/python -m demo --serve
+
+test: $(VENV)/.ready ## Run all tests
+	$(PYTEST)
+
+test-fast: $(VENV)/.ready ## Run the tests that start no Airflow of their own
+	$(PYTEST) -m "not system"
+
+test-matrix: ## Run all tests on the oldest and the newest supported Airflow
+	$(MAKE) test AIRFLOW=2.11
+	$(MAKE) test AIRFLOW=3.3
+
+lint: $(VENV)/.ready ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: $(VENV)/.ready ## Resolve constraints/ anew
+	for version in 2.11 3.3; do scripts/constraints $(VENV) $$version; done
+
+clean: ## Remove everything that the targets made
+	rm -rf .venv-* .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
+	scripts/venv $(VENV) $(CONSTRAINTS) "$(PYTHON)"
+	@touch $@

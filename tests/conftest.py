@@ -1,0 +1,17 @@
+"""Set up Airflow for the tests before anything imports it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
+
+os.environ |= {
+    "AIRFLOW_HOME": _HOME.name,
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
+}
+
+pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]

@@ -151,17 +151,17 @@ def _credentials(connection: AirflowConnection, extra: Mapping[str, Any], allow_
 
 def _base_url(connection: AirflowConnection) -> str:
     """Put together what URI connections take apart: host, port and (as ``schema``) the path or the scheme."""
-    host = (connection.host or "").strip().rstrip("/")
+    host = (connection.host or "").strip()
     if not host:
         return DEFAULT_BASE_URL
     schema = (connection.schema or "").strip("/")
     if "://" not in host:
         host = f"{schema}://{host}" if schema in ("http", "https") else f"https://{host}"
-    path = f"/{schema}" if schema and schema not in ("http", "https") else ""
     scheme, _, rest = host.partition("://")
-    name, slash, own_path = rest.partition("/")
+    name, _, own_path = rest.partition("/")
     port = f":{connection.port}" if connection.port and not name.rpartition("]")[2].count(":") else ""
-    return f"{scheme}://{name}{port}{slash}{own_path}{path}"
+    path = [own_path.strip("/"), "" if schema in ("http", "https") else schema]
+    return "/".join([f"{scheme}://{name}{port}", *filter(None, path)])
 
 
 def _checked_url(url: str, name: str, allow_http: bool) -> str:

@@ -67,7 +67,7 @@ def test_the_base_url_is_put_together_from_what_the_fields_hold(fields, base_url
     "host",
     [
         "ftp://go.tallyfy.com",
-        "https://",
+        "https:////",
         "https:///api",
         "https://go.tallyfy.com:port/api",
         "https://go.tallyfy.com:99999/api",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
@@ -52,15 +53,23 @@ CLIENTS = {"requests": SyncClient, "httpx": AsyncClient}
 class Naps(list[float]):
     """The pauses that a client made; they take no time, and the clock of its retry budget runs on as if they did."""
 
+    #: Called with the length of each pause.
+    listener: Callable[[float], None] | None = None
+
     def install(self, monkeypatch: Any) -> Naps:
-        monkeypatch.setattr(tallyfy, "time", _Replaced(tallyfy.time, sleep=self.append))
-        monkeypatch.setattr(tallyfy_async, "asyncio", _Replaced(asyncio, sleep=self._sleep))
+        monkeypatch.setattr(tallyfy, "time", _Replaced(tallyfy.time, sleep=self._sleep))
+        monkeypatch.setattr(tallyfy_async, "asyncio", _Replaced(asyncio, sleep=self._sleep_async))
         monotonic = driver.time.monotonic
         monkeypatch.setattr(driver, "time", _Replaced(driver.time, monotonic=lambda: monotonic() + sum(self)))
         return self
 
-    async def _sleep(self, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         self.append(seconds)
+        if self.listener is not None:
+            self.listener(seconds)
+
+    async def _sleep_async(self, seconds: float) -> None:
+        self._sleep(seconds)
 
 
 class _Replaced:

@@ -7,7 +7,8 @@ drivers run them, one over requests and one over httpx, and neither knows any pr
 
 from airflow_provider_tallyfy.api.flows.change import delete_run, update_run
 from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
-from airflow_provider_tallyfy.api.flows.launch import LaunchKey, LaunchRequest, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.launch import LaunchRequest, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.lookup import LaunchKey
 from airflow_provider_tallyfy.api.flows.runs import (
     activate_run,
     archive_run,

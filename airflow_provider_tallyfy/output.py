@@ -11,17 +11,22 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 def write_lines(path: str, rows: Iterable[Any]) -> int:
     """
-    Write rows as JSON lines, as they come.
+    Write rows as JSON lines, as they come; if they break off, no file is left that would look complete.
 
     :param path: local path, or URL of an object store.
     :param rows: what to write.
     :return: how many rows there were.
     """
     count = 0
-    with _target(path).open("w") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-            count += 1
+    target = _target(path)
+    try:
+        with target.open("w") as file:
+            for row in rows:
+                file.write(json.dumps(row) + "\n")
+                count += 1
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return count
 
 
@@ -37,7 +42,21 @@ def write_json(path: str, value: Any) -> None:
         file.write(text)
 
 
+def read_json(path: str) -> Any:
+    """
+    Read what :func:`write_json` wrote, or ``None`` if nothing readable is there.
+
+    :param path: local path, or URL of an object store.
+    """
+    source = ObjectStoragePath(path)
+    try:
+        return json.loads(source.read_text()) if source.exists() else None
+    except ValueError:
+        return None
+
+
 def _target(path: str) -> ObjectStoragePath:
     target = ObjectStoragePath(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.protocol in ("", "file", "local"):  # object stores have no folders to make
+        target.parent.mkdir(parents=True, exist_ok=True)
     return target

@@ -96,7 +96,7 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
         return Renew()
     if _maybe_applied(outcome) and not call.repeatable:
         return GiveUp(unknown_outcome(call, error))
-    if _passing(outcome):
+    if _passing(call, outcome):
         delay = _delay(error.retry_after or 0.0, attempt)
         if delay is not None:
             return Retry(delay, error)
@@ -143,9 +143,11 @@ def _maybe_applied(outcome: Answer | Lost) -> bool:
     return outcome.sent if isinstance(outcome, Lost) else outcome.status >= 500
 
 
-def _passing(outcome: Answer | Lost) -> bool:
+def _passing(call: Call[Any], outcome: Answer | Lost) -> bool:
     if isinstance(outcome, Lost):
         return outcome.reason in _RETRIED_LOSSES
+    if outcome.status in call.hopeless:
+        return False
     return outcome.status == 429 or outcome.status in _RETRIED_STATUS
 
 

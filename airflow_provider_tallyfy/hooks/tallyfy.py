@@ -23,10 +23,11 @@ from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.runs import RunMethods
 from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 
 
-class TallyfyHook(BaseHook):
+class TallyfyHook(RunMethods, BaseHook):
     """
     Talk to Tallyfy with the credentials of an Airflow connection.
 
@@ -253,9 +254,9 @@ class TallyfyHook(BaseHook):
         return self._send(step, budget)
 
     def _send(self, call: Call[T], budget: float | None) -> T:
-        attempts = Attempts(call, self.settings, budget)
         if call.writes and self._holds_writes:
             raise PlannedWrite(call)
+        attempts = Attempts(call, self.settings, budget)
         while True:
             token = self._token() if call.bearer is None else call.bearer
             outcome = requests_transport.exchange(self._open_session(), self.settings, call, token)

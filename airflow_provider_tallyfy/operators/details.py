@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.checks import checked_time
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunOperator
@@ -95,6 +95,6 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         """
         with self.hook as hook:
             run_id = self.announce(context)
-            write_json(self.output_path, hook.run(calls.export_run(hook.organization_id, run_id)))
+            write_json(self.output_path, hook.run(flows.export_run(hook.organization_id, run_id)))
         self.log.info("Wrote the export of run %s to %s", run_id, self.output_path)
         return {"path": self.output_path}

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time, moment_before
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.checks import checked_id, moment_before
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
-from airflow_provider_tallyfy.api.models import RunChange, format_request_time
-from airflow_provider_tallyfy.api.people import checked_people
+from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
+from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.api.waits import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
@@ -167,9 +166,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         if self.launch_key is None:
             parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation or 0)
             return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(dag_run))
-        parts = (self.scope, checked_text(self.launch_key, "launch_key"), *([generation] if generation else []))
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
-        return LaunchKey("/".join(map(str, parts)), since=since, just_now=retried)
+        key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
+        return replace(key, text=f"{key.text}/{generation}") if generation else key
 
     def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:
         """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""
@@ -342,25 +341,12 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
     @property
     def scope(self) -> str:
         """All projects of the organization."""
-        return "project"
+        return PROJECTS
 
     def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the project."""
+        now = datetime.now(UTC)
+        due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
         with airflow_exceptions():
-            body = {
-                "title": checked_text(self.title, "title"),
-                "owners": checked_people(self.owners, "owners"),
-                "task_type": self.task_kind,
-                "deadline": self._due(),
-                "separate_task_for_each_assignee": True,
-            }
-        return flows.launch_project(organization_id, {**body, "summary": self.summary}, key)
-
-    def _due(self) -> str:
-        """Write the deadline as Tallyfy documents it, which requires one."""
-        if isinstance(self.deadline, timedelta):
-            return format_request_time(datetime.now(UTC) + self.deadline)
-        moment = checked_time(self.deadline, "deadline")
-        if moment is None:
-            raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
-        return format_request_time(moment)
+            project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
+            return flows.launch_project(organization_id, project.body(), key)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -24,8 +25,8 @@ from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
 from airflow_provider_tallyfy.api.kickoff import encode_kickoff
-from airflow_provider_tallyfy.api.models import Run, RunChange
-from airflow_provider_tallyfy.api.people import checked_roles, with_numbers
+from airflow_provider_tallyfy.api.models import Run, RunChange, format_request_time
+from airflow_provider_tallyfy.api.people import checked_people, checked_roles, with_numbers
 from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
 
@@ -70,6 +71,43 @@ class LaunchRequest:
         return {"checklist_id": template_id, **body}
 
 
+@dataclass(frozen=True)
+class ProjectRequest:
+    """
+    What to launch without a template (documentation page "Launch process without template").
+
+    :param title: name of the run and its tasks, at most 600 characters.
+    :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
+    :param deadline: when it is due; text without a time zone is UTC.
+    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
+    :param summary: what is to be done.
+    """
+
+    title: str
+    owners: Mapping[str, Any]
+    deadline: datetime | str
+    task_kind: str = "task"
+    summary: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the request's body.
+
+        :raises TallyfyValidationError: if a part of it is missing or not acceptable.
+        """
+        deadline = checked_time(self.deadline, "deadline")
+        if deadline is None:
+            raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
+        return {
+            "title": checked_text(self.title, "title"),
+            "owners": checked_people(self.owners, "owners"),
+            "task_type": self.task_kind,
+            "deadline": format_request_time(deadline),
+            "summary": self.summary,
+            "separate_task_for_each_assignee": True,
+        }
+
+
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
     """
     Launch a run of a template, or adopt the one that an earlier try launched.
@@ -98,7 +136,7 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
     Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
 
     :param organization_id: where to launch.
-    :param body: the request's body (documentation page "Launch process without template").
+    :param body: the request's body, see :meth:`ProjectRequest.body`.
     :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was adopted.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.checks import checked_text
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, run_pager
 from airflow_provider_tallyfy.api.marker import marked, marker_of
@@ -17,6 +18,9 @@ from airflow_provider_tallyfy.api.queries import RunQuery
 # Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+#: The scope of launch keys for runs without a template.
+PROJECTS = "project"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,21 @@ class LaunchKey:
     may_exist: bool = True
     since: datetime | None = None
     just_now: bool = True
+
+    @classmethod
+    def given(
+        cls, launch_key: object, scope: str, since: datetime | None = None, *, just_now: bool = False
+    ) -> LaunchKey:
+        """
+        Make the key of a launch that its author named, and that may have happened at any time.
+
+        :param launch_key: the author's text.
+        :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
+        :param since: no run launched before this moment can be it.
+        :param just_now: whether it may have happened moments ago.
+        :raises TallyfyValidationError: if the text says nothing.
+        """
+        return cls(f"{scope}/{checked_text(launch_key, 'launch_key')}", since=since, just_now=just_now)
 
     @property
     def marker(self) -> str:

@@ -141,13 +141,14 @@ class Lookup:
         return found
 
 
-def launch_order(run: Run) -> tuple[datetime, str]:
+def launch_order(run: Run) -> tuple[datetime, int, str]:
     """
-    By which every try agrees on which of several runs was first.
+    By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds.
 
     :param run: a run.
     """
-    return run.created_at or _NEVER, run.id
+    number = run.raw.get("increment_id")
+    return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
 
 
 def _summaries(run: Run) -> Iterable[str]:

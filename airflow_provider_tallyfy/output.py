@@ -1,4 +1,4 @@
-"""Files that tasks write, anywhere that Airflow's object storage reaches."""
+"""What tasks hand on: XComs of a sane size, or files anywhere that Airflow's object storage reaches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,35 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+
+
+#: What Airflow's database takes as one XCom on every backend, with some room.
+MOST_XCOM_BYTES = 48 * 1024
+
+
+def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
+    """
+    Collect rows for an XCom, and stop at the one that makes them too many.
+
+    :param rows: plain JSON types.
+    :param most_bytes: how many bytes of JSON they may be.
+    :param advice: what to do about too many, besides writing them to a file.
+    :raises TallyfyValidationError: if they do not fit.
+    """
+    collected: list[Any] = []
+    size = len("[]")
+    for row in rows:
+        size += len(json.dumps(row)) + len(", ")
+        if size > most_bytes:
+            raise TallyfyValidationError(
+                f"The list is too long to hand on: max_xcom_bytes={most_bytes} holds the first {len(collected)}, and "
+                f"there are more. {advice} or set output_path to write it to a file.",
+                fields={"max_xcom_bytes": ["exceeded"]},
+            )
+        collected.append(row)
+    return collected
 
 
 def write_lines(path: str, rows: Iterable[Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
@@ -87,6 +88,39 @@ def checked_text(value: object, name: str) -> str:
             f"{name}={value!r} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
         )
     return text
+
+
+def listed(value: object, name: str) -> tuple[str, ...]:
+    """
+    Read several texts or ids, which may come out of a template as one text with commas.
+
+    :param value: a list of texts or numbers, such a text, or nothing.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is anything else.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise TallyfyValidationError(f"{name}={value!r} is not a list.", fields={name: ["no list"]})
+    return tuple(map(str, value))
+
+
+def checked_count(value: object, name: str) -> int | None:
+    """
+    Check a number of things, which may come out of a template as text.
+
+    :param value: what the user gave; nothing gives ``None``.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is no whole number above zero.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    if not text.isdecimal() or int(text) < 1:
+        raise TallyfyValidationError(f"{name}={value!r} is not a number above 0.", fields={name: ["no number"]})
+    return int(text)
 
 
 def moment_before(now: datetime, age: timedelta | float | str | None, name: str) -> datetime | None:

@@ -46,6 +46,12 @@ class RunQuery:
                 f"archived={self.archived!r} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
                 fields={"archived": ["unknown"]},
             )
+        if self.archived == "only" and self.status not in (None, RunStatus.ARCHIVED, RunStatus.COMPLETE):
+            raise TallyfyValidationError(
+                f"archived='only' with status={self.status!r} would find nothing: the status of an archived run is "
+                f"'archived', or 'complete' if it was finished before.",
+                fields={"status": ["not of an archived run"]},
+            )
 
     @property
     def only_archived(self) -> bool:
@@ -56,9 +62,10 @@ class RunQuery:
         """
         Write it as query parameters.
 
-        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works.
+        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works. What another
+        status does together with ``archived`` is not documented, so that one is left to :meth:`accepts`.
         """
-        status = None if self.status == RunStatus.ARCHIVED else self.status
+        status = self.status if self.archived == "exclude" and self.status != RunStatus.ARCHIVED else None
         archived = "only" if self.only_archived else ("true" if self.archived == "include" else None)
         given = {
             "status": status,

@@ -10,6 +10,15 @@ from typing import Any
 from airflow_provider_tallyfy.api.exchange import Answer
 from airflow_provider_tallyfy.api.models import format_time, parse_time, read_item
 
+# fmt: off
+#: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
+VERBS = frozenset({
+    "archived", "comment-deleted", "commented", "completed", "created", "deleted", "disabled", "emitted", "enabled",
+    "executed", "invite-accepted", "invited", "issue-reported", "issue-resolved", "linked", "owners-updated",
+    "re-opened", "re-ordered", "unarchived", "uncompleted", "unlinked", "updated", "uploaded",
+})
+# fmt: on
+
 _DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
 
 

@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, find_arc
 from airflow_provider_tallyfy.api.forms import FormValue, FormValues, fill_in
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.paging import Pager
-from airflow_provider_tallyfy.api.records import Activity, Task
+from airflow_provider_tallyfy.api.records import VERBS, Activity, Task
 from airflow_provider_tallyfy.api.templates import Template
 
 
@@ -64,7 +64,16 @@ def list_activity(
     :param since: only entries from this moment on.
     :param until: only entries before this moment.
     :param verbs: only entries with one of these verbs; none for all.
+    :raises TallyfyValidationError: if there is no such verb; an audit must not be empty for a slip of the pen.
+    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its activity.
     """
+    unknown = sorted(set(verbs) - VERBS)
+    if unknown:
+        raise TallyfyValidationError(
+            f"verbs names {', '.join(unknown)}; the activity of a run knows: {', '.join(sorted(VERBS))}.",
+            run_id=run_id,
+            fields={"verbs": unknown},
+        )
     pager = Pager(
         lambda page: calls.list_activity(organization_id, run_id, page), Activity.from_json, lambda entry: entry.id
     )

@@ -51,14 +51,12 @@ def tries(tallyfy, kind: str) -> list[Try]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.lists(st.booleans(), max_size=14),
-    strict=st.booleans(),
-    lag=st.integers(min_value=0, max_value=2),
-    milliseconds=st.booleans(),
+    world=st.sampled_from([Behaviour.lenient(), Behaviour.strict()]),
+    switched=st.fixed_dictionaries({"list_lag": st.integers(0, 2), "milliseconds": st.booleans()}),
 )
-def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, order, strict, lag, milliseconds):
+def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, order, world, switched):
     tallyfy.reset(organization_id=tallyfy.organization_id, token=tallyfy.token)
-    behaviour = Behaviour.strict() if strict else Behaviour.lenient()
-    tallyfy.behaviour = behaviour.changed({"list_lag": lag, "milliseconds": milliseconds})
+    tallyfy.behaviour = world.changed(switched)
     first, second = tries(tallyfy, kind)
     with TallyfyHook() as hook:
         # At most 14 turns as drawn, then each to its end.

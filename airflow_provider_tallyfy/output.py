@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 
-
 #: What Airflow's database takes as one XCom on every backend, with some room.
 MOST_XCOM_BYTES = 48 * 1024
 

@@ -36,8 +36,8 @@ class TallyfyListRunsOperator(TallyfyOperator):
         from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
     :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
     :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
-        ``"id"``. Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``, ``created_at``,
-        ``percent_complete``. By default all but the last three.
+        ``"id"``. Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``,
+        ``created_at``, ``percent_complete``. By default all but the last three.
     :param output_path: write JSON lines here instead, a local path or any URL that ``ObjectStoragePath`` knows
         (templated); the result is then ``{"path", "count"}``. A list that breaks off leaves no file.
     :param max_xcom_bytes: refuse to hand on more than this as XCom.

@@ -22,6 +22,7 @@ _RETRIED_STATUS = frozenset({500, 502, 503, 504})
 _RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
+_MOST_DOUBLINGS = 8
 
 
 @dataclass(frozen=True)
@@ -156,5 +157,6 @@ def _delay(floor: float, attempt: Attempt) -> float | None:
     left = attempt.budget - attempt.elapsed
     if left <= 0 or floor > left:
         return None
-    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (attempt.number - 1))
+    doublings = min(attempt.number - 1, _MOST_DOUBLINGS)
+    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**doublings)
     return min(floor + jitter, left)

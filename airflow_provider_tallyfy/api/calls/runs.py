@@ -135,9 +135,11 @@ def list_run_tags(organization_id: str, run_id: str) -> Call[tuple[TagLink, ...]
 
 def _read_export(answer: Answer) -> Any:
     export = answer.json()
+    if isinstance(export, dict) and export.keys() == {"data"}:
+        export = export["data"]
     if not export:
         raise ValueError("the export is empty")
-    return export["data"] if isinstance(export, dict) and export.keys() == {"data"} else export
+    return export
 
 
 def _run_write(verb: str, method: str, path: str, run_id: str) -> Call[Run | None]:

@@ -288,6 +288,15 @@ def format_time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def format_request_time(moment: datetime) -> str:
+    """
+    Write a moment as requests carry deadlines: ``2026-09-29 21:00:21``, UTC.
+
+    :param moment: a moment; without a time zone it is UTC.
+    """
+    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _envelope(answer: Answer) -> Mapping[str, Any]:
     try:
         envelope = answer.json()

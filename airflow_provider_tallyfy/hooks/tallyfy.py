@@ -24,10 +24,11 @@ from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.runs import RunMethods
 from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 
 
-class TallyfyHook(BaseHook):
+class TallyfyHook(RunMethods, BaseHook):
     """
     Talk to Tallyfy with the credentials of an Airflow connection.
 

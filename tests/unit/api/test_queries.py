@@ -20,7 +20,7 @@ def test_status_archived_is_asked_for_as_archived_only():
 
 
 def test_every_filter_has_its_documented_parameter():
-    query = RunQuery("problem", "t1", "ACME", ("x", "y"), ("7",), "f1", "include", "-name")
+    query = RunQuery("problem", "t1", "ACME", ("x", "y"), ("7",), "f1", sort="-name", includes=("tasks", "tags"))
     assert query.parameters() == (
         ("status", "problem"),
         ("checklist_id", "t1"),
@@ -28,9 +28,18 @@ def test_every_filter_has_its_documented_parameter():
         ("tag_ids", "x,y"),
         ("owners", "7"),
         ("folder", "f1"),
-        ("archived", "true"),
         ("sort", "-name"),
+        ("with", "tasks,tags"),
     )
+
+
+@pytest.mark.parametrize(("archived", "sent"), [("exclude", None), ("include", "true"), ("only", "only")])
+def test_whether_archived_runs_are_listed_is_asked_the_documented_way(archived, sent):
+    assert dict(RunQuery(archived=archived).parameters()).get("archived") == sent
+
+
+def test_a_status_among_archived_runs_is_left_to_the_reader_since_its_meaning_there_is_not_documented():
+    assert "status" not in dict(RunQuery("complete", archived="include").parameters())
 
 
 @pytest.mark.parametrize("wrong", [{"status": "completed"}, {"archived": "yes"}, {"archived": ""}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_tallyfy.api.checks import checked_status
@@ -30,8 +31,8 @@ class RunQuery:
     status: str | None = None
     template_id: str | None = None
     query: str | None = None
-    tags: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
+    owners: Sequence[str | int] = ()
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
@@ -44,6 +45,10 @@ class RunQuery:
                 f"archived={self.archived!r} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
                 fields={"archived": ["unknown"]},
             )
+
+        for name, ids in (("tags", self.tags), ("owners", self.owners)):
+            if isinstance(ids, str):
+                raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
 
     @property
     def only_archived(self) -> bool:
@@ -62,8 +67,8 @@ class RunQuery:
             "status": status,
             "checklist_id": self.template_id,
             "q": self.query,
-            "tag_ids": ",".join(self.tags),
-            "owners": ",".join(self.owners),
+            "tag_ids": ",".join(map(str, self.tags)),
+            "owners": ",".join(map(str, self.owners)),  # ids of users are numbers
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,

@@ -182,7 +182,9 @@ def main() -> int:
     options.add_argument("--serve", action="store_true", help="keep Airflow running, with its UI")
     options.add_argument("--port", type=int, help="of Airflow; by default 8080 with --serve and a free one without")
     arguments = options.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # However it is ended, it ends what it started; a shell's background job would ignore SIGINT otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     started = time.monotonic()
     port = arguments.port or (8080 if arguments.serve else None)
     with Sandbox(seed=DEFAULT) as sandbox:
@@ -197,8 +199,6 @@ def main() -> int:
                 problems = tell(sandbox, airflow)
         except AirflowProblem as problem:
             problems = [str(problem)]
-        except KeyboardInterrupt:
-            return 130
     for problem in problems:
         console.print(f"NOT AS EXPECTED: {problem}", markup=False)
     if not problems:

@@ -35,7 +35,10 @@ class Answer:
 
         :raises ValueError: if it is not JSON.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Call(Generic[T]):
     def writes(self) -> bool:
         """Whether it changes something in Tallyfy."""
         return self.method != "GET" and not self.changes_nothing
+
+    @property
+    def target(self) -> str:
+        """What it is sent to, for messages: the path, or the whole address of a token endpoint."""
+        return self.path or self.base_url or "/"
 
     def url(self, base_url: str) -> str:
         """Address to send it to. Tallyfy reads ``+`` literally, so spaces become ``%20``."""

@@ -343,3 +343,4 @@ def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
     first = template_run(tallyfy).execute(context_of(dag_run=dag_run))
     again = template_run(tallyfy).execute(context_of(try_number=2, dag_run=dag_run))
     assert again["id"] == first["id"]
+    assert launches(tallyfy) == 1

@@ -109,6 +109,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
+            if change.changed and self.scope != PROJECTS and not key.is_on(change.run):
+                self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
             if not self.wait_for_completion:
                 return change.run.describe(url, changed=change.changed)
             return self._wait(context, change)

@@ -258,6 +258,18 @@ def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
     assert live_runs(tallyfy) == [again["id"]]
 
 
+def test_a_launch_that_no_retry_would_find_is_said_in_the_log(tallyfy, monkeypatch):
+    told: list[str] = []
+    operator = template_run(tallyfy)
+    monkeypatch.setattr(operator.log, "warning", lambda message, *facts: told.append(message % facts))
+    operator.execute(context_of())
+    assert told == []
+    run = tallyfy.runs[0] | {"summary": "replaced by the template"}
+    tallyfy.faults.add("status", method="POST", status=201, body={"data": run})
+    operator.execute(context_of(map_index=1))
+    assert told[0].startswith("Tallyfy did not keep [airflow:")
+
+
 @both_worlds
 def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
     contexts = [context_of(2), context_of(2, map_index=0), context_of(2, map_index=1), context_of(2, run_id="tomorrow")]

@@ -1,4 +1,4 @@
-"""Every night, keep the audit trail of the last day and an export of every run that was finished."""
+"""Every night, keep the audit trail and an export of every finished run."""
 
 from __future__ import annotations
 

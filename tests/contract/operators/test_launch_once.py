@@ -85,6 +85,11 @@ def test_a_first_launch_costs_one_request_besides_the_launch(tallyfy):
     assert asked(tallyfy) == ["POST runs", "GET runs"]
 
 
+def test_the_first_launch_of_a_project_costs_a_look_at_it_as_well(tallyfy):
+    result = project(tallyfy).execute(context_of())
+    assert asked(tallyfy) == ["POST tasks", f"GET {result['id']}", "GET runs"]
+
+
 def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
     template_run(tallyfy).execute(context_of())
     assert pauses == []

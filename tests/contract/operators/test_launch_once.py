@@ -283,6 +283,16 @@ def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
 
 
 @both_worlds
+def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
+    store, other = FakeTaskStateStore(), tallyfy.add_template("Offboarding")["id"]
+    template_run(tallyfy).execute(context_of(store=store))
+    changed = [template_run(tallyfy, template_id=other), project(tallyfy)]
+    for operator in changed:
+        assert operator.execute(context_of(try_number=2, store=store))["changed"] is True
+    assert len(live_runs(tallyfy)) == 3
+
+
+@both_worlds
 @both_kinds
 def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
     first = launcher(tallyfy, launch_key=4711).execute(context_of())

@@ -20,6 +20,7 @@ DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
 DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an address, not a secret
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_BUDGET = 120.0
+DEFAULT_REQUESTS_PER_MINUTE = 300
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
 
@@ -53,6 +54,7 @@ class TallyfySettings:
     :param proxies: proxy URL by scheme, as requests takes them.
     :param max_response_bytes: largest answer that is read.
     :param read_only: refuse every request that would change something.
+    :param requests_per_minute: how many requests the waits of one triggerer may send in a minute.
     """
 
     base_url: str
@@ -65,6 +67,7 @@ class TallyfySettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     read_only: bool = False
+    requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE
 
     @property
     def connect_timeout(self) -> float:
@@ -240,8 +243,8 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
-def _byte_count(name: str, value: Any) -> int:
-    return int(_positive(name, value))
+def _count(name: str, value: Any) -> int:
+    return max(1, int(_positive(name, value)))
 
 
 def _verify(name: str, value: Any) -> bool | str:
@@ -274,6 +277,7 @@ EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
     "verify": _verify,
     "proxies": _proxies,
     "allow_http": _flag,
-    "max_response_bytes": _byte_count,
+    "max_response_bytes": _count,
     "read_only": _flag,
+    "requests_per_minute": _count,
 }

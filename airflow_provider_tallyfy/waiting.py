@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, RunWatch, WaitLog
+from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
@@ -60,7 +60,7 @@ class Patience:
 
 class Look:
     """
-    Looks at a run from a worker, and judges.
+    Looks from a worker, and judges.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -69,11 +69,17 @@ class Look:
     """
 
     def __init__(
-        self, hook: TallyfyHook, wait: RunWait, max_poll_failures: int | None, tell: Callable[[str], None]
+        self, hook: TallyfyHook, wait: Wait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
         self._hook = hook
-        self._watch = RunWatch(hook.organization_id, wait.run_id)
+        self._watch = wait.watch(hook.organization_id)
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
+
+    @property
+    def newer_than(self) -> str | None:
+        """``last_updated`` of the run as it was seen last, for the trigger that goes on looking."""
+        moment = self._watch.newer_than
+        return None if moment is None else moment.isoformat()
 
     def __call__(self) -> Ending | None:
         """Look once; ``None`` if the wait goes on."""
@@ -83,19 +89,19 @@ class Look:
             return self._log.stumbled(error)
 
 
-def conclude(ending: Ending, wait: str, patience: Patience) -> dict[str, Any]:
+def conclude(ending: Ending, wait: str, patience: Patience) -> Any:
     """
     Turn the end of a wait into the end of a task, alike in every mode.
 
     :param ending: how the wait ended.
     :param wait: what was waited for.
     :param patience: how long it could take.
-    :return: the run, if it got where it should.
-    :raises AirflowFailException: if it got somewhere else.
-    :raises TallyfyError: if it is missing, or could not be looked at any longer.
+    :return: the wait's result, if it ended well.
+    :raises AirflowFailException: if it ended badly.
+    :raises TallyfyError: if the run is missing, or could not be looked at any longer.
     """
-    if ending.outcome is Outcome.REACHED and ending.run is not None:
-        return ending.run
+    if ending.outcome is Outcome.REACHED:
+        return ending.result
     if ending.outcome is Outcome.FAILED:
         raise AirflowFailException(ending.message)
     if ending.outcome is Outcome.TIMED_OUT:

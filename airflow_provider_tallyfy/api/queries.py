@@ -25,6 +25,7 @@ class RunQuery:
     :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
     :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
         pages stable while runs are launched.
+    :param include: what each run is to hold besides itself, for example ``next_task``.
     """
 
     status: str | None = None
@@ -35,6 +36,7 @@ class RunQuery:
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
+    include: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status is not None:
@@ -67,6 +69,7 @@ class RunQuery:
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,
+            "with": ",".join(self.include),
         }
         return tuple((name, value) for name, value in given.items() if value)
 

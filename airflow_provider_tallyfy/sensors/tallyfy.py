@@ -180,6 +180,7 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
         longest_interval = self.max_wait.total_seconds() if self.max_wait else self.timeout
         trigger = status_trigger(
             self._wait,
+            newer_than=self._look.newer_than,
             organization_id=self.organization_id,
             tallyfy_conn_id=self.tallyfy_conn_id,
             poll_interval=self.poke_interval,

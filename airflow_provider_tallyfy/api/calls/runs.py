@@ -24,14 +24,15 @@ from airflow_provider_tallyfy.api.queries import RunQuery
 PAGE_SIZE = 100
 
 
-def get_run(organization_id: str, run_id: str) -> Call[Run]:
-    """``GET /runs/{id}`` (documentation page "Get process")."""
+def get_run(organization_id: str, run_id: str, include: tuple[str, ...] = ()) -> Call[Run]:
+    """``GET /runs/{id}`` (documentation page "Get process"), with the includes of ``with=``."""
     return Call(
         action=f"read run {run_id}",
         method="GET",
         path=of_run(organization_id, run_id),
         parse=lambda answer: _same_run(read_run(answer), run_id),
         run_id=run_id,
+        query=(("with", ",".join(include)),) if include else (),
     )
 
 

@@ -60,8 +60,8 @@ class Scan:
 
     @property
     def paid_off(self) -> bool:
-        """Whether it found more runs than it sent requests."""
-        return self.found > self.pages
+        """Whether its requests were worth it: a page may show nothing, which is little to learn that the runs left."""
+        return self.found >= self.pages - 1
 
 
 def get_run(organization_id: str, run_id: str) -> Call[Run]:

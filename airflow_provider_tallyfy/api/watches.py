@@ -13,7 +13,6 @@ from airflow_provider_tallyfy.api.flows.runs import find_archived_run
 from airflow_provider_tallyfy.api.models import Run, RunStatus, parse_time
 from airflow_provider_tallyfy.api.scan import get_run
 
-
 _LISTED = frozenset(map(str, RunStatus))
 
 

@@ -127,7 +127,7 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(ending))
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any) -> Any:
         """
         Take up the task after the trigger's wait.
 
@@ -173,7 +173,7 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
     def _goal(self) -> str:
         return f"Run {self.run_id} becoming {self.target_status!r}"
 
-    def _conclude(self, ending: Ending) -> dict[str, Any]:
+    def _conclude(self, ending: Ending) -> Any:
         return conclude(ending, self._goal, self._patience)
 
     def _defer(self) -> NoReturn:

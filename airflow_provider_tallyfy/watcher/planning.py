@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyRateLimitError
@@ -37,7 +37,7 @@ class ListRecord:
 
     def note(self, sought: int, paid_off: bool, now: float) -> None:
         """
-        Remember how a reading went; a list that showed hardly anything is left alone for a while.
+        Remember how a reading went; a list of many pages that showed hardly anything is left alone for a while.
 
         :param sought: how many runs were looked for.
         :param paid_off: see :attr:`Scan.paid_off`.
@@ -86,7 +86,8 @@ class Trouble:
     """
 
     until: float = float("-inf")
-    _in_a_row: int = field(default=0, init=False)
+    _failing: set[Hashable] = field(default_factory=set, init=False)
+    _pauses: int = field(default=0, init=False)
     _is_limited: bool = field(default=False, init=False)
 
     @property
@@ -96,26 +97,28 @@ class Trouble:
 
     @property
     def is_outage(self) -> bool:
-        """Whether nothing has been answered for some time."""
-        return not self._is_limited and self._in_a_row >= _OUTAGE
+        """Whether several things failed and nothing was answered since."""
+        return not self._is_limited and len(self._failing) >= _OUTAGE
 
-    def note_failure(self, error: TallyfyError, now: float, chance: float) -> None:
+    def note_failure(self, what: Hashable, error: TallyfyError, now: float, chance: float) -> None:
         """
         Take a failed request into account.
 
+        :param what: what was to be read.
         :param error: why it failed.
         :param now: the moment.
         :param chance: random number in [0, 1), the jitter.
         """
-        self._in_a_row += 1
+        self._failing.add(what)
         self._is_limited |= isinstance(error, TallyfyRateLimitError)
         if self.is_general:
-            pause = (error.retry_after or 0.0) + backoff(self._in_a_row, chance)
-            self.until = max(self.until, now + pause)
+            self._pauses += 1
+            self.until = max(self.until, now + (error.retry_after or 0.0) + backoff(self._pauses, chance))
 
     def note_success(self) -> None:
         """Take an answer into account. What Tallyfy asked to wait is waited all the same."""
-        self._in_a_row = 0
+        self._failing.clear()
+        self._pauses = 0
         self._is_limited = False
 
 
@@ -159,7 +162,7 @@ def next_step(
     may_read_one: bool,
 ) -> ReadList | ReadOne | Rest:
     """
-    Decide what to ask next: the list that answers most questions, or else the look that is wanted longest.
+    Decide what to ask next: the list that answers most questions, or else the look that is urgent or wanted longest.
 
     :param watched: everything that is watched.
     :param lists: what is known about the lists, by status.
@@ -169,14 +172,15 @@ def next_step(
     waiting = [one for one in watched if not one.in_flight]
     if not may_read_one:
         waiting = [one for one in waiting if one.list_status is not None]
-    first = min(waiting, key=lambda one: one.due, default=None)
-    if first is None or first.due > now:
-        return Rest(float("inf") if first is None else first.due)
+    due = [one for one in waiting if one.due <= now]
+    if not due:
+        return Rest(min((one.due for one in waiting), default=float("inf")))
     listed = (one for one in waiting if one.list_status is not None)
     groups = _by_list(one for one in listed if one.due <= now + LEEWAY * one.interval_at(now))
     for status, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         if lists[status].is_worth_reading(len(group), now):
             return ReadList(status, tuple(group))
+    first = min(due, key=lambda one: (not one.is_urgent, one.due))
     return ReadOne(first) if may_read_one else Rest(float("inf"))
 
 

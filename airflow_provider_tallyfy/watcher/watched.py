@@ -112,6 +112,8 @@ class Watched:
     :param wanted: since when a look is wanted.
     :param due: when to try.
     :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
+    :param is_listed: whether a list showed it last time.
+    :param is_urgent: whether there is reason to believe that it changed.
     :param in_flight: whether it is being looked at.
     :param tries: how often that failed this time.
     :param sight: what came of the last look.
@@ -119,9 +121,11 @@ class Watched:
     """
 
     watch: Watch
-    wanted: float = 0.0
-    due: float = 0.0
+    wanted: float = float("inf")
+    due: float = float("inf")
     list_status: str | None = None
+    is_listed: bool = False
+    is_urgent: bool = False
     in_flight: bool = False
     tries: int = 0
     sight: Sight | None = None
@@ -135,11 +139,24 @@ class Watched:
         """
         self.wanted = self.due = moment
         self.list_status = self.watch.list_status
+        self.is_urgent = False
         self.tries = 0
 
+    def hurry(self, moment: float) -> None:
+        """
+        Want a look at it by itself, before others that are due.
+
+        :param moment: now.
+        """
+        self.plan(moment)
+        self.list_status = None
+        self.is_urgent = True
+
     def was_not_listed(self) -> None:
-        """Go on after its list did not show it: most likely people completed the run."""
+        """Go on after its list did not show it: if it did before, most likely people completed the run."""
         self.list_status = RunStatus.COMPLETE if self.list_status == RunStatus.ACTIVE else None
+        self.is_urgent |= self.is_listed
+        self.is_listed = False
 
     def interval_at(self, now: float) -> float:
         """

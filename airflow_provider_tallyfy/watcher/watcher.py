@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ class Watcher:
         for watch in subscription.watches:
             one = self._watched.setdefault(watch.key, Watched(watch))
             if not one.join(subscription, watch):
-                one.plan(now + _GATHER)
+                one.plan(min(one.due, now + _GATHER))
         self._changed.set()
         try:
             yield subscription
@@ -143,8 +143,7 @@ class Watcher:
         """
         for one in self._watched.values():
             if one.watch.concerns(run_id):
-                one.plan(self._loop.time())
-                one.list_status = None
+                one.hurry(self._loop.time())
         self._changed.set()
 
     async def close(self) -> None:
@@ -217,11 +216,13 @@ class Watcher:
     async def _read_list(self, status: str, sought: tuple[Watched, ...]) -> None:
         runs = {one.watch.key[-1]: one for one in sought}
         scan = Scan(self.organization_id, status, runs)
-        jitter = self._jitter  # one for all of them: they stay together
+        started, jitter = None, self._jitter  # the same for all of them: they stay together
         try:
             while (call := scan.next_call()) is not None:
-                for run in scan.accept(await self._read_page(call)):
-                    self._saw_listed(run, jitter)
+                page = await self._read_page(call)
+                started = started or self._loop.time()
+                for run in scan.accept(page):
+                    self._saw_listed(run, started, jitter)
         except TallyfyError as error:
             self._list_failed(sought, error)
         else:
@@ -250,7 +251,7 @@ class Watcher:
                 if error.permanent:
                     raise
                 tries += 1
-                self._note_failure(error)
+                self._note_failure(call.path, error)
                 in_time = max(self._loop.time(), self._trouble.until) - started <= self._hook.settings.retry_budget
                 limited = isinstance(error, TallyfyRateLimitError)
                 if (
@@ -268,17 +269,16 @@ class Watcher:
         while (pause := self._free_at - self._loop.time()) > 0:  # noqa: ASYNC110 - the clock is what it waits for
             await asyncio.sleep(pause)
 
-    def _saw_listed(self, run: Run, jitter: float) -> None:
+    def _saw_listed(self, run: Run, started: float, jitter: float) -> None:
         one = self._watched.get(("run", run.id))
         if one is None or one.in_flight or not isinstance(one.watch, RunWatch):
             return
-        now = self._loop.time()
         if one.watch.is_believable(run, ends_a_wait=one.is_end(run)):
-            one.plan(now + one.interval_at(now) * jitter)
+            one.plan(started + one.interval_at(started) * jitter)
             one.tell(Sight(run))
         else:
-            one.plan(now)
-            one.list_status = None
+            one.hurry(self._loop.time())
+        one.is_listed = True
 
     # -- single looks ---------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class Watcher:
         one.tries += 1
         now = self._loop.time()
         one.due = now + max(backoff(one.tries, random.random()), error.retry_after or 0.0)  # noqa: S311 - jitter
-        self._note_failure(error)
+        self._note_failure(one.watch.key, error)
         next_try = max(one.due, self._trouble.until)
         if error.permanent or (one.wanted <= now and self._is_out_of_patience(one, next_try)):
             self._give_up_on([one], error)
@@ -326,12 +326,12 @@ class Watcher:
             one.plan(now + max(one.interval_at(now) * jitter, error.retry_after or 0.0))
             one.tell(Sight(error=error))
 
-    def _note_failure(self, error: TallyfyError) -> None:
+    def _note_failure(self, what: Hashable, error: TallyfyError) -> None:
         """Let trouble that is not only one run's concern everybody whose look is wanted."""
         if error.permanent:
             return
         now, was_outage = self._loop.time(), self._trouble.is_outage
-        self._trouble.note_failure(error, now, random.random())  # noqa: S311 - jitter, not cryptography
+        self._trouble.note_failure(what, error, now, random.random())  # noqa: S311 - jitter, not cryptography
         if not self._trouble.is_general:
             return
         wanted = [one for one in self._watched.values() if one.wanted <= now and not one.in_flight]

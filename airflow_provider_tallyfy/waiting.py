@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
@@ -87,6 +88,40 @@ class Look:
             return self._log.saw(self._hook.run(self._watch.look()))
         except TallyfyError as error:
             return self._log.stumbled(error)
+
+
+class LookAtRuns:
+    """
+    Looks at many runs from a worker, and judges.
+
+    :param hook: talks to Tallyfy.
+    :param wait: what the wait is for.
+    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param tell: where a line for the task's log goes.
+    """
+
+    def __init__(
+        self, hook: TallyfyHook, wait: RunsWait, max_poll_failures: int | None, tell: Callable[[str], None]
+    ) -> None:
+        self._hook = hook
+        self._wait = wait
+        self._watches = wait.watches(hook.organization_id, {})
+        self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell)
+
+    @property
+    def newer_than(self) -> dict[str, str]:
+        """``last_updated`` of the runs as they were seen last, by id, for the trigger that goes on looking."""
+        moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
+        return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
+
+    def __call__(self) -> Ending | None:
+        """Look at all once; ``None`` if the wait goes on."""
+        looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
+        try:
+            self._hook.run(looks)
+        except TallyfyError as error:
+            return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+        return self._log.ending()
 
 
 def conclude(ending: Ending, wait: str, patience: Patience) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.flows.runs import run_pager
 from airflow_provider_tallyfy.api.models import Page, Run
@@ -62,8 +61,3 @@ class Scan:
     def paid_off(self) -> bool:
         """Whether its requests were worth it: a page may show nothing, which is little to learn that the runs left."""
         return self.found >= self.pages - 1
-
-
-def get_run(organization_id: str, run_id: str) -> Call[Run]:
-    """Read one run as lists show it."""
-    return calls.get_run(organization_id, run_id, INCLUDE)

@@ -109,20 +109,16 @@ class RunWait:
         :param missing: ``fail`` or ``wait``.
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
-        targets = _statuses(target, "target_status")
+        targets = checked_statuses(target, "target_status")
         if not targets:
             raise TallyfyValidationError(
                 "target_status names no status to wait for.", fields={"target_status": ["empty"]}
             )
-        if missing not in [choice.value for choice in Missing]:
-            raise TallyfyValidationError(
-                f"missing={missing!r} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
-            )
         return cls(
             run_id=checked_id(run_id),
             target=targets,
-            failure=_statuses(failure, "failure_status"),
-            missing=Missing(missing),
+            failure=checked_statuses(failure, "failure_status"),
+            missing=checked_missing(missing),
         )
 
     @property
@@ -270,6 +266,27 @@ class WaitLog:
             self._tell(line)
 
 
-def _statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def checked_missing(missing: str) -> Missing:
+    """
+    Check what to do about a run that does not exist.
+
+    :param missing: ``fail`` or ``wait``.
+    :raises TallyfyValidationError: if it is neither.
+    """
+    if missing not in [choice.value for choice in Missing]:
+        raise TallyfyValidationError(
+            f"missing={missing!r} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
+        )
+    return Missing(missing)
+
+
+def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Check one or several statuses.
+
+    :param value: a status, several, or none.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: naming the bad one and the valid ones.
+    """
     given = (value,) if isinstance(value, str) else tuple(value or ())
     return tuple(dict.fromkeys(checked_status(status, name) for status in given))

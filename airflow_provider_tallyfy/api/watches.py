@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.runs import find_archived_run
 from airflow_provider_tallyfy.api.models import Run, RunStatus, parse_time
-from airflow_provider_tallyfy.api.scan import get_run
+from airflow_provider_tallyfy.api.scan import INCLUDE
 
 _LISTED = frozenset(map(str, RunStatus))
 
@@ -62,11 +63,19 @@ class RunWatch(Watch):
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param newer_than: ``last_updated`` of the run when somebody last read it and went on waiting.
+    :param include: what to read with it; a list shows no more than the default.
     """
 
-    def __init__(self, organization_id: str, run_id: str, newer_than: datetime | str | None = None) -> None:
+    def __init__(
+        self,
+        organization_id: str,
+        run_id: str,
+        newer_than: datetime | str | None = None,
+        include: tuple[str, ...] = INCLUDE,
+    ) -> None:
         super().__init__("run", run_id)
         self.list_status = RunStatus.ACTIVE
+        self._include = include
         self._organization_id = organization_id
         self._run_id = run_id
         self.newer_than = parse_time(newer_than) if isinstance(newer_than, str) else newer_than
@@ -74,20 +83,24 @@ class RunWatch(Watch):
         self._search_archive = True
 
     def look(self) -> Flow[Run | None]:
+        """Read the run as lists show it, or find out that it does not exist."""
+        run = yield from self.read()
+        return None if run is None else replace(run, raw={})
+
+    def read(self) -> Flow[Run | None]:
         """
-        Read the run, or find out that it does not exist.
+        Read the run with all that was included, or find out that it does not exist.
 
         A run that was never seen is looked for among the archived ones once, not at every look: to get there,
         it would have to be live first.
         """
         try:
-            found: Run = yield get_run(self._organization_id, self._run_id)
-            run: Run | None = replace(found, raw={})
+            run: Run | None = yield calls.get_run(self._organization_id, self._run_id, self._include)
         except TallyfyNotFoundError:
             run = None
             if self._search_archive:
                 run = yield from find_archived_run(self._organization_id, self._run_id, self._known)
-        self._remember(run)
+        self._remember(None if run is None else replace(run, raw={}))
         self._search_archive = self._known is not None
         return run
 

@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
 from airflow_provider_tallyfy.api.waits import Ending, Outcome, Wait, WaitLog
-from airflow_provider_tallyfy.api.watches import Watch
-from airflow_provider_tallyfy.watcher import Sight, Subscription, Watcher, watching
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
 
-class Story:
+class Story(ABC):
     """
-    One wait as its trigger follows it.
+    A wait as its trigger follows it.
+
+    :param watches: what looks.
+    """
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self.watches = tuple(watches)
+
+    @abstractmethod
+    def is_end(self, sight: Any) -> bool:
+        """
+        Whether a sight ends the wait.
+
+        :param sight: what was seen.
+        """
+
+    @abstractmethod
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """
+        Take in what came of looks.
+
+        :param news: sights by the key of their watch.
+        :return: how the wait ends, or ``None`` if it goes on.
+        """
+
+    @property
+    def done(self) -> Set[Key]:
+        """Keys of watches that need no look any more, though the wait goes on."""
+        return frozenset()
+
+
+class WaitStory(Story):
+    """
+    A wait for one thing.
 
     :param wait: what it is for.
     :param watch: what looks.
@@ -29,29 +60,51 @@ class Story:
     """
 
     def __init__(self, wait: Wait, watch: Watch, log: WaitLog) -> None:
-        self.watches: Sequence[Watch] = (watch,)
+        super().__init__([watch])
         self._wait = wait
         self._log = log
 
     def is_end(self, sight: Any) -> bool:
-        """
-        Whether a sight ends the wait.
-
-        :param sight: what was seen.
-        """
+        """Judge it."""
         return self._wait.judge(sight, "").outcome is not Outcome.WAITING
 
-    def hear(self, news: Mapping[tuple[str, ...], Sight]) -> Ending | None:
-        """
-        Take in what came of looks.
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """Judge the one sight that is in the news."""
+        (sight,) = news.values()
+        return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error)
 
-        :param news: sights by the key of their watch.
-        :return: how the wait ends, or ``None`` if it goes on.
-        """
-        ending = None
-        for sight in news.values():
-            ending = self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error)
-        return ending
+
+class RunsStory(Story):
+    """
+    A wait for many runs.
+
+    :param wait: what it is for.
+    :param watches: what looks.
+    :param log: judges the looks.
+    """
+
+    def __init__(self, wait: RunsWait, watches: Iterable[RunWatch], log: RunsLog) -> None:
+        super().__init__(watches)
+        self._wait = wait
+        self._log = log
+
+    def is_end(self, sight: Any) -> bool:
+        """Judge it; all runs are waited for alike."""
+        return self._wait.is_end(sight)
+
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """Judge every sight in the news."""
+        for (_, run_id), sight in news.items():
+            if sight.error is None:
+                self._log.saw(run_id, sight.value)
+            else:
+                self._log.stumbled(run_id, sight.error)
+        return self._log.ending()
+
+    @property
+    def done(self) -> Set[Key]:
+        """Runs for which the wait is over."""
+        return {("run", run_id) for run_id in self._log.endings}
 
 
 class TallyfyWaitTrigger(BaseTrigger):
@@ -121,6 +174,17 @@ class TallyfyWaitTrigger(BaseTrigger):
         :raises TallyfyError: if the arguments are not usable.
         """
 
+    def story_of(self, wait: Wait, watcher: Watcher, newer_than: str | None = None) -> WaitStory:
+        """
+        Begin to follow a wait for one thing.
+
+        :param wait: what it is for.
+        :param watcher: what looks.
+        :param newer_than: ``last_updated`` of the run when it was last read and the wait went on.
+        """
+        log = WaitLog(wait, watcher.run_url(wait.run_id), self.max_poll_failures, self.tell)
+        return WaitStory(wait, wait.watch(watcher.organization_id, newer_than), log)
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire one event: an :class:`Ending`, or the end of the task."""
         ending = await self._wait()
@@ -146,22 +210,23 @@ class TallyfyWaitTrigger(BaseTrigger):
                 ) as subscription:
                     try:
                         async with asyncio.timeout(self._seconds_left()):
-                            return await self._follow(subscription, story)
+                            return await self._follow(watcher, subscription, story)
                     except TimeoutError:
                         return await self._look_once_more(watcher, subscription, story)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
 
-    async def _follow(self, subscription: Subscription, story: Story) -> Ending:
+    async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         while True:
             ending = story.hear(await subscription.news())
             if ending is not None:
                 return ending
+            watcher.leave(subscription, story.done)
 
     async def _look_once_more(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         """End with what is there at the deadline, which may have passed while no triggerer ran."""
         watcher.look_now(subscription)
-        to_be_seen = {watch.key for watch in story.watches}
+        to_be_seen = {watch.key for watch in subscription.watches}
         try:
             async with asyncio.timeout(watcher.timeout):
                 while to_be_seen:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_tallyfy.api.waits import RunWait, WaitLog
-from airflow_provider_tallyfy.triggers.base import Story, TallyfyWaitTrigger
+from airflow_provider_tallyfy.api.details import FormFieldWait, TaskWait
+from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.waits import RunWait
+from airflow_provider_tallyfy.triggers.base import RunsStory, TallyfyWaitTrigger, WaitStory
 from airflow_provider_tallyfy.watcher import Watcher
 
-__all__ = ["TallyfyRunStatusTrigger"]
+__all__ = ["TallyfyFormFieldTrigger", "TallyfyRunStatusTrigger", "TallyfyRunsStatusTrigger", "TallyfyTaskTrigger"]
 
 
 class TallyfyRunStatusTrigger(TallyfyWaitTrigger):
@@ -48,8 +50,137 @@ class TallyfyRunStatusTrigger(TallyfyWaitTrigger):
         """The run and the statuses."""
         return f"run {self.run_id} to be {' or '.join(self.target_status)}"
 
-    def story(self, watcher: Watcher) -> Story:
+    def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the run."""
         wait = RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
-        log = WaitLog(wait, watcher.run_url(wait.run_id), self.max_poll_failures, self.tell)
-        return Story(wait, wait.watch(watcher.organization_id, self.newer_than), log)
+        return self.story_of(wait, watcher, self.newer_than)
+
+
+class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
+    """
+    Waits until all or any of many runs reach a status.
+
+    :param run_ids: the runs.
+    :param target_status: statuses that end the wait for a run well.
+    :param failure_status: statuses that end it badly.
+    :param missing: ``fail`` or ``wait``, for a run that does not exist.
+    :param wait_for: ``all`` or ``any``.
+    :param fail_fast: whether, waiting for all, the first bad end ends the wait.
+    :param newer_than: as for :class:`TallyfyRunStatusTrigger`, by run id.
+    :param settings: arguments of :class:`TallyfyWaitTrigger`.
+    """
+
+    own_arguments = ("run_ids", "target_status", "failure_status", "missing", "wait_for", "fail_fast", "newer_than")
+
+    def __init__(
+        self,
+        *,
+        run_ids: list[str],
+        target_status: list[str],
+        failure_status: list[str],
+        missing: str = "fail",
+        wait_for: str = "all",
+        fail_fast: bool = True,
+        newer_than: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.run_ids = run_ids
+        self.target_status = target_status
+        self.failure_status = failure_status
+        self.missing = missing
+        self.wait_for = wait_for
+        self.fail_fast = fail_fast
+        self.newer_than = newer_than
+
+    @property
+    def what(self) -> str:
+        """The runs and the statuses."""
+        return f"{self.wait_for} of {len(self.run_ids)} runs to be {' or '.join(self.target_status)}"
+
+    def story(self, watcher: Watcher) -> RunsStory:
+        """Begin to follow the runs."""
+        wait = RunsWait.checked(
+            self.run_ids,
+            self.target_status,
+            self.failure_status,
+            self.missing,
+            wait_for=self.wait_for,
+            fail_fast=self.fail_fast,
+        )
+        watches = wait.watches(watcher.organization_id, self.newer_than or {})
+        return RunsStory(wait, watches.values(), RunsLog(wait, watcher.run_url, self.max_poll_failures, self.tell))
+
+
+class TallyfyTaskTrigger(TallyfyWaitTrigger):
+    """
+    Waits until a task of a run is done.
+
+    :param run_id: the run.
+    :param task_name: id, alias or title of the task.
+    :param failure_status: statuses of the run that end the wait badly.
+    :param missing: ``fail`` or ``wait``, for a run that does not exist.
+    :param settings: arguments of :class:`TallyfyWaitTrigger`.
+    """
+
+    own_arguments = ("run_id", "task_name", "failure_status", "missing")
+
+    def __init__(
+        self, *, run_id: str, task_name: str, failure_status: list[str], missing: str = "fail", **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.run_id = run_id
+        self.task_name = task_name
+        self.failure_status = failure_status
+        self.missing = missing
+
+    @property
+    def what(self) -> str:
+        """The task."""
+        return f"task {self.task_name!r} of run {self.run_id}"
+
+    def story(self, watcher: Watcher) -> WaitStory:
+        """Begin to follow the task."""
+        return self.story_of(TaskWait.checked(self.run_id, self.task_name, self.failure_status, self.missing), watcher)
+
+
+class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
+    """
+    Waits until a form field of a run has a value.
+
+    :param run_id: the run.
+    :param field: id, alias or label of the field.
+    :param values: values that end the wait; none for any.
+    :param failure_status: statuses of the run that end the wait badly.
+    :param missing: ``fail`` or ``wait``, for a run that does not exist.
+    :param settings: arguments of :class:`TallyfyWaitTrigger`.
+    """
+
+    own_arguments = ("run_id", "field", "values", "failure_status", "missing")
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        field: str,
+        values: list[str],
+        failure_status: list[str],
+        missing: str = "fail",
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.run_id = run_id
+        self.field = field
+        self.values = values
+        self.failure_status = failure_status
+        self.missing = missing
+
+    @property
+    def what(self) -> str:
+        """The field."""
+        return f"form field {self.field!r} of run {self.run_id}"
+
+    def story(self, watcher: Watcher) -> WaitStory:
+        """Begin to follow the field."""
+        wait = FormFieldWait.checked(self.run_id, self.field, self.values, self.failure_status, self.missing)
+        return self.story_of(wait, watcher)

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from airflow_provider_tallyfy.watcher.watched import Sight, Subscription
+from airflow_provider_tallyfy.watcher.watched import Key, Sight, Subscription
 from airflow_provider_tallyfy.watcher.watcher import Watcher
 
-__all__ = ["Sight", "Subscription", "Watcher", "look_now", "watching"]
+__all__ = ["Key", "Sight", "Subscription", "Watcher", "look_now", "watching"]
 
 
 @dataclass
@@ -25,8 +25,8 @@ class _Shared:
     users: int = 0
 
 
-_Key = tuple[str, str | None]
-_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, _Shared]] = WeakKeyDictionary()
+_Connection = tuple[str, str | None]
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Connection, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager

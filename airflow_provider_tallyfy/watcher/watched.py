@@ -66,7 +66,7 @@ class Subscription:
     """
 
     def __init__(self, watches: Iterable[Watch], pace: Pace, is_end: Callable[[Any], bool]) -> None:
-        self.watches = tuple(watches)
+        self.watches = list(watches)
         self.pace = pace
         self.is_end = is_end
         self.wants_every_sight = False

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -118,11 +118,21 @@ class Watcher:
         try:
             yield subscription
         finally:
-            for watch in subscription.watches:
-                one = self._watched[watch.key]
-                one.subscriptions.discard(subscription)
-                if not one.subscriptions:
-                    del self._watched[watch.key]
+            self.leave(subscription, {watch.key for watch in subscription.watches})
+
+    def leave(self, subscription: Subscription, keys: Set[Key]) -> None:
+        """
+        Stop watching things for a subscriber.
+
+        :param subscription: of the subscriber.
+        :param keys: of the watches.
+        """
+        for watch in [watch for watch in subscription.watches if watch.key in keys]:
+            one = self._watched[watch.key]
+            one.subscriptions.discard(subscription)
+            if not one.subscriptions:
+                del self._watched[watch.key]
+        subscription.watches = [watch for watch in subscription.watches if watch.key not in keys]
 
     def look_now(self, subscription: Subscription) -> None:
         """

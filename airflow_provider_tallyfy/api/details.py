@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, T
-from airflow_provider_tallyfy.api.flows.details import list_tasks
+from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
+from airflow_provider_tallyfy.api.forms import FormValues
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.records import Task
-from airflow_provider_tallyfy.api.templates import KickoffField, fields_named, folded
+from airflow_provider_tallyfy.api.templates import fields_named, folded
 from airflow_provider_tallyfy.api.waits import Missing, Outcome, Verdict, checked_missing, checked_statuses
 from airflow_provider_tallyfy.api.watches import RunWatch, Watch
 
@@ -31,7 +31,7 @@ class RunForm:
     """A run and its form fields, those of the kick-off form included, with their values."""
 
     run: Run
-    answers: tuple[tuple[KickoffField, Any], ...]
+    values: FormValues
 
 
 class TasksWatch(Watch):
@@ -45,7 +45,7 @@ class TasksWatch(Watch):
     def __init__(self, organization_id: str, run_id: str) -> None:
         super().__init__("tasks", run_id)
         self._organization_id = organization_id
-        self._run = RunWatch(organization_id, run_id, include=("tasks", "next_task"))
+        self._run = RunWatch(organization_id, run_id, includes=("tasks", "next_task"))
 
     def look(self) -> Flow[RunTasks | None]:
         """Read the run with its tasks: in one request, unless Tallyfy does not include them."""
@@ -72,25 +72,18 @@ class FormWatch(Watch):
     def __init__(self, organization_id: str, run_id: str) -> None:
         super().__init__("form", run_id)
         self._organization_id = organization_id
-        self._run = RunWatch(organization_id, run_id)
+        self._tasks = TasksWatch(organization_id, run_id)
 
     def look(self) -> Flow[RunForm | None]:
-        """Read the run and its form fields."""
-        run: Run | None = yield from self._run.read()
-        if run is None:
+        """Read the run with its tasks, and its form fields."""
+        sight: RunTasks | None = yield from self._tasks.look()
+        if sight is None:
             return None
         try:
-            fields: Mapping[str, Any] = yield calls.get_form_fields(self._organization_id, run.id)
+            values: FormValues = yield from form_values_of(self._organization_id, sight.run, sight.tasks)
         except TallyfyNotFoundError:
-            return RunForm(run, ())  # archived, and hidden with all that belongs to it
-        kickoff = run.raw.get("prerun")
-        values = kickoff if isinstance(kickoff, Mapping) else {}
-        answers = [
-            (KickoffField.from_json(row), row.get("value", values.get(row.get("id"))))
-            for name in ("ko_form_fields", "form_fields")
-            for row in _rows(fields.get(name), name)
-        ]
-        return RunForm(run, tuple(answers))
+            values = FormValues(())  # archived, and hidden with all that belongs to it
+        return RunForm(sight.run, values)
 
 
 @dataclass(frozen=True)
@@ -219,11 +212,10 @@ class FormFieldWait(DetailWait):
         """
         if sight is None:
             return self._judge_run(None, "")
-        hits = fields_named([field for field, _ in sight.answers], self.name)
-        field = _only(hits, "form fields", self.name)
+        field = _only(fields_named([each.field for each in sight.values.entries], self.name), "form fields", self.name)
         if field is None:
             return self._judge_run(sight.run, f"There is no form field {self.name!r}")
-        value = next(plain_value(value) for known, value in sight.answers if known == field)
+        value = next(plain_value(each.value) for each in sight.values.entries if each.field is field)
         if _is_blank(value):
             return self._judge_run(sight.run, f"Form field {field.name!r} is empty")
         chosen = value if isinstance(value, list) else [value]

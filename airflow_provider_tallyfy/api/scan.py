@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.models import Page, Run
 from airflow_provider_tallyfy.api.queries import RunQuery
 
 #: What a look at a run includes, for the line about its progress.
-INCLUDE = ("next_task",)
+INCLUDES = ("next_task",)
 
 #: That many runs are read one by one; a list is not worth its pages.
 FEW = 3
@@ -30,7 +30,7 @@ class Scan:
     """
 
     def __init__(self, organization_id: str, status: str, sought: Iterable[str]) -> None:
-        query = RunQuery(status=status, sort="-created_at", include=INCLUDE)
+        query = RunQuery(status=status, sort="-created_at", includes=INCLUDES)
         self._pager = run_pager(organization_id, query)
         self._goes_on = True
         self.missing = set(sought)

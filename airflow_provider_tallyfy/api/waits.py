@@ -193,7 +193,7 @@ class Ending:
         """
         try:
             ending = cls(**event)  # type: ignore[arg-type]
-            return replace(ending, outcome=Outcome(ending.outcome))
+            return replace(ending, outcome=Outcome(ending.outcome))._checked()
         except (TypeError, ValueError):
             raise TallyfyResponseError(
                 f"The wait ended with an event that this version of the provider does not know: {event!r}. "
@@ -202,9 +202,21 @@ class Ending:
 
     def to_error(self) -> TallyfyError:
         """Make the error that ended the wait anew."""
-        kind = getattr(errors, self.error or "", TallyfyError)
-        error: TallyfyError = kind(self.message)
-        return error
+        return self._error_class()(self.message)
+
+    def _checked(self) -> Ending:
+        if self.outcome is Outcome.WAITING or not isinstance(self.message, str):
+            raise ValueError("no end of a wait")
+        if self.outcome is Outcome.REACHED and self.result is None:
+            raise ValueError("what was waited for is not shown")
+        self._error_class()
+        return self
+
+    def _error_class(self) -> type[TallyfyError]:
+        kind = getattr(errors, self.error, None) if self.error else TallyfyError
+        if not (isinstance(kind, type) and issubclass(kind, TallyfyError)):
+            raise ValueError("no error of this package")
+        return kind
 
 
 class WaitLog:
@@ -223,7 +235,7 @@ class WaitLog:
         self._max_poll_failures = max_poll_failures
         self._tell = tell
         self._failures = 0
-        self._last_told = ""
+        self._last_told: object = None
 
     def saw(self, sight: Any) -> Ending | None:
         """
@@ -235,9 +247,9 @@ class WaitLog:
         self._failures = 0
         verdict = self._wait.judge(sight, self._run_url)
         if verdict.outcome is Outcome.WAITING:
-            self._tell_once(f"{verdict.news}; waiting for {self._wait.goal}.")
+            self._tell_once(verdict.news, f"{verdict.news}; waiting for {self._wait.goal}.")
             return None
-        self._tell_once(f"{verdict.news}.")
+        self._tell_once(verdict.news, f"{verdict.news}.")
         return Ending(
             verdict.outcome,
             f"{verdict.news}; waited for {self._wait.goal}: {self._run_url}",
@@ -255,14 +267,15 @@ class WaitLog:
         self._failures += 1
         patient = self._max_poll_failures is None or self._failures <= self._max_poll_failures
         if patient and not error.permanent:
-            self._tell_once(f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
+            trouble = (type(error), error.status, error.code)  # each has another request id, and is the same trouble
+            self._tell_once(trouble, f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
             return None
         again = f" Gave up after {self._failures} failed looks in a row." if not error.permanent else ""
         return Ending(Outcome.ERROR, f"{error}{again}", error=type(error).__name__)
 
-    def _tell_once(self, line: str) -> None:
-        if line != self._last_told:
-            self._last_told = line
+    def _tell_once(self, news: object, line: str) -> None:
+        if news != self._last_told:
+            self._last_told = news
             self._tell(line)
 
 

@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.runs import find_archived_run
 from airflow_provider_tallyfy.api.models import Run, RunStatus, parse_time
-from airflow_provider_tallyfy.api.scan import INCLUDE
+from airflow_provider_tallyfy.api.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
 
@@ -63,7 +63,7 @@ class RunWatch(Watch):
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param newer_than: ``last_updated`` of the run when somebody last read it and went on waiting.
-    :param include: what to read with it; a list shows no more than the default.
+    :param includes: what to read with it; a list shows no more than the default.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class RunWatch(Watch):
         organization_id: str,
         run_id: str,
         newer_than: datetime | str | None = None,
-        include: tuple[str, ...] = INCLUDE,
+        includes: tuple[str, ...] = INCLUDES,
     ) -> None:
         super().__init__("run", run_id)
         self.list_status = RunStatus.ACTIVE
-        self._include = include
+        self._includes = includes
         self._organization_id = organization_id
         self._run_id = run_id
         self.newer_than = parse_time(newer_than) if isinstance(newer_than, str) else newer_than
@@ -95,7 +95,7 @@ class RunWatch(Watch):
         it would have to be live first.
         """
         try:
-            run: Run | None = yield calls.get_run(self._organization_id, self._run_id, self._include)
+            run: Run | None = yield calls.get_run(self._organization_id, self._run_id, self._includes)
         except TallyfyNotFoundError:
             run = None
             if self._search_archive:

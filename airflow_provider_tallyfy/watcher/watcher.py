@@ -60,7 +60,7 @@ class Watcher:
         self._trouble = Trouble()
         self._changed = asyncio.Event()
         self._looks: set[asyncio.Task[None]] = set()
-        self._credentials_doubted = False
+        self._declined: dict[Watched, TallyfyAuthError] = {}
         self._credentials_checked_at = float("-inf")
         self._ready: asyncio.Future[None] = self._loop.create_future()
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
@@ -182,7 +182,7 @@ class Watcher:
         self._ready.set_result(None)
         while True:
             self._changed.clear()
-            if self._credentials_doubted:
+            if self._declined:
                 await self._check_credentials()
             free_at, now = self._free_at, self._loop.time()
             if free_at > now:
@@ -243,9 +243,7 @@ class Watcher:
     def _list_failed(self, sought: Iterable[Watched], error: TallyfyError) -> None:
         """Read the runs one by one instead; that tells whether Tallyfy or only this list is in trouble."""
         if isinstance(error, TallyfyAuthError):
-            if self._credentials_are_certain:
-                self._give_up_on(sought, error)
-            self._credentials_doubted = not self._credentials_are_certain
+            self._declined |= dict.fromkeys(sought, error)
         elif not self._trouble.is_outage:
             for one in sought:
                 if one.wanted <= self._loop.time():
@@ -315,8 +313,8 @@ class Watcher:
             one.in_flight = False
 
     def _look_failed(self, one: Watched, error: TallyfyError) -> None:
-        if isinstance(error, TallyfyAuthError) and not self._credentials_are_certain:
-            self._credentials_doubted = True
+        if isinstance(error, TallyfyAuthError):
+            self._declined[one] = error
             return
         one.tries += 1
         now = self._loop.time()
@@ -352,25 +350,28 @@ class Watcher:
 
     # -- credentials ----------------------------------------------------------------------------------------
 
-    @property
-    def _credentials_are_certain(self) -> bool:
-        """Whether the connection was read again a moment ago and has still the credentials that are declined."""
-        return self._loop.time() - self._credentials_checked_at <= _CREDENTIALS_CHECK
-
     async def _check_credentials(self) -> None:
-        """Take up a connection that was changed, so that a new token needs no restart."""
-        self._credentials_doubted = False
+        """Take up a connection that was changed, so that a new token needs no restart; else the waits have failed."""
         if self._looks:
             await asyncio.wait(self._looks)
+        declined, self._declined = self._declined, {}
+        if self._loop.time() - self._credentials_checked_at > _CREDENTIALS_CHECK and await self._reconnect():
+            return
+        for one, error in declined.items():
+            self._give_up_on([one], error)
+
+    async def _reconnect(self) -> bool:
+        """Read the connection again; whether it was changed."""
+        self._credentials_checked_at = self._loop.time()
         try:
             hook = await self._connect()
         except TallyfyError:
-            self._credentials_checked_at = self._loop.time()
-            return
-        if hook.settings == self._hook.settings:
-            self._credentials_checked_at = self._loop.time()
-            await hook.close()
-            return
-        await self._hook.close()
-        self._hook = hook
-        self._start_budget()
+            return False
+        is_new = hook.settings != self._hook.settings
+        old = self._hook if is_new else hook
+        if is_new:
+            self._hook = hook
+            self._start_budget()
+            self._credentials_checked_at = float("-inf")
+        await old.close()
+        return is_new

@@ -82,6 +82,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "asset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],
+        "dataset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],  # Airflow 2
         "extra-links": [f"{_PACKAGE}.links.tallyfy.TallyfyRunLink"],
         "hooks": _modules("hooks"),
         "operators": _modules("operators"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -153,6 +153,10 @@ class Run:
         """
         is_complete = self.completed_at is not None or self.stored_status == RunStatus.COMPLETE
         return status == self.status or (status == RunStatus.COMPLETE and is_complete)
+
+    def without_raw(self) -> Run:
+        """Give the run without what takes most of its memory, for those who keep many."""
+        return replace(self, raw={})
 
     def describe(self, url: str, *, changed: bool = False) -> dict[str, Any]:
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.flows.runs import run_pager
@@ -48,7 +47,7 @@ class Scan:
         :param page: the answer to :meth:`next_call`.
         :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
         """
-        runs = [replace(run, raw={}) for run in self._pager.accept(page)]
+        runs = [run.without_raw() for run in self._pager.accept(page)]
         hits = self.missing.intersection(run.id for run in runs)
         self.missing -= hits
         self.found += len(hits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +84,7 @@ class RunWatch(Watch):
     def look(self) -> Flow[Run | None]:
         """Read the run as lists show it, or find out that it does not exist."""
         run = yield from self.read()
-        return None if run is None else replace(run, raw={})
+        return None if run is None else run.without_raw()
 
     def read(self) -> Flow[Run | None]:
         """
@@ -100,7 +99,7 @@ class RunWatch(Watch):
             run = None
             if self._search_archive:
                 run = yield from find_archived_run(self._organization_id, self._run_id, self._known)
-        self._remember(None if run is None else replace(run, raw={}))
+        self._remember(None if run is None else run.without_raw())
         self._search_archive = self._known is not None
         return run
 

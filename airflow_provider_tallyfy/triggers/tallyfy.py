@@ -8,9 +8,16 @@ from airflow_provider_tallyfy.api.details import FormFieldWait, TaskWait
 from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
 from airflow_provider_tallyfy.api.waits import RunWait
 from airflow_provider_tallyfy.triggers.base import RunsStory, TallyfyWaitTrigger, WaitStory
+from airflow_provider_tallyfy.triggers.events import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.watcher import Watcher
 
-__all__ = ["TallyfyFormFieldTrigger", "TallyfyRunStatusTrigger", "TallyfyRunsStatusTrigger", "TallyfyTaskTrigger"]
+__all__ = [
+    "TallyfyFormFieldTrigger",
+    "TallyfyRunEventTrigger",
+    "TallyfyRunStatusTrigger",
+    "TallyfyRunsStatusTrigger",
+    "TallyfyTaskTrigger",
+]
 
 
 class TallyfyRunStatusTrigger(TallyfyWaitTrigger):

@@ -28,6 +28,16 @@ ARGUMENTS = {
     | STATUS
     | {"run_ids": ["a", "b"], "wait_for": "any", "fail_fast": False, "newer_than": {"a": "2026-01-01T00:00:00+00:00"}},
     "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review"},
+    "TallyfyRunEventTrigger": {
+        "events": ["completed", "problem"],
+        "template_id": "template",
+        "tags": ["tag"],
+        "query": "ACME",
+        "replay": 60,
+        "poll_interval": 61.5,
+        "organization_id": "org",
+        "tallyfy_conn_id": "conn",
+    },
     "TallyfyFormFieldTrigger": COMMON | RUN | {"field": "Verdict", "values": ["yes"]},
 }
 
@@ -39,6 +49,11 @@ def arguments_of(trigger_class: type) -> set[str]:
             kinds = inspect.signature(each).parameters.values()
             names |= {known.name for known in kinds if known.kind is known.KEYWORD_ONLY}
     return names
+
+
+def class_path(name: str) -> str:
+    made = getattr(module, name)
+    return f"{made.__module__}.{made.__qualname__}"
 
 
 def test_every_trigger_is_tested_here():
@@ -55,7 +70,7 @@ def test_a_trigger_comes_out_of_the_database_as_it_went_in(name):
     trigger = getattr(module, name)(**ARGUMENTS[name])
     again = rebuilt(trigger)
     assert type(again) is type(trigger)
-    assert again.serialize() == trigger.serialize() == (f"{module.__name__}.{name}", ARGUMENTS[name])
+    assert again.serialize() == trigger.serialize() == (class_path(name), ARGUMENTS[name])
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -170,17 +170,25 @@ class TallyfyWaitSensor(BaseSensorOperator):
     def _conclude(self, ending: Ending) -> Any:
         return conclude(ending, self.goal, self._patience)
 
-    def _defer(self) -> NoReturn:
+    def trigger_settings(self, deadline: float | None) -> dict[str, Any]:
+        """
+        Give the arguments that all triggers take.
+
+        :param deadline: when the wait ends, in seconds since the epoch.
+        """
         longest_interval = self.max_wait.total_seconds() if self.max_wait else self.timeout
-        trigger = self.make_trigger(
-            organization_id=self.organization_id,
-            tallyfy_conn_id=self.tallyfy_conn_id,
-            poll_interval=self.poke_interval,
-            max_poll_interval=longest_interval if self.exponential_backoff else None,
-            deadline=self._patience.deadline,
-            max_poll_failures=self.tolerance,
-            end_task=may_end_in_triggerer(self),
-        )
+        return {
+            "organization_id": self.organization_id,
+            "tallyfy_conn_id": self.tallyfy_conn_id,
+            "poll_interval": self.poke_interval,
+            "max_poll_interval": longest_interval if self.exponential_backoff else None,
+            "deadline": deadline,
+            "max_poll_failures": self.tolerance,
+            "end_task": may_end_in_triggerer(self),
+        }
+
+    def _defer(self) -> NoReturn:
+        trigger = self.make_trigger(**self.trigger_settings(self._patience.deadline))
         self.defer(trigger=trigger, method_name="execute_complete", timeout=self._patience.backstop)
 
     @contextmanager

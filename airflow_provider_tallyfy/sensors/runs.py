@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from airflow_provider_tallyfy.api.many import RunsWait
 from airflow_provider_tallyfy.api.waits import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
+from airflow_provider_tallyfy.sensors.shortcut import start_trigger_args
 from airflow_provider_tallyfy.waiting import LookAtRuns, status_trigger
 
 if TYPE_CHECKING:
@@ -39,13 +41,20 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
+        over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
+        the like; anything else is refused while the DAG is parsed. Not an argument of ``partial``.
     """
 
     template_fields: Sequence[str] = ("target_status", *TallyfyRunSensor.template_fields)
 
     def __init__(self, *, target_status: str | Iterable[str] = "complete", **kwargs: Any) -> None:
+        # Hidden among the others it is unknown to Airflow's partial(), which refuses it: mapping cannot work.
+        start_from_trigger = kwargs.pop("start_from_trigger", False)
         super().__init__(**kwargs)
         self.target_status = target_status
+        if start_from_trigger:
+            self._start_from_trigger()
 
     @cached_property
     def wait(self) -> RunWait:
@@ -61,6 +70,36 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     def make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
         """Make the trigger that goes on with the wait."""
         return status_trigger(self.wait, newer_than=self.look.newer_than, **settings)
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take up the task after the trigger's wait, which may have begun without a worker."""
+        if self.start_from_trigger:
+            self.announce(context)
+        return super().execute_complete(context, event)
+
+    def _start_from_trigger(self) -> None:
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+        arguments = {
+            "run_id": self.run_id,
+            "target_status": _listed(self.target_status),
+            "failure_status": _listed(self.failure_status),
+            "missing": self.missing,
+            **self.trigger_settings(deadline=None),
+        }
+        is_mapped = self.get_closest_mapped_task_group() is not None
+        with airflow_exceptions():
+            self.start_trigger_args = start_trigger_args(
+                TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
+            )
+        self.start_from_trigger = True
+
+
+def _listed(value: Any) -> Any:
+    """Make the list that a trigger takes out of one or several texts; what is neither is left to be refused."""
+    if isinstance(value, str):
+        return [value]
+    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else value
 
 
 class TallyfyRunsStatusSensor(TallyfyWaitSensor):

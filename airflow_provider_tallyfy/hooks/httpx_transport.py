@@ -92,6 +92,9 @@ def _lost(error: Exception) -> Lost:
     chain = causes(error)
     if any(map(is_tls_problem, chain)):
         return lost(chain, "tls", sent=False)
+    never_made = any(isinstance(cause, httpx.ConnectError) for cause in chain)
+    if never_made and any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in chain):
+        return lost(chain, "reset", sent=False)  # it ended during the TLS handshake
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

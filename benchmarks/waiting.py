@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -189,12 +189,12 @@ def _tell(**facts: Any) -> None:
 
 def run_row(name: str, waits: int, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one row."""
-    with _process([sys.executable, "-m", "benchmarks.waiting_server", str(ACTIVE_RUNS)], {}) as server:
+    with process([sys.executable, "-m", "benchmarks.waiting_server", str(ACTIVE_RUNS)], {}) as server:
         known = json.loads(server.stdout.readline())
-        environment = _connections(known)
+        environment = connections(known)
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.waiting", "--row", name]
         command += ["--waits", str(waits), "--interval", str(options.interval)]
-        with _process(command, environment) as row:
+        with process(command, environment) as row:
             row.stdin.write(json.dumps(known["runs"]) + "\n")
             row.stdin.flush()
             return _observe(row, known, waits, options)
@@ -215,14 +215,14 @@ def _observe(row: Any, known: dict[str, Any], waits: int, options: argparse.Name
     listener.start()
     if not ready.wait(300):
         raise SystemExit(f"The row did not get ready:\n{told[-3:]}")
-    counted, begun = _control(known, "GET", "/requests/count")["count"], time.time()
+    counted, begun = control(known, "GET", "/requests/count")["count"], time.time()
     finished = _finish(known, options.spread)
     while time.time() < begun + options.spread + options.limit and _heard(told) < waits:
         time.sleep(0.5)
     rounds = (time.time() - begun) / options.interval
-    requests = _control(known, "GET", "/requests/count")["count"] - counted
+    requests = control(known, "GET", "/requests/count")["count"] - counted
     controls = len(finished) + 3  # this process's own connections, one a request
-    connections = _control(known, "GET", "/connections")["opened"] - controls
+    connections = control(known, "GET", "/connections")["opened"] - controls
     row.stdin.close()
     listener.join(60)
     return _summary(told, known, finished, waits) | {"requests": requests / rounds, "connections": connections}
@@ -238,7 +238,7 @@ def _finish(known: dict[str, Any], spread: float) -> dict[str, float]:
     watched = known["runs"][-1000:]
     for number, run_id in enumerate(watched):
         time.sleep(max(0.0, begun + spread * number / len(watched) - time.time()))
-        _control(known, "POST", f"/runs/{run_id}/complete")
+        control(known, "POST", f"/runs/{run_id}/complete")
         finished[run_id] = time.time()
     return finished
 
@@ -263,7 +263,7 @@ def _summary(
     }
 
 
-def _connections(known: dict[str, Any]) -> dict[str, str]:
+def connections(known: dict[str, Any]) -> dict[str, str]:
     plain = {"host": "127.0.0.1", "port": known["port"], "schema": "http"}
     return {
         "AIRFLOW_CONN_TALLYFY_DEFAULT": json.dumps(known["connection"]),
@@ -273,13 +273,13 @@ def _connections(known: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _control(known: dict[str, Any], method: str, path: str) -> Any:
+def control(known: dict[str, Any], method: str, path: str) -> Any:
     request = urllib.request.Request(f"{known['url']}/_sandbox{path}", method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
-def _process(command: list[str], environment: dict[str, str]) -> Any:
+def process(command: list[str], environment: dict[str, str]) -> Any:
     quiet = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL", "AIRFLOW__CORE__UNIT_TEST_MODE": "True"}
     return subprocess.Popen(
         command,
@@ -294,28 +294,34 @@ def _process(command: list[str], environment: dict[str, str]) -> Any:
 
 def table(rows: list[tuple[str, dict[str, Any]]], options: argparse.Namespace) -> str:
     """Render the results."""
-    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for name, row in rows:
-        values = (
-            f"{row['waits']:,}", f"{row['requests']:.1f}", f"{row['connections']:,}", str(row["failed"]),
-            str(row["missed"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
-            f"{row['stall']:.0f}",
-        )  # fmt: skip
-        lines.append(f"| {ROWS[name][0]} | " + " | ".join(values) + " |")
     intro = (
         f"{ACTIVE_RUNS:,} active runs, {REQUESTS_PER_MINUTE} requests a minute allowed, a look every "
         f"{options.interval:.0f} s, 1,000 runs finishing evenly over {options.spread:.0f} s, observed for "
         f"{options.limit:.0f} s more. Delays are from the completion in Tallyfy to the trigger's event."
     )
-    return f"{intro}\n\n" + "\n".join(lines) + "\n\nMeasured with `python -m benchmarks.waiting`.\n"
+    cells = [
+        (
+            ROWS[name][0], f"{row['waits']:,}", f"{row['requests']:.1f}", f"{row['connections']:,}", str(row["failed"]),
+            str(row["missed"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
+            f"{row['stall']:.0f}",
+        )
+        for name, row in rows
+    ]  # fmt: skip
+    return f"{intro}\n\n{table_of(('', *COLUMNS), cells)}\n\nMeasured with `python -m benchmarks.waiting`.\n"
 
 
-def write(text: str) -> None:
-    """Put the table into the documentation, in place of the last one."""
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write(section: str, text: str) -> None:
+    """Put a section into the documentation, in place of the last one."""
     page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n"
-    before, _, rest = page.partition("\n## Waiting\n")
+    before, _, rest = page.partition(f"\n## {section}\n")
     _, divider, after = rest.partition("\n## ")
-    PAGE.write_text(f"{before.rstrip()}\n\n## Waiting\n\n{text}{divider}{after}")
+    PAGE.write_text(f"{before.rstrip()}\n\n## {section}\n\n{text}{divider}{after}")
 
 
 def main() -> None:
@@ -346,7 +352,7 @@ def main() -> None:
     text = table(rows, options)
     print(text)
     if options.write:
-        write(text)
+        write("Waiting", text)
 
 
 def _is_installed(module: str) -> bool:

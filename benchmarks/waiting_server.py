@@ -70,12 +70,12 @@ async def _answer(send: Any, status: int, body: Any) -> None:
 
 
 def main() -> None:
-    """Serve until standard input is closed."""
+    """Serve so many runs, and so many requests a minute, until standard input is closed."""
     server.SandboxApp = PeerApp
-    runs = int(sys.argv[1])
+    runs, *limits = map(int, sys.argv[1:])
     with Sandbox() as sandbox:
         run_ids = sandbox.add_runs(runs)
-        sandbox.rate_limit = (REQUESTS_PER_MINUTE, 60.0)
+        sandbox.rate_limit = (*(limits or [REQUESTS_PER_MINUTE]), 60.0)
         known = {"port": sandbox.port, "runs": run_ids, "connection": sandbox.connection(), "url": sandbox.url}
         print(json.dumps(known), flush=True)
         stop = threading.Event()

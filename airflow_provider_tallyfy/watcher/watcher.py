@@ -242,12 +242,12 @@ class Watcher:
 
     def _list_failed(self, sought: Iterable[Watched], error: TallyfyError) -> None:
         """Read the runs one by one instead; that tells whether Tallyfy or only this list is in trouble."""
+        unseen = [one for one in sought if one.wanted <= self._loop.time()]
         if isinstance(error, TallyfyAuthError):
-            self._declined |= dict.fromkeys(sought, error)
+            self._declined |= dict.fromkeys(unseen, error)
         elif not self._trouble.is_outage:
-            for one in sought:
-                if one.wanted <= self._loop.time():
-                    one.list_status = None
+            for one in unseen:
+                one.list_status = None
 
     async def _read_page(self, call: Call[Page]) -> Page:
         started, tries = self._loop.time(), 0
@@ -262,11 +262,7 @@ class Watcher:
                 self._note_failure(call.path, error)
                 in_time = max(self._loop.time(), self._trouble.until) - started <= self._hook.settings.retry_budget
                 limited = isinstance(error, TallyfyRateLimitError)
-                if (
-                    error.permanent
-                    or not in_time
-                    or (not limited and (tries >= _PAGE_TRIES or self._trouble.is_outage))
-                ):
+                if not in_time or (not limited and (tries >= _PAGE_TRIES or self._trouble.is_outage)):
                     raise
                 await asyncio.sleep(backoff(tries, random.random()))  # noqa: S311 - jitter, not cryptography
             else:
@@ -298,6 +294,7 @@ class Watcher:
         look.add_done_callback(lambda _: self._changed.set())
 
     async def _look(self, one: Watched) -> None:
+        started = self._loop.time()
         try:
             value = await self._hook.run(one.watch.look(), retry_budget=0)
         except TallyfyError as error:
@@ -307,7 +304,8 @@ class Watcher:
         else:
             self._trouble.note_success()
             now = self._loop.time()
-            one.plan(now + one.interval_at(now) * self._jitter)
+            if one.wanted <= started:  # else a hint came after the question, and is yet to be looked into
+                one.plan(now + one.interval_at(now) * self._jitter)
             one.tell(Sight(value))
         finally:
             one.in_flight = False

@@ -353,6 +353,20 @@ async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
 
 
 @virtually
+async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into_all_the_same(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    stale = tallyfy.faults.add("status", status=200, body=None, path=run_id)
+    stale.body = {"data": {"id": run_id, "name": "Run", "status": "active"}}
+    tallyfy.latency = 5
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(3)
+        tallyfy.complete_run(run_id)
+        waits._watcher.run_changed(run_id)
+        await asyncio.sleep(8)
+        assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
+
+
+@virtually
 async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     watcher = await tallyfy.watcher().connected()

@@ -53,7 +53,9 @@ def test_what_the_documentation_quotes_is_there(path, start, end):
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_is_executed_by_a_test(example):
-    tests = "".join(path.read_text() for path in (ROOT / "tests" / "examples").glob("test_*.py"))
+    tests = "".join(
+        path.read_text() for kind in ("examples", "system") for path in (ROOT / "tests" / kind).glob("*.py")
+    )
     assert f'"{example}"' in tests
 
 

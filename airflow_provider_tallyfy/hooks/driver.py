@@ -61,6 +61,14 @@ class Attempts:
             host=self._host,
         )
 
+    def stood_in_line(self, seconds: float) -> None:
+        """
+        Leave a wait for other calls' sake out of the budget.
+
+        :param seconds: how long it was.
+        """
+        self._started += seconds
+
     def token_was_renewed(self) -> None:
         """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""
         self._token_renewable = False

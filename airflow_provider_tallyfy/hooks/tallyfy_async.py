@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_s
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.pacing import Pace
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +73,12 @@ class TallyfyAsyncHook:
     Talk to Tallyfy from coroutines. Make it with :meth:`connect`, close it with ``async with``.
 
     :param settings: the connection, already read.
+    :param pace: gives every request its turn, so that a 429 slows all of them; ``None`` lets each call wait for itself.
     """
 
-    def __init__(self, settings: TallyfySettings) -> None:
+    def __init__(self, settings: TallyfySettings, pace: Pace | None = None) -> None:
         self.settings = settings
+        self._pace = pace
         self._client: httpx.AsyncClient | None = None
         self._fetched_token: str | None = None
         self._token_lock = asyncio.Lock()
@@ -151,21 +155,42 @@ class TallyfyAsyncHook:
 
     async def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)
+        rested = 0.0
         while True:
             token = await self._token() if call.bearer is None else call.bearer
+            turn = await self._turn(attempts, rested)
             outcome = await httpx_transport.exchange(await self._open_client(), self.settings, call, token)
             match decide(call, outcome, attempts.next()):
                 case Accept(value):
                     return value
                 case Retry(after, error):
-                    log.warning("%s Trying again in %.1f s.", error, after)
-                    await asyncio.sleep(after)
+                    rested = await self._rest(after, error, turn)
                 case Renew():
                     log.info("Tallyfy no longer accepts the token; getting a new one.")
                     self._forget_token(token)
                     attempts.token_was_renewed()
                 case GiveUp(error):
                     raise error
+
+    async def _turn(self, attempts: Attempts, rested: float) -> float:
+        """Wait for the turn to send; what that takes beyond the call's own rest is no attempt of the call."""
+        if self._pace is None:
+            return 0.0
+        began = time.monotonic()
+        turn = await self._pace.turn()
+        attempts.stood_in_line(max(0.0, time.monotonic() - began - rested))
+        return turn
+
+    async def _rest(self, after: float, error: TallyfyError, turn: float) -> float:
+        """Wait before the next attempt, or let the pace do it; give the seconds that its next turn includes."""
+        if self._pace is None or error.status != 429:
+            log.warning("%s Trying again in %.1f s.", error, after)
+            await asyncio.sleep(after)
+            return 0.0
+        pause = error.retry_after or after
+        if self._pace.declined(turn, pause):
+            log.warning("%s All requests pause for %.1f s.", error, pause)
+        return pause
 
     async def _open_client(self) -> httpx.AsyncClient:
         if self._client is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -13,11 +11,11 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.operators.base import TallyfyOperator
+from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
 from airflow_provider_tallyfy.output import write_lines
 
 
-class TallyfyListRunsOperator(TallyfyOperator):
+class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     """
     List runs and hand them on as slim dicts, ready for ``.expand``.
 
@@ -45,47 +43,17 @@ class TallyfyListRunsOperator(TallyfyOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    template_fields: Sequence[str] = (
-        "status",
-        "template_id",
-        "query",
-        "tags",
-        "owners",
-        "folder",
-        "archived",
-        "older_than",
-        "limit",
-        "output_path",
-        *TallyfyOperator.template_fields,
-    )
+    template_fields: Sequence[str] = ("output_path", *TallyfyRunFilterOperator.template_fields)
 
     def __init__(
         self,
         *,
-        status: str | None = None,
-        template_id: str | None = None,
-        query: str | None = None,
-        tags: Sequence[str] | None = None,
-        owners: Sequence[int | str] | None = None,
-        folder: str | None = None,
-        archived: str = "exclude",
-        older_than: timedelta | float | str | None = None,
-        limit: int | str | None = None,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
         output_path: str | None = None,
         max_xcom_bytes: int = 48 * 1024,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.status = status
-        self.template_id = template_id
-        self.query = query
-        self.tags = tags
-        self.owners = owners
-        self.folder = folder
-        self.archived = archived
-        self.older_than = older_than
-        self.limit = limit
         self.fields = fields
         self.output_path = output_path
         self.max_xcom_bytes = max_xcom_bytes
@@ -110,19 +78,7 @@ class TallyfyListRunsOperator(TallyfyOperator):
         return listed
 
     def _rows(self) -> Iterator[Any]:
-        runs = self.hook.list_runs(
-            status=self.status or None,
-            template_id=self.template_id or None,
-            query=self.query or None,
-            tags=tuple(self.tags or ()),
-            owners=tuple(map(str, self.owners or ())),
-            folder=self.folder or None,
-            archived=self.archived,
-        )
-        before = self._older_than_moment()
-        chosen = (run for run in runs if before is None or self._is_older(run, before))
-        limit = None if self.limit in (None, "") else int(str(self.limit))
-        return (self._row(run) for run in islice(chosen, limit))
+        return map(self._row, self.filtered_runs())
 
     def _row(self, run: Run) -> Any:
         facts = {**run.describe(self.hook.run_url(run.id)), **run.describe_further()}
@@ -136,21 +92,6 @@ class TallyfyListRunsOperator(TallyfyOperator):
                 f"fields names {name!r}; a listed run has: {', '.join(facts)}.", fields={"fields": [name]}
             )
         return facts[name]
-
-    def _older_than_moment(self) -> datetime | None:
-        if self.older_than in (None, ""):
-            return None
-        age = self.older_than
-        return datetime.now(UTC) - (age if isinstance(age, timedelta) else timedelta(days=float(str(age))))
-
-    def _is_older(self, run: Run, before: datetime) -> bool:
-        if self.status == "complete":
-            moment = run.completed_at
-        elif self.archived == "only" or self.status == "archived":
-            moment = run.archived_at
-        else:
-            moment = run.created_at
-        return moment is not None and moment < before
 
     def _check_size(self, listed: list[Any]) -> None:
         size = len(json.dumps(listed))

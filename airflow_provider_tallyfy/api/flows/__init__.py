@@ -5,9 +5,16 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers run them, one over requests and one over httpx, and neither knows any procedure.
 """
 
-from airflow_provider_tallyfy.api.flows.change import delete_run, update_run
+from airflow_provider_tallyfy.api.flows.change import delete_run, delete_seen_run, still_shown, update_run
 from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
-from airflow_provider_tallyfy.api.flows.launch import LaunchKey, LaunchRequest, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.launch import (
+    LaunchKey,
+    LaunchRequest,
+    find_marked,
+    launch_marked,
+    launch_project,
+    launch_run,
+)
 from airflow_provider_tallyfy.api.flows.runs import (
     activate_run,
     archive_run,
@@ -26,8 +33,11 @@ __all__ = [
     "collect",
     "complete_task",
     "delete_run",
+    "delete_seen_run",
     "find_archived_run",
+    "find_marked",
     "find_run",
+    "launch_marked",
     "launch_project",
     "launch_run",
     "list_activity",
@@ -36,5 +46,6 @@ __all__ = [
     "new_token",
     "run_pager",
     "snapshot",
+    "still_shown",
     "update_run",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
@@ -13,8 +13,11 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, find_run
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.queries import RunQuery
 
 #: Fields an update may set (documentation page "Update process").
 UPDATABLE_FIELDS = (
@@ -84,15 +87,52 @@ def delete_run(
             return None
         raise
     check_deletable(run, confirm, archive_first=archive_first)
+    deleted: RunChange = yield from delete_seen_run(organization_id, run)
+    yield from _see_it_gone(organization_id, deleted.run, None)
+    return deleted
+
+
+def delete_seen_run(organization_id: str, run: Run) -> Flow[RunChange]:
+    """
+    Delete a run that was checked with :func:`check_deletable`, archiving a live one on the way.
+
+    An accepted deletion is believed; whoever deletes many runs sees that they are gone with :func:`still_shown`.
+
+    :param organization_id: the run's organization.
+    :param run: the run as just seen.
+    :raises TallyfyNotFoundError: if Tallyfy declines and still shows the run, like :class:`TallyfyValidationError`.
+    """
     if not run.is_archived:
-        run = (yield from archive_run(organization_id, run_id)).run
-    refusal: TallyfyError | None = None
+        run = (yield from archive_run(organization_id, run.id, known=run)).run
     try:
-        yield calls.delete_run(organization_id, run_id)
-    except (TallyfyNotFoundError, TallyfyValidationError) as error:
-        refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
-    yield from _see_it_gone(organization_id, run, refusal)
+        yield calls.delete_run(organization_id, run.id)
+    except (TallyfyNotFoundError, TallyfyValidationError) as refusal:
+        # Gone already, or not archived any more: both have been seen as 404 and as 422.
+        yield from _see_it_gone(organization_id, run, refusal)
     return RunChange(run, changed=True)
+
+
+def still_shown(organization_id: str, run_ids: Collection[str]) -> Flow[set[str]]:
+    """
+    Find deleted runs that Tallyfy goes on to list, with one look through the archive for all of them.
+
+    :param organization_id: the runs' organization.
+    :param run_ids: the runs, which were archived when they were deleted.
+    """
+    shown = set(run_ids)
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        archived: list[str] = yield from collect(
+            Pager(
+                lambda page: calls.list_runs(organization_id, RunQuery(archived="only"), page),
+                lambda row: Run.from_json(row).id,
+                str,
+            )
+        )
+        shown &= set(archived)
+        if not shown or pause is None:
+            break
+        yield Pause(pause)
+    return shown
 
 
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:

@@ -8,7 +8,8 @@ again looks for the marker first and adopts the run that carries it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ from airflow_provider_tallyfy.api.templates import Template
 
 # Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)
+_MARKER = re.compile(r"\[airflow:[0-9a-f]{20}\]")
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,7 @@ class LaunchKey:
 
     def is_older_than(self, run: Run) -> bool:
         """Whether a run was launched too early to be it, and so were all runs before it."""
-        if self.since is None or run.created_at is None:
-            return False
-        return run.created_at < self.since - _CLOCK_TOLERANCE
+        return _is_too_old(run, self.since)
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,56 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
         if earlier is not None:
             return RunChange(earlier, changed=False)
     body = yield from request.body(organization_id)
+    change: RunChange = yield from launch_marked(organization_id, body, key)
+    if not change.changed:
+        return change
+    return (yield from _keep_first(organization_id, change.run, lookup, patient=key.may_exist))
+
+
+def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
+    """
+    Launch a run without looking for its marker first; if the outcome is unknown, look for it then.
+
+    :param organization_id: where to launch.
+    :param body: the request's body, without the marker.
+    :param key: the launch's key.
+    :return: the run; ``changed`` is ``False`` if only a look showed it.
+    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
+    """
     try:
         launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
+        lookup = _Lookup(organization_id, key, template_id=body["checklist_id"])
         return (yield from _adopt_after(doubt, lookup))
-    return (yield from _keep_first(organization_id, launched, lookup, patient=key.may_exist))
+    return RunChange(launched, changed=True)
+
+
+def find_marked(
+    organization_id: str, template_id: str, markers: Collection[str], since: datetime | None
+) -> Flow[dict[str, list[Run]]]:
+    """
+    Find the runs of many launches of a template with one look through its runs.
+
+    :param organization_id: where they were launched.
+    :param template_id: their template.
+    :param markers: the launches' markers.
+    :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
+    :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
+    """
+    found: dict[str, dict[str, Run]] = {}
+    for archived in ("include", "only"):  # as in _Lookup.all
+        pager = run_pager(organization_id, RunQuery(template_id=template_id, archived=archived, sort="-created_at"))
+        too_old = False
+        while not too_old and (call := pager.next_call()) is not None:
+            page = yield call
+            for run in pager.accept(page):
+                too_old = too_old or _is_too_old(run, since)
+                for marker in _MARKER.findall(str(run.raw.get("summary") or "")):
+                    if marker in markers:
+                        found.setdefault(marker, {})[run.id] = run
+        if len(found) == len(markers):
+            break
+    return {marker: _first_launched_first(runs) for marker, runs in found.items()}
 
 
 def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
@@ -201,7 +246,7 @@ class _Lookup:
             yield from self._scan(query, found)
             if found:
                 break
-        return sorted(found.values(), key=lambda run: (str(run.raw.get("created_at")), run.id))
+        return _first_launched_first(found)
 
     def _scan(self, query: RunQuery, found: dict[str, Run]) -> Flow[None]:
         pager = run_pager(self._organization_id, query)
@@ -218,6 +263,14 @@ class _Lookup:
             return False
         tasks: list[Task] = yield from list_tasks(self._organization_id, run.id)
         return any(self._key.marker in str(task.raw.get("summary") or "") for task in tasks)
+
+
+def _is_too_old(run: Run, since: datetime | None) -> bool:
+    return since is not None and run.created_at is not None and run.created_at < since - _CLOCK_TOLERANCE
+
+
+def _first_launched_first(runs: Mapping[str, Run]) -> list[Run]:
+    return sorted(runs.values(), key=lambda run: (str(run.raw.get("created_at")), run.id))
 
 
 def _adopt_after(doubt: TallyfyError, lookup: _Lookup) -> Flow[RunChange]:

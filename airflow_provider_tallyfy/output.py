@@ -1,10 +1,10 @@
-"""Files that tasks write, anywhere that Airflow's object storage reaches."""
+"""Files that tasks write and read, anywhere that Airflow's object storage reaches."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -35,6 +35,26 @@ def write_json(path: str, value: Any) -> None:
     text = json.dumps(value, indent=2)
     with _target(path).open("w") as file:
         file.write(text)
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """
+    Read a text file line by line, without the byte order mark that spreadsheets put in front.
+
+    :param path: local path, or URL of an object store.
+    :raises FileNotFoundError: if there is none.
+    """
+    with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as file:
+        yield from file
+
+
+def open_for_writing(path: str) -> TextIO:
+    """
+    Open a file, which takes the place of one that is there.
+
+    :param path: local path, or URL of an object store.
+    """
+    return cast("TextIO", _target(path).open("w"))
 
 
 def _target(path: str) -> ObjectStoragePath:

@@ -110,6 +110,18 @@ class TallyfyUnknownOutcomeError(TallyfyError):
     permanent = False
 
 
+class TallyfyBulkError(TallyfyError):
+    """Of many runs some are not as they were asked for; a retry of the task takes up those."""
+
+    permanent = False
+
+
+class TallyfyBulkRejectedError(TallyfyBulkError):
+    """Of many runs some cannot be as they were asked for, however often it is tried."""
+
+    permanent = True
+
+
 def error_from_answer(call: Call[Any], answer: Answer) -> TallyfyError:
     """
     Turn an answer other than 2xx into the error to raise.

@@ -5,7 +5,7 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers run them, one over requests and one over httpx, and neither knows any procedure.
 """
 
-from airflow_provider_tallyfy.api.flows.change import delete_run, delete_seen_run, still_shown, update_run
+from airflow_provider_tallyfy.api.flows.change import delete_run, still_shown, update_run
 from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
 from airflow_provider_tallyfy.api.flows.launch import (
     LaunchKey,
@@ -33,7 +33,6 @@ __all__ = [
     "collect",
     "complete_task",
     "delete_run",
-    "delete_seen_run",
     "find_archived_run",
     "find_marked",
     "find_run",

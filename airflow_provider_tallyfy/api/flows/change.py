@@ -66,7 +66,14 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
 
 
 def delete_run(
-    organization_id: str, run_id: str, *, confirm: str, archive_first: bool, may_be_gone: bool
+    organization_id: str,
+    run_id: str,
+    *,
+    confirm: str,
+    archive_first: bool,
+    may_be_gone: bool,
+    known: Run | None = None,
+    see_gone: bool = True,
 ) -> Flow[RunChange | None]:
     """
     Delete a run for good.
@@ -76,38 +83,27 @@ def delete_run(
     :param confirm: the run's id or exact name, as a second key.
     :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
+    :param known: the run as just seen in a list, which spares reading it.
+    :param see_gone: whether to look for it afterwards; whoever deletes many does it once, with :func:`still_shown`.
     :return: the run as it was, or ``None`` if it was gone before.
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     :raises TallyfyNotFoundError: if there is no such run.
     """
     try:
-        run: Run = yield from find_run(organization_id, run_id)
+        run: Run = known or (yield from find_run(organization_id, run_id))
     except TallyfyNotFoundError:
         if may_be_gone:
             return None
         raise
     check_deletable(run, confirm, archive_first=archive_first)
-    deleted: RunChange = yield from delete_seen_run(organization_id, run)
-    yield from _see_it_gone(organization_id, deleted.run, None)
-    return deleted
-
-
-def delete_seen_run(organization_id: str, run: Run) -> Flow[RunChange]:
-    """
-    Delete a run that was checked with :func:`check_deletable`, archiving a live one on the way.
-
-    An accepted deletion is believed; whoever deletes many runs sees that they are gone with :func:`still_shown`.
-
-    :param organization_id: the run's organization.
-    :param run: the run as just seen.
-    :raises TallyfyNotFoundError: if Tallyfy declines and still shows the run, like :class:`TallyfyValidationError`.
-    """
     if not run.is_archived:
-        run = (yield from archive_run(organization_id, run.id, known=run)).run
+        run = (yield from archive_run(organization_id, run_id, known=run)).run
+    refusal: TallyfyError | None = None
     try:
-        yield calls.delete_run(organization_id, run.id)
-    except (TallyfyNotFoundError, TallyfyValidationError) as refusal:
-        # Gone already, or not archived any more: both have been seen as 404 and as 422.
+        yield calls.delete_run(organization_id, run_id)
+    except (TallyfyNotFoundError, TallyfyValidationError) as error:
+        refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
+    if see_gone or refusal is not None:
         yield from _see_it_gone(organization_id, run, refusal)
     return RunChange(run, changed=True)
 

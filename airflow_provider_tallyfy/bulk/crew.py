@@ -40,9 +40,10 @@ class Crew:
         from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
         self.hook = TallyfyAsyncHook(settings, Pace())
-        self._loop = asyncio.new_event_loop()
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._loop.run_forever,), name="tallyfy-bulk")
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._over = asyncio.Event()
+        work = contextvars.copy_context().run
+        self._thread = threading.Thread(target=work, args=(asyncio.run, self._live()), name="tallyfy-bulk")
 
     def __enter__(self) -> Crew:
         """Start the thread."""
@@ -50,13 +51,17 @@ class Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close the hook and end the thread."""
-        try:
-            self.run(self.hook.close())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Close the hook and end the thread, with all that is left on its loop."""
+        self._loop.result().call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    async def _live(self) -> None:
+        self._loop.set_result(asyncio.get_running_loop())
+        async with self.hook:
+            await self._over.wait()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop.result())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """
@@ -64,7 +69,7 @@ class Crew:
 
         :param work: the coroutine.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self._submit(work)
         try:
             return future.result()
         except BaseException:
@@ -81,7 +86,7 @@ class Crew:
         :param take: is given each outcome as it comes.
         :param tick: is called several times a second.
         """
-        future = asyncio.run_coroutine_threadsafe(job.run(), self._loop)
+        future = self._submit(job.run())
         try:
             _attend(job, future, take, tick)
         except BaseException as interruption:

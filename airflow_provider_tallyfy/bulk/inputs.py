@@ -41,16 +41,21 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     """
     Read rows of values by column.
 
-    :param given: dicts, or the path of a CSV file with a header line (``.csv``) or of a file of JSON lines.
+    :param given: dicts, text with a list of them in it, or the path of a CSV file with a header line (``.csv``) or of a
+        file of JSON lines.
     :raises TallyfyValidationError: naming every row that is not one.
     """
     if isinstance(given, str):
-        given = _rows_of_csv(given) if given.lower().endswith(".csv") else _rows_of_json(given)
+        given = _rows_of_text(given)
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise refused("rows", [f"expected rows or the path of a file, got {type(given).__name__}"], "")
     rows = list(given)
     problems = [f"row {number} is no object" for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
-    problems += [f"row {number} has more cells than the header" for number, row in enumerate(rows, 1) if None in row]
+    problems += [
+        f"row {number} has more cells than the header"
+        for number, row in enumerate(rows, 1)
+        if isinstance(row, Mapping) and None in row
+    ]
     if problems:
         raise refused("rows", problems, "Nothing was launched.")
     return [{str(name): value for name, value in row.items()} for row in rows]
@@ -91,9 +96,19 @@ def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
 
 
 def _ids_of_text(text: str) -> Iterable[Any]:
-    """Read what a template made of a list: Python's or JSON's notation, or ids with something between them."""
-    if not text.strip().startswith("["):
-        return [word for word in re.split(r"[\s,;]+", text) if word]
+    if text.strip().startswith("["):
+        return _list_in(text, "run_ids")
+    return [word for word in re.split(r"[\s,;]+", text) if word]
+
+
+def _rows_of_text(text: str) -> Iterable[Any]:
+    if text.strip().startswith("["):
+        return _list_in(text, "rows")
+    return _rows_of_csv(text) if text.lower().endswith(".csv") else _rows_of_json(text)
+
+
+def _list_in(text: str, name: str) -> list[Any]:
+    """Read what a template made of a list: JSON's notation or Python's."""
     for read in (json.loads, ast.literal_eval):
         try:
             items = read(text.strip())
@@ -101,7 +116,7 @@ def _ids_of_text(text: str) -> Iterable[Any]:
             continue
         if isinstance(items, list):
             return items
-    raise refused("run_ids", [f"{text[:80]!r} is not a list of ids"], "Nothing was sent.")
+    raise refused(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
 
 
 def _rows_of_csv(path: str) -> Iterator[dict[Any, Any]]:

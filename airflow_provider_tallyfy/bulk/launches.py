@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -121,23 +121,25 @@ class RowReader:
         }
 
 
-def find_earlier(
-    organization_id: str, template_id: str, launches: Sequence[Launch], since: datetime | None, *, patient: bool
+def find_launches(
+    organization_id: str,
+    template_id: str,
+    markers: Collection[str],
+    since: datetime | None,
+    shown: Callable[[Mapping[str, Sequence[Run]]], bool],
 ) -> Flow[dict[str, list[Run]]]:
     """
-    Find the runs that earlier tries launched, with one look for all of them.
+    Find the runs of many launches, and look again after a pause if lists lag behind.
 
     :param organization_id: where they were launched.
     :param template_id: their template.
-    :param launches: the launches.
+    :param markers: the launches' markers.
     :param since: no run launched before this moment can be one.
-    :param patient: look again while any is missing, since lists lag behind launches.
-    :return: the runs by marker.
+    :param shown: whether what was found, runs by marker, is all that there has to be.
     """
-    markers = {launch.key.marker for launch in launches}
-    for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
+    for pause in (*REPLICA_LAG_PAUSES, None):
         found: dict[str, list[Run]] = yield from flows.find_marked(organization_id, template_id, markers, since)
-        if pause is None or len(found) == len(markers):
+        if pause is None or shown(found):
             break
         yield Pause(pause)
     return found
@@ -153,7 +155,6 @@ class LaunchWork(Work[Launch]):
     :param found: runs that are there already, by marker.
     :param earlier: the launches (by marker) that earlier tries of this task set out to make, or made (by run id).
     :param since: when this task began.
-    :param patient: whether another try may be under way.
     """
 
     verb = "launch"
@@ -168,12 +169,10 @@ class LaunchWork(Work[Launch]):
         earlier: Collection[str],
         *,
         since: datetime,
-        patient: bool,
     ) -> None:
         self._organization_id = organization_id
         self._template_id = template_id
         self._since = since
-        self._patient = patient
         self._launched: list[tuple[Launch, str]] = []
         settled = []
         for launch in launches:
@@ -199,9 +198,9 @@ class LaunchWork(Work[Launch]):
         """Keep the first run of every row; another one of ours is archived."""
         if not self._launched:
             return []
-        launches = [launch for launch, _ in self._launched]
+        markers = {launch.key.marker for launch, _ in self._launched}
         found = await hook.run(
-            find_earlier(self._organization_id, self._template_id, launches, self._since, patient=self._patient)
+            find_launches(self._organization_id, self._template_id, markers, self._since, self._are_shown)
         )
         outcomes = []
         for launch, run_id in self._launched:
@@ -212,6 +211,11 @@ class LaunchWork(Work[Launch]):
             else:
                 outcomes.append(Outcome(State.CHANGED, run_id, row=launch.row))
         return outcomes
+
+    def _are_shown(self, found: Mapping[str, Sequence[Run]]) -> bool:
+        """Whether the list shows our own runs, and so all that were launched before them."""
+        shown = {run.id for runs in found.values() for run in runs}
+        return all(run_id in shown for _, run_id in self._launched)
 
     def unsettled(self) -> list[Outcome]:
         """Report the launches as they were answered."""

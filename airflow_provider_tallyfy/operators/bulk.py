@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
-from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_earlier
+from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.runs import ActivateWork, ArchiveWork, DeleteWork, RunsWork
 from airflow_provider_tallyfy.bulk.states import Lookout, slim
 from airflow_provider_tallyfy.bulk.work import Work
@@ -247,28 +247,39 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[Any]:
         """Check all rows, and find those that were launched before."""
         organization_id, ti = self.hook.organization_id, context["ti"]
-        template_id = checked_id(self.template_id, "template_id")
+        template_id, fields = checked_id(self.template_id, "template_id"), self._checked_fields()
+        rows = read_rows(self.rows)
+        template = self.hook.run(calls.get_template(organization_id, template_id))
+        scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
+        launches = RowReader(template, fields, self.name_column, self.key_column, scope).read(rows)
+        found: Mapping[str, Sequence[Run]] = {}
+        if launches and (self.key_column or ti.try_number > 1):
+            found = self._find(context, {launch.key.marker for launch in launches})
+        own = earlier if self.key_column else [*earlier, *found]
+        return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC))
+
+    def _checked_fields(self) -> dict[str, Any]:
         fields = {name: value for name, value in (self.fields or {}).items() if value is not None}
         if unknown := sorted(fields.keys() - set(_LAUNCH_FIELDS)):
             raise TallyfyValidationError(
                 f"fields names {', '.join(unknown)}; it can hold: {', '.join(_LAUNCH_FIELDS)}. Nothing was launched.",
                 fields={"fields": unknown},
             )
-        rows = read_rows(self.rows)
-        template = self.hook.run(calls.get_template(organization_id, template_id))
-        scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-        launches = RowReader(template, fields, self.name_column, self.key_column, scope).read(rows)
+        return fields
+
+    def _find(self, context: Context, markers: Collection[str]) -> Mapping[str, Sequence[Run]]:
         dag_run = context.get("dag_run")
         since = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
-        retried = ti.try_number > 1
-        found: Mapping[str, Sequence[Run]] = {}
-        if launches and (retried or self.key_column):
-            look = find_earlier(
-                organization_id, template_id, launches, None if self.key_column else since, patient=retried
-            )
-            found = self.hook.run(look)
-        own = earlier if self.key_column else [*earlier, *found]
-        return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC), patient=retried)
+        is_first = context["ti"].try_number == 1
+        look = find_launches(
+            self.hook.organization_id,
+            str(self.template_id),
+            markers,
+            None if self.key_column else since,
+            # Only a try just before this one can have launched what lists do not show yet.
+            lambda found: is_first or len(found) == len(markers),
+        )
+        return self.hook.run(look)
 
     def planned(self, work: Work[Any]) -> list[str]:
         """Name the launches by their markers."""

@@ -270,7 +270,10 @@ def _is_too_old(run: Run, since: datetime | None) -> bool:
 
 
 def _first_launched_first(runs: Mapping[str, Run]) -> list[Run]:
-    return sorted(runs.values(), key=lambda run: (str(run.raw.get("created_at")), run.id))
+    """Order as Tallyfy made them; timestamps may be of whole seconds, ``increment_id`` counts the launches."""
+    return sorted(
+        runs.values(), key=lambda run: (str(run.raw.get("created_at")), int(run.raw.get("increment_id") or 0), run.id)
+    )
 
 
 def _adopt_after(doubt: TallyfyError, lookup: _Lookup) -> Flow[RunChange]:

@@ -33,6 +33,9 @@ class TallyfyError(Exception):
     :param fields: problem texts by field name, where Tallyfy rejected fields.
     """
 
+    #: Whether the request may have changed something in Tallyfy nonetheless: in this attempt or one before.
+    may_be_applied = False
+
     #: Whether trying the same again is pointless.
     permanent: ClassVar[bool] = True
 
@@ -180,7 +183,7 @@ def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutco
     :param call: what was asked.
     :param cause: why nobody knows.
     """
-    return TallyfyUnknownOutcomeError(
+    unknown = TallyfyUnknownOutcomeError(
         f"{cause} The request was not repeated, because it may have been applied: look in Tallyfy first.",
         method=cause.method,
         path=cause.path,
@@ -189,6 +192,8 @@ def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutco
         request_id=cause.request_id,
         run_id=call.run_id,
     )
+    unknown.may_be_applied = cause.may_be_applied
+    return unknown
 
 
 def after_attempts(error: TallyfyError, attempts: int, elapsed: float) -> TallyfyError:

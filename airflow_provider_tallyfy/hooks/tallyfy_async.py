@@ -164,6 +164,7 @@ class TallyfyAsyncHook:
                 case Accept(value):
                     return value
                 case Retry(after, error):
+                    attempts.failed(error)
                     rested = await self._rest(after, error, turn)
                 case Renew():
                     log.info("Tallyfy no longer accepts the token; getting a new one.")

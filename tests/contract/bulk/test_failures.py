@@ -92,6 +92,42 @@ def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_perman
     assert [failure["state"] for failure in tries.pushed["failures"]] == ["unknown"]
 
 
+@BOTH
+def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, tries):
+    """The first attempt was applied, but its answer was lost; the second is refused for another reason."""
+    ids = tallyfy.add_runs(4, archived=True)
+    tallyfy.faults.add("status", method="PUT", path=ids[1], status=503, applied=True, retry_after=0.01)
+    tallyfy.faults.add("status", method="PUT", path=ids[1], status=403)
+
+    end = attempt(lambda: restore(ids).execute(tries.next()))
+    (failure,) = tries.pushed["failures"]
+    again = attempt(lambda: restore(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert (failure["id"], failure["state"]) == (ids[1], "unknown")
+    assert sorted(again.result["changed"]) == sorted(ids)
+
+
+def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
+    from airflow_provider_tallyfy.api.exchange import Lost
+    from airflow_provider_tallyfy.hooks import httpx_transport
+
+    ids = tallyfy.add_runs(120)
+    exchange = httpx_transport.exchange
+
+    async def refuse_one(client, settings, call, token):
+        if call.run_id == ids[3]:
+            return Lost("refused", sent=False)
+        return await exchange(client, settings, call, token)
+
+    monkeypatch.setattr(httpx_transport, "exchange", refuse_one)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert [(failure["id"], failure["state"]) for failure in tries.pushed["failures"]] == [(ids[3], "failed")]
+
+
 def test_passing_trouble_is_retried_within_the_task(tallyfy, tries):
     ids = tallyfy.add_runs(20)
     tallyfy.faults.add("status", method="DELETE", status=503, times=2, retry_after=0.01)

@@ -9,7 +9,7 @@ CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast test-matrix lint format benchmarks constraints clean
+.PHONY: help demo airflow test test-fast test-matrix lint format docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,11 +39,14 @@ format: $(VENV)/.ready ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 constraints: $(VENV)/.ready ## Resolve constraints/ anew
 	for version in 2.11 3.3; do scripts/constraints $(VENV) $$version; done
 
 clean: ## Remove everything that the targets made
-	rm -rf .venv-* .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-* .demo docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	scripts/venv $(VENV) $(CONSTRAINTS) "$(PYTHON)"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import mask_secret
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
+
+#: Whether a task takes a ``retry_policy``.
+TASKS_HAVE_RETRY_POLICIES = AIRFLOW_V_3_3_PLUS
 
 
 def is_deferral_timeout(error: Exception) -> bool:
@@ -35,4 +38,11 @@ async def mask_secret_async(secret: str) -> None:
         await amask_secret(secret)
 
 
-__all__ = ["TRIGGERS_END_TASKS", "airflow_version", "is_deferral_timeout", "mask_secret", "mask_secret_async"]
+__all__ = [
+    "TASKS_HAVE_RETRY_POLICIES",
+    "TRIGGERS_END_TASKS",
+    "airflow_version",
+    "is_deferral_timeout",
+    "mask_secret",
+    "mask_secret_async",
+]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.api.models import ClientCredentials, is_token
 
 DEFAULT_CONN_ID = "tallyfy_default"
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
@@ -22,7 +23,10 @@ DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_BUDGET = 120.0
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
+_LARGEST_NUMBER = 1e9  # operating systems take no longer timeouts
 
+_PROXIED = {"http", "https", "all"}
+_PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 _WEB_HOSTS = {"api.tallyfy.com": "go.tallyfy.com", "staging-api.tallyfy.com": "staging.go.tallyfy.com"}
 
 
@@ -75,7 +79,8 @@ class TallyfySettings:
     def secrets(self) -> tuple[str, ...]:
         """What no log, message or XCom may show."""
         own = self.credentials if isinstance(self.credentials, str) else self.credentials.client_secret
-        return (own, *(password for url in self.proxies.values() if (password := urlsplit(url).password)))
+        in_proxies = (password for url in self.proxies.values() if (password := urlsplit(url).password))
+        return (own, *(form for password in in_proxies for form in {password, unquote(password)}))
 
     def run_url(self, organization_id: str, run_id: str) -> str:
         """
@@ -128,6 +133,8 @@ def _credentials(connection: AirflowConnection, extra: Mapping[str, Any], allow_
     if extra.get("auth", "token") == "token":
         if not password:
             raise _problem("password", "holds the personal access token, and is empty")
+        if not is_token(password):
+            raise _problem("password", "holds the personal access token, and contains characters that no token has")
         return str(password)
     login = (connection.login or "").strip()
     if not login or not password:
@@ -144,34 +151,43 @@ def _credentials(connection: AirflowConnection, extra: Mapping[str, Any], allow_
 
 def _base_url(connection: AirflowConnection) -> str:
     """Put together what URI connections take apart: host, port and (as ``schema``) the path or the scheme."""
-    host = (connection.host or "").strip().rstrip("/")
+    host = (connection.host or "").strip()
     if not host:
         return DEFAULT_BASE_URL
     schema = (connection.schema or "").strip("/")
     if "://" not in host:
         host = f"{schema}://{host}" if schema in ("http", "https") else f"https://{host}"
-    path = f"/{schema}" if schema and schema not in ("http", "https") else ""
     scheme, _, rest = host.partition("://")
-    name, slash, own_path = rest.partition("/")
-    port = f":{connection.port}" if connection.port and not urlsplit(host).port else ""
-    return f"{scheme}://{name}{port}{slash}{own_path}{path}"
+    name, _, own_path = rest.partition("/")
+    port = f":{connection.port}" if connection.port and not name.rpartition("]")[2].count(":") else ""
+    path = [own_path.strip("/"), "" if schema in ("http", "https") else schema]
+    return "/".join([f"{scheme}://{name}{port}", *filter(None, path)])
 
 
 def _checked_url(url: str, name: str, allow_http: bool) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise _problem(name, f"is not a URL: {url[:80]!r}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise _problem(name, f"is not an http(s) URL: {url[:80]!r}")
-    if parts.username or parts.password:
+    parts, host = _split_url(url, name)
+    if parts.scheme not in ("http", "https"):
+        raise _problem(name, "is not an http(s) URL")
+    if parts.username is not None or parts.password is not None:
         raise _problem(name, "contains a user name or password; those have fields of their own")
-    if parts.query or parts.fragment or any(character.isspace() for character in url):
-        raise _problem(name, "contains a query, a fragment or white space")
+    if "?" in url or "#" in url:
+        raise _problem(name, "contains a query or a fragment")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise _problem(name, "would send the token unencrypted; use https, or set the extra allow_http to true")
     return url.rstrip("/")
+
+
+def _split_url(url: str, name: str) -> tuple[SplitResult, str]:
+    """Split a URL into parts that any HTTP library can take; it may hold a secret, so no message quotes it."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError:
+        raise _problem(name, "is not a URL") from None
+    if not host or " " in url or not url.isprintable():
+        raise _problem(name, "is not a URL like https://go.tallyfy.com/api")
+    return parts, host
 
 
 def _is_loopback(host: str) -> bool:
@@ -183,7 +199,7 @@ def _is_loopback(host: str) -> bool:
 
 def _web_url(base_url: str) -> str:
     parts = urlsplit(base_url)
-    return f"{parts.scheme}://{_WEB_HOSTS.get(parts.netloc, parts.netloc)}"
+    return f"{parts.scheme}://{_WEB_HOSTS.get(parts.hostname or '', parts.netloc)}"
 
 
 def _read_extra(connection: AirflowConnection) -> dict[str, Any]:
@@ -210,6 +226,13 @@ def _text(name: str, value: Any) -> str:
     return value.strip()
 
 
+def _email(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if "@" not in text or "/" in text or not is_token(text):
+        raise _problem(name, "is not an e-mail address")
+    return text
+
+
 def _auth(name: str, value: Any) -> str:
     if value not in ("token", "client_credentials"):
         raise _problem(name, 'is neither "token" nor "client_credentials"')
@@ -228,8 +251,8 @@ def _number(name: str, value: Any) -> float:
         number = float(value) if not isinstance(value, bool) else -1.0
     except (TypeError, ValueError):
         number = -1.0
-    if not 0 <= number < float("inf"):
-        raise _problem(name, "is not a number of 0 or more")
+    if not 0 <= number <= _LARGEST_NUMBER:
+        raise _problem(name, f"is not a number between 0 and {_LARGEST_NUMBER:.0f}")
     return number
 
 
@@ -241,14 +264,22 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _byte_count(name: str, value: Any) -> int:
-    return int(_positive(name, value))
+    number = _positive(name, value)
+    if not number.is_integer():
+        raise _problem(name, "is not a whole number")
+    return int(number)
 
 
 def _verify(name: str, value: Any) -> bool | str:
     try:
         return _flag(name, value)
     except TallyfyConfigurationError:
-        return _text(name, value)  # the path of a CA bundle
+        path = _text(name, value)
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):
+        raise _problem(name, "is neither true, false nor the path of a file with CA certificates") from None
+    return path
 
 
 def _proxies(name: str, value: Any) -> dict[str, str]:
@@ -259,6 +290,11 @@ def _proxies(name: str, value: Any) -> dict[str, str]:
             value = None
     if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
         raise _problem(name, 'is not an object like {"https": "http://proxy:3128"}')
+    if not value.keys() <= _PROXIED:
+        raise _problem(name, f"has a key that is none of {', '.join(sorted(_PROXIED))}")
+    for scheme, url in value.items():
+        if _split_url(url, f"{name} for {scheme}")[0].scheme not in _PROXY_SCHEMES:
+            raise _problem(name, f"for {scheme} is not a URL like http://proxy:3128")
     return value
 
 
@@ -267,7 +303,7 @@ EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
     "organization_id": _text,
     "auth": _auth,
     "token_url": _text,
-    "user_email": _text,
+    "user_email": _email,
     "timeout": _positive,
     "retry_budget": _number,
     "web_url": _text,

@@ -1,4 +1,4 @@
-"""Files that tasks write and read, anywhere that Airflow's object storage reaches."""
+"""What tasks hand on: XComs of a sane size, or files anywhere that Airflow's object storage reaches."""
 
 from __future__ import annotations
 
@@ -8,20 +8,53 @@ from typing import Any, TextIO, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+
+#: What Airflow's database takes as one XCom on every backend, with some room.
+MOST_XCOM_BYTES = 48 * 1024
+
+
+def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
+    """
+    Collect rows for an XCom, and stop at the one that makes them too many.
+
+    :param rows: plain JSON types.
+    :param most_bytes: how many bytes of JSON they may be.
+    :param advice: what to do about too many, besides writing them to a file.
+    :raises TallyfyValidationError: if they do not fit.
+    """
+    collected: list[Any] = []
+    size = len("[]")
+    for row in rows:
+        size += len(json.dumps(row)) + len(", ")
+        if size > most_bytes:
+            raise TallyfyValidationError(
+                f"The list is too long to hand on: max_xcom_bytes={most_bytes} holds the first {len(collected)}, and "
+                f"there are more. {advice} or set output_path to write it to a file.",
+                fields={"max_xcom_bytes": ["exceeded"]},
+            )
+        collected.append(row)
+    return collected
+
 
 def write_lines(path: str, rows: Iterable[Any]) -> int:
     """
-    Write rows as JSON lines, as they come.
+    Write rows as JSON lines, as they come; if they break off, no file is left that would look complete.
 
     :param path: local path, or URL of an object store.
     :param rows: what to write.
     :return: how many rows there were.
     """
     count = 0
-    with _target(path).open("w") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-            count += 1
+    target = _target(path)
+    try:
+        with target.open("w") as file:
+            for row in rows:
+                file.write(json.dumps(row) + "\n")
+                count += 1
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return count
 
 
@@ -35,6 +68,19 @@ def write_json(path: str, value: Any) -> None:
     text = json.dumps(value, indent=2)
     with _target(path).open("w") as file:
         file.write(text)
+
+
+def read_json(path: str) -> Any:
+    """
+    Read what :func:`write_json` wrote, or ``None`` if nothing readable is there.
+
+    :param path: local path, or URL of an object store.
+    """
+    source = ObjectStoragePath(path)
+    try:
+        return json.loads(source.read_text()) if source.exists() else None
+    except ValueError:
+        return None
 
 
 def read_lines(path: str) -> Iterator[str]:
@@ -59,5 +105,6 @@ def open_for_writing(path: str) -> TextIO:
 
 def _target(path: str) -> ObjectStoragePath:
     target = ObjectStoragePath(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.protocol in ("", "file", "local"):  # object stores have no folders to make
+        target.parent.mkdir(parents=True, exist_ok=True)
     return target

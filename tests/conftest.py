@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.metadata import version
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 
@@ -13,5 +14,7 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
 }
+if version("apache-airflow").startswith("2."):
+    os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"  # the only one with which Airflow 2 accepts SQLite
 
 pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
@@ -71,6 +72,77 @@ def checked_time(value: datetime | str | None, name: str) -> datetime | None:
         raise TallyfyValidationError(
             f"{name}={value!r} is not a moment like 2026-09-29T21:00:00Z.", fields={name: ["not a moment"]}
         ) from None
+
+
+def checked_text(value: object, name: str) -> str:
+    """
+    Check a text that must say something.
+
+    :param value: what the user gave; numbers are accepted, since native template rendering makes them.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is empty, or a template rendered it for a missing value.
+    """
+    text = str(value).strip()
+    if text in ("", "None", "null"):
+        raise TallyfyValidationError(
+            f"{name}={value!r} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
+        )
+    return text
+
+
+def listed(value: object, name: str) -> tuple[str, ...]:
+    """
+    Read several texts or ids, which may come out of a template as one text with commas.
+
+    :param value: a list of texts or numbers, such a text, or nothing.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is anything else.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise TallyfyValidationError(f"{name}={value!r} is not a list.", fields={name: ["no list"]})
+    return tuple(map(str, value))
+
+
+def checked_count(value: object, name: str) -> int | None:
+    """
+    Check a number of things, which may come out of a template as text.
+
+    :param value: what the user gave; nothing gives ``None``.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is no whole number above zero.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    if not text.isdecimal() or int(text) < 1:
+        raise TallyfyValidationError(f"{name}={value!r} is not a number above 0.", fields={name: ["no number"]})
+    return int(text)
+
+
+def moment_before(now: datetime, age: timedelta | float | str | None, name: str) -> datetime | None:
+    """
+    Read an age as the moment when it began.
+
+    :param now: the present moment.
+    :param age: a timedelta or a number of days, which may come out of a template as text; nothing gives ``None``.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is no age.
+    """
+    if age is None or age == "":
+        return None
+    try:
+        span = age if isinstance(age, timedelta) else timedelta(days=float(age))
+        if span >= timedelta(0):
+            return now - span
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TallyfyValidationError(
+        f"{name}={age!r} is neither a timedelta nor a number of days.", fields={name: ["no age"]}
+    )
 
 
 def checked_flag(value: object, name: str) -> bool:

@@ -10,6 +10,8 @@ from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost
 
 _MESSAGE_LIMIT = 300
 _FIELDS_LIMIT = 900
+_FIELDS_DEPTH = 8
+_REQUEST_ID_LIMIT = 100
 _SERVER_INTERNALS = re.compile(r"SQLSTATE|Illuminate\\|vendor/|Stack trace|#0 |/var/www|\.php\b", re.IGNORECASE)
 
 # 401 does not always speak of the token: these come from objects and account rules (the credential is fine).
@@ -133,7 +135,7 @@ def error_from_answer(call: Call[Any], answer: Answer) -> TallyfyError:
     :param answer: what Tallyfy said.
     """
     code, text, fields = _read_error_body(answer)
-    kind, hint = _classify(answer, code, text)
+    kind, hint = _classify(call, answer, code, text)
     said = " ".join(part for part in (str(answer.status), code, f'"{text}"' if text else None) if part)
     listed = f" [{_render_fields(fields)}]" if fields else ""
     return kind(
@@ -155,7 +157,7 @@ def error_from_loss(call: Call[Any], lost: Lost, host: str) -> TallyfyError:
     what, hint = _LOSSES[lost.reason]
     detail = f" ({lost.detail})" if lost.detail else ""
     return TallyfyTransportError(
-        f"Could not {call.action}: {what.format(host=host)}{detail} on {call.method} {call.path}. {hint}",
+        f"Could not {call.action}: {what.format(host=host)}{detail} on {call.method} {call.target}. {hint}",
         **_facts(call),
     )
 
@@ -170,7 +172,7 @@ def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyR
     """
     return TallyfyResponseError(
         f"Could not {call.action}: Tallyfy answered {answer.status}, but not with the documented JSON "
-        f"({problem}) {_to(call, answer)}. Check that the connection's host is the API base URL "
+        f"({_presentable(problem)}) {_to(call, answer)}. Check that the connection's host is the API base URL "
         f"(https://go.tallyfy.com/api or https://api.tallyfy.com) and that no proxy answers in its place.",
         **_facts(call, answer),
     )
@@ -206,6 +208,10 @@ def after_attempts(error: TallyfyError, attempts: int, elapsed: float) -> Tallyf
 _CREDENTIALS_HINT = (
     "The connection's credentials are not accepted. Personal tokens last six months and die when their user logs "
     "out of the web app: create a new one under Settings > Integrations > REST API, put it in the connection."
+)
+_CLIENT_HINT = (
+    "The connection's login and password are not the id and the secret of a client that Tallyfy Support issued, or its "
+    "extra token_url belongs to another Tallyfy."
 )
 _ACCESS_HINT = (
     "Check the organization id, and that the token's user is a member with a role that allows this (not light)."
@@ -256,8 +262,10 @@ _LOSSES: dict[str, tuple[str, str]] = {
 }
 
 
-def _classify(answer: Answer, code: str | None, text: str) -> tuple[type[TallyfyError], str]:
+def _classify(call: Call[Any], answer: Answer, code: str | None, text: str) -> tuple[type[TallyfyError], str]:
     status = answer.status
+    if status == 401 and call.form is not None:
+        return TallyfyAuthError, _CLIENT_HINT
     if status == 401 and (code == "UNAUTHORIZED" or _UNAUTHORIZED_OBJECT.match(text)):
         status = 403
     if status == 404 and (code == "ENDPOINT_NOT_FOUND" or _is_html(answer)):
@@ -268,16 +276,21 @@ def _classify(answer: Answer, code: str | None, text: str) -> tuple[type[Tallyfy
 def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:
     return {
         "method": call.method,
-        "path": call.path,
+        "path": call.target,
         "run_id": call.run_id,
         "status": answer.status if answer else None,
-        "request_id": answer.headers.get("x-request-id") if answer else None,
+        "request_id": _request_id(answer) if answer else None,
     }
 
 
+def _request_id(answer: Answer) -> str | None:
+    text = answer.headers.get("x-request-id")
+    return text and text[:_REQUEST_ID_LIMIT]
+
+
 def _to(call: Call[Any], answer: Answer) -> str:
-    request_id = answer.headers.get("x-request-id")
-    return f"to {call.method} {call.path}" + (f" (request id {request_id})" if request_id else "")
+    request_id = _request_id(answer)
+    return f"to {call.method} {call.target}" + (f" (request id {request_id})" if request_id else "")
 
 
 def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[str]]]:
@@ -310,12 +323,14 @@ def _presentable(text: str) -> str:
     return line if len(line) <= _MESSAGE_LIMIT else f"{line[:_MESSAGE_LIMIT]}..."
 
 
-def _flatten(errors: object, name: str = "") -> dict[str, list[str]]:
+def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[str]]:
     """Reduce the nested lists and objects of ``errors`` to texts by dotted field name."""
+    if depth > _FIELDS_DEPTH:
+        return {name: ["(nested too deeply)"]}
     if isinstance(errors, Mapping):
-        parts = [_flatten(value, f"{name}.{key}" if name else str(key)) for key, value in errors.items()]
+        parts = [_flatten(value, f"{name}.{key}" if name else str(key), depth + 1) for key, value in errors.items()]
     elif isinstance(errors, list):
-        parts = [_flatten(value, name) for value in errors]
+        parts = [_flatten(value, name, depth + 1) for value in errors]
     else:
         return {} if errors is None else {name: [_presentable(str(errors))]}
     merged: dict[str, list[str]] = {}

@@ -35,7 +35,10 @@ class Answer:
 
         :raises ValueError: if it is not JSON.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Call(Generic[T]):
     :param base_url: used instead of the connection's base URL (token endpoint only).
     :param bearer: sent instead of the connection's token; ``""`` sends none.
     :param changes_nothing: whether it leaves Tallyfy as it is although its method is not GET.
+    :param hopeless: answers that repeating it is known not to cure.
     """
 
     action: str
@@ -82,6 +86,7 @@ class Call(Generic[T]):
     base_url: str | None = None
     bearer: str | None = field(default=None, repr=False)
     changes_nothing: bool = False
+    hopeless: frozenset[int] = frozenset()
 
     @property
     def repeatable(self) -> bool:
@@ -92,6 +97,11 @@ class Call(Generic[T]):
     def writes(self) -> bool:
         """Whether it changes something in Tallyfy."""
         return self.method != "GET" and not self.changes_nothing
+
+    @property
+    def target(self) -> str:
+        """What it is sent to, for messages: the path, or the whole address of a token endpoint."""
+        return self.path or self.base_url or "/"
 
     def url(self, base_url: str) -> str:
         """Address to send it to. Tallyfy reads ``+`` literally, so spaces become ``%20``."""

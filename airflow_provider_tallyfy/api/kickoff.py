@@ -41,7 +41,9 @@ class _Unfit(Exception):
     """A value does not fit its field; the arguments say why."""
 
 
-def encode_kickoff(form: Template | Iterable[KickoffField], values: Mapping[str, Any]) -> dict[str, Any]:
+def encode_kickoff(
+    form: Template | Iterable[KickoffField], values: Mapping[str, Any], encoded: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """
     Encode kick-off values as the ``prerun`` of a launch.
 
@@ -50,23 +52,27 @@ def encode_kickoff(form: Template | Iterable[KickoffField], values: Mapping[str,
 
     :param form: the template, or the fields of its kick-off form.
     :param values: values by field id, alias or label.
+    :param encoded: values by field id that are passed on as they are, and win over ``values``.
     :return: encoded values by field id.
     :raises TallyfyValidationError: if anything does not fit: one error that names all problems, by field in ``fields``.
     """
     fields = form.fields if isinstance(form, Template) else tuple(form)
-    if not isinstance(values, Mapping):
-        raise _error(form, {"kickoff": [f"expected values by field, got {_shown(values)}"]})
-    problems: dict[str, list[str]] = {}
+    raw = {} if encoded is None else encoded
+    for name, given_values in (("kickoff", values), ("prerun", raw)):
+        if not isinstance(given_values, Mapping):
+            raise _error(form, {name: [f"expected values by field, got {_shown(given_values)}"]})
+    problems = {key: [_dropped(fields, key)] for key in map(str, raw) if key not in {field.id for field in fields}}
     given, unclear = _sort_by_field(fields, {str(key): values[key] for key in values}, problems)
     prerun: dict[str, Any] = {}
     for field in fields:
         try:
-            encoded = None if field.id in unclear else _encode(field, given.get(field.id))
+            skipped = field.id in unclear or field.id in raw
+            value = raw.get(field.id) if skipped else _encode(field, given.get(field.id))
         except _Unfit as unfit:
             problems.setdefault(field.name, []).extend(unfit.args)
         else:
-            if encoded is not None:
-                prerun[field.id] = encoded
+            if value is not None:
+                prerun[field.id] = value
     if problems:
         raise _error(form, problems)
     return prerun
@@ -107,6 +113,11 @@ def _no_such_field(fields: Sequence[KickoffField], key: str) -> str:
         return "there is no such field; the kick-off form has none"
     names = {name: field.name for field in fields for name in (field.alias, field.label) if name}
     return f"there is no such field; {_did_you_mean(key, names) or 'the form has ' + _quoted(f.name for f in fields)}"
+
+
+def _dropped(fields: Sequence[KickoffField], key: str) -> str:
+    ids = _listed(f"{field.id} ({field.name})" for field in fields)
+    return f"no field has this id, and Tallyfy would drop it silently; the form has {ids or 'none'}"
 
 
 def _encode(field: KickoffField, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ class Run:
             id=data["id"],
             name=str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""),
             stored_status=data["status"],
-            template_id=data.get("checklist_id"),
+            template_id=_text_id(data.get("checklist_id")),
             archived_at=parse_time(data.get("archived_at")),
             completed_at=parse_time(data.get("completed_at")),
             created_at=parse_time(data.get("created_at")),
@@ -102,7 +103,9 @@ class Run:
         progress = self.raw.get("progress")
         if isinstance(progress, Mapping):
             progress = progress.get("percent")
-        return round(progress) if isinstance(progress, int | float) else None
+        if isinstance(progress, bool) or not isinstance(progress, int | float) or not math.isfinite(progress):
+            return None
+        return round(progress)
 
     def describe(self, url: str, *, changed: bool = False) -> dict[str, Any]:
         """
@@ -215,8 +218,8 @@ def read_page(answer: Answer) -> Page:
         raise ValueError('the "meta" of the list is not readable')
     return Page(
         rows=tuple(rows),
-        number=int(pagination.get("current_page", 1)),
-        total_pages=int(pagination.get("total_pages", 1)),
+        number=_page_number(pagination, "current_page"),
+        total_pages=_page_number(pagination, "total_pages"),
     )
 
 
@@ -230,8 +233,8 @@ def read_token(answer: Answer) -> str:
     envelope = _envelope(answer)
     data = envelope.get("data", envelope)
     token = data.get("access_token") if isinstance(data, Mapping) else None
-    if not isinstance(token, str) or not token:
-        raise ValueError("the answer holds no access_token")
+    if not isinstance(token, str) or not is_token(token):
+        raise ValueError("the answer holds no access_token, or one that no header can carry")
     return token
 
 
@@ -253,6 +256,15 @@ def read_nothing(answer: Answer) -> None:
     """Accept any 2xx answer, empty or not."""
 
 
+def is_token(text: str) -> bool:
+    """
+    Whether a text can travel as a bearer token: visible ASCII characters, and at least one.
+
+    :param text: the token.
+    """
+    return text.isascii() and text.isprintable() and " " not in text and text != ""
+
+
 def parse_time(value: object) -> datetime | None:
     """
     Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC.
@@ -265,12 +277,24 @@ def parse_time(value: object) -> datetime | None:
     if not isinstance(value, str):
         raise ValueError(f"expected a timestamp, got {_kind(value)}")
     moment = datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a timestamp, got one at the end of time") from None
 
 
 def format_time(moment: datetime | None) -> str | None:
     """Write a timestamp as ``2026-09-29T21:00:21Z``."""
     return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def format_request_time(moment: datetime) -> str:
+    """
+    Write a moment as requests carry deadlines: ``2026-09-29 21:00:21``, UTC.
+
+    :param moment: a moment; without a time zone it is UTC.
+    """
+    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _envelope(answer: Answer) -> Mapping[str, Any]:
@@ -282,6 +306,20 @@ def _envelope(answer: Answer) -> Mapping[str, Any]:
     if not isinstance(envelope, Mapping):
         raise ValueError(f"expected an object, got {_kind(envelope)}")
     return envelope
+
+
+def _text_id(value: object) -> str | None:
+    """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
+    return str(value) if isinstance(value, str | int) and value != "" else None
+
+
+def _page_number(pagination: Mapping[str, Any], name: str) -> int:
+    value = pagination.get(name, 1)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f'"{name}" of the list is {_kind(value)}, not a number of pages')
+    return value
 
 
 def _kind(value: object) -> str:

@@ -25,6 +25,7 @@ class RunQuery:
     :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
     :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
         pages stable while runs are launched.
+    :param includes: what to show of each run besides its own fields, for example ``tasks``.
     """
 
     status: str | None = None
@@ -35,6 +36,7 @@ class RunQuery:
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
+    includes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status is not None:
@@ -43,6 +45,12 @@ class RunQuery:
             raise TallyfyValidationError(
                 f"archived={self.archived!r} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
                 fields={"archived": ["unknown"]},
+            )
+        if self.archived == "only" and self.status not in (None, RunStatus.ARCHIVED, RunStatus.COMPLETE):
+            raise TallyfyValidationError(
+                f"archived='only' with status={self.status!r} would find nothing: the status of an archived run is "
+                f"'archived', or 'complete' if it was finished before.",
+                fields={"status": ["not of an archived run"]},
             )
 
     @property
@@ -54,9 +62,10 @@ class RunQuery:
         """
         Write it as query parameters.
 
-        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works.
+        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works. What another
+        status does together with ``archived`` is not documented, so that one is left to :meth:`accepts`.
         """
-        status = None if self.status == RunStatus.ARCHIVED else self.status
+        status = self.status if self.archived == "exclude" and self.status != RunStatus.ARCHIVED else None
         archived = "only" if self.only_archived else ("true" if self.archived == "include" else None)
         given = {
             "status": status,
@@ -67,6 +76,7 @@ class RunQuery:
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,
+            "with": ",".join(self.includes),
         }
         return tuple((name, value) for name, value in given.items() if value)
 

@@ -10,6 +10,15 @@ from typing import Any
 from airflow_provider_tallyfy.api.exchange import Answer
 from airflow_provider_tallyfy.api.models import format_time, parse_time, read_item
 
+# fmt: off
+#: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
+VERBS = frozenset({
+    "archived", "comment-deleted", "commented", "completed", "created", "deleted", "disabled", "emitted", "enabled",
+    "executed", "invite-accepted", "invited", "issue-reported", "issue-resolved", "linked", "owners-updated",
+    "re-opened", "re-ordered", "unarchived", "uncompleted", "unlinked", "updated", "uploaded",
+})
+# fmt: on
+
 _DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
 
 
@@ -112,6 +121,48 @@ class Activity:
     def describe(self) -> dict[str, Any]:
         """Reduce it to plain JSON types."""
         return {**vars(self), "created_at": format_time(self.created_at)}
+
+
+@dataclass(frozen=True)
+class TagLink:
+    """
+    A tag on a run.
+
+    :param association_id: number by which it is removed.
+    :param tag_id: the tag, 32 hexadecimal digits.
+    """
+
+    association_id: int
+    tag_id: str
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> TagLink:
+        """
+        Read a tag of a run. Which key holds the tag's id is not documented.
+
+        :param row: an entry of a run's ``tags``.
+        :raises ValueError: if it has no number or no tag.
+        """
+        tag = row.get("tag")
+        tag = tag.get("data", tag) if isinstance(tag, Mapping) else {}
+        tag_id = row.get("tag_id") or tag.get("id")
+        if not isinstance(row.get("id"), int) or not isinstance(tag_id, str):
+            raise ValueError("a tag of the run has no number or no tag id")
+        return cls(row["id"], tag_id)
+
+
+def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
+    """
+    Read the tags of a run that was read with them.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if the run does not show its tags.
+    """
+    tags = read_item(answer).get("tags")
+    rows = tags.get("data") if isinstance(tags, Mapping) else tags
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError("the run in the answer does not show its tags")
+    return tuple(map(TagLink.from_json, rows))
 
 
 def read_task(answer: Answer) -> Task:

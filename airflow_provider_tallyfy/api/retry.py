@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ _RETRIED_STATUS = frozenset({500, 502, 503, 504})
 _RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
+_MOST_DOUBLINGS = 8
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
         return Renew()
     if _maybe_applied(outcome) and not call.repeatable:
         return GiveUp(unknown_outcome(call, error))
-    if _passing(outcome):
+    if _passing(call, outcome):
         delay = _delay(error.retry_after or 0.0, attempt)
         if delay is not None:
             return Retry(delay, error)
@@ -117,12 +119,13 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
@@ -146,9 +149,11 @@ def _maybe_applied(outcome: Answer | Lost) -> bool:
     return outcome.sent if isinstance(outcome, Lost) else outcome.status >= 500
 
 
-def _passing(outcome: Answer | Lost) -> bool:
+def _passing(call: Call[Any], outcome: Answer | Lost) -> bool:
     if isinstance(outcome, Lost):
         return outcome.reason in _RETRIED_LOSSES
+    if outcome.status in call.hopeless:
+        return False
     return outcome.status == 429 or outcome.status in _RETRIED_STATUS
 
 
@@ -157,5 +162,6 @@ def _delay(floor: float, attempt: Attempt) -> float | None:
     left = attempt.budget - attempt.elapsed
     if left <= 0 or floor > left:
         return None
-    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (attempt.number - 1))
+    doublings = min(attempt.number - 1, _MOST_DOUBLINGS)
+    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**doublings)
     return min(floor + jitter, left)

@@ -128,7 +128,7 @@ class Ending:
         """
         try:
             ending = cls(**event)  # type: ignore[arg-type]
-            return replace(ending, outcome=Outcome(ending.outcome))
+            return replace(ending, outcome=Outcome(ending.outcome))._checked()
         except (TypeError, ValueError):
             raise TallyfyResponseError(
                 f"The wait ended with an event that this version of the provider does not know: {event!r}. "
@@ -137,9 +137,21 @@ class Ending:
 
     def to_error(self) -> TallyfyError:
         """Make the error that ended the wait anew."""
-        kind = getattr(errors, self.error or "", TallyfyError)
-        error: TallyfyError = kind(self.message)
-        return error
+        return self._error_class()(self.message)
+
+    def _checked(self) -> Ending:
+        if self.outcome is Outcome.WAITING or not isinstance(self.message, str):
+            raise ValueError("no end of a wait")
+        if self.outcome is Outcome.REACHED and not isinstance(self.run, dict):
+            raise ValueError("the run that reached its status is not shown")
+        self._error_class()
+        return self
+
+    def _error_class(self) -> type[TallyfyError]:
+        kind = getattr(errors, self.error, None) if self.error else TallyfyError
+        if not (isinstance(kind, type) and issubclass(kind, TallyfyError)):
+            raise ValueError("no error of this package")
+        return kind
 
 
 class WaitLog:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
-from airflow_provider_tallyfy.api.flows import LaunchKey
+from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
-from airflow_provider_tallyfy.api.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.templates import Template
 from airflow_provider_tallyfy.bulk.inputs import refused
@@ -49,6 +48,7 @@ class RowReader:
     Turns rows into launches.
 
     :param template: the template to launch.
+    :param tasks: settings by step id, for every launch.
     :param fields: what every launch's request holds besides.
     :param name_column: column of the runs' names, if there is one.
     :param key_column: column by which launches are recognised; without one a row is recognised by ``scope``, its
@@ -57,6 +57,7 @@ class RowReader:
     """
 
     template: Template
+    tasks: Mapping[str, Any] | None
     fields: Mapping[str, Any]
     name_column: str | None
     key_column: str | None
@@ -73,52 +74,49 @@ class RowReader:
         problems: list[str] = []
         times_seen: Counter[str] = Counter()
         for number, row in enumerate(rows, start=1):
-            key = self._key(row, times_seen)
-            found = self._problems_of_columns(row, key, times_seen)
+            found = self._problems_of_name(row)
+            try:
+                key = self._key_given(row, times_seen) if self.key_column else self._key_made(row, times_seen)
+            except TallyfyValidationError as error:
+                found.append(str(error))
             try:
                 body = self._body(row)
             except TallyfyValidationError as error:
                 found += [f"{name}: {text}" for name, texts in error.fields.items() for text in texts]
             problems += [f"row {number}: {problem}" for problem in found]
             if not found:
-                launches.append(Launch(number, LaunchKey(key), body))
+                launches.append(Launch(number, key, body))
         if problems:
             raise refused("rows", problems, "Nothing was launched.")
         return launches
 
-    def _key(self, row: Mapping[str, Any], times_seen: Counter[str]) -> str:
-        if self.key_column is not None:
-            key = str(row.get(self.key_column) or "").strip()
-        else:
-            content = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
-            key = f"{self.scope}/{content}/{times_seen[content]}"
-            times_seen[content] += 1
-        times_seen[key] += 1
-        return key
+    def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
+        column = str(self.key_column)
+        value = str(row.get(column) or "").strip()
+        times_seen[value] += 1
+        if value and times_seen[value] > 1:
+            raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
+        if not value:
+            raise TallyfyValidationError(f"{column}, the key column, is empty")
+        return LaunchKey.given(value, self.template.id)
 
-    def _problems_of_columns(self, row: Mapping[str, Any], key: str, times_seen: Counter[str]) -> list[str]:
-        problems = []
-        if self.key_column is not None and not key:
-            problems.append(f"{self.key_column}, the key column, is empty")
-        elif times_seen[key] > 1:
-            problems.append(f"{self.key_column} {key!r} is the key of another row already")
-        if len(self._name(row)) > _LONGEST_NAME:
-            problems.append(f"{self.name_column} is longer than {_LONGEST_NAME} characters")
-        return problems
+    def _key_made(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
+        content = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
+        times_seen[content] += 1
+        return LaunchKey(f"{self.scope}/{content}/{times_seen[content]}")
+
+    def _problems_of_name(self, row: Mapping[str, Any]) -> list[str]:
+        too_long = len(self._name(row)) > _LONGEST_NAME
+        return [f"{self.name_column} is longer than {_LONGEST_NAME} characters"] if too_long else []
 
     def _name(self, row: Mapping[str, Any]) -> str:
         return str(row.get(self.name_column) or "").strip() if self.name_column else ""
 
     def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        own = (self.name_column, self.key_column)
-        values = {name: value for name, value in row.items() if name not in own}
-        name = self._name(row)
-        return {
-            "checklist_id": self.template.id,
-            **self.fields,
-            **({"name": name} if name else {}),
-            "prerun": {**(self.fields.get("prerun") or {}), **encode_kickoff(self.template, values)},
-        }
+        values = {name: value for name, value in row.items() if name not in (self.name_column, self.key_column)}
+        fields = {**self.fields, "name": self._name(row) or None}
+        request = LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields)
+        return {"checklist_id": self.template.id, **request.encoded(self.template)}
 
 
 def find_launches(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
+import ssl
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
@@ -94,10 +97,21 @@ def presentable_answer(status: int, headers: Any, body: bytes, settings: Tallyfy
     :param settings: the connection.
     :param token: the bearer token that was sent.
     """
-    if status >= 400:
-        for secret in filter(None, (*settings.secrets, token)):
-            body = body.replace(secret.encode(), b"***")
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+    known = {name.lower(): value for name, value in headers.items()}
+    if not 200 <= status < 300:
+        for form in _forms_of(filter(None, (*settings.secrets, token))):
+            body = body.replace(form.encode(), b"***")
+            known = {name: value.replace(form, "***") for name, value in known.items()}
+    return Answer(status, known, body)
+
+
+def _forms_of(secrets: Iterable[str]) -> list[str]:
+    """Write secrets in every form in which a server may repeat them, the longest first."""
+    forms: set[str] = set()
+    for secret in secrets:
+        in_json = json.dumps(secret)[1:-1]
+        forms |= {secret, in_json, in_json.replace("/", "\\/"), quote(secret), quote(secret, safe="")}
+    return sorted(forms, key=len, reverse=True)
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -114,6 +128,15 @@ def causes(error: BaseException) -> list[BaseException]:
             found.append(cause)
             waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
     return found
+
+
+def is_tls_problem(error: BaseException) -> bool:
+    """
+    Whether TLS itself failed, before anything was sent; an end of the stream is just a broken connection.
+
+    :param error: one of :func:`causes`.
+    """
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def lost(chain: list[BaseException], reason: LostReason, *, sent: bool) -> Lost:

@@ -11,13 +11,12 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
 
 _MOST_CONNECTIONS = 32
 
 _BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] = (
     ((httpx.ProxyError,), "proxy"),
-    ((ssl.SSLError,), "tls"),
     ((httpx.ConnectTimeout, httpx.PoolTimeout), "connect_timeout"),
     ((socket.gaierror,), "dns"),
     ((httpx.ConnectError,), "refused"),
@@ -91,6 +90,8 @@ def _verify(verify: bool | str) -> ssl.SSLContext | bool:
 
 def _lost(error: Exception) -> Lost:
     chain = causes(error)
+    if any(map(is_tls_problem, chain)):
+        return lost(chain, "tls", sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -12,19 +13,27 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
 
 _CHUNK_BYTES = 64 * 1024
 
 _BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] = (
     ((requests.exceptions.ProxyError, urllib3.exceptions.ProxyError), "proxy"),
-    ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), "tls"),
     ((requests.exceptions.ConnectTimeout,), "connect_timeout"),
-    ((urllib3.exceptions.NameResolutionError,), "dns"),
+    ((socket.gaierror,), "dns"),
     ((urllib3.exceptions.NewConnectionError,), "refused"),
 )
 
 Authorize: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+class _Session(requests.Session):
+    """Lets the connection's ``verify`` and ``proxies`` win over the environment, which plain sessions do not."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        own_proxies = {**self.proxies, **(proxies or {})}
+        own_verify = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)
 
 
 class _AdapterWithTimeout(HTTPAdapter):
@@ -45,7 +54,7 @@ def new_session(settings: TallyfySettings) -> requests.Session:
 
     :param settings: the connection.
     """
-    session = requests.Session()
+    session = _Session()
     session.headers.update(default_headers())
     session.verify = settings.verify
     session.proxies.update(settings.proxies)
@@ -113,6 +122,8 @@ def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes 
 
 def _lost(error: Exception) -> Lost:
     chain = causes(error)
+    if any(map(is_tls_problem, chain)):
+        return lost(chain, "tls", sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -23,14 +24,16 @@ from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.runs import RunMethods
 from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 
 
-class TallyfyHook(BaseHook):
+class TallyfyHook(RunMethods, BaseHook):
     """
     Talk to Tallyfy with the credentials of an Airflow connection.
 
-    One hook keeps one session, and so one TCP connection; close it with :meth:`close` or ``with``.
+    One hook keeps one session, and so one TCP connection (one per thread that is using it at the same moment); close it
+    with :meth:`close` or ``with``.
 
     :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
     :param organization_id: the Tallyfy organization; by default the connection's.
@@ -47,6 +50,7 @@ class TallyfyHook(BaseHook):
         self._organization_id = organization_id
         self._session: requests.Session | None = None
         self._fetched_token: str | None = None
+        self._lock = threading.RLock()
         self._holds_writes = False
 
     # What the connection form shows on Airflow < 3.2; newer versions read the provider's metadata instead.
@@ -109,7 +113,8 @@ class TallyfyHook(BaseHook):
         :raises TallyfyAuthError: if no token is granted.
         """
         session = self._open_session()
-        session.auth = requests_transport.authorize(self._token())
+        with airflow_exceptions():
+            session.auth = requests_transport.authorize(self._token(None))
         return session
 
     def close(self) -> None:
@@ -253,11 +258,11 @@ class TallyfyHook(BaseHook):
         return self._send(step, budget)
 
     def _send(self, call: Call[T], budget: float | None) -> T:
-        attempts = Attempts(call, self.settings, budget)
         if call.writes and self._holds_writes:
             raise PlannedWrite(call)
+        attempts = Attempts(call, self.settings, budget)
         while True:
-            token = self._token() if call.bearer is None else call.bearer
+            token = self._bearer(call, budget)
             outcome = requests_transport.exchange(self._open_session(), self.settings, call, token)
             match decide(call, outcome, attempts.next()):
                 case Accept(value):
@@ -268,24 +273,39 @@ class TallyfyHook(BaseHook):
                     time.sleep(after)
                 case Renew():
                     self.log.info("Tallyfy no longer accepts the token; getting a new one.")
-                    self._fetched_token = None
+                    self._forget_token(token)
                     attempts.token_was_renewed()
                 case GiveUp(error):
                     raise error
 
     def _open_session(self) -> requests.Session:
-        if self._session is None:
-            self._session = requests_transport.new_session(self.settings)
-        return self._session
+        with self._lock:
+            if self._session is None:
+                self._session = requests_transport.new_session(self.settings)
+            return self._session
 
-    def _token(self) -> str:
+    def _bearer(self, call: Call[Any], budget: float | None) -> str:
+        if call.bearer is None:
+            return self._token(budget)
+        if call.bearer:
+            mask_secret(call.bearer)
+        return call.bearer
+
+    def _token(self, budget: float | None) -> str:
         credentials = self.settings.credentials
         if isinstance(credentials, str):
             return credentials
-        if self._fetched_token is None:
-            self._fetched_token = self._drive(flows.new_token(credentials, self.settings.organization_id), None)
-            mask_secret(self._fetched_token)
-        return self._fetched_token
+        with self._lock:
+            if self._fetched_token is None:
+                flow = flows.new_token(credentials, self.settings.organization_id)
+                self._fetched_token = self._drive(flow, budget)
+                mask_secret(self._fetched_token)
+            return self._fetched_token
+
+    def _forget_token(self, token: str) -> None:
+        with self._lock:
+            if self._fetched_token == token:  # another thread may have renewed it already
+                self._fetched_token = None
 
     def _list_runs(self, pager: Pager[Run], wanted: RunQuery) -> Iterator[Run]:
         with airflow_exceptions():

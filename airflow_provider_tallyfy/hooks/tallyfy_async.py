@@ -157,7 +157,7 @@ class TallyfyAsyncHook:
         attempts = Attempts(call, self.settings, budget)
         rested = 0.0
         while True:
-            token = await self._token() if call.bearer is None else call.bearer
+            token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
             outcome = await httpx_transport.exchange(await self._open_client(), self.settings, call, token)
             match decide(call, outcome, attempts.next()):
@@ -203,14 +203,21 @@ class TallyfyAsyncHook:
                 await client.aclose()
         return self._client
 
-    async def _token(self) -> str:
+    async def _bearer(self, call: Call[Any], budget: float | None) -> str:
+        if call.bearer is None:
+            return await self._token(budget)
+        if call.bearer:
+            await mask_secret_async(call.bearer)
+        return call.bearer
+
+    async def _token(self, budget: float | None) -> str:
         credentials = self.settings.credentials
         if isinstance(credentials, str):
             return credentials
         async with self._token_lock:
             if self._fetched_token is None:
                 flow = flows.new_token(credentials, self.settings.organization_id)
-                self._fetched_token = await self._drive(flow, None)
+                self._fetched_token = await self._drive(flow, budget)
                 await mask_secret_async(self._fetched_token)
             return self._fetched_token
 

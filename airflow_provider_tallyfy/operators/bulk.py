@@ -216,12 +216,13 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     :param name_column: column with the names of the runs, where there is one; ``None`` if a field is called that.
     :param key_column: column by which launches are recognised instead, for example an order number: one run per key and
         template, across DAG runs.
+    :param tasks: deadline and owners by step id, for every run (templated).
     :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it:
         ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``, ``groups``, ``parent_id``, ``roles``, ``prerun``.
     """
 
-    template_fields: Sequence[str] = ("template_id", "rows", "fields", *TallyfyBulkOperator.template_fields)
-    template_fields_renderers = {"fields": "json"}  # noqa: RUF012
+    template_fields: Sequence[str] = ("template_id", "rows", "tasks", "fields", *TallyfyBulkOperator.template_fields)
+    template_fields_renderers = {"tasks": "json", "fields": "json"}  # noqa: RUF012
 
     def __init__(
         self,
@@ -230,6 +231,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         rows: Any,
         name_column: str | None = "name",
         key_column: str | None = None,
+        tasks: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -238,6 +240,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         self.rows = rows
         self.name_column = name_column
         self.key_column = key_column
+        self.tasks = tasks
         self.fields = fields
 
     def purpose(self) -> Any:
@@ -251,7 +254,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         rows = read_rows(self.rows)
         template = self.hook.run(calls.get_template(organization_id, template_id))
         scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-        launches = RowReader(template, fields, self.name_column, self.key_column, scope).read(rows)
+        launches = RowReader(template, self.tasks, fields, self.name_column, self.key_column, scope).read(rows)
         found: Mapping[str, Sequence[Run]] = {}
         if launches and (self.key_column or ti.try_number > 1):
             found = self._find(context, {launch.key.marker for launch in launches})

@@ -20,6 +20,7 @@ from airflow_provider_tallyfy.bulk.summary import Progress, check_size_of_change
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_CONCURRENT = 32
@@ -59,7 +60,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         max_failures: int | str | None = None,
         fail_on_errors: bool = True,
         report_path: str | None = None,
-        max_xcom_bytes: int = 48 * 1024,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -8,13 +8,13 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.change import UPDATABLE_FIELDS, check_deletable
-from airflow_provider_tallyfy.api.models import RunChange
+from airflow_provider_tallyfy.api.flows.change import check_deletable
+from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
-from airflow_provider_tallyfy.output import write_json
+from airflow_provider_tallyfy.output import read_json, write_json
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -28,7 +28,9 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
 
     :param run_id: the run (templated).
     :param changes: new values by field (templated): ``name``, ``summary``, ``owner_id``, ``starred``, ``is_public``,
-        ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun``. Lists replace the current ones.
+        ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). Lists
+        replace the current ones; kick-off values that ``prerun`` does not name stay; a new ``summary`` keeps the marker
+        by which a launch recognises its run.
     :param dry_run: log and return the request instead of sending it (templated).
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
@@ -43,15 +45,6 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
 
     def change(self, run_id: str) -> Flow[RunChange]:
         """Update the run."""
-        unknown = sorted(set(self.changes) - set(UPDATABLE_FIELDS))
-        if unknown or not self.changes:
-            with airflow_exceptions():
-                raise TallyfyValidationError(
-                    f"changes names {', '.join(unknown) or 'nothing'}; an update can set: "
-                    f"{', '.join(UPDATABLE_FIELDS)}.",
-                    run_id=run_id,
-                    fields={"changes": unknown},
-                )
         return flows.update_run(self.hook.organization_id, run_id, self.changes)
 
 
@@ -68,7 +61,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     :param confirm: the run's id or exact name (templated).
     :param archive_first: archive a live run on the way; otherwise only archived runs are deleted.
     :param snapshot_path: write run, tasks, form values and activity as JSON here first (templated), a local path or a
-        URL that ``ObjectStoragePath`` knows. If that fails, nothing is deleted.
+        URL that ``ObjectStoragePath`` knows. If that fails, nothing is deleted, which is so for archived runs where
+        Tallyfy does not show their tasks: restore such a run and delete it with ``archive_first=True``.
     :param dry_run: log and return the requests instead of sending them (templated).
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
@@ -94,29 +88,60 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
-            before = hook.run(flows.look_up_run(hook.organization_id, run_id))
-            if before is not None:
-                check_deletable(before, self.confirm, archive_first=self.archive_first)
+            retried = context["ti"].try_number > 1
+            try:
+                before = hook.get_run(run_id)
+            except TallyfyNotFoundError:
+                if retried:
+                    return self._gone(run_id)
+                raise
+            check_deletable(before, self.confirm, archive_first=self.archive_first)
             if self.is_dry_run:
-                archiving = (
-                    [] if before is None or before.is_archived else [calls.archive_run(hook.organization_id, run_id)]
-                )
-                return self.describe_plan([*archiving, calls.delete_run(hook.organization_id, run_id)])
-            if before is not None and self.snapshot_path:
-                write_json(self.snapshot_path, hook.run(flows.snapshot(hook.organization_id, run_id)))
-                self.log.info("Wrote a snapshot of run %s to %s", run_id, self.snapshot_path)
-            deleted = hook.run(
-                flows.delete_run(
-                    hook.organization_id,
-                    run_id,
-                    confirm=self.confirm,
-                    archive_first=self.archive_first,
-                    may_be_gone=context["ti"].try_number > 1,
-                )
-            )
-        url = self.hook.run_url(run_id)
+                return self._describe_deletion(before)
+            if self.snapshot_path:
+                self._take_snapshot(self.snapshot_path, run_id, retried=retried)
+            deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=self.archive_first, may_be_gone=True)
         if deleted is None:
-            self.log.info("Run %s is gone; an earlier try deleted it.", run_id)
-            return {"id": run_id, "name": None, "status": "deleted", "url": url, "changed": False}
+            return self._gone(run_id)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
-        return {**deleted.run.describe(url, changed=True), "status": "deleted"}
+        return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
+
+    def _describe_deletion(self, run: Run) -> dict[str, Any]:
+        organization_id = self.hook.organization_id
+        archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
+        return self.describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
+
+    def _gone(self, run_id: str) -> dict[str, Any]:
+        self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+        url = self.hook.run_url(run_id)
+        return {
+            "id": run_id,
+            "name": None,
+            "status": "deleted",
+            "archived_at": None,
+            "completed_at": None,
+            "url": url,
+            "changed": False,
+        }
+
+    def _take_snapshot(self, path: str, run_id: str, *, retried: bool) -> None:
+        """Write the snapshot; a run that an earlier try archived may not show its tasks now, but then showed them."""
+        try:
+            content = self.hook.run(flows.snapshot(self.hook.organization_id, run_id))
+        except TallyfyError as error:
+            if retried and isinstance(error, TallyfyNotFoundError) and _is_snapshot_of(run_id, path):
+                self.log.info("Kept the snapshot of run %s that an earlier try wrote to %s", run_id, path)
+                return
+            error.args = (
+                f"Run {run_id} was not deleted, because no snapshot could be made. {error} To have one of an archived "
+                f"run whose tasks Tallyfy does not show, restore it and delete it with archive_first=True.",
+            )
+            raise
+        write_json(path, content)
+        self.log.info("Wrote a snapshot of run %s to %s", run_id, path)
+
+
+def _is_snapshot_of(run_id: str, path: str) -> bool:
+    earlier = read_json(path)
+    run = earlier.get("run") if isinstance(earlier, dict) else None
+    return isinstance(run, dict) and run.get("id") == run_id

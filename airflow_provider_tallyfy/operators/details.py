@@ -8,11 +8,11 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.checks import checked_time
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.checks import checked_time, listed
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunOperator
-from airflow_provider_tallyfy.output import write_json, write_lines
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_json, write_lines
 
 
 class TallyfyRunActivityOperator(TallyfyRunOperator):
@@ -27,8 +27,10 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
     :param run_id: the run (templated).
     :param since: only entries from this moment on: a datetime or ISO 8601 text (templated).
     :param until: only entries before this moment: a datetime or ISO 8601 text (templated).
-    :param verbs: only entries with one of these verbs, for example ``["archived", "unarchived"]`` (templated).
+    :param verbs: only entries with one of these verbs, for example ``["archived", "unarchived"]`` (templated); a
+        template may render them with commas.
     :param output_path: write JSON lines here instead (templated); the result is then ``{"path", "count"}``.
+    :param max_xcom_bytes: refuse to hand on more than this as XCom.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
@@ -42,6 +44,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         until: datetime | str | None = None,
         verbs: Sequence[str] = (),
         output_path: str | None = None,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,6 +52,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         self.until = until
         self.verbs = verbs
         self.output_path = output_path
+        self.max_xcom_bytes = max_xcom_bytes
 
     def execute(self, context: Context) -> Any:
         """
@@ -60,12 +64,13 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
             since, until = checked_time(self.since, "since"), checked_time(self.until, "until")
-            flow = flows.list_activity(hook.organization_id, run_id, since, until, tuple(self.verbs))
+            verbs = listed(self.verbs, "verbs")
+            flow = flows.list_activity(hook.organization_id, run_id, since, until, verbs)
             entries = [entry.describe() for entry in hook.run(flow)]
-        self.log.info("Run %s has %d such entries.", run_id, len(entries))
-        if not self.output_path:
-            return entries
-        return {"path": self.output_path, "count": write_lines(self.output_path, entries)}
+            self.log.info("Run %s has %d such entries.", run_id, len(entries))
+            if self.output_path:
+                return {"path": self.output_path, "count": write_lines(self.output_path, entries)}
+            return fitting(entries, self.max_xcom_bytes, "Ask for fewer verbs or a shorter time,")
 
 
 class TallyfyExportRunOperator(TallyfyRunOperator):
@@ -95,6 +100,6 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         """
         with self.hook as hook:
             run_id = self.announce(context)
-            write_json(self.output_path, hook.run(calls.export_run(hook.organization_id, run_id)))
+            write_json(self.output_path, hook.run(flows.export_run(hook.organization_id, run_id)))
         self.log.info("Wrote the export of run %s to %s", run_id, self.output_path)
         return {"path": self.output_path}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
 
+from airflow_provider_tallyfy.api.checks import checked_count, listed, moment_before
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
 
@@ -18,13 +19,13 @@ class TallyfyRunFilterOperator(TallyfyOperator):
     :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
     :param template_id: only runs of this template (templated).
     :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
-    :param tags: only runs with one of these tag ids (templated).
-    :param owners: only runs owned by, or with tasks of, these user ids (templated).
+    :param tags: only runs with one of these tag ids (templated); a template may render them with commas.
+    :param owners: only runs owned by, or with tasks of, these user ids (templated); likewise.
     :param folder: only runs in this folder (templated).
     :param archived: ``exclude``, ``include`` or ``only`` archived runs (templated); the default is the operator's.
     :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
         from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
-    :param limit: at most so many runs (templated).
+    :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
     """
 
     template_fields: Sequence[str] = (
@@ -75,28 +76,23 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         :raises TallyfyValidationError: on an unknown status.
         :raises TallyfyError: in one of its other kinds; the list is complete or it fails.
         """
+        before = moment_before(datetime.now(UTC), self.older_than, "older_than")
+        limit = checked_count(self.limit, "limit")
         runs = self.hook.list_runs(
             status=self.status or None,
             template_id=self.template_id or None,
             query=self.query or None,
-            tags=tuple(self.tags or ()),
-            owners=tuple(map(str, self.owners or ())),
+            tags=listed(self.tags, "tags"),
+            owners=listed(self.owners, "owners"),
             folder=self.folder or None,
             archived=self._archived,
         )
-        before = self._older_than_moment()
         chosen = (run for run in runs if before is None or self._is_older(run, before))
-        return islice(chosen, None if self.limit in (None, "") else int(str(self.limit)))
+        return islice(chosen, limit)
 
     @property
     def _archived(self) -> str:
         return self.archived or self.default_archived
-
-    def _older_than_moment(self) -> datetime | None:
-        if self.older_than in (None, ""):
-            return None
-        age = self.older_than
-        return datetime.now(UTC) - (age if isinstance(age, timedelta) else timedelta(days=float(str(age))))
 
     def _is_older(self, run: Run, before: datetime) -> bool:
         if self.status == "complete":

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_id, moment_before
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
+from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.api.waits import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
@@ -30,11 +31,15 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     Tallyfy has no idempotency key. A key made of DAG, DAG run, task and map index stands as a short marker in the run's
     summary from the moment it exists; a retry, a second try at the same time and a cleared task find and adopt that run
-    (``changed: False``).
+    (``changed: False``). Do not remove the marker by hand while the task may still be retried.
 
     :param launch_key: recognise the launch by this text instead (templated), for example an order number: one run per
-        key and template, across DAG runs.
-    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
+        key and template, across DAG runs. Give it to mapped tasks whose list may change between tries, too: without it
+        they are told apart by their place in the list.
+    :param look_back: how far back a run with that ``launch_key`` is looked for before each launch: days or a timedelta
+        (templated). By default through all runs of the template, 100 per request.
+    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one. Any
+        clearing in the DAG run counts, also of another task.
     :param wait_for_completion: whether the task ends only when people have completed the run.
     :param failure_status: statuses that fail the wait.
     :param poll_interval: seconds between two looks while waiting.
@@ -43,13 +48,14 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     :param deferrable: wait in the triggerer, without a worker.
     """
 
-    template_fields: Sequence[str] = ("launch_key", *TallyfyWriteOperator.template_fields)
+    template_fields: Sequence[str] = ("launch_key", "look_back", *TallyfyWriteOperator.template_fields)
     operator_extra_links = (TallyfyRunLink(),)
 
     def __init__(
         self,
         *,
-        launch_key: str | None = None,
+        launch_key: str | int | None = None,
+        look_back: timedelta | float | str | None = None,
         relaunch_on_clear: bool = False,
         wait_for_completion: bool = False,
         failure_status: str | Iterable[str] = ("archived",),
@@ -61,6 +67,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.launch_key = launch_key
+        self.look_back = look_back
         self.relaunch_on_clear = relaunch_on_clear
         self.wait_for_completion = wait_for_completion
         self.failure_status = failure_status
@@ -68,6 +75,11 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.timeout = timeout
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
+
+    @property
+    @abstractmethod
+    def scope(self) -> str:
+        """Within which a ``launch_key`` stands for one run."""
 
     @abstractmethod
     def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
@@ -86,10 +98,12 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook as hook:
-            key = self._key(context)
+            with airflow_exceptions():
+                key = self._key(context)
+            change = self._remembered(context, key)
             if self.is_dry_run:
-                return self.plan(self.launch(hook.organization_id, key))
-            change = self._remembered(context, key) or hook.run(self.launch(hook.organization_id, key))
+                return self.describe_plan([]) if change else self.plan(self.launch(hook.organization_id, key))
+            change = change or hook.run(self.launch(hook.organization_id, key))
             self._remember(context, key, change.run.id)
             url = hook.run_url(change.run.id)
             push_run(context, change.run.id, url)
@@ -146,13 +160,15 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 
     def _key(self, context: Context) -> LaunchKey:
-        if self.launch_key:
-            return LaunchKey(str(self.launch_key))
         ti, dag_run = context["ti"], context["dag_run"]
-        generation = getattr(dag_run, "clear_number", 0) if self.relaunch_on_clear else 0
-        parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation)
-        since = getattr(dag_run, "run_after", None) or dag_run.logical_date
-        return LaunchKey("/".join(map(str, parts)), may_exist=ti.try_number > 1, since=since)
+        retried = ti.try_number > 1
+        generation = getattr(dag_run, "clear_number", None) if self.relaunch_on_clear else None
+        if self.launch_key is None:
+            parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation or 0)
+            return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(dag_run))
+        since = moment_before(datetime.now(UTC), self.look_back, "look_back")
+        key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
+        return replace(key, text=f"{key.text}/{generation}") if generation else key
 
     def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:
         """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""
@@ -165,6 +181,12 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         store: Any = context.get("task_state_store")
         if store is not None:
             store.set(key.marker, run_id)
+
+
+def _first_moment(dag_run: Any) -> datetime | None:
+    """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
+    moment: datetime | None = getattr(dag_run, "run_after", None) or dag_run.logical_date
+    return None if moment is None or moment > datetime.now(UTC) else moment
 
 
 class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
@@ -181,7 +203,7 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     :param kickoff: values of the kick-off form by field label, alias or id (templated). They are encoded by the
         template's field types; every problem is reported before anything is launched.
     :param prerun: values by field id in Tallyfy's own encoding, sent as they are (templated); they win over
-        ``kickoff``.
+        ``kickoff``. A key that is no field's id is an error, since Tallyfy would drop it silently.
     :param summary: description of the run (templated); the launch's marker is added to it.
     :param owner_id: user who owns the run (templated).
     :param tags: ids of tags (templated).
@@ -189,9 +211,15 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     :param users: ids of users who are assigned to the run (templated).
     :param groups: ids of groups that are assigned to the run (templated).
     :param parent_id: run that this one belongs to (templated).
-    :param tasks: deadline and owners by step id (templated). Steps that are not named keep their own.
-    :param roles: users, guests and groups by role id (templated).
-    :param launch_key: see :class:`TallyfyLaunchOperator`, as for the parameters of waiting.
+    :param tasks: settings by step id (templated): ``{"deadline": ..., "owners": {"users": [...], "guests": [...],
+        "groups": [...]}}``. ``owners`` replaces all of a step's own assignees, kinds that it does not name included.
+        Steps that are not named are added, because Tallyfy would leave them out of the run.
+    :param roles: ``{"users": [...], "guests": [...], "groups": [...]}`` by role id (templated).
+    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
+        parameters of waiting.
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
     template_fields: Sequence[str] = (
@@ -245,13 +273,16 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         self.tasks = tasks
         self.roles = roles
 
+    @property
+    def scope(self) -> str:
+        """The template."""
+        return checked_id(self.template_id, "template_id")
+
     def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the run."""
-        with airflow_exceptions():
-            template_id = checked_id(self.template_id, "template_id")
         names = ("name", "prerun", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles")
         request = LaunchRequest(
-            template_id=template_id,
+            template_id=self.scope,
             kickoff=self.kickoff,
             tasks=self.tasks,
             fields={name: getattr(self, name) for name in names},
@@ -263,15 +294,22 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
     """
     Launch a run without a template, which Tallyfy calls a project (page "Launch process without template").
 
+    The run gets a task for each assignee, group members one by one. The result is that of
+    :class:`TallyfyLaunchRunOperator`.
+
     .. seealso:: :ref:`howto/operator:TallyfyLaunchProjectOperator`
 
-    :param title: what is to be done, at most 600 characters (templated).
-    :param owners: ``{"users": [...], "guests": [...], "groups": [...]}`` who do it, a task for each (templated).
+    :param title: name of the run and its tasks, at most 600 characters (templated).
+    :param owners: who does it (templated): ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
     :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    :param deadline: when it is due, ``YYYY-MM-DD HH:MM:SS`` UTC (templated).
-    :param summary: description (templated); the launch's marker is added to it.
-    :param separate_task_for_each_assignee: whether each owner gets a task of their own.
-    :param launch_key: see :class:`TallyfyLaunchOperator`, as for the parameters of waiting.
+    :param deadline: when it is due (templated): a datetime, text like ``2026-01-31 17:00:00`` (UTC), or how long after
+        the launch as a timedelta.
+    :param summary: what is to be done (templated); the launch's marker is added to it.
+    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
+        parameters of waiting.
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
     template_fields: Sequence[str] = (
@@ -287,11 +325,10 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         self,
         *,
         title: str,
-        owners: Mapping[str, Sequence[Any]] | None = None,
+        owners: Mapping[str, Sequence[Any]],
         task_kind: str = "task",
-        deadline: str | None = None,
+        deadline: datetime | timedelta | str = timedelta(days=7),
         summary: str | None = None,
-        separate_task_for_each_assignee: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -300,17 +337,16 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         self.task_kind = task_kind
         self.deadline = deadline
         self.summary = summary
-        self.separate_task_for_each_assignee = separate_task_for_each_assignee
+
+    @property
+    def scope(self) -> str:
+        """All projects of the organization."""
+        return PROJECTS
 
     def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the project."""
-        body = {
-            "title": self.title,
-            "owners": self.owners,
-            "task_type": self.task_kind,
-            "deadline": self.deadline,
-            "summary": self.summary,
-            "separate_task_for_each_assignee": self.separate_task_for_each_assignee,
-        }
-        given = {name: value for name, value in body.items() if value is not None}
-        return flows.launch_project(organization_id, given, key)
+        now = datetime.now(UTC)
+        due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
+        with airflow_exceptions():
+            project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
+            return flows.launch_project(organization_id, project.body(), key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,12 +11,12 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
-from airflow_provider_tallyfy.output import write_lines
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_lines
 
 
 class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     """
-    List runs and hand them on as slim dicts, ready for ``.expand``.
+    List runs, the first launched ones first, and hand them on as slim dicts, ready for ``.expand``.
 
     The list is complete or the task fails: an unreadable page is an error, never a shorter list.
 
@@ -26,31 +25,31 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
     :param template_id: only runs of this template (templated).
     :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
-    :param tags: only runs with one of these tag ids (templated).
-    :param owners: only runs owned by, or with tasks of, these user ids (templated).
+    :param tags: only runs with one of these tag ids (templated); a template may render them with commas.
+    :param owners: only runs owned by, or with tasks of, these user ids (templated); likewise.
     :param folder: only runs in this folder (templated).
     :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs (templated).
     :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
         from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
-    :param limit: at most so many runs (templated).
-    :param fields: which keys the dicts have; one name as text gives a flat list of that value, for example ``"id"``.
-        Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``, ``created_at``,
-        ``percent_complete``. By default all but the last three.
+    :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
+    :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
+        ``"id"``. Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``,
+        ``created_at``, ``percent_complete``. By default all but the last three.
     :param output_path: write JSON lines here instead, a local path or any URL that ``ObjectStoragePath`` knows
-        (templated); the result is then ``{"path", "count"}``.
+        (templated); the result is then ``{"path", "count"}``. A list that breaks off leaves no file.
     :param max_xcom_bytes: refuse to hand on more than this as XCom.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    template_fields: Sequence[str] = ("output_path", *TallyfyRunFilterOperator.template_fields)
+    template_fields: Sequence[str] = ("fields", "output_path", *TallyfyRunFilterOperator.template_fields)
 
     def __init__(
         self,
         *,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
         output_path: str | None = None,
-        max_xcom_bytes: int = 48 * 1024,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,32 +71,31 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
                 count = write_lines(self.output_path, rows)
                 self.log.info("Wrote %d runs to %s", count, self.output_path)
                 return {"path": self.output_path, "count": count}
-            listed = list(rows)
-            self._check_size(listed)
-        self.log.info("Listed %d runs.", len(listed))
-        return listed
+            listed_runs = fitting(rows, self.max_xcom_bytes, 'Filter more, set a limit, ask for fields="id",')
+        self.log.info("Listed %d runs.", len(listed_runs))
+        return listed_runs
 
     def _rows(self) -> Iterator[Any]:
-        return map(self._row, self.filtered_runs())
+        names = self._names()
+        return (self._row(run, names) for run in self.filtered_runs())
 
-    def _row(self, run: Run) -> Any:
-        facts = {**run.describe(self.hook.run_url(run.id)), **run.describe_further()}
-        if isinstance(self.fields, str):
-            return self._fact(facts, self.fields)
-        return {name: self._fact(facts, name) for name in self.fields}
-
-    def _fact(self, facts: dict[str, Any], name: str) -> Any:
-        if name not in facts:
+    def _names(self) -> str | tuple[str, ...]:
+        names = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
+        unknown = [name for name in names if name not in _FACTS]
+        if unknown or not names:
             raise TallyfyValidationError(
-                f"fields names {name!r}; a listed run has: {', '.join(facts)}.", fields={"fields": [name]}
+                f"fields names {', '.join(map(repr, unknown)) or 'nothing'}; a listed run has: {', '.join(_FACTS)}.",
+                fields={"fields": unknown},
             )
-        return facts[name]
+        return self.fields if isinstance(self.fields, str) else names
 
-    def _check_size(self, listed: list[Any]) -> None:
-        size = len(json.dumps(listed))
-        if size > self.max_xcom_bytes:
-            raise TallyfyValidationError(
-                f"The list of {len(listed)} runs is {size} bytes, more than max_xcom_bytes={self.max_xcom_bytes}. "
-                f'Filter more, set a limit, ask for fields="id", or set output_path to write it to a file.',
-                fields={"max_xcom_bytes": [str(size)]},
-            )
+    def _row(self, run: Run, names: str | tuple[str, ...]) -> Any:
+        facts = _facts(run, self.hook.run_url(run.id))
+        return facts[names] if isinstance(names, str) else {name: facts[name] for name in names}
+
+
+def _facts(run: Run, url: str) -> dict[str, Any]:
+    return {**run.describe(url), **run.describe_further()}
+
+
+_FACTS = tuple(name for name in _facts(Run("", "", ""), "") if name != "changed")

@@ -16,12 +16,13 @@ from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_r
 from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_path
 from airflow_provider_tallyfy.sandbox.call import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.control import control_app
+from airflow_provider_tallyfy.sandbox.credentials import Token
 from airflow_provider_tallyfy.sandbox.exchange import Exchange, spoil
 from airflow_provider_tallyfy.sandbox.present import run_json
 from airflow_provider_tallyfy.sandbox.values import Json
 from airflow_provider_tallyfy.sandbox.world import RecordedRequest, World
 
-Guard = Callable[[Call], auth.Token | None]
+Guard = Callable[[Call], Token | None]
 Table = list[tuple[str, str, Handler]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 

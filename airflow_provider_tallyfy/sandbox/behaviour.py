@@ -48,6 +48,8 @@ class Behaviour:
     :param complete_needs_kickoff: A run with an unsubmitted kick-off form does not complete.
     :param export_wrapped: ``POST /runs/{id}/export`` wraps its answer in ``data``. Source: undocumented.
     :param launch_archived_template: Status of launching an archived template. Source: undocumented.
+    :param project_summary: Whether the ``summary`` of a template-less launch stands on its run, or on its tasks.
+        Source: page "launch-process-without-template", which calls it "for the tasks".
     """
 
     archived_visible_to_get: bool = True
@@ -79,6 +81,7 @@ class Behaviour:
     complete_needs_kickoff: bool = False
     export_wrapped: bool = True
     launch_archived_template: Literal[404, 403, 422] = 404
+    project_summary: Literal["run", "tasks"] = "run"
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -127,6 +130,7 @@ class Behaviour:
             complete_needs_kickoff=True,
             export_wrapped=False,
             launch_archived_template=422,
+            project_summary="tasks",
         )
 
     @classmethod

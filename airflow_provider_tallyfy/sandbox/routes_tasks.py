@@ -184,8 +184,12 @@ def launch_project(call: Call) -> Answer:
 
 def _empty_project(call: Call, body: Json) -> Run:
     template = call.world.hidden_template()
-    fields = {"name": body["title"], "summary": body.get("summary"), "started_by": call.user_id}
-    return call.store.add_run(template, **fields)
+    summary = body.get("summary") if call.behaviour.project_summary == "run" else None
+    fields = {"name": body["title"], "summary": summary, "started_by": call.user_id}
+    run = call.store.add_run(template, **fields)
+    if call.behaviour.list_lag:
+        call.store.unseen[run.id] = call.behaviour.list_lag
+    return run
 
 
 def _assignees(owners: dict[str, list[Any]], body: Json) -> list[Json]:
@@ -197,6 +201,8 @@ def _assignees(owners: dict[str, list[Any]], body: Json) -> list[Json]:
 
 def _oneoff(run: Run, body: Json, owners: Json) -> Json:
     fields = {name: body[name] for name in ("title", "task_type", "deadline") if body.get(name)}
+    if not run.data["summary"]:
+        fields["summary"] = body.get("summary")
     return blank_task(run.data, len(run.tasks) + 1, owners=owners, is_oneoff_task=True, **fields)
 
 

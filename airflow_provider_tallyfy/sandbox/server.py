@@ -165,6 +165,7 @@ def _counting_protocol(connections: Connections) -> type[asyncio.Protocol]:
             connections.opened += 1
             connections.open[self.peer] = transport
             super().connection_made(transport)
+            self.access_log = False  # whatever the process that it serves in (Airflow's, say) makes of logging
 
         def connection_lost(self, exc: Exception | None) -> None:
             connections.open.pop(self.peer, None)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.auth import Credentials
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.credentials import Credentials
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
 from airflow_provider_tallyfy.sandbox.process import Run
 from airflow_provider_tallyfy.sandbox.store import Store

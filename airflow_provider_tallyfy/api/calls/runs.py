@@ -9,16 +9,17 @@ from typing import Any
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
 from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.exchange import Answer, Call
+from airflow_provider_tallyfy.api.forms import FormValue, read_form_values
 from airflow_provider_tallyfy.api.models import (
     Page,
     Run,
     read_nothing,
-    read_object,
     read_page,
     read_run,
     read_run_if_shown,
 )
 from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.records import TagLink, read_tag_links
 
 #: The server caps ``per_page`` at 100 and starts from 10.
 PAGE_SIZE = 100
@@ -84,25 +85,26 @@ def delete_run(organization_id: str, run_id: str) -> Call[None]:
 
 
 def export_run(organization_id: str, run_id: str) -> Call[Any]:
-    """``POST /runs/{id}/export`` (official command line client): JSON of an undocumented shape."""
+    """``POST /runs/{id}/export`` (official command line client): JSON of an undocumented shape, perhaps in ``data``."""
     return Call(
         action=f"export run {run_id}",
         method="POST",
         path=of_run(organization_id, run_id, "export"),
-        parse=Answer.json,
+        parse=_read_export,
         run_id=run_id,
         changes_nothing=True,
     )
 
 
-def get_form_fields(organization_id: str, run_id: str) -> Call[Mapping[str, Any]]:
-    """``GET /runs/{id}/form-fields``: ``form_fields`` of the tasks and ``ko_form_fields`` of the kick-off form."""
+def list_form_fields(organization_id: str, run_id: str) -> Call[tuple[FormValue, ...]]:
+    """``GET /runs/{id}/form-fields``: fields of the kick-off form and the tasks. It is known to fail for good (500)."""
     return Call(
-        action=f"read the form fields of run {run_id}",
+        action=f"list the form fields of run {run_id}",
         method="GET",
         path=of_run(organization_id, run_id, "form-fields"),
-        parse=read_object,
+        parse=read_form_values,
         run_id=run_id,
+        hopeless=frozenset({500}),
     )
 
 
@@ -117,6 +119,27 @@ def list_activity(organization_id: str, run_id: str, page: int) -> Call[Page]:
         run_id=run_id,
         query=(*query.items(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
     )
+
+
+def list_run_tags(organization_id: str, run_id: str) -> Call[tuple[TagLink, ...]]:
+    """``GET /runs/{id}?with=tags``: the run's tags and the numbers by which they are removed."""
+    return Call(
+        action=f"read the tags of run {run_id}",
+        method="GET",
+        path=of_run(organization_id, run_id),
+        parse=read_tag_links,
+        run_id=run_id,
+        query=(("with", "tags"),),
+    )
+
+
+def _read_export(answer: Answer) -> Any:
+    export = answer.json()
+    if isinstance(export, dict) and export.keys() == {"data"}:
+        export = export["data"]
+    if not export:
+        raise ValueError("the export is empty")
+    return export
 
 
 def _run_write(verb: str, method: str, path: str, run_id: str) -> Call[Run | None]:

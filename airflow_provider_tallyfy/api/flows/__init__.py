@@ -6,15 +6,23 @@ drivers run them, one over requests and one over httpx, and neither knows any pr
 """
 
 from airflow_provider_tallyfy.api.flows.change import delete_run, still_shown, update_run
-from airflow_provider_tallyfy.api.flows.details import collect, complete_task, list_activity, list_tasks, snapshot
+from airflow_provider_tallyfy.api.flows.details import (
+    collect,
+    complete_task,
+    export_run,
+    get_form_values,
+    list_activity,
+    list_tasks,
+    snapshot,
+)
 from airflow_provider_tallyfy.api.flows.launch import (
-    LaunchKey,
     LaunchRequest,
-    find_marked,
+    ProjectRequest,
     launch_marked,
     launch_project,
     launch_run,
 )
+from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.runs import (
     activate_run,
     archive_run,
@@ -23,19 +31,24 @@ from airflow_provider_tallyfy.api.flows.runs import (
     look_up_run,
     run_pager,
 )
+from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 
 __all__ = [
+    "PROJECTS",
     "LaunchKey",
     "LaunchRequest",
+    "ProjectRequest",
     "activate_run",
     "archive_run",
     "collect",
     "complete_task",
     "delete_run",
+    "export_run",
     "find_archived_run",
     "find_marked",
     "find_run",
+    "get_form_values",
     "launch_marked",
     "launch_project",
     "launch_run",
@@ -46,5 +59,7 @@ __all__ = [
     "run_pager",
     "snapshot",
     "still_shown",
+    "tag_run",
+    "untag_run",
     "update_run",
 ]

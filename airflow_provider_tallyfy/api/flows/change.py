@@ -14,10 +14,13 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.details import collect
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, find_run
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, find_archived_run
+from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.people import with_numbers
 from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.templates import without_marks
 
 #: Fields an update may set (documentation page "Update process").
 UPDATABLE_FIELDS = (
@@ -32,25 +35,35 @@ UPDATABLE_FIELDS = (
     "prerun",
 )
 
+_BLANK: tuple[Any, ...] = (None, "", [], {})
+
 
 def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) -> Flow[RunChange]:
     """
     Change fields of a run and leave every other field as it is.
 
     Tallyfy empties ``users`` and ``groups`` when a request does not name them (measured in production), so the
-    current lists are sent along; if the read does not show both lists, nothing is sent.
+    current lists are sent along; if the read does not show both lists, nothing is sent. So are the kick-off values that
+    ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognises its run.
 
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
+    :raises TallyfyValidationError: if there are no changes, or of other fields.
     :raises TallyfyResponseError: if the lists are not shown, or something else changed.
+    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
-    before: Run = yield calls.get_run(organization_id, run_id)
-    if not _differences(before, changes):
+    _check_changes(run_id, changes)
+    before: Run = yield from _read_for_update(organization_id, run_id)
+    wanted = _as_stored(before, changes)
+    if not _differences(before, wanted):
         return RunChange(before, changed=False)
-    kept = {name: _shown_list(before, name) for name in ("users", "groups") if name not in changes}
-    yield calls.update_run(organization_id, run_id, {**kept, **changes})
-    expected = {name: before.raw[name] for name in UPDATABLE_FIELDS if name in before.raw} | dict(changes)
+    kept = {name: _shown_list(before, name) for name in ("users", "groups") if name not in wanted}
+    try:
+        yield calls.update_run(organization_id, run_id, {**kept, **wanted})
+    except TallyfyNotFoundError as missing:
+        raise (_archived(missing) if before.is_archived else missing) from None
+    expected = {name: before.raw[name] for name in UPDATABLE_FIELDS if name in before.raw} | wanted
     for pause in (*REPLICA_LAG_PAUSES, None):
         after: Run = yield calls.get_run(organization_id, run_id)
         wrong = _differences(after, expected)
@@ -65,13 +78,63 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     )
 
 
+def _check_changes(run_id: str, changes: object) -> None:
+    if not isinstance(changes, Mapping):
+        problem, fields = f"is {changes!r}, not values by field", ["not by field"]
+    elif not changes:
+        problem, fields = "names nothing", ["empty"]
+    else:
+        fields = sorted(map(str, changes.keys() - set(UPDATABLE_FIELDS)))
+        problem = f"names {', '.join(fields)}"
+    if fields:
+        raise TallyfyValidationError(
+            f"changes {problem}; an update can set: {', '.join(UPDATABLE_FIELDS)}.",
+            run_id=run_id,
+            fields={"changes": fields},
+        )
+
+
+def _read_for_update(organization_id: str, run_id: str) -> Flow[Run]:
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+    except TallyfyNotFoundError as missing:
+        archived: Run | None = yield from find_archived_run(organization_id, run_id)
+        raise (missing if archived is None else _archived(missing)) from None
+    return run
+
+
+def _archived(missing: TallyfyNotFoundError) -> TallyfyNotFoundError:
+    return TallyfyNotFoundError(
+        f"Run {missing.run_id} was not updated: it is archived, and Tallyfy does not find archived runs for an update "
+        f"(404 to {missing.method} {missing.path}). Restore it first, with TallyfyActivateRunOperator.",
+        method=missing.method,
+        path=missing.path,
+        status=missing.status,
+        code=missing.code,
+        request_id=missing.request_id,
+        run_id=missing.run_id,
+    )
+
+
+def _as_stored(before: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the new values so that they lose nothing: neither a launch's marker nor the rest of the kick-off form."""
+    wanted = with_numbers(changes, "owner_id", "users")
+    if "summary" in wanted:
+        wanted["summary"] = with_markers_of(before.raw.get("summary"), wanted["summary"])
+    shown = before.raw.get("prerun")
+    if isinstance(wanted.get("prerun"), Mapping) and isinstance(shown, Mapping):
+        kept = {name: value for name, value in shown.items() if value not in _BLANK}
+        wanted["prerun"] = {**kept, **wanted["prerun"]}
+    return wanted
+
+
 def delete_run(
     organization_id: str,
     run_id: str,
     *,
     confirm: str,
-    archive_first: bool,
-    may_be_gone: bool,
+    archive_first: bool = False,
+    may_be_gone: bool = False,
     known: Run | None = None,
     see_gone: bool = True,
 ) -> Flow[RunChange | None]:
@@ -90,21 +153,21 @@ def delete_run(
     :raises TallyfyNotFoundError: if there is no such run.
     """
     try:
-        run: Run = known or (yield from find_run(organization_id, run_id))
+        run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
     except TallyfyNotFoundError:
         if may_be_gone:
             return None
         raise
     check_deletable(run, confirm, archive_first=archive_first)
     if not run.is_archived:
-        run = (yield from archive_run(organization_id, run_id, known=run)).run
+        run, is_shown = (yield from archive_run(organization_id, run_id, known=run)).run, False
     refusal: TallyfyError | None = None
     try:
         yield calls.delete_run(organization_id, run_id)
     except (TallyfyNotFoundError, TallyfyValidationError) as error:
         refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
     if see_gone or refusal is not None:
-        yield from _see_it_gone(organization_id, run, refusal)
+        yield from _see_it_gone(organization_id, run, refusal, is_shown=is_shown)
     return RunChange(run, changed=True)
 
 
@@ -131,6 +194,18 @@ def still_shown(organization_id: str, run_ids: Collection[str]) -> Flow[set[str]
     return shown
 
 
+def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]]:
+    """Find the run, and whether Tallyfy shows it to a direct read even if it is archived."""
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+        return run, run.is_archived
+    except TallyfyNotFoundError as missing:
+        archived: Run | None = yield from find_archived_run(organization_id, run_id)
+        if archived is None:
+            raise missing
+        return archived, False
+
+
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     Check both keys of a permanent delete.
@@ -140,7 +215,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     :param archive_first: whether a live run is acceptable.
     :raises TallyfyValidationError: if it must not be deleted.
     """
-    if confirm not in (run.id, run.name):
+    if confirm not in (run.id, run.name, run.raw.get("name")):
         raise TallyfyValidationError(
             f"Run {run.id} was not deleted: confirm={confirm!r} is neither its id nor its exact name.",
             run_id=run.id,
@@ -154,12 +229,21 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
         )
 
 
-def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None) -> Flow[None]:
+def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
+    """
+    Believe in the deletion only when the run is not there any more.
+
+    :param is_shown: whether a direct read showed it while it was archived; then not showing it is proof.
+    """
     for pause in (*REPLICA_LAG_PAUSES, None):
         try:
-            yield from find_run(organization_id, run.id, known=run)
+            yield calls.get_run(organization_id, run.id)
         except TallyfyNotFoundError:
-            return
+            hidden: Run | None = None
+            if not is_shown:
+                hidden = yield from find_archived_run(organization_id, run.id, run)
+            if hidden is None:
+                return
         if refusal is not None:
             raise refusal
         if pause is not None:
@@ -185,9 +269,13 @@ def _differences(run: Run, expected: Mapping[str, Any]) -> list[str]:
 
 
 def _normal(value: Any) -> Any:
-    """Compare as Tallyfy shows values: ids as text or number, no text as ``None`` or empty, lists in any order."""
-    if isinstance(value, list):
+    """Compare as Tallyfy shows values: ids as text or number, nothing as ``None`` or empty, lists in any order."""
+    if isinstance(value, list | tuple):
         return sorted(str(item) for item in value)
-    if value in (None, "", {}):
+    if value in _BLANK:
         return None
+    if isinstance(value, Mapping):
+        return {name: item for name, item in value.items() if item not in _BLANK}
+    if isinstance(value, str):
+        return without_marks(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

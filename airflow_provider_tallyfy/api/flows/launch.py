@@ -7,69 +7,28 @@ again looks for the marker first and adopts the run that carries it.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
+    TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.exchange import Flow, Pause
-from airflow_provider_tallyfy.api.flows.details import list_tasks
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, run_pager
+from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
 from airflow_provider_tallyfy.api.kickoff import encode_kickoff
-from airflow_provider_tallyfy.api.models import Run, RunChange
-from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.records import Task
+from airflow_provider_tallyfy.api.models import Run, RunChange, format_request_time
+from airflow_provider_tallyfy.api.people import checked_people, checked_roles, with_numbers
+from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
-
-# Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
-_CLOCK_TOLERANCE = timedelta(days=1)
-_MARKER = re.compile(r"\[airflow:[0-9a-f]{20}\]")
-
-
-@dataclass(frozen=True)
-class LaunchKey:
-    """
-    By which every later try recognises the run that a launch made.
-
-    :param text: what makes the launch unique, of any length.
-    :param may_exist: whether an earlier try may have launched the run already.
-    :param since: no run launched before this moment can be it; ``None`` looks through all of the template's.
-    """
-
-    text: str
-    may_exist: bool = True
-    since: datetime | None = None
-
-    @property
-    def marker(self) -> str:
-        """What stands in the run's summary."""
-        return f"[airflow:{hashlib.sha256(self.text.encode()).hexdigest()[:20]}]"
-
-    def mark(self, summary: str | None) -> str:
-        """
-        Add the marker to a summary.
-
-        :param summary: the user's own.
-        """
-        return f"{summary}\n{self.marker}" if summary else self.marker
-
-    def is_on(self, run: Run) -> bool:
-        """Whether a run carries the marker."""
-        return self.marker in str(run.raw.get("summary") or "")
-
-    def is_older_than(self, run: Run) -> bool:
-        """Whether a run was launched too early to be it, and so were all runs before it."""
-        return _is_too_old(run, self.since)
 
 
 @dataclass(frozen=True)
@@ -95,14 +54,68 @@ class LaunchRequest:
         :param organization_id: the template's organization.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
-        body = {name: value for name, value in self.fields.items() if value is not None}
-        if self.kickoff is not None or self.tasks:
-            template: Template = yield calls.get_template(organization_id, self.template_id)
-            if self.kickoff is not None:
-                body["prerun"] = {**encode_kickoff(template, self.kickoff), **(body.get("prerun") or {})}
-            if self.tasks:
-                body["tasks"] = _all_steps(template, self.tasks)
-        return {"checklist_id": checked_id(self.template_id, "template_id"), **body}
+        template_id = checked_id(self.template_id, "template_id")
+        template: Template | None = None
+        if self.kickoff is not None or self.fields.get("prerun") or self.tasks:
+            template = yield calls.get_template(organization_id, template_id)
+        return {"checklist_id": template_id, **self.encoded(template)}
+
+    def encoded(self, template: Template | None) -> dict[str, Any]:
+        """
+        Make the request's body but for the template's id.
+
+        :param template: the template; ``None`` if nothing of the request takes its fields or steps.
+        :raises TallyfyValidationError: with every problem of the values at once.
+        """
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        prerun = given.get("prerun")
+        problems = _Problems()
+        body = problems.of(with_numbers, given, "owner_id", "users") or {}
+        if "roles" in given:
+            body["roles"] = problems.of(checked_roles, given["roles"])
+        if template is not None and (self.kickoff is not None or prerun):
+            body["prerun"] = problems.of(encode_kickoff, template, self.kickoff or {}, prerun)
+        if template is not None and self.tasks:
+            body["tasks"] = problems.of(complete_steps, template, self.tasks)
+        problems.raise_all()
+        return body
+
+
+@dataclass(frozen=True)
+class ProjectRequest:
+    """
+    What to launch without a template (documentation page "Launch process without template").
+
+    :param title: name of the run and its tasks, at most 600 characters.
+    :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
+    :param deadline: when it is due; text without a time zone is UTC.
+    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
+    :param summary: what is to be done.
+    """
+
+    title: str
+    owners: Mapping[str, Any]
+    deadline: datetime | str
+    task_kind: str = "task"
+    summary: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the request's body.
+
+        :raises TallyfyValidationError: if a part of it is missing or not acceptable.
+        """
+        deadline = checked_time(self.deadline, "deadline")
+        if deadline is None:
+            raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
+        return {
+            "title": checked_text(self.title, "title"),
+            "owners": checked_people(self.owners, "owners"),
+            "task_type": self.task_kind,
+            "deadline": format_request_time(deadline),
+            "summary": self.summary,
+            "separate_task_for_each_assignee": True,
+        }
 
 
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
@@ -113,23 +126,24 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
     :param request: what to launch.
     :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was adopted.
+    :raises TallyfyValidationError: if the request is not acceptable; nothing was launched.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
-    lookup = _Lookup(organization_id, key, template_id=request.template_id)
-    if key.may_exist:
-        earlier: Run | None = yield from lookup.patiently()
-        if earlier is not None:
-            return RunChange(earlier, changed=False)
-    body = yield from request.body(organization_id)
-    change: RunChange = yield from launch_marked(organization_id, body, key)
-    if not change.changed:
-        return change
-    return (yield from _keep_first(organization_id, change.run, lookup, patient=key.may_exist))
+
+    def prepare() -> Flow[Call[Run]]:
+        body = yield from request.body(organization_id)
+        return calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+
+    def see(launched: Run) -> Flow[Run]:
+        yield from ()
+        return launched
+
+    return (yield from _launch_once(organization_id, key, request.template_id, prepare, see))
 
 
 def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
     """
-    Launch a run without looking for its marker first; if the outcome is unknown, look for it then.
+    Launch a run without looking for its marker before; only if the outcome is unknown, it is looked for.
 
     :param organization_id: where to launch.
     :param body: the request's body, without the marker.
@@ -140,37 +154,8 @@ def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey)
     try:
         launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
-        lookup = _Lookup(organization_id, key, template_id=body["checklist_id"])
-        return (yield from _adopt_after(doubt, lookup))
+        return (yield from _adopt_after(doubt, Lookup(organization_id, key, body["checklist_id"])))
     return RunChange(launched, changed=True)
-
-
-def find_marked(
-    organization_id: str, template_id: str, markers: Collection[str], since: datetime | None
-) -> Flow[dict[str, list[Run]]]:
-    """
-    Find the runs of many launches of a template with one look through its runs.
-
-    :param organization_id: where they were launched.
-    :param template_id: their template.
-    :param markers: the launches' markers.
-    :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
-    :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
-    """
-    found: dict[str, dict[str, Run]] = {}
-    for archived in ("include", "only"):  # as in _Lookup.all
-        pager = run_pager(organization_id, RunQuery(template_id=template_id, archived=archived, sort="-created_at"))
-        too_old = False
-        while not too_old and (call := pager.next_call()) is not None:
-            page = yield call
-            for run in pager.accept(page):
-                too_old = too_old or _is_too_old(run, since)
-                for marker in _MARKER.findall(str(run.raw.get("summary") or "")):
-                    if marker in markers:
-                        found.setdefault(marker, {})[run.id] = run
-        if len(found) == len(markers):
-            break
-    return {marker: _first_launched_first(runs) for marker, runs in found.items()}
 
 
 def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
@@ -178,127 +163,118 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
     Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
 
     :param organization_id: where to launch.
-    :param body: the request's body (documentation page "Launch process without template").
+    :param body: the request's body, see :meth:`ProjectRequest.body`.
     :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was adopted.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
-    lookup = _Lookup(organization_id, key, title=body["title"])
+
+    def prepare() -> Flow[Call[str]]:
+        yield from ()
+        return calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+
+    return (yield from _launch_once(organization_id, key, None, prepare, lambda run_id: _see(organization_id, run_id)))
+
+
+def _launch_once(
+    organization_id: str,
+    key: LaunchKey,
+    template_id: str | None,
+    prepare: Callable[[], Flow[Call[T]]],
+    see: Callable[[T], Flow[Run]],
+) -> Flow[RunChange]:
+    lookup = Lookup(organization_id, key, template_id)
     if key.may_exist:
-        earlier: Run | None = yield from lookup.patiently()
+        earlier: Run | None = yield from lookup.first(patient=key.just_now)
         if earlier is not None:
             return RunChange(earlier, changed=False)
+    launch = yield from prepare()
     try:
-        run_id: str = yield calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+        answer: T = yield launch
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
         return (yield from _adopt_after(doubt, lookup))
-    launched: Run = yield calls.get_run(organization_id, run_id)
-    return (yield from _keep_first(organization_id, launched, lookup, patient=key.may_exist))
+    launched = yield from see(answer)
+    return (yield from _keep_first(organization_id, launched, lookup))
 
 
-def _all_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names."""
-    known = {step.id: step for step in template.steps or ()}
-    unknown = sorted(tasks.keys() - known.keys())
-    if unknown:
-        steps = ", ".join(f"{step.id} ({step.title})" for step in known.values())
-        raise TallyfyValidationError(
-            f"tasks names steps that template {template.id} does not show: {', '.join(unknown)}. Its steps: {steps}. "
-            f"Nothing was launched.",
-            fields={"tasks": unknown},
-        )
-    return {step_id: tasks.get(step_id, {}) for step_id in known}
+def _see(organization_id: str, run_id: str) -> Flow[Run]:
+    """Read the run that was just launched, which replicas may not show yet."""
+    for pause in REPLICA_LAG_PAUSES:
+        try:
+            launched: Run = yield calls.get_run(organization_id, run_id)
+            return launched
+        except TallyfyNotFoundError:
+            yield Pause(pause)
+    try:
+        launched = yield calls.get_run(organization_id, run_id)
+    except TallyfyNotFoundError as unseen:
+        raise _unknown(unseen, f"Tallyfy says that it launched run {run_id}, but does not show it yet.") from None
+    return launched
 
 
-class _Lookup:
-    """
-    Looks for the run that carries a key.
-
-    :param template_id: the run's template.
-    :param title: instead of a template, a project's title: whether Tallyfy keeps a project's summary with the run or
-        with its tasks is not documented, so the tasks of runs of that name are looked at, too.
-    """
-
-    def __init__(
-        self, organization_id: str, key: LaunchKey, *, template_id: str | None = None, title: str | None = None
-    ) -> None:
-        self._organization_id = organization_id
-        self._key = key
-        self._template_id = template_id
-        self._title = title
-
-    def patiently(self) -> Flow[Run | None]:
-        """Look again after pauses: the list is read from replicas that lag behind a launch."""
-        for pause in (*REPLICA_LAG_PAUSES, None):
-            found: list[Run] = yield from self.all()
-            if found:
-                return found[0]
-            if pause is not None:
-                yield Pause(pause)
-        return None
-
-    def all(self) -> Flow[list[Run]]:
-        """Give every run that carries the key, the first launched first."""
-        found: dict[str, Run] = {}
-        # Two lists, since it is not documented that archived=true shows archived and live runs alike.
-        for archived in ("include", "only"):
-            query = RunQuery(template_id=self._template_id, archived=archived, sort="-created_at")
-            yield from self._scan(query, found)
-            if found:
-                break
-        return _first_launched_first(found)
-
-    def _scan(self, query: RunQuery, found: dict[str, Run]) -> Flow[None]:
-        pager = run_pager(self._organization_id, query)
-        while (call := pager.next_call()) is not None:
-            page = yield call
-            for run in pager.accept(page):
-                if self._key.is_older_than(run):
-                    return
-                if self._key.is_on(run) or (yield from self._is_on_tasks_of(run)):
-                    found[run.id] = run
-
-    def _is_on_tasks_of(self, run: Run) -> Flow[bool]:
-        if run.name != self._title or run.is_archived:
-            return False
-        tasks: list[Task] = yield from list_tasks(self._organization_id, run.id)
-        return any(self._key.marker in str(task.raw.get("summary") or "") for task in tasks)
-
-
-def _is_too_old(run: Run, since: datetime | None) -> bool:
-    return since is not None and run.created_at is not None and run.created_at < since - _CLOCK_TOLERANCE
-
-
-def _first_launched_first(runs: Mapping[str, Run]) -> list[Run]:
-    """Order as Tallyfy made them; timestamps may be of whole seconds, ``increment_id`` counts the launches."""
-    return sorted(
-        runs.values(), key=lambda run: (str(run.raw.get("created_at")), int(run.raw.get("increment_id") or 0), run.id)
-    )
-
-
-def _adopt_after(doubt: TallyfyError, lookup: _Lookup) -> Flow[RunChange]:
-    found: Run | None = yield from lookup.patiently()
+def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
+    found: Run | None = yield from lookup.first(patient=True)
     if found is not None:
         return RunChange(found, changed=False)
-    raise TallyfyUnknownOutcomeError(
-        f"{doubt} No run with this launch's marker is visible yet; a retry looks again before it launches.",
-        method=doubt.method,
-        path=doubt.path,
-        status=doubt.status,
-        code=doubt.code,
-        request_id=doubt.request_id,
+    raise _unknown(doubt, "No run with this launch's marker is visible yet; a retry looks again before it launches.")
+
+
+def _unknown(cause: TallyfyError, what: str) -> TallyfyUnknownOutcomeError:
+    return TallyfyUnknownOutcomeError(
+        f"{cause} {what}",
+        method=cause.method,
+        path=cause.path,
+        status=cause.status,
+        code=cause.code,
+        request_id=cause.request_id,
+        run_id=cause.run_id,
+        retry_after=cause.retry_after,
     )
 
 
-def _keep_first(organization_id: str, launched: Run, lookup: _Lookup, *, patient: bool) -> Flow[RunChange]:
-    """If another try launched at the same time, both keep the run that was first and archive the other."""
-    for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
-        rivals: list[Run] = yield from lookup.all()
-        if any(run.id == launched.id for run in rivals) or pause is None:
+def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:
+    """
+    If another try launched at the same time, both keep the run that was first and archive the other.
+
+    One look at the newest runs tells, once it shows the own run: a replica that shows it shows all before it.
+    """
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        carriers: list[Run] = yield from lookup.newest()
+        first = min([launched, *carriers], key=launch_order)
+        if first.id != launched.id:
+            yield from archive_run(organization_id, launched.id)
+            return RunChange(first, changed=False)
+        if any(run.id == launched.id for run in carriers):
             break
-        yield Pause(pause)
-    first = rivals[0] if rivals else launched
-    if first.id == launched.id:
-        return RunChange(launched, changed=True)
-    yield from archive_run(organization_id, launched.id)
-    return RunChange(first, changed=False)
+        if pause is not None:
+            yield Pause(pause)
+    return RunChange(launched, changed=True)
+
+
+class _Problems:
+    """Collects what is wrong with a request, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[TallyfyValidationError] = []
+
+    def of(self, make: Callable[..., T], *arguments: Any) -> T | None:
+        """
+        Make a part of the request.
+
+        :param make: makes it, or raises.
+        :param arguments: what it takes.
+        """
+        try:
+            return make(*arguments)
+        except TallyfyValidationError as error:
+            self._errors.append(error)
+            return None
+
+    def raise_all(self) -> None:
+        """Raise one error that says it all, if there was any."""
+        if not self._errors:
+            return
+        raise TallyfyValidationError(
+            "\n".join([*map(str, self._errors), "Nothing was launched."]),
+            fields={name: texts for error in self._errors for name, texts in error.fields.items()},
+        )

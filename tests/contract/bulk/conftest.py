@@ -7,7 +7,7 @@ import pytest
 from tests.airflow_driver import FakeTaskInstance
 from tests.task_state import TaskStateStore
 
-_FLOWS = [f"airflow_provider_tallyfy.api.flows.{name}" for name in ("runs", "change", "launch")]
+_FLOWS = [f"airflow_provider_tallyfy.api.flows.{name}" for name in ("runs", "change", "launch", "lookup")]
 
 
 @pytest.fixture(autouse=True)

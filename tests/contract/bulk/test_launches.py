@@ -123,7 +123,7 @@ def test_no_rows_are_a_success(tallyfy, tries, launch):
 
 
 def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
-    end = attempt(lambda: launch(rows_of(1), fields={"tasks": {}}).execute(tries.next()))
+    end = attempt(lambda: launch(rows_of(1), fields={"checklist_id": "x"}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert not tallyfy.runs

@@ -1,0 +1,184 @@
+"""Find the run that an earlier try launched, by the launch's marker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.checks import checked_text
+from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, run_pager
+from airflow_provider_tallyfy.api.marker import marked, marker_of, markers_in
+from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.queries import RunQuery
+
+# Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
+_CLOCK_TOLERANCE = timedelta(days=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+#: The scope of launch keys for runs without a template.
+PROJECTS = "project"
+
+
+@dataclass(frozen=True)
+class LaunchKey:
+    """
+    By which every later try recognises the run that a launch made.
+
+    :param text: what makes the launch unique, of any length.
+    :param may_exist: whether an earlier try may have launched the run already.
+    :param since: no run launched before this moment can be it; ``None`` looks through all of the template's.
+    :param just_now: whether that earlier try may have been moments ago, so that lists may not show its run yet.
+    """
+
+    text: str
+    may_exist: bool = True
+    since: datetime | None = None
+    just_now: bool = True
+
+    @classmethod
+    def given(
+        cls, launch_key: object, scope: str, since: datetime | None = None, *, just_now: bool = False
+    ) -> LaunchKey:
+        """
+        Make the key of a launch that its author named, and that may have happened at any time.
+
+        :param launch_key: the author's text.
+        :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
+        :param since: no run launched before this moment can be it.
+        :param just_now: whether it may have happened moments ago.
+        :raises TallyfyValidationError: if the text says nothing.
+        """
+        return cls(f"{scope}/{checked_text(launch_key, 'launch_key')}", since=since, just_now=just_now)
+
+    @property
+    def marker(self) -> str:
+        """What stands in the run's summary."""
+        return marker_of(self.text)
+
+    def mark(self, summary: str | None) -> str:
+        """
+        Add the marker to a summary.
+
+        :param summary: the user's own.
+        """
+        return marked(summary, self.marker)
+
+    def is_on(self, run: Run) -> bool:
+        """
+        Whether a run carries the marker.
+
+        Where Tallyfy keeps a project's summary is not documented, so the tasks that the run shows are looked at, too.
+
+        :param run: a listed run.
+        """
+        return any(self.marker in text for text in _summaries(run))
+
+    def is_older_than(self, run: Run) -> bool:
+        """
+        Whether a run was launched too early to be it, and so were all runs before it.
+
+        :param run: a listed run.
+        """
+        return _is_too_old(run, self.since)
+
+
+class Lookup:
+    """
+    Looks for the runs that carry a key: newest first, archived ones included.
+
+    ``q`` is of no use here: whether it searches summaries, and how, is not documented.
+
+    :param organization_id: where to look.
+    :param key: the key.
+    :param template_id: the run's template; ``None`` for a project, whose tasks may carry the key instead.
+    """
+
+    def __init__(self, organization_id: str, key: LaunchKey, template_id: str | None = None) -> None:
+        self._organization_id = organization_id
+        self._key = key
+        self._query = RunQuery(
+            template_id=template_id,
+            archived="include",
+            sort="-created_at",
+            includes=() if template_id else ("tasks",),
+        )
+
+    def first(self, *, patient: bool) -> Flow[Run | None]:
+        """
+        Find the run that was launched first.
+
+        :param patient: whether to look again after pauses: lists are read from replicas that lag behind a launch.
+        """
+        for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
+            found: list[Run] = yield from self._scan()
+            if found:
+                return min(found, key=launch_order)
+            if pause is not None:
+                yield Pause(pause)
+        return None
+
+    def newest(self) -> Flow[list[Run]]:
+        """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""
+        page: Page = yield calls.list_runs(self._organization_id, self._query, 1)
+        return [run for run in run_pager(self._organization_id, self._query).accept(page) if self._key.is_on(run)]
+
+    def _scan(self) -> Flow[list[Run]]:
+        found: list[Run] = []
+        pager = run_pager(self._organization_id, self._query)
+        while (call := pager.next_call()) is not None:
+            page = yield call
+            for run in pager.accept(page):
+                if self._key.is_older_than(run):
+                    return found
+                if self._key.is_on(run):
+                    found.append(run)
+        return found
+
+
+def find_marked(
+    organization_id: str, template_id: str, markers: Collection[str], since: datetime | None
+) -> Flow[dict[str, list[Run]]]:
+    """
+    Find the runs of many launches of a template with one look through its runs.
+
+    :param organization_id: where they were launched.
+    :param template_id: their template.
+    :param markers: the launches' markers.
+    :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
+    :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
+    """
+    found: dict[str, list[Run]] = {}
+    query = RunQuery(template_id=template_id, archived="include", sort="-created_at")
+    pager, is_too_old = run_pager(organization_id, query), False
+    while not is_too_old and (call := pager.next_call()) is not None:
+        page = yield call
+        for run in pager.accept(page):
+            is_too_old = is_too_old or _is_too_old(run, since)
+            for marker in {marker for text in _summaries(run) for marker in markers_in(text)} & set(markers):
+                found.setdefault(marker, []).append(run)
+    return {marker: sorted(runs, key=launch_order) for marker, runs in found.items()}
+
+
+def launch_order(run: Run) -> tuple[datetime, int, str]:
+    """
+    By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds.
+
+    :param run: a run.
+    """
+    number = run.raw.get("increment_id")
+    return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
+
+
+def _is_too_old(run: Run, since: datetime | None) -> bool:
+    return since is not None and run.created_at is not None and run.created_at < since - _CLOCK_TOLERANCE
+
+
+def _summaries(run: Run) -> Iterable[str]:
+    tasks = run.raw.get("tasks")
+    rows: Any = tasks.get("data") if isinstance(tasks, Mapping) else tasks
+    for shown in (run.raw, *(row for row in rows or () if isinstance(row, Mapping))):
+        yield from (str(shown[name]) for name in ("summary", "original_summary") if shown.get(name))

@@ -1,0 +1,59 @@
+"""Tag runs, and take tags off again."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyUnknownOutcomeError
+from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.records import TagLink
+
+
+def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
+    """
+    Put a tag on a run unless it is there: tagging again would fire the tag's events again.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run; an archived one is refused by Tallyfy.
+    :param tag_id: the tag.
+    :return: whether it was not there before.
+    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was put there; a later try can.
+    """
+    checked_id(tag_id, "tag_id")
+    if (yield from _links(organization_id, run_id, tag_id)):
+        return False
+    try:
+        yield calls.tag_run(organization_id, run_id, tag_id)
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError):
+        for pause in (*REPLICA_LAG_PAUSES, None):
+            if (yield from _links(organization_id, run_id, tag_id)):
+                return True
+            if pause is not None:
+                yield Pause(pause)
+        raise
+    return True
+
+
+def untag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
+    """
+    Take a tag off a run, as often as it is on it.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param tag_id: the tag.
+    :return: whether it was there before.
+    """
+    checked_id(tag_id, "tag_id")
+    links: list[TagLink] = yield from _links(organization_id, run_id, tag_id)
+    for link in links:
+        try:
+            yield calls.untag_run(organization_id, run_id, link.association_id)
+        except TallyfyNotFoundError:
+            continue  # somebody else was faster, or the first answer was lost
+    return bool(links)
+
+
+def _links(organization_id: str, run_id: str, tag_id: str) -> Flow[list[TagLink]]:
+    links: tuple[TagLink, ...] = yield calls.list_run_tags(organization_id, run_id)
+    return [link for link in links if link.tag_id == tag_id]

@@ -1,0 +1,68 @@
+"""People and groups in requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+
+#: Kinds of assignees: users by number, guests by e-mail address, groups by id.
+KINDS = ("users", "guests", "groups")
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def with_numbers(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """
+    Write user ids as the numbers they are; templates render them as text.
+
+    :param body: a request's body.
+    :param names: the fields that hold a user id or a list of them.
+    :raises TallyfyValidationError: if one is no user id.
+    """
+    return {name: _numbers(value, name) if name in names else value for name, value in body.items()}
+
+
+def checked_people(people: object, name: str) -> dict[str, list[Any]]:
+    """
+    Check who is assigned, and name every kind: one that a request leaves out is emptied.
+
+    :param people: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently.
+    """
+    if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
+        raise TallyfyValidationError(
+            f"{name} is {people!r}; expected an object with lists of {', '.join(KINDS)}.", fields={name: ["not people"]}
+        )
+    given = {kind: people.get(kind) or [] for kind in KINDS}
+    for kind, members in given.items():
+        if not isinstance(members, list | tuple):
+            raise TallyfyValidationError(f"{name}: {kind} is {members!r}; expected a list.", fields={name: [kind]})
+    return {kind: list(members) for kind, members in with_numbers(given, "users").items()}
+
+
+def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
+    """
+    Check who fills the roles of a launch.
+
+    :param roles: people by role id, see :func:`checked_people`.
+    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently.
+    """
+    if not isinstance(roles, Mapping):
+        raise TallyfyValidationError(
+            f"roles is {roles!r}; expected people by role id.", fields={"roles": ["not by role"]}
+        )
+    return {str(role): checked_people(people, f"roles[{role!r}]") for role, people in roles.items()}
+
+
+def _numbers(value: Any, name: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_numbers(item, name) for item in value]
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return int(value)
+    raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})

@@ -1,0 +1,188 @@
+"""What the hook can do with runs besides reading, archiving and restoring them: one line each over the flows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.exchange import Call, Flow, T
+from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
+from airflow_provider_tallyfy.api.forms import FormValues
+from airflow_provider_tallyfy.api.models import RunChange
+from airflow_provider_tallyfy.api.records import Activity, Task
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+
+
+class RunMethods:
+    """Launch, update and delete runs, and work with what belongs to them."""
+
+    @property
+    @abstractmethod
+    def organization_id(self) -> str:
+        """The organization that calls are about."""
+
+    @abstractmethod
+    def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+        """Carry out a call or a flow."""
+
+    def launch_run(
+        self,
+        template_id: str,
+        *,
+        launch_key: str | None = None,
+        kickoff: Mapping[str, Any] | None = None,
+        tasks: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> RunChange:
+        """
+        Launch a run of a template, or adopt the one that was launched with the same key.
+
+        :param template_id: the template.
+        :param launch_key: one run per key and template; it is looked for first. Without a key every call launches.
+        :param kickoff: kick-off form values by label, alias or id.
+        :param tasks: settings by step id, see :class:`TallyfyLaunchRunOperator`.
+        :param fields: everything else of the request, for example ``name`` (documentation page "Launch process").
+        :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
+        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        """
+        request = LaunchRequest(template_id, kickoff, tasks, fields)
+        return self.run(flows.launch_run(self.organization_id, request, _key(launch_key, template_id)))
+
+    def launch_project(
+        self,
+        title: str,
+        owners: Mapping[str, Any],
+        deadline: datetime | str,
+        *,
+        launch_key: str | None = None,
+        task_kind: str = "task",
+        summary: str | None = None,
+    ) -> RunChange:
+        """
+        Launch a run without a template, or adopt the one that was launched with the same key.
+
+        :param title: name of the run and its tasks.
+        :param owners: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these; a task for each.
+        :param deadline: when it is due; text without a time zone is UTC.
+        :param launch_key: one project per key; it is looked for first. Without a key every call launches.
+        :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
+        :param summary: what is to be done.
+        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        """
+        with airflow_exceptions():
+            body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
+        return self.run(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS)))
+
+    def update_run(self, run_id: str, **changes: Any) -> RunChange:
+        """
+        Change fields of a run and leave all others as they are, its users and groups included.
+
+        :param run_id: the run.
+        :param changes: new values by field, see :class:`TallyfyUpdateRunOperator`.
+        :raises TallyfyResponseError: if something else changed, or the run does not show what must be kept.
+        """
+        return self.run(flows.update_run(self.organization_id, run_id, changes))
+
+    def delete_run(
+        self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
+    ) -> RunChange | None:
+        """
+        Delete an archived run for good.
+
+        :param run_id: the run.
+        :param confirm: the run's id or exact name, as a second key.
+        :param archive_first: archive a live run on the way; otherwise it is refused.
+        :param may_be_gone: whether a missing run is a success, as after an earlier try.
+        :return: the run as it was, or ``None`` if it was gone before.
+        :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+        return self.run(
+            flows.delete_run(
+                self.organization_id,
+                run_id,
+                confirm=confirm,
+                archive_first=archive_first,
+                may_be_gone=may_be_gone,
+            )
+        )
+
+    def export_run(self, run_id: str) -> Any:
+        """
+        Let Tallyfy export a run, and return the JSON it answers.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
+        """
+        return self.run(flows.export_run(self.organization_id, run_id))
+
+    def list_tasks(self, run_id: str) -> list[Task]:
+        """
+        Read all tasks of a run, hidden ones included.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        return self.run(flows.list_tasks(self.organization_id, run_id))
+
+    def complete_task(self, run_id: str, task_id: str, is_approved: bool | None = None) -> Task:
+        """
+        Complete a task unless it is completed.
+
+        :param run_id: the task's run.
+        :param task_id: the task.
+        :param is_approved: the decision, for approval tasks.
+        :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
+        """
+        return self.run(flows.complete_task(self.organization_id, run_id, task_id, is_approved))
+
+    def get_form_values(self, run_id: str) -> FormValues:
+        """
+        Read what people have filled in, as a mapping by field label, alias or id.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        return self.run(flows.get_form_values(self.organization_id, run_id))
+
+    def list_activity(
+        self, run_id: str, since: datetime | None = None, until: datetime | None = None, verbs: tuple[str, ...] = ()
+    ) -> list[Activity]:
+        """
+        Read the audit trail of a run, the oldest entry first.
+
+        :param run_id: the run.
+        :param since: only entries from this moment on.
+        :param until: only entries before this moment.
+        :param verbs: only entries with one of these verbs; none for all.
+        """
+        return self.run(flows.list_activity(self.organization_id, run_id, since, until, verbs))
+
+    def add_tag(self, run_id: str, tag_id: str) -> bool:
+        """
+        Put a tag on a run unless it is there, and return whether it was not.
+
+        :param run_id: the run, not archived.
+        :param tag_id: the tag.
+        """
+        return self.run(flows.tag_run(self.organization_id, run_id, tag_id))
+
+    def remove_tag(self, run_id: str, tag_id: str) -> bool:
+        """
+        Take a tag off a run, and return whether it was there.
+
+        :param run_id: the run.
+        :param tag_id: the tag.
+        """
+        return self.run(flows.untag_run(self.organization_id, run_id, tag_id))
+
+
+def _key(launch_key: str | None, scope: str) -> LaunchKey:
+    if launch_key is None:
+        return LaunchKey(uuid4().hex, may_exist=False)
+    with airflow_exceptions():
+        return LaunchKey.given(launch_key, scope)

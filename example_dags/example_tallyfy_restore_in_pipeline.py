@@ -1,0 +1,52 @@
+"""Restore a run, extract its form, wait for people to finish the run, and archive it again, come what may."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyArchiveRunOperator
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
+
+RUN_ID = "{{ params.run_id }}"
+
+with DAG(
+    dag_id="example_tallyfy_restore_in_pipeline",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={"run_id": Param(type="string", minLength=1, description="The run to work on.")},
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+    restore = TallyfyActivateRunOperator(task_id="restore", run_id=RUN_ID)
+
+    @task
+    def extract(tallyfy_run_id: str) -> dict:
+        """Read the kick-off form's values, by field id."""
+        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+        with TallyfyHook() as hook:
+            return hook.get_run(tallyfy_run_id).raw.get("prerun") or {}
+
+    wait_for_people = TallyfyRunStatusSensor(
+        task_id="wait_for_people",
+        run_id=RUN_ID,
+        deferrable=True,
+        poke_interval=10,
+        timeout=timedelta(days=7).total_seconds(),
+    )
+
+    @task
+    def load(form: dict, run: dict) -> str:
+        """Stand in for the pipeline's next step."""
+        return f"{len(form)} form values of {run['name']}, finished at {run['completed_at']}"
+
+    # [START howto_teardown]
+    # A teardown runs even if a task in between failed, as long as its setup succeeded.
+    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", run_id=RUN_ID).as_teardown(setups=restore)
+    # [END howto_teardown]
+
+    form = extract(restore.output["run_id"])
+    form >> wait_for_people >> load(form, wait_for_people.output) >> archive_again

@@ -1,0 +1,189 @@
+"""No answer, however slow, long or broken, holds a task up or fills its memory."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+import tracemalloc
+
+import pytest
+import requests
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from tests.airflow_driver import eventually
+from tests.contract.hooks.wire import answer, chunked, wire
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+BODY = b'{"data": {"id": "%s", "name": "Onboarding", "status": "active"}}' % RUN_ID.encode()
+
+
+@pytest.fixture
+def connect(tallyfy, monkeypatch):
+    """Give the connection further extras, or another host."""
+
+    def change(host: str | None = None, **extra: object) -> None:
+        connection = tallyfy.connection_json(retry_budget=0, **extra)
+        if host is not None:
+            connection = connection.replace(tallyfy.base_url, host)
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+
+    return change
+
+
+def read_run(client, tallyfy):
+    return client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+
+
+def test_a_server_that_does_not_answer_is_left_after_the_timeout(tallyfy, client, connect):
+    connect(timeout=0.2)
+    tallyfy.faults.add("hang", times=None)
+    with pytest.raises(TallyfyTransportError, match="did not answer in time"):
+        read_run(client, tallyfy)
+
+
+def test_a_body_that_drips_is_left_after_the_timeout_although_each_drop_is_in_time(tallyfy, client, connect):
+    tallyfy.add_run(id=RUN_ID)
+    connect(timeout=0.4)
+    tallyfy.faults.add("slow", seconds=20, times=None)
+    with pytest.raises(TallyfyTransportError, match="did not answer in time"):
+        read_run(client, tallyfy)
+    assert eventually(lambda: tallyfy.open_connections == 0)
+
+
+def test_a_session_used_directly_has_the_same_timeout_unless_it_is_told_otherwise(tallyfy, connect):
+    connect(timeout=0.2)
+    tallyfy.faults.add("hang", times=None)
+    with TallyfyHook() as hook:
+        with pytest.raises(requests.ReadTimeout, match=r"read timeout=0\.2"):
+            hook.get_conn().get(hook.settings.base_url)
+        with pytest.raises(requests.ReadTimeout, match=r"read timeout=0\.1"):
+            hook.get_conn().get(hook.settings.base_url, timeout=0.1)
+
+
+def test_a_server_that_accepts_no_connection_is_left_after_the_timeout(tallyfy, client, connect):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for queued in waiting:
+            queued.setblocking(False)
+            queued.connect_ex(full.getsockname())
+        connect(host=f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.2)
+        with pytest.raises(TallyfyTransportError, match="did not accept a connection in time"):
+            read_run(client, tallyfy)
+        for queued in waiting:
+            queued.close()
+
+
+def test_an_answer_over_the_cap_is_refused_while_it_streams_and_never_held(tallyfy, client, connect):
+    connect(max_response_bytes=1024 * 1024)
+    tallyfy.add_run(id=RUN_ID)
+    assert read_run(client, tallyfy).id == RUN_ID
+    tallyfy.faults.add("oversized", size=256 * 1024 * 1024, times=None)
+    tracemalloc.start()
+    with pytest.raises(TallyfyTransportError, match=r"too large \(over 1048576 bytes\).*max_response_bytes"):
+        read_run(client, tallyfy)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 1024 * 1024
+
+
+def test_an_answer_that_unpacks_to_more_than_the_cap_is_refused(tallyfy, client, connect):
+    bomb = gzip.compress(b'{"data": "' + b"x" * 64 * 1024 * 1024 + b'"}')
+    with wire(lambda connection: connection.sendall(answer(bomb, "Content-Encoding: gzip"))) as port:
+        connect(host=f"http://127.0.0.1:{port}", max_response_bytes=1024 * 1024)
+        with pytest.raises(TallyfyTransportError, match="too large"):
+            read_run(client, tallyfy)
+
+
+def drip(data: bytes):
+    def talk(connection: socket.socket) -> None:
+        head, _, body = data.partition(b"\r\n\r\n")
+        connection.sendall(head + b"\r\n\r\n")
+        for byte in body:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.0005)
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        answer(BODY),
+        answer(gzip.compress(BODY), "Content-Encoding: gzip"),
+        chunked(BODY[:10], BODY[10:]),
+    ],
+    ids=["plain", "gzip", "chunked"],
+)
+def test_a_body_that_arrives_byte_by_byte_is_read_whole(tallyfy, client, connect, sent):
+    with wire(drip(sent)) as port:
+        connect(host=f"http://127.0.0.1:{port}")
+        assert read_run(client, tallyfy).name == "Onboarding"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        answer(BODY, length=len(BODY) + 1),
+        answer(b"", length=10),
+        chunked(BODY, end=False),
+        answer(gzip.compress(BODY)[:-12], "Content-Encoding: gzip", length=len(gzip.compress(BODY))),
+        answer(BODY, "Content-Encoding: gzip"),
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"",
+    ],
+    ids=["one byte short", "no body", "no last chunk", "half a gzip", "no gzip", "no http", "nothing"],
+)
+def test_an_answer_that_is_not_complete_is_no_answer(tallyfy, client, connect, sent):
+    with wire(lambda connection: connection.sendall(sent)) as port:
+        connect(host=f"http://127.0.0.1:{port}")
+        with pytest.raises(TallyfyTransportError, match="broke before the answer was complete"):
+            read_run(client, tallyfy)
+
+
+def test_the_content_type_of_good_json_does_not_matter(tallyfy, client):
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("content_type", content_type="text/html; charset=UTF-8")
+    assert read_run(client, tallyfy).id == RUN_ID
+
+
+@pytest.mark.parametrize(
+    "body", ["html", "null", "list", "empty", "not_json", "plain", b"\xff\xfe\x00", b"[" * 100_000]
+)
+def test_a_2xx_that_is_not_the_documented_json_is_an_error_that_names_the_base_url(tallyfy, client, body):
+    tallyfy.faults.add(status=200, body=body)
+    with pytest.raises(TallyfyResponseError, match=r"not with the documented JSON.*https://go\.tallyfy\.com/api"):
+        read_run(client, tallyfy)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_takes_the_token_to_another_host(tallyfy, client, connect, status):
+    seen = []
+    with wire(seen.append) as port:
+        tallyfy.faults.add("redirect", status=status, location=f"http://localhost:{port}/elsewhere", times=None)
+        with pytest.raises(TallyfyResponseError, match=r"Redirects are not followed, so that the token goes nowhere"):
+            read_run(client, tallyfy)
+    assert (len(tallyfy.requests), seen) == (1, [])
+
+
+def test_a_session_used_directly_follows_a_redirect_without_the_token(tallyfy):
+    received = []
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(answer(BODY))
+
+    def record(raw: socket.socket) -> socket.socket:
+        received.append(raw.recv(65536, socket.MSG_PEEK))
+        return raw
+
+    with wire(talk, wrap=record) as port, TallyfyHook() as hook:
+        tallyfy.faults.add("redirect", location=f"http://localhost:{port}/elsewhere", times=None)
+        assert hook.get_conn().get(hook.settings.base_url).ok
+    (request,) = received
+    assert b"GET /elsewhere" in request
+    assert tallyfy.token.encode() not in request
+    assert b"uthorization" not in request

@@ -1,0 +1,179 @@
+"""The retry policy at work: one table of troubles, both drivers, and what Tallyfy got to see of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyRateLimitError,
+    TallyfyResponseError,
+    TallyfyServerError,
+    TallyfyTransportError,
+    TallyfyUnknownOutcomeError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.api.exchange import Call
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
+
+#: method -> a call to an organization that has the run (archived) and the template.
+CALLS = {
+    "GET": lambda organization_id: calls.get_run(organization_id, RUN_ID),
+    "PUT": lambda organization_id: calls.activate_run(organization_id, RUN_ID),
+    "DELETE": lambda organization_id: calls.archive_run(organization_id, RUN_ID),
+    "POST": lambda organization_id: calls.launch_run(organization_id, {"checklist_id": TEMPLATE_ID}),
+}
+
+#: trouble -> the fault, how often it strikes.
+PASSING: dict[str, dict[str, Any]] = {
+    "429": {"status": 429},
+    "429 with Retry-After": {"status": 429, "retry_after": 1},
+    "500": {"status": 500},
+    "502 as a web page": {"status": 502, "body": "html"},
+    "503": {"status": 503, "retry_after": 2},
+    "504 as text": {"status": 504, "body": "plain"},
+    "500 after it was applied": {"status": 500, "applied": True},
+    "reset before it was applied": {"kind": "reset"},
+    "reset after it was applied": {"kind": "reset", "applied": True},
+    "truncated answer": {"kind": "truncated"},
+}
+
+FINAL: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+    "400": ({"status": 400}, TallyfyValidationError),
+    "401": ({"status": 401}, TallyfyAuthError),
+    "402": ({"status": 402}, TallyfyPermissionError),
+    "403": ({"status": 403}, TallyfyPermissionError),
+    "404": ({"status": 404}, TallyfyNotFoundError),
+    "409": ({"status": 409}, TallyfyValidationError),
+    "422": ({"status": 422}, TallyfyValidationError),
+    "302": ({"kind": "redirect"}, TallyfyResponseError),
+    "307": ({"kind": "redirect", "status": 307}, TallyfyResponseError),
+    "html": ({"status": 200, "body": "html"}, TallyfyResponseError),
+    "null data": ({"status": 200, "body": "null"}, TallyfyResponseError),
+    "a list": ({"status": 200, "body": "list"}, TallyfyResponseError),
+    "no json": ({"status": 200, "body": "not_json"}, TallyfyResponseError),
+}
+
+METHODS = pytest.mark.parametrize("method", CALLS)
+
+
+@pytest.fixture
+def call(tallyfy, method) -> Call[Any]:
+    tallyfy.add_template("Onboarding", id=TEMPLATE_ID)
+    tallyfy.add_run(TEMPLATE_ID, id=RUN_ID, archived=True)
+    return CALLS[method](tallyfy.organization_id)
+
+
+def strike(tallyfy, kind: str = "status", **settings: Any) -> Any:
+    return tallyfy.faults.add(kind, **settings)
+
+
+@METHODS
+@pytest.mark.parametrize("trouble", PASSING)
+def test_passing_trouble_is_outlasted_except_by_a_post_whose_outcome_nobody_knows(tallyfy, client, naps, call, trouble):
+    strike(tallyfy, **PASSING[trouble], times=2)
+    runs = len(tallyfy.runs)
+    if call.method == "POST" and "429" not in trouble:
+        with pytest.raises(TallyfyUnknownOutcomeError, match="not repeated, because it may have been applied"):
+            client.run(call)
+        assert len(tallyfy.requests) == 1
+        assert (len(tallyfy.runs) > runs) is ("after" in trouble or "truncated" in trouble)
+    else:
+        client.run(call)
+        assert [request.method for request in tallyfy.requests] == [call.method] * 3
+        assert len(naps) == 2
+        assert all(nap >= PASSING[trouble].get("retry_after", 0) for nap in naps)
+        assert len(tallyfy.runs) == runs + (call.method == "POST")
+
+
+@METHODS
+@pytest.mark.parametrize("refusal", FINAL)
+def test_a_refusal_is_final_and_costs_one_request(tallyfy, client, naps, call, refusal):
+    fault, kind = FINAL[refusal]
+    strike(tallyfy, **fault, times=None)
+    with pytest.raises(kind) as caught:
+        client.run(call)
+    assert (caught.value.method, caught.value.path) == (call.method, call.path)
+    assert (len(tallyfy.requests), naps) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        ({"status": 503}, TallyfyServerError),
+        ({"status": 429}, TallyfyRateLimitError),
+        ({"kind": "reset"}, TallyfyTransportError),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET"])
+def test_lasting_trouble_is_given_up_when_the_budget_is_used_up(tallyfy, client, naps, call, lasting):
+    fault, kind = lasting
+    strike(tallyfy, **fault, times=None)
+    with pytest.raises(kind, match=r"Tried \d+ times in 120 s\.$"):
+        client.run(call)
+    assert len(naps) == len(tallyfy.requests) - 1
+    assert 119.0 < sum(naps) <= 120.0
+    tallyfy.clear_requests()
+    with pytest.raises(kind):
+        client.run(call, retry_budget=0)
+    assert len(tallyfy.requests) == 1
+
+
+@METHODS
+@pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
+def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_be(
+    tallyfy, client, naps, call, as_date
+):
+    strike(tallyfy, status=429, retry_after=600, retry_after_date=as_date, times=None)
+    with pytest.raises(TallyfyRateLimitError) as caught:
+        client.run(call)
+    assert 595 <= caught.value.retry_after <= 600
+    assert (len(tallyfy.requests), naps) == (1, [])
+
+
+@pytest.mark.parametrize("method", ["GET"])
+@pytest.mark.parametrize(
+    "asked",
+    [("7", 7), ("2.5", 2.5), ("0", 0), ("soon", 0), ("nan", 0), ("inf", 0), ("-5", 0)],
+    ids=lambda asked: asked[0],
+)
+def test_retry_after_is_the_floor_of_the_wait_and_what_is_no_time_is_ignored(tallyfy, client, naps, call, asked):
+    header, least = asked
+    strike(tallyfy, status=429, retry_after=header)
+    client.run(call)
+    (nap,) = naps
+    assert least <= nap <= least + 0.5
+
+
+@pytest.mark.parametrize("method", ["GET"])
+def test_a_retry_after_date_is_the_floor_of_the_wait(tallyfy, client, naps, call):
+    strike(tallyfy, status=503, retry_after=30, retry_after_date=True)
+    client.run(call)
+    (nap,) = naps
+    assert 25 <= nap <= 30.5
+
+
+@pytest.mark.parametrize("method", ["GET"])
+def test_a_real_rate_limit_is_waited_out(tallyfy, client, naps, call):
+    tallyfy.rate_limit = (1, 10)
+    client.run(call)
+    naps.listener = tallyfy.advance
+    client.run(call)
+    assert [request.method for request in tallyfy.requests] == ["GET"] * 3
+    assert 9 <= naps[0] <= 10.5
+
+
+@pytest.mark.parametrize("method", ["GET"])
+def test_each_retry_is_one_line_in_the_log_that_says_why(tallyfy, client, naps, call, logged):
+    strike(tallyfy, status=503, times=2)
+    client.run(call)
+    said = rf"Could not read run {RUN_ID}: Tallyfy answered 503 [^\n]*\(request id (\w+)\)[^\n]* Trying again in \d"
+    assert len(set(re.findall(said, logged()))) == 2

@@ -1,0 +1,128 @@
+"""No secret of a connection, and none that was fetched with it, is ever shown."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+#: A token with everything that JSON, PHP's JSON or a URL would write in another way.
+SPECIAL = 'a/b+c="d&e\\f%20g'
+
+
+def everything(error: BaseException) -> str:
+    """All that a log, a callback or another process could see of an error."""
+    seen = []
+    while error is not None:
+        seen += [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
+        error = error.__cause__ or error.__context__
+    return "\n".join(seen)
+
+
+def forms(secret: str) -> set[str]:
+    in_json = json.dumps(secret)[1:-1]
+    return {secret, in_json, in_json.replace("/", "\\/"), quote(secret), quote(secret, safe="")}
+
+
+def assert_hidden(text: str, *secrets: str) -> None:
+    for secret in secrets:
+        assert not [form for form in forms(secret) if form in text]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 422, 429, 500, 503])
+def test_a_token_that_a_server_repeats_is_blotted_out(tallyfy, client, naps, logged, status):
+    tallyfy.faults.add("echo_authorization", status=status, times=None)
+    with pytest.raises(TallyfyError) as caught:
+        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    assert "Authorization: Bearer ***" in str(caught.value)
+    assert_hidden(everything(caught.value) + logged(), tallyfy.token)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": SPECIAL},
+        {"errors": {SPECIAL: [SPECIAL]}},
+        {"error": SPECIAL, "code": SPECIAL},
+        f"plain {SPECIAL}",
+        json.dumps({"message": SPECIAL}).replace("/", "\\/"),
+        f"escaped {quote(SPECIAL)} and {quote(SPECIAL, safe='')}",
+    ],
+)
+def test_it_is_blotted_out_however_the_server_writes_it(tallyfy, client, monkeypatch, logged, body):
+    connection = tallyfy.connection(retry_budget=0) | {"password": SPECIAL}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+    tallyfy.faults.add(status=422, body=body, headers={"x-request-id": SPECIAL})
+    with pytest.raises(TallyfyError) as caught:
+        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    assert "***" in str(caught.value)
+    assert caught.value.request_id == "***"
+    assert_hidden(everything(caught.value) + logged(), SPECIAL)
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/users/", f"/runs/{RUN_ID}"])
+def test_client_secret_and_fetched_tokens_are_never_shown(tallyfy, client, monkeypatch, logged, path):
+    extra = {"auth": "client_credentials", "user_email": tallyfy.user_email, "retry_budget": 0}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("echo_authorization", path=path, times=None)
+    with pytest.raises(TallyfyError) as caught:
+        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    fetched = [token for token in tallyfy.credentials.tokens if token != tallyfy.token]
+    assert len(fetched) == {"/oauth/token": 0, "/users/": 1}.get(path, 2)
+    assert_hidden(everything(caught.value) + logged(), tallyfy.client_secret, *fetched)
+
+
+def test_a_client_secret_that_the_token_endpoint_repeats_is_blotted_out(tallyfy, client, monkeypatch, logged):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
+    tallyfy.faults.add(status=401, path="/oauth/token", body={"error": f"bad secret {tallyfy.client_secret}"})
+    with pytest.raises(TallyfyError, match=r'401 "bad secret \*\*\*" to POST http') as caught:
+        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    assert_hidden(everything(caught.value) + logged(), tallyfy.client_secret)
+
+
+def test_secrets_are_masked_in_airflows_logs(tallyfy, client, monkeypatch):
+    masked = []
+    monkeypatch.setattr("airflow_provider_tallyfy.hooks.tallyfy.mask_secret", masked.append)
+
+    async def mask(secret: str) -> None:
+        masked.append(secret)
+
+    monkeypatch.setattr("airflow_provider_tallyfy.hooks.tallyfy_async.mask_secret_async", mask)
+    extra = {"auth": "client_credentials", "user_email": tallyfy.user_email}
+    proxies = {"https": "http://ada:hunter2@127.0.0.1:1"}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra, proxies=proxies))
+    client.run(calls.current_user(tallyfy.organization_id))
+    fetched = set(tallyfy.credentials.tokens) - {tallyfy.token}
+    assert len(fetched) == 2
+    assert set(masked) == {tallyfy.client_secret, "hunter2", *fetched}
+
+
+def test_masking_reaches_airflows_own_masker(tallyfy, client):
+    from airflow.providers.common.compat.sdk import redact
+
+    client.run(calls.current_user(tallyfy.organization_id))
+    assert redact(f"token {tallyfy.token}!") == "token ***!"
+
+
+def test_internals_of_a_failing_server_are_shown_nowhere(tallyfy, client, naps, logged):
+    tallyfy.faults.add(status=500, body="laravel", times=None)
+    with pytest.raises(TallyfyError) as caught:
+        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    shown = everything(caught.value) + logged()
+    assert not [word for word in ("SQLSTATE", "hunter2", "vendor", "Illuminate", "RunService") if word in shown]
+
+
+def test_no_secret_is_in_what_hooks_and_settings_look_like(tallyfy, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
+    with TallyfyHook() as hook:
+        hook.get_conn()
+        fetched = next(iter(set(tallyfy.credentials.tokens) - {tallyfy.token}))
+        assert_hidden(repr(hook) + repr(hook.settings) + str(hook.settings), tallyfy.client_secret, fetched)

@@ -1,0 +1,172 @@
+"""Getting tokens, keeping them, renewing them once."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyConfigurationError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyRateLimitError,
+    TallyfyResponseError,
+)
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+TOKEN = "/oauth/token"
+
+
+@pytest.fixture
+def connect(tallyfy, monkeypatch):
+    def change(**extra: object) -> None:
+        extra = {"auth": "client_credentials", **extra}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
+
+    return change
+
+
+@pytest.fixture
+def me(tallyfy):
+    return calls.current_user(tallyfy.organization_id)
+
+
+def paths(tallyfy) -> list[str]:
+    """What was asked, in short: the token endpoint, the user's token, or the API."""
+    short = {"token": TOKEN, "me": "/me"}
+    return [
+        "user token" if "/applications/" in request.path else short[request.path.rpartition("/")[2]]
+        for request in tallyfy.requests
+    ]
+
+
+@BOTH_WORLDS
+def test_a_personal_token_is_used_as_it_is_and_never_renewed(tallyfy, client, me):
+    client.run(me)
+    tallyfy.revoke_token()
+    with pytest.raises(TallyfyAuthError, match="die when their user logs out"):
+        client.run(me)
+    assert paths(tallyfy) == ["/me", "/me"]
+
+
+def test_an_application_token_is_fetched_once_and_kept(tallyfy, client, me, connect):
+    connect()
+    for _ in range(3):
+        client.run(me)
+    assert paths(tallyfy) == [TOKEN, "/me", "/me", "/me"]
+    token_request = tallyfy.requests[0]
+    assert token_request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert "authorization" not in token_request.headers
+
+
+@BOTH_WORLDS
+def test_an_application_token_is_exchanged_for_the_users_where_one_is_named(tallyfy, client, me, connect):
+    connect(user_email=tallyfy.user_email)
+    assert client.run(me)["email"] == tallyfy.user_email
+    client.run(me)
+    assert paths(tallyfy) == [TOKEN, "user token", "/me", "/me"]
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+def test_where_an_application_may_not_act_the_error_is_about_permission(tallyfy, client, me, connect):
+    connect()
+    with pytest.raises(TallyfyPermissionError):
+        client.run(me)
+
+
+@BOTH_WORLDS
+def test_an_expired_token_is_renewed_once_and_the_request_repeated(tallyfy, client, me, connect):
+    connect(user_email=tallyfy.user_email)
+    client.run(me)
+    tallyfy.revoke_token()
+    tallyfy.clear_requests()
+    client.run(me)
+    assert paths(tallyfy) == ["/me", TOKEN, "user token", "/me"]
+
+
+def test_a_token_that_is_declined_although_it_is_new_is_the_end(tallyfy, client, me, connect):
+    connect()
+    tallyfy.faults.add(status=401, path="/me", times=None)
+    with pytest.raises(TallyfyAuthError):
+        client.run(me)
+    assert paths(tallyfy) == [TOKEN, "/me", TOKEN, "/me"]
+
+
+def test_a_later_call_may_renew_again(tallyfy, client, me, connect):
+    connect()
+    for _ in range(3):
+        client.run(me)
+        tallyfy.revoke_token()
+    tallyfy.clear_requests()
+    client.run(me)
+    assert paths(tallyfy) == ["/me", TOKEN, "/me"]
+
+
+def test_a_launch_declined_with_an_expired_token_is_repeated_with_the_new_one(tallyfy, client, connect):
+    connect()
+    template = tallyfy.add_template("Onboarding")
+    client.run(calls.current_user(tallyfy.organization_id))
+    tallyfy.revoke_token()
+    client.run(calls.launch_run(tallyfy.organization_id, {"checklist_id": template["id"]}))
+    assert len(tallyfy.runs) == 1
+
+
+def test_a_wrong_secret_is_told_apart_and_not_repeated(tallyfy, client, me, connect):
+    connect()
+    tallyfy.credentials.client_secret = "another"
+    with pytest.raises(TallyfyAuthError, match=r'401 "invalid_client".*not the id and the secret of a client'):
+        client.run(me)
+    assert paths(tallyfy) == [TOKEN]
+
+
+def test_an_unknown_user_is_told_by_the_exchange(tallyfy, client, me, connect):
+    connect(user_email="nobody@sandbox.example")
+    with pytest.raises(TallyfyNotFoundError, match="exchange the application token for one of user nobody@sandbox"):
+        client.run(me)
+
+
+def test_a_users_token_needs_an_organization(tallyfy, client, me, connect):
+    connect(user_email=tallyfy.user_email, organization_id=None)
+    with pytest.raises(TallyfyConfigurationError, match="user_email needs organization_id"):
+        client.run(me)
+
+
+def test_the_token_endpoint_is_retried_like_any_other(tallyfy, client, me, connect, naps):
+    connect()
+    tallyfy.faults.add(status=503, path=TOKEN, times=2)
+    client.run(me)
+    assert paths(tallyfy) == [TOKEN, TOKEN, TOKEN, "/me"]
+
+
+def test_getting_a_token_keeps_to_the_budget_of_the_call_that_needs_it(tallyfy, client, me, connect, naps):
+    connect()
+    tallyfy.faults.add(status=429, path=TOKEN, retry_after=1, times=None)
+    with pytest.raises(TallyfyRateLimitError):
+        client.run(me, retry_budget=0)
+    assert (paths(tallyfy), naps) == ([TOKEN], [])
+
+
+@pytest.mark.parametrize("body", ["html", "null", {"access_token": None}, {"access_token": "two words"}, {}])
+def test_a_token_endpoint_that_answers_with_something_else_is_an_error(tallyfy, client, me, connect, body):
+    connect()
+    tallyfy.faults.add(status=200, path=TOKEN, body=body)
+    with pytest.raises(TallyfyResponseError, match=r"get an application token .* to POST http://127\.0\.0\.1"):
+        client.run(me)
+
+
+def test_a_session_used_directly_has_a_fetched_token(tallyfy, connect):
+    connect(user_email=tallyfy.user_email)
+    with TallyfyHook() as hook:
+        answer = hook.get_conn().get(f"{hook.settings.base_url}/me")
+    assert answer.json()["data"]["email"] == tallyfy.user_email
+
+
+def test_a_session_for_which_no_token_is_granted_is_refused_as_an_airflow_error(tallyfy, connect):
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    connect()
+    tallyfy.credentials.client_secret = "another"
+    with TallyfyHook() as hook, pytest.raises(AirflowFailException, match="invalid_client"):
+        hook.get_conn()

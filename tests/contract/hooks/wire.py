@@ -1,0 +1,56 @@
+"""A server for what no well-behaved HTTP server would send: it answers every connection with given bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+#: Writes an answer to a socket from which a request was read.
+Talk = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def wire(talk: Talk, wrap: Callable[[socket.socket], socket.socket] = lambda raw: raw) -> Iterator[int]:
+    """
+    Serve on a free loopback port until the end of the block.
+
+    :param talk: called with each connection after its first request.
+    :param wrap: turns the plain connection into what is spoken on it, TLS for example.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=_serve, args=(listener, talk, wrap), daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(timeout=10)
+
+
+def _serve(listener: socket.socket, talk: Talk, wrap: Callable[[socket.socket], socket.socket]) -> None:
+    while True:
+        try:
+            raw, _ = listener.accept()
+        except OSError:
+            return
+        with contextlib.suppress(OSError), wrap(raw) as connection:
+            connection.settimeout(10)
+            if connection.recv(65536):
+                talk(connection)
+
+
+def answer(body: bytes, *headers: str, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {size}", "Connection: close"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def chunked(*chunks: bytes, end: bool = True) -> bytes:
+    lines = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return lines.encode() + body + (b"0\r\n\r\n" if end else b"")

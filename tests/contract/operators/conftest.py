@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch) -> list[float]:
+    """Let no hook really sleep; the test gets how long each would have."""
+    slept: list[float] = []
+    monkeypatch.setattr("airflow_provider_tallyfy.hooks.tallyfy.time", SimpleNamespace(sleep=slept.append))
+    return slept

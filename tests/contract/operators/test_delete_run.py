@@ -1,0 +1,215 @@
+"""Nothing is deleted without both keys, or without the snapshot that was asked for; and what is deleted is gone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyDeleteRunOperator
+from airflow_provider_tallyfy.sandbox import Behaviour
+from tests.airflow_driver import attempt
+from tests.task_contexts import context_of
+
+WORLDS = {
+    "lenient": Behaviour.lenient(),
+    "strict": Behaviour.strict(),
+    "live is 422": Behaviour(delete_live=422),
+    "archived is hidden": Behaviour(archived_visible_to_get=False),
+    "stored status": Behaviour(archived_status="stored"),
+}
+every_world = pytest.mark.parametrize("tallyfy_sandbox", WORLDS.values(), indirect=True, ids=WORLDS)
+MISSING = "0123456789abcdef0123456789abcdef"
+
+
+def delete(run_id: str, try_number: int = 1, **arguments: Any) -> Any:
+    operator = TallyfyDeleteRunOperator(**{"task_id": "delete", "run_id": run_id, "confirm": run_id} | arguments)
+    return operator.execute(context_of(try_number))
+
+
+def exists(tallyfy, run: dict[str, Any]) -> bool:
+    return run["id"] in [known["id"] for known in tallyfy.runs]
+
+
+def writes(tallyfy) -> list[str]:
+    return [f"{r.method} {r.path.rpartition('/')[2]}" for r in tallyfy.requests if r.method != "GET"]
+
+
+@pytest.fixture
+def run(tallyfy) -> dict[str, Any]:
+    """Give an archived run among others of its template."""
+    tallyfy.add_runs(3, archived=True)
+    return tallyfy.add_run(name="Acme \ufeff- 2026", archived=True)
+
+
+@every_world
+@pytest.mark.parametrize("confirm", ["{id}", "Acme - 2026", "Acme \ufeff- 2026"])
+def test_an_archived_run_is_deleted_with_its_id_or_exact_name_as_second_key(tallyfy, run, confirm):
+    result = delete(run["id"], confirm=confirm.format(id=run["id"]))
+    assert not exists(tallyfy, run)
+    assert len(tallyfy.runs) == 3
+    assert (result["id"], result["name"], result["status"], result["changed"]) == (
+        run["id"],
+        "Acme - 2026",
+        "deleted",
+        True,
+    )
+
+
+@every_world
+@pytest.mark.parametrize("confirm", ["", "yes", "acme - 2026", "Acme", MISSING])
+def test_a_second_key_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
+    end = attempt(lambda: delete(run["id"], confirm=confirm))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert writes(tallyfy) == []
+
+
+@every_world
+def test_a_live_run_is_refused_unless_it_may_be_archived_on_the_way(tallyfy, run):
+    tallyfy.restore_run(run["id"])
+    end = attempt(lambda: delete(run["id"]))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "not archived" in str(end.exception)
+    assert writes(tallyfy) == []
+    assert delete(run["id"], archive_first=True)["status"] == "deleted"
+    assert not exists(tallyfy, run)
+
+
+@every_world
+def test_a_run_that_somebody_restores_at_the_last_moment_is_not_deleted(tallyfy, run, monkeypatch):
+    tallyfy.faults.add("status", method="DELETE", status=tallyfy.behaviour.delete_live)
+    end = attempt(lambda: delete(run["id"]))
+    assert end.state == "failed"
+    assert exists(tallyfy, run)
+
+
+@every_world
+def test_a_deletion_whose_answer_is_lost_is_a_success(tallyfy, run):
+    tallyfy.faults.add("reset", method="DELETE", applied=True)
+    assert delete(run["id"])["changed"] is True
+    assert not exists(tallyfy, run)
+
+
+@every_world
+def test_a_try_after_the_run_is_gone_is_a_success_that_changed_nothing(tallyfy, run):
+    delete(run["id"])
+    result = delete(run["id"], try_number=2)
+    assert (result["id"], result["status"], result["changed"]) == (run["id"], "deleted", False)
+
+
+@every_world
+def test_a_run_that_never_existed_is_an_error(tallyfy):
+    end = attempt(lambda: delete(MISSING))
+    assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
+
+
+@every_world
+def test_a_deletion_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyfy, run):
+    tallyfy.faults.add("status", method="DELETE", path="/delete", status=200, body="empty")
+    end = attempt(lambda: delete(run["id"]))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
+    assert "still shows it" in str(end.exception)
+
+
+@every_world
+def test_a_user_who_is_no_administrator_deletes_nothing(tallyfy, run):
+    tallyfy.user_role = "standard"
+    end = attempt(lambda: delete(run["id"]))
+    assert (end.state, end.error) == ("failed", "TallyfyPermissionError")
+    assert exists(tallyfy, run)
+
+
+def test_deleting_a_run_that_tallyfy_shows_takes_no_list(tallyfy, run):
+    delete(run["id"])
+    assert [r.path for r in tallyfy.requests if r.path.endswith("/runs")] == []
+
+
+# -- snapshots ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rich_run(tallyfy) -> dict[str, Any]:
+    """Give a live run with everything that hangs on one."""
+    template = tallyfy.add_template(
+        "Onboarding",
+        kickoff=[{"label": "Company"}],
+        steps=[{"title": "Collect", "form_fields": [{"label": "Tax number"}]}, "Review"],
+    )
+    run = tallyfy.add_run(template["id"], name="Acme", prerun={template["prerun"][0]["id"]: "Acme Inc"})
+    task = tallyfy.store.find(run["id"]).tasks[0]
+    task["taskdata"] = {task["form_fields"][0]["id"]: "DE 123"}
+    return tallyfy.run(run["id"])
+
+
+@every_world
+def test_a_snapshot_holds_run_tasks_form_values_and_activity(tallyfy, rich_run, tmp_path):
+    path = tmp_path / "deep/snapshot.json"
+    delete(rich_run["id"], archive_first=True, snapshot_path=f"file://{path}")
+    snapshot = json.loads(path.read_text())
+    assert snapshot["run"]["prerun"] == rich_run["prerun"]
+    assert [task["title"] for task in snapshot["tasks"]] == ["Collect", "Review"]
+    assert {value["label"]: value["value"] for value in snapshot["form_values"]} == {
+        "Company": "Acme Inc",
+        "Tax number": "DE 123",
+    }
+    assert [entry["verb"] for entry in snapshot["activity"]] == ["created"]
+    assert not exists(tallyfy, rich_run)
+
+
+@every_world
+@pytest.mark.parametrize("part", ["tasks", "activity-feeds"])
+def test_nothing_is_deleted_without_the_whole_snapshot(tallyfy, rich_run, tmp_path, part):
+    tallyfy.faults.add("status", path=part, status=403, times=None)
+    path = tmp_path / "snapshot.json"
+    end = attempt(lambda: delete(rich_run["id"], archive_first=True, snapshot_path=str(path)))
+    assert end.state == "failed"
+    assert "was not deleted, because no snapshot could be made" in str(end.exception)
+    assert writes(tallyfy) == []
+    assert not path.exists()
+
+
+@every_world
+def test_nothing_is_deleted_if_the_snapshot_cannot_be_written(tallyfy, rich_run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    end = attempt(lambda: delete(rich_run["id"], archive_first=True, snapshot_path=str(tmp_path / "file/snapshot")))
+    assert end.state == "up_for_retry"
+    assert writes(tallyfy) == []
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+def test_an_archived_run_that_hides_its_tasks_is_not_deleted_without_them_and_the_way_out_is_said(
+    tallyfy, rich_run, tmp_path
+):
+    tallyfy.archive_run(rich_run["id"])
+    path = str(tmp_path / "snapshot.json")
+    end = attempt(lambda: delete(rich_run["id"], snapshot_path=path))
+    assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
+    assert "restore it and delete it with archive_first=True" in str(end.exception)
+    assert exists(tallyfy, rich_run)
+    TallyfyActivateRunOperator(task_id="restore", run_id=rich_run["id"]).execute(context_of())
+    delete(rich_run["id"], archive_first=True, snapshot_path=path)
+    assert not exists(tallyfy, rich_run)
+
+
+@every_world
+def test_a_retry_keeps_the_snapshot_that_was_made_before_the_run_was_archived(tallyfy, rich_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    path = tmp_path / "snapshot.json"
+    arguments = {"archive_first": True, "snapshot_path": str(path)}
+    tallyfy.faults.add("status", method="DELETE", path="/delete", status=500, times=None)
+    assert attempt(lambda: delete(rich_run["id"], **arguments)).error == "TallyfyServerError"
+    tallyfy.faults.clear()
+    delete(rich_run["id"], try_number=2, **arguments)
+    assert not exists(tallyfy, rich_run)
+    assert len(json.loads(path.read_text())["tasks"]) == 2
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+@pytest.mark.parametrize("content", ['{"run": {"id": "another"}}', '{"run": 1}', "[]", "half a snap"])
+def test_a_retry_does_not_take_any_file_for_its_snapshot(tallyfy, rich_run, tmp_path, content):
+    tallyfy.archive_run(rich_run["id"])
+    (tmp_path / "snapshot.json").write_text(content)
+    end = attempt(lambda: delete(rich_run["id"], try_number=2, snapshot_path=str(tmp_path / "snapshot.json")))
+    assert end.state == "failed"
+    assert exists(tallyfy, rich_run)

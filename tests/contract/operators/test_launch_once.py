@@ -1,0 +1,343 @@
+"""Whatever happens to the task that launches a run, exactly one run exists."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyLaunchProjectOperator,
+    TallyfyLaunchRunOperator,
+    TallyfyUpdateRunOperator,
+)
+from airflow_provider_tallyfy.sandbox import Behaviour
+from tests.airflow_driver import attempt
+from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
+
+both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+#: Single answers to open questions that a launch might rest on by mistake.
+SINGLE_BEHAVIOURS = [
+    Behaviour(archived_visible_to_get=False),
+    Behaviour(archived_status="stored"),
+    Behaviour(default_sort="-created_at"),
+    Behaviour(list_lag=1),
+    Behaviour(list_lag=2),
+    Behaviour(milliseconds=False),
+    Behaviour(q="words"),
+    Behaviour(links="missing"),
+    Behaviour(project_summary="tasks"),
+]
+
+
+def template_run(tallyfy, **arguments: Any) -> TallyfyLaunchRunOperator:
+    known = [template["id"] for template in tallyfy.store.templates.values() if template["title"] == "Onboarding"]
+    template_id = known[0] if known else tallyfy.add_template("Onboarding")["id"]
+    return TallyfyLaunchRunOperator(**{"task_id": "task", "template_id": template_id, "name": "Acme"} | arguments)
+
+
+def project(tallyfy, **arguments: Any) -> TallyfyLaunchProjectOperator:
+    owners = {"users": [tallyfy.user["id"]]}
+    return TallyfyLaunchProjectOperator(**{"task_id": "task", "title": "Acme", "owners": owners} | arguments)
+
+
+both_kinds = pytest.mark.parametrize("launcher", [template_run, project])
+
+
+def live_runs(tallyfy) -> list[str]:
+    return [run["id"] for run in tallyfy.runs if run["name"] == "Acme" and run["archived_at"] is None]
+
+
+def launches(tallyfy) -> int:
+    return sum(r.method == "POST" and r.path.endswith(("/runs", "/tasks")) for r in tallyfy.requests)
+
+
+def asked(tallyfy) -> list[str]:
+    return [f"{request.method} {request.path.rpartition('/')[2]}" for request in tallyfy.requests]
+
+
+@both_worlds
+def test_a_launch_hands_on_the_run_and_leads_to_it_by_xcom(tallyfy):
+    context = context_of()
+    result = template_run(tallyfy, summary="For Acme.").execute(context)
+    [run] = tallyfy.runs
+    url = tallyfy.run_url(run["id"])
+    assert result == {
+        "id": run["id"],
+        "name": "Acme",
+        "status": "active",
+        "archived_at": None,
+        "completed_at": None,
+        "url": url,
+        "changed": True,
+    }
+    assert context["ti"].pushed == {"run_id": run["id"], "run_url": url, "changed": True}
+    assert run["summary"].startswith("For Acme.\n[airflow:")
+
+
+def test_a_first_launch_costs_one_request_besides_the_launch(tallyfy):
+    template_run(tallyfy).execute(context_of())
+    assert asked(tallyfy) == ["POST runs", "GET runs"]
+
+
+def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
+    template_run(tallyfy).execute(context_of())
+    assert pauses == []
+    tallyfy.behaviour = Behaviour(list_lag=1)
+    template_run(tallyfy).execute(context_of(map_index=1))
+    assert pauses == [1.0]
+
+
+LOST_ANSWERS = {
+    "the connection breaks after the write": {"kind": "reset", "applied": True},
+    "the answer is cut off": {"kind": "truncated"},
+    "500 after the write": {"status": 500, "applied": True},
+    "503 after the write": {"status": 503, "applied": True, "body": "html"},
+    "a page instead of JSON": {"status": 200, "applied": True, "body": "html"},
+    "an empty answer": {"status": 201, "applied": True, "body": "empty"},
+    "an answer without a run": {"status": 201, "applied": True, "body": "null"},
+}
+
+
+@both_worlds
+@both_kinds
+@pytest.mark.parametrize("fault", LOST_ANSWERS)
+def test_a_launch_whose_answer_is_lost_is_found_and_adopted(tallyfy, launcher, fault):
+    tallyfy.faults.add(method="POST", **LOST_ANSWERS[fault])
+    result = launcher(tallyfy).execute(context_of())
+    assert live_runs(tallyfy) == [result["id"]]
+    assert result["changed"] is False
+    assert launches(tallyfy) == 1
+
+
+@both_worlds
+@both_kinds
+def test_a_launch_that_failed_before_the_write_is_launched_by_the_next_try(tallyfy, launcher):
+    tallyfy.faults.add("status", method="POST", status=503)
+    first = attempt(lambda: launcher(tallyfy).execute(context_of()))
+    assert (first.state, first.error) == ("up_for_retry", "TallyfyUnknownOutcomeError")
+    assert "a retry looks again" in str(first.exception)
+    assert live_runs(tallyfy) == []
+    second = launcher(tallyfy).execute(context_of(try_number=2))
+    assert live_runs(tallyfy) == [second["id"]]
+    assert second["changed"] is True
+
+
+@both_worlds
+@both_kinds
+def test_a_launch_that_tallyfy_declined_is_neither_looked_for_nor_repeated(tallyfy, launcher):
+    tallyfy.faults.add("status", method="POST", status=422)
+    end = attempt(lambda: launcher(tallyfy).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert launches(tallyfy) == len(tallyfy.requests) == 1
+
+
+@both_worlds
+@both_kinds
+def test_a_worker_killed_after_the_write_leaves_its_run_to_the_next_try(tallyfy, launcher):
+    launcher(tallyfy).execute(context_of())  # nobody ever learns of its result
+    again = launcher(tallyfy).execute(context_of(try_number=2))
+    assert live_runs(tallyfy) == [again["id"]]
+    assert again["changed"] is False
+    assert launches(tallyfy) == 1
+
+
+@both_kinds
+@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIOURS, indirect=True, ids=str)
+def test_no_single_open_question_makes_a_retry_launch_again(tallyfy, launcher):
+    tallyfy.faults.add("reset", method="POST", applied=True)
+    attempt(lambda: launcher(tallyfy).execute(context_of()))
+    again = launcher(tallyfy).execute(context_of(try_number=2))
+    assert live_runs(tallyfy) == [again["id"]]
+
+
+@both_worlds
+@both_kinds
+def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
+    first = launcher(tallyfy).execute(context_of())
+    cleared = launcher(tallyfy).execute(context_of(try_number=2, dag_run=FakeDagRun(clear_number=1)))
+    assert (cleared["id"], cleared["changed"]) == (first["id"], False)
+
+
+@both_worlds
+@both_kinds
+def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher):
+    first = launcher(tallyfy, relaunch_on_clear=True).execute(context_of())
+    cleared = FakeDagRun(clear_number=1)
+    second = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=2, dag_run=cleared))
+    retried = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=3, dag_run=cleared))
+    assert live_runs(tallyfy) == [first["id"], second["id"]]
+    assert (second["changed"], retried["id"], retried["changed"]) == (True, second["id"], False)
+
+
+@both_worlds
+def test_an_archived_run_is_adopted_too(tallyfy):
+    first = template_run(tallyfy).execute(context_of())
+    tallyfy.archive_run(first["id"])
+    again = template_run(tallyfy).execute(context_of(try_number=2))
+    assert (again["id"], again["status"], again["changed"]) == (first["id"], "archived", False)
+
+
+@both_worlds
+def test_a_run_that_was_deleted_for_good_is_launched_anew(tallyfy):
+    store = FakeTaskStateStore()
+    first = template_run(tallyfy).execute(context_of(store=store))
+    tallyfy.delete_run(first["id"])
+    again = template_run(tallyfy).execute(context_of(try_number=2, store=store))
+    assert again["changed"] is True
+    assert live_runs(tallyfy) == [again["id"]]
+
+
+@both_worlds
+def test_a_run_whose_summary_an_update_rewrote_is_still_found(tallyfy):
+    first = template_run(tallyfy).execute(context_of())
+    TallyfyUpdateRunOperator(task_id="update", run_id=first["id"], changes={"summary": "New"}).execute(context_of())
+    assert tallyfy.run(first["id"])["summary"].startswith("New\n[airflow:")
+    again = template_run(tallyfy).execute(context_of(try_number=2))
+    assert again["id"] == first["id"]
+
+
+@both_worlds
+@both_kinds
+def test_the_task_state_finds_a_run_whose_marker_people_removed(tallyfy, launcher):
+    store = FakeTaskStateStore()
+    first = launcher(tallyfy).execute(context_of(store=store))
+    tallyfy.update_run(first["id"], summary="mine now")
+    tallyfy.clear_requests()
+    again = launcher(tallyfy).execute(context_of(try_number=2, store=store))
+    assert (again["id"], again["changed"]) == (first["id"], False)
+    assert asked(tallyfy) == [f"GET {first['id']}"]
+
+
+@both_worlds
+def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_again(tallyfy):
+    store = FakeTaskStateStore()
+    first = template_run(tallyfy, relaunch_on_clear=True).execute(context_of(store=store))
+    again = context_of(try_number=2, store=store, dag_run=FakeDagRun(clear_number=1))
+    second = template_run(tallyfy, relaunch_on_clear=True).execute(again)
+    assert live_runs(tallyfy) == [first["id"], second["id"]]
+    assert sorted(store.values.values()) == sorted([first["id"], second["id"]])
+
+
+@both_worlds
+@both_kinds
+def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
+    operators = [launcher(tallyfy), launcher(tallyfy)]
+    contexts = [context_of(), context_of(try_number=2)]
+    # Both launches are sent before either is answered.
+    hang = tallyfy.faults.add("hang", method="POST", times=2)
+    results: list[dict[str, Any]] = []
+    tries = [
+        threading.Thread(target=lambda op=op, context=context: results.append(op.execute(context)))
+        for op, context in zip(operators, contexts, strict=True)
+    ]
+    for each in tries:
+        each.start()
+    while hang.hits < 2 and all(each.is_alive() for each in tries):
+        threading.Event().wait(0.005)
+    tallyfy.faults.clear()
+    for each in tries:
+        each.join(timeout=20)
+    assert launches(tallyfy) == 2
+    assert live_runs(tallyfy) == [results[0]["id"]]
+    assert results[0]["id"] == results[1]["id"]
+    assert sorted(result["changed"] for result in results) == [False, True]
+
+
+@both_worlds
+def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
+    tallyfy.faults.add("status", method="GET", path="/runs", status=403)
+    first = attempt(lambda: template_run(tallyfy).execute(context_of()))
+    assert first.state == "failed"
+    again = template_run(tallyfy).execute(context_of(try_number=2))
+    assert live_runs(tallyfy) == [again["id"]]
+
+
+@both_worlds
+def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
+    contexts = [context_of(2), context_of(2, map_index=0), context_of(2, map_index=1), context_of(2, run_id="tomorrow")]
+    results = [template_run(tallyfy).execute(context) for context in contexts]
+    assert live_runs(tallyfy) == [result["id"] for result in results]
+
+
+@both_worlds
+@both_kinds
+def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
+    first = launcher(tallyfy, launch_key=4711).execute(context_of())
+    tallyfy.archive_run(first["id"])
+    if launcher is project and tallyfy.behaviour.project_summary == "tasks":
+        tallyfy.restore_run(first["id"])  # whether an archived run lists its tasks is not known
+    second = launcher(tallyfy, launch_key="4711").execute(context_of(run_id="tomorrow", task_id="other"))
+    assert (second["id"], second["changed"]) == (first["id"], False)
+
+
+def test_a_launch_key_means_something_else_for_every_template_and_for_projects(tallyfy):
+    other = tallyfy.add_template("Offboarding")["id"]
+    operators = [
+        template_run(tallyfy, launch_key="4711"),
+        template_run(tallyfy, launch_key="4711", template_id=other),
+        project(tallyfy, launch_key="4711"),
+    ]
+    assert all(operator.execute(context_of())["changed"] for operator in operators)
+    assert len(live_runs(tallyfy)) == 3
+
+
+@pytest.mark.parametrize("rendered", ["", "  ", "None"])
+def test_a_launch_key_that_was_rendered_for_nothing_is_refused(tallyfy, rendered):
+    end = attempt(lambda: template_run(tallyfy, launch_key=rendered).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+def test_a_first_launch_with_a_key_looks_through_the_templates_runs_once(tallyfy, pauses):
+    tallyfy.add_template("Onboarding")
+    tallyfy.add_runs(250, "Onboarding")
+    template_run(tallyfy, launch_key="4711").execute(context_of())
+    assert asked(tallyfy) == [*["GET runs"] * 3, "POST runs", "GET runs"]
+    assert pauses == []
+
+
+def test_looking_back_can_be_limited(tallyfy):
+    tallyfy.add_template("Onboarding")
+    tallyfy.add_runs(250, "Onboarding", created_at="40 days ago")
+    template_run(tallyfy, launch_key="4711", look_back="30").execute(context_of())
+    assert asked(tallyfy) == ["GET runs", "POST runs", "GET runs"]
+
+
+@pytest.mark.parametrize("age", ["soon", -1, float("nan")])
+def test_an_age_that_is_none_is_refused(tallyfy, age):
+    end = attempt(lambda: template_run(tallyfy, launch_key="4711", look_back=age).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+
+
+@both_worlds
+@pytest.mark.parametrize(
+    ("days", "pages"),
+    [pytest.param(3, 1, id="before this DAG run"), pytest.param(0, 3, id="since")],
+)
+def test_a_retry_looks_no_further_back_than_its_dag_run(tallyfy, days, pages, pauses):
+    tallyfy.add_template("Onboarding")
+    tallyfy.add_runs(250, "Onboarding", created_at=f"{days} days ago")
+    template_run(tallyfy).execute(context_of(try_number=2))
+    before = asked(tallyfy).index("POST runs")
+    assert before == 3 * pages  # three looks, since a list may lag
+    assert pauses[:2] == [1.0, 2.0]
+
+
+@both_worlds
+@pytest.mark.parametrize(
+    "dag_run",
+    [
+        pytest.param(FakeDagRun(run_after=datetime(2020, 1, 1, tzinfo=UTC)), id="backfill"),
+        pytest.param(FakeDagRun(run_after=None, logical_date=datetime(2020, 1, 1, tzinfo=UTC)), id="logical date only"),
+        pytest.param(FakeDagRun(run_after=datetime.now(UTC) + timedelta(days=9)), id="in the future"),
+        pytest.param(FakeDagRun(run_after=None), id="neither"),
+    ],
+)
+def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
+    first = template_run(tallyfy).execute(context_of(dag_run=dag_run))
+    again = template_run(tallyfy).execute(context_of(try_number=2, dag_run=dag_run))
+    assert again["id"] == first["id"]

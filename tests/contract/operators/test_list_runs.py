@@ -1,0 +1,227 @@
+"""A list of runs is complete, or the task fails; and it is no bigger than its author meant it to be."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyListRunsOperator
+from airflow_provider_tallyfy.sandbox import Behaviour
+from tests.airflow_driver import attempt
+from tests.task_contexts import context_of
+
+both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+RUN_ID = "0123456789abcdef0123456789abcdef"
+
+
+def listed(**arguments: Any) -> Any:
+    return TallyfyListRunsOperator(task_id="list", **arguments).execute(context_of())
+
+
+def names(**arguments: Any) -> set[str]:
+    return set(listed(fields="name", **arguments))
+
+
+def queries(tallyfy) -> list[dict[str, str]]:
+    return [dict(request.query) for request in tallyfy.requests]
+
+
+@both_worlds
+def test_listed_runs_are_slim_dicts_that_the_other_operators_know(tallyfy):
+    run = tallyfy.add_run(name="Acme")
+    [row] = listed()
+    assert row == {
+        "id": run["id"],
+        "name": "Acme",
+        "status": "active",
+        "archived_at": None,
+        "completed_at": None,
+        "url": tallyfy.run_url(run["id"]),
+    }
+
+
+@both_worlds
+def test_one_field_gives_a_flat_list_and_several_give_dicts_of_them(tallyfy):
+    first, second = tallyfy.add_runs(2)
+    assert listed(fields="id") == [first, second]
+    assert listed(fields=["name", "percent_complete"])[0].keys() == {"name", "percent_complete"}
+
+
+@pytest.mark.parametrize("fields", ["prerun", ["id", "prerun"], []])
+def test_an_unknown_field_is_refused_even_if_nothing_would_be_listed(tallyfy, fields):
+    end = attempt(lambda: listed(fields=fields))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@both_worlds
+def test_every_filter_is_sent(tallyfy):
+    listed(status="complete", template_id=RUN_ID, query="a b", tags=["t1", "t2"], owners=[7, "8"], folder="f1")
+    assert queries(tallyfy) == [
+        {
+            "status": "complete",
+            "checklist_id": RUN_ID,
+            "q": "a b",
+            "tag_ids": "t1,t2",
+            "owners": "7,8",
+            "folder": "f1",
+            "sort": "created_at",
+            "page": "1",
+            "per_page": "100",
+        }
+    ]
+    assert "q=a%20b" in tallyfy.requests[0].raw_query
+
+
+@both_worlds
+def test_every_filter_filters(tallyfy):
+    onboarding, vendor = tallyfy.add_template("Onboarding"), tallyfy.add_template("Vendor")
+    member = tallyfy.add_user("sam@sandbox.example")["id"]
+    tallyfy.add_run("Onboarding", name="plain")
+    tallyfy.add_run("Onboarding", name="tagged", tags=["emea"])
+    tallyfy.add_run("Onboarding", name="owned", owner_id=member)
+    tallyfy.add_run("Onboarding", name="filed", folders=["f1"])
+    tallyfy.add_run("Vendor", name="vendor", status="problem")
+    [emea] = tallyfy.store.tags
+    assert names(tags=[emea]) == names(tags=emea) == {"tagged"}
+    assert names(owners=str(member)) == names(owners=[member]) == {"owned"}
+    assert names(folder="f1") == {"filed"}
+    assert names(query="plain") == {"plain"}
+    assert names(template_id=vendor["id"]) == names(status="problem") == {"vendor"}
+    assert names(template_id=onboarding["id"]) == {"plain", "tagged", "owned", "filed"}
+
+
+ARCHIVED = {
+    ("exclude", None): {"live", "done"},
+    ("include", None): {"live", "done", "archived", "done and archived"},
+    ("only", None): {"archived", "done and archived"},
+    ("exclude", "complete"): {"done"},
+    ("include", "complete"): {"done", "done and archived"},
+    ("only", "complete"): {"done and archived"},
+    ("exclude", "archived"): {"archived", "done and archived"},
+    ("include", "active"): {"live"},
+    ("exclude", "active"): {"live"},
+}
+
+SINGLE_BEHAVIOURS = {
+    "lenient": Behaviour.lenient(),
+    "strict": Behaviour.strict(),
+    "status ignored": Behaviour(status_filter_honoured=False),
+    "status hides archived": Behaviour(status_hides_archived=True),
+    "stored status shown": Behaviour(archived_status="stored"),
+    "status=archived matches nothing": Behaviour(status_archived_honoured=False),
+}
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIOURS.values(), indirect=True, ids=SINGLE_BEHAVIOURS)
+@pytest.mark.parametrize(("archived", "status"), ARCHIVED)
+def test_archived_and_status_mean_the_same_whatever_tallyfy_makes_of_them(tallyfy, archived, status):
+    tallyfy.add_run(name="live")
+    tallyfy.add_run(name="done", status="complete")
+    tallyfy.add_run(name="archived", archived=True)
+    tallyfy.add_run(name="done and archived", status="complete", archived=True)
+    assert names(archived=archived, status=status) == ARCHIVED[archived, status]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"status": "completed"},
+        {"status": "active", "archived": "only"},
+        {"archived": "yes"},
+        {"limit": 0},
+        {"limit": "many"},
+        {"older_than": "a while"},
+        {"older_than": -1},
+        {"tags": 7},
+    ],
+    ids=str,
+)
+def test_a_filter_that_can_only_be_a_mistake_is_refused_before_anything_is_asked(tallyfy, arguments):
+    end = attempt(lambda: listed(**arguments))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@both_worlds
+@pytest.mark.parametrize("age", [30, "30", timedelta(days=30)], ids=str)
+@pytest.mark.parametrize(
+    ("arguments", "moment"),
+    [
+        ({"status": "complete"}, "completed_at"),
+        ({"archived": "only"}, "archived_at"),
+        ({"status": "archived"}, "archived_at"),
+        ({}, "created_at"),
+    ],
+    ids=str,
+)
+def test_age_counts_from_when_the_run_got_into_that_state(tallyfy, age, arguments, moment):
+    start = {} if moment == "created_at" else {"created_at": "90 days ago"}
+    tallyfy.add_run(name="old", **start | {moment: "31 days ago"})
+    tallyfy.add_run(name="young", **start | {moment: "29 days ago"})
+    assert names(older_than=age, **arguments) == {"old"}
+
+
+@both_worlds
+@pytest.mark.parametrize(("limit", "pages"), [(None, 3), (250, 3), (200, 2), ("101", 2), (100, 1), (1, 1)])
+def test_no_more_pages_are_read_than_the_limit_takes(tallyfy, limit, pages):
+    run_ids = tallyfy.add_runs(250)
+    assert listed(fields="id", limit=limit) == run_ids[: int(limit or 250)]
+    assert [query["page"] for query in queries(tallyfy)] == [str(page) for page in range(1, pages + 1)]
+
+
+@both_worlds
+def test_a_run_that_slides_to_the_next_page_while_the_list_is_read_is_listed_once(tallyfy):
+    run_ids = tallyfy.add_runs(150)
+    rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
+    first = next(rows)
+    tallyfy.add_run(created_at="400 days ago")  # pushes every run one place back
+    assert [first, *rows] == run_ids
+
+
+@both_worlds
+def test_more_than_an_xcom_should_hold_is_refused_as_soon_as_it_is_known(tallyfy):
+    tallyfy.add_runs(1000)
+    end = attempt(lambda: listed(max_xcom_bytes=4096))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "set output_path" in str(end.exception)
+    assert len(tallyfy.requests) == 1
+    assert len(json.dumps(listed(max_xcom_bytes=400 * 1024))) < 400 * 1024
+
+
+@both_worlds
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_a_long_list_is_written_as_json_lines(tallyfy, tmp_path, prefix):
+    run_ids = tallyfy.add_runs(250)
+    path = f"{prefix}{tmp_path}/new/folder/runs.jsonl"
+    assert listed(output_path=path) == {"path": path, "count": 250}
+    lines = (tmp_path / "new/folder/runs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == run_ids
+
+
+BROKEN_PAGES = {
+    "not JSON": {"body": "html"},
+    "no list": {"body": "null"},
+    "a row that is no run": {"body": {"data": [{"id": "x"}], "meta": {"pagination": {"current_page": 2}}}},
+    "the first page again": {"body": {"data": [], "meta": {"pagination": {"current_page": 1, "total_pages": 3}}}},
+    "an end that is too early": {"body": {"data": [], "meta": {"pagination": {"current_page": 2, "total_pages": 3}}}},
+}
+
+
+@both_worlds
+@pytest.mark.parametrize("page", BROKEN_PAGES)
+def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, tmp_path, page):
+    tallyfy.add_runs(250)
+    tallyfy.faults.add("status", status=200, path="[?&]page=2", times=None, **BROKEN_PAGES[page])
+    path = tmp_path / "runs.jsonl"
+    end = attempt(lambda: listed(output_path=str(path)))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
+    assert not path.exists()
+
+
+@both_worlds
+def test_an_empty_list_is_a_list(tallyfy):
+    assert listed() == []

@@ -1,0 +1,130 @@
+"""What Airflow makes of a failed try that has Tallyfy's retry policy."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+
+from airflow_provider_tallyfy import retry_policy
+from airflow_provider_tallyfy.compat import TASKS_HAVE_RETRY_POLICIES
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchRunOperator
+from tests.task_contexts import context_of
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+
+since_3_3 = pytest.mark.skipif(not TASKS_HAVE_RETRY_POLICIES, reason="Airflow < 3.3 has no retry policies")
+
+
+class Supervisor:
+    """Takes what a task tells its supervisor, and answers nothing."""
+
+    def send(self, message):
+        return None
+
+
+@pytest.fixture
+def run_task(monkeypatch):
+    """Return a function that has Airflow's task runner run a task, and gives what it tells its supervisor."""
+    import structlog
+    from airflow.sdk.api.datamodels import _generated as api
+    from airflow.sdk.execution_time import task_runner
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+    monkeypatch.setattr(task_runner, "_prepare", lambda *args: None)  # templates would need a DAG
+
+    def run(operator, *, should_retry=True):
+        dag_run = api.DagRun.model_construct(clear_number=0, run_after=datetime.now(UTC), team_name=None)
+        server = api.TIRunContext.model_construct(dag_run=dag_run, max_tries=3, should_retry=should_retry)
+        ti = task_runner.RuntimeTaskInstance.model_construct(
+            id=uuid4(),
+            dag_id="dag",
+            task_id=operator.task_id,
+            run_id="manual",
+            map_index=-1,
+            try_number=1,
+            task=operator,
+        )
+        ti._ti_context_from_server = server
+        on_terminate = signal.getsignal(signal.SIGTERM)
+        try:
+            state, message, _ = task_runner.run(ti, {"ti": ti, "dag_run": dag_run}, structlog.get_logger())
+        finally:
+            signal.signal(signal.SIGTERM, on_terminate)
+        return message, state
+
+    return run
+
+
+def launch(**arguments):
+    policy = retry_policy.TallyfyRetryPolicy()
+    return TallyfyLaunchRunOperator(task_id="task", template_id=RUN_ID, retry_policy=policy, retries=3, **arguments)
+
+
+@since_3_3
+def test_a_longer_retry_after_than_the_budget_becomes_a_retry_at_that_time(tallyfy, run_task, pauses):
+    tallyfy.faults.add("status", method="POST", status=429, retry_after=3600)
+    message, state = run_task(launch())
+    assert state.value == "up_for_retry"
+    assert message.retry_delay_seconds == 3600
+    assert "429" in message.retry_reason
+    assert pauses == []
+
+
+@since_3_3
+def test_a_shorter_one_is_waited_for_in_the_task(tallyfy, pauses):
+    template = tallyfy.add_template("Onboarding")
+    tallyfy.faults.add("status", method="POST", status=429, retry_after=7)
+    result = TallyfyLaunchRunOperator(task_id="task", template_id=template["id"]).execute(context_of())
+    assert result["changed"] is True
+    assert 7 <= pauses[0] < 8
+
+
+@since_3_3
+@pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "reset"}, {"status": 200, "body": "html"}], ids=str)
+def test_passing_trouble_is_retried_after_the_tasks_own_delay(tallyfy, run_task, fault):
+    tallyfy.faults.add(method="POST", times=None, **fault)
+    message, state = run_task(launch())
+    assert state.value == "up_for_retry"
+    assert message.retry_delay_seconds is None
+
+
+@since_3_3
+def test_retries_are_still_limited_by_the_task(tallyfy, run_task):
+    tallyfy.faults.add("status", method="POST", status=429, retry_after=3600)
+    _, state = run_task(launch(), should_retry=False)
+    assert state.value == "failed"
+
+
+@since_3_3
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 422])
+def test_permanent_errors_fail_the_task_at_once(tallyfy, run_task, status):
+    tallyfy.faults.add("status", method="POST", status=status)
+    _, state = run_task(launch())
+    assert state.value == "failed"
+
+
+@since_3_3
+def test_what_is_not_about_tallyfy_is_left_to_the_task():
+    from airflow.sdk import RetryAction
+
+    decision = retry_policy.TallyfyRetryPolicy().evaluate(KeyError("x"), 1, 3)
+    assert decision.action is RetryAction.DEFAULT
+
+
+@since_3_3
+def test_it_is_one_of_airflows_and_can_be_chained():
+    from airflow.providers.common.compat.sdk import ChainRetryPolicy
+    from airflow.sdk import ExceptionRetryPolicy
+
+    chain = ChainRetryPolicy([retry_policy.TallyfyRetryPolicy(), ExceptionRetryPolicy([])])
+    assert chain.policies
+
+
+@pytest.mark.skipif(TASKS_HAVE_RETRY_POLICIES, reason="Airflow >= 3.3 has retry policies")
+def test_older_versions_say_what_they_lack():
+    with pytest.raises(AirflowOptionalProviderFeatureException, match=r"needs Airflow 3\.3 or newer"):
+        retry_policy.TallyfyRetryPolicy()

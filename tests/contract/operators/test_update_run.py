@@ -1,0 +1,163 @@
+"""An update changes what it names, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyUpdateRunOperator
+from airflow_provider_tallyfy.sandbox import Behaviour
+from tests.airflow_driver import attempt
+from tests.task_contexts import context_of
+
+WORLDS = {
+    "lenient": Behaviour.lenient(),
+    "strict": Behaviour.strict(),
+    "wipes assignees": Behaviour(update_wipes_assignees=True),
+}
+every_world = pytest.mark.parametrize("tallyfy_sandbox", WORLDS.values(), indirect=True, ids=WORLDS)
+GROUP = "53a4" * 8
+
+
+def update(run_id: str, **changes: Any) -> Any:
+    return TallyfyUpdateRunOperator(task_id="update", run_id=run_id, changes=changes).execute(context_of())
+
+
+def kept(run: dict[str, Any], *but: str) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if name not in (*but, "last_updated")}
+
+
+def puts(tallyfy) -> list[dict[str, Any]]:
+    return [request.json() for request in tallyfy.requests if request.method == "PUT"]
+
+
+@pytest.fixture
+def run(tallyfy) -> dict[str, Any]:
+    tallyfy.add_template("Onboarding", kickoff=[{"label": "Company"}, {"label": "Notes", "field_type": "textarea"}])
+    template = next(iter(tallyfy.store.templates.values()))
+    company, notes = (field["id"] for field in template["prerun"])
+    return tallyfy.add_run(
+        name="Acme",
+        summary="as it was",
+        users=[tallyfy.user["id"]],
+        groups=[GROUP],
+        starred=True,
+        prerun={company: "Acme", notes: "none"},
+    )
+
+
+@every_world
+def test_an_update_leaves_users_groups_and_all_else_alone(tallyfy, run):
+    result = update(run["id"], name="Acme Inc")
+    after = tallyfy.run(run["id"])
+    assert after["name"] == "Acme Inc"
+    assert kept(after, "name") == kept(run, "name")
+    assert (result["name"], result["changed"]) == ("Acme Inc", True)
+    assert puts(tallyfy) == [{"users": run["users"], "groups": run["groups"], "name": "Acme Inc"}]
+
+
+@every_world
+def test_given_lists_replace_the_current_ones(tallyfy, run):
+    update(run["id"], users=[], groups=["f" * 32])
+    after = tallyfy.run(run["id"])
+    assert (after["users"], after["groups"]) == ([], ["f" * 32])
+
+
+@every_world
+def test_user_ids_may_come_out_of_templates_as_text(tallyfy, run):
+    other = tallyfy.add_user("sam@sandbox.example")["id"]
+    update(run["id"], owner_id=str(other), users=[str(other)])
+    assert puts(tallyfy)[0] == {"groups": [GROUP], "owner_id": other, "users": [other]}
+
+
+@every_world
+def test_kick_off_values_that_are_not_named_stay(tallyfy, run):
+    company, notes = run["prerun"]
+    update(run["id"], prerun={notes: "some"})
+    assert tallyfy.run(run["id"])["prerun"] == {company: "Acme", notes: "some"}
+    assert puts(tallyfy)[0]["prerun"] == {company: "Acme", notes: "some"}
+
+
+@every_world
+def test_a_kick_off_value_that_tallyfy_drops_silently_fails_the_task(tallyfy, run):
+    end = attempt(lambda: update(run["id"], prerun={"no-field": "x"}))
+    assert end.error == "TallyfyResponseError"
+    assert "prerun" in str(end.exception)
+
+
+@every_world
+def test_what_is_so_already_is_not_written(tallyfy, run):
+    result = update(run["id"], name="Acme", owner_id=str(run["owner_id"]), users=list(map(str, run["users"])))
+    assert result["changed"] is False
+    assert puts(tallyfy) == []
+
+
+@every_world
+def test_a_lost_answer_and_a_retried_task_change_it_once(tallyfy, run):
+    tallyfy.faults.add("reset", method="PUT", applied=True)
+    assert update(run["id"], name="Acme Inc")["changed"] is True
+    assert update(run["id"], name="Acme Inc")["changed"] is False
+    assert kept(tallyfy.run(run["id"]), "name") == kept(run, "name")
+
+
+@every_world
+@pytest.mark.parametrize("shown", [None, {"data": []}, "none"], ids=str)
+@pytest.mark.parametrize("name", ["users", "groups"])
+def test_nothing_is_sent_when_the_run_does_not_show_what_must_be_kept(tallyfy, run, name, shown):
+    tallyfy.update_run(run["id"], **{name: shown})
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert end.error == "TallyfyResponseError"
+    assert f"does not show its {name}" in str(end.exception)
+    assert puts(tallyfy) == []
+
+
+@every_world
+def test_a_change_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyfy, run):
+    tallyfy.faults.add("status", method="PUT", status=200, body={"data": {"id": run["id"], "status": "active"}})
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
+    assert "other values than expected in: name" in str(end.exception)
+
+
+@every_world
+def test_something_else_that_changed_with_it_fails_the_task(tallyfy, run):
+    body = {"data": run | {"name": "Acme Inc", "users": [], "groups": []}}
+    tallyfy.faults.add("status", method="GET", path=run["id"], after=1, times=None, status=200, body=body)
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert "users, groups" in str(end.exception)
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+def test_an_archived_run_that_cannot_be_updated_is_told_from_a_missing_one(tallyfy, run):
+    tallyfy.archive_run(run["id"])
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
+    assert "it is archived" in str(end.exception)
+    assert "Restore it first" in str(end.exception)
+    tallyfy.delete_run(run["id"])
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert "archived" not in str(end.exception)
+
+
+def test_an_archived_run_that_is_shown_and_not_updated_is_explained_too(tallyfy, run):
+    tallyfy.archive_run(run["id"])
+    tallyfy.faults.add("status", method="PUT", status=404)
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert "Restore it first" in str(end.exception)
+
+
+@pytest.mark.parametrize("changes", [{}, {"status": "complete"}, {"name": "x", "tags": []}, ["name"]], ids=str)
+def test_what_an_update_cannot_set_is_refused_before_anything_is_asked(tallyfy, run, changes):
+    operator = TallyfyUpdateRunOperator(task_id="update", run_id=run["id"], changes=changes)
+    end = attempt(lambda: operator.execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "an update can set: name, summary" in str(end.exception)
+    assert tallyfy.requests == []
+
+
+@every_world
+def test_the_marks_in_automatic_names_are_no_change(tallyfy, run):
+    tallyfy.update_run(run["id"], name="Acme \ufeff- 2026")
+    assert update(run["id"], summary="new")["changed"] is True
+    assert update(run["id"], name="Acme - 2026")["changed"] is False

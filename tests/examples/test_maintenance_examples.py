@@ -1,0 +1,78 @@
+"""The example DAGs do in Tallyfy what their first lines say."""
+
+from __future__ import annotations
+
+import pytest
+
+from example_dags import example_tallyfy_restore_in_pipeline
+
+pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+
+def task_states(dag_run) -> dict[str, str]:
+    return {
+        f"{ti.task_id}{'' if ti.map_index < 0 else ti.map_index}": str(ti.state) for ti in dag_run.get_task_instances()
+    }
+
+
+def test_an_archived_run_is_restored_and_handed_on(example, tallyfy_sandbox):
+    run = tallyfy_sandbox.add_run(name="Onboarding", archived=True)
+    dag_run = example("example_tallyfy_restore_run", run_id=run["id"])
+    assert set(task_states(dag_run).values()) == {"success"}, task_states(dag_run)
+    assert tallyfy_sandbox.run(run["id"])["archived_at"] is None
+
+
+def test_restoring_a_run_that_was_finished_fails_instead_of_waiting(example, tallyfy_sandbox):
+    run = tallyfy_sandbox.add_run(name="Onboarding", status="complete", archived=True)
+    states = task_states(example("example_tallyfy_restore_run", run_id=run["id"]))
+    assert states == {
+        "restore": "success",
+        "wait_until_active": "failed",
+        "read": "upstream_failed",
+        "hand_on": "upstream_failed",
+    }
+
+
+def test_runs_that_were_finished_long_ago_are_archived_and_no_others(example, tallyfy_sandbox):
+    old = tallyfy_sandbox.add_run(created_at="200 days ago", completed_at="100 days ago")
+    older = tallyfy_sandbox.add_run(created_at="300 days ago", completed_at="250 days ago")
+    kept = [
+        tallyfy_sandbox.add_run(created_at="200 days ago", completed_at="2 days ago"),
+        tallyfy_sandbox.add_run(created_at="200 days ago"),
+    ]
+    states = task_states(example("example_tallyfy_nightly_maintenance", days=90))
+    assert states == {
+        "list_finished_runs": "success",
+        "archive0": "success",
+        "archive1": "success",
+        "summarise": "success",
+    }
+    assert all(tallyfy_sandbox.run(run["id"])["archived_at"] for run in (old, older))
+    assert not any(tallyfy_sandbox.run(run["id"])["archived_at"] for run in kept)
+
+
+def test_a_night_without_finished_runs_is_a_success(example, tallyfy_sandbox):
+    tallyfy_sandbox.add_run()
+    states = task_states(example("example_tallyfy_nightly_maintenance", days=90))
+    assert states == {"list_finished_runs": "success", "archive": "skipped", "summarise": "success"}
+
+
+def test_a_restored_run_is_archived_again_after_people_finished_it(example, tallyfy_sandbox, monkeypatch):
+    monkeypatch.setattr(example_tallyfy_restore_in_pipeline.wait_for_people, "poke_interval", 0.5)
+    run = tallyfy_sandbox.add_run(archived=True, complete_after=0.5)
+    dag_run = example("example_tallyfy_restore_in_pipeline", run_id=run["id"])
+    assert set(task_states(dag_run).values()) == {"success"}, task_states(dag_run)
+    stored = tallyfy_sandbox.run(run["id"])
+    assert stored["completed_at"]
+    assert stored["archived_at"]
+
+
+def test_a_restored_run_is_archived_again_although_a_task_in_between_failed(example, tallyfy_sandbox):
+    run = tallyfy_sandbox.add_run(archived=True)
+    # Restoring it reads it once or twice, depending on what Tallyfy answers; the next task to look is refused.
+    tallyfy_sandbox.faults.add("status", status=403, method="GET", path=run["id"], after=2, times=1)
+    dag_run = example("example_tallyfy_restore_in_pipeline", run_id=run["id"])
+    states = task_states(dag_run)
+    assert (states["restore"], states["load"], states["archive_again"]) == ("success", "upstream_failed", "success")
+    assert str(dag_run.state) == "failed"
+    assert tallyfy_sandbox.run(run["id"])["archived_at"]

@@ -1,0 +1,12 @@
+"""The demonstration's story comes out as told, on a real scheduler and triggerer."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
+from demo.__main__ import tell
+
+
+def test_the_examples_do_in_tallyfy_what_the_demonstration_promises(system, capsys):
+    system.tallyfy.sow(DEFAULT)
+    assert tell(system.tallyfy, system.airflow) == []
+    assert "wait_for_people" in capsys.readouterr().out

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls, errors
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyConfigurationError,
+    TallyfyError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyRateLimitError,
+    TallyfyResponseError,
+    TallyfyServerError,
+    TallyfyTransportError,
+    TallyfyUnknownOutcomeError,
+    TallyfyValidationError,
+    error_from_answer,
+    error_from_loss,
+    unexpected_answer,
+    unknown_outcome,
+)
+from airflow_provider_tallyfy.api.exchange import Answer, Lost
+from airflow_provider_tallyfy.api.models import ClientCredentials
+
+ORGANIZATION = "f" * 32
+CALL = calls.archive_run(ORGANIZATION, "r1")
+
+
+def error_of(status: int, body: object = None, call=CALL, **headers: str) -> TallyfyError:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return error_from_answer(call, Answer(status, headers, content))
+
+
+#: status, body -> class, code, a part of the message. Source of the shapes: documentation pages "errors", "Open API".
+SHAPES = [
+    (401, {"error": True, "message": "Permission denied. error code: apsh213."}, TallyfyAuthError, None, "apsh213"),
+    (401, {"message": "Unauthenticated."}, TallyfyAuthError, None, "Unauthenticated."),
+    (401, None, TallyfyAuthError, None, "Settings > Integrations"),
+    (401, {"message": "Unauthorized", "code": "UNAUTHORIZED"}, TallyfyPermissionError, "UNAUTHORIZED", "role"),
+    (401, b"Unauthorized.", TallyfyPermissionError, None, "role"),
+    (401, {"message": "Unauthorized action"}, TallyfyPermissionError, None, "role"),
+    (401, {"message": "Saml Is Not Enabled In this Organization"}, TallyfyPermissionError, None, "Saml"),
+    (402, {"message": "Trial limit reached", "code": "TRIAL_LIMIT"}, TallyfyPermissionError, "TRIAL_LIMIT", "plan"),
+    (403, {"message": "You don't have permissions"}, TallyfyPermissionError, None, "Check the organization id"),
+    (404, {"message": "Resource not found", "code": "RESOURCE_NOT_FOUND"}, TallyfyNotFoundError,
+     "RESOURCE_NOT_FOUND", "Check the id"),
+    (404, {"message": "API endpoint not found", "code": "ENDPOINT_NOT_FOUND"}, TallyfyConfigurationError,
+     "ENDPOINT_NOT_FOUND", "API base URL"),
+    (404, b"<!DOCTYPE html><html></html>", TallyfyConfigurationError, None, "an HTML page"),
+    (409, {"error": {"code": "SEATS", "message": "No seats"}}, TallyfyValidationError, "SEATS", '"No seats"'),
+    (422, {"error": True, "errors": {"name": ["Too long."]}}, TallyfyValidationError, None, "[name: Too long.]"),
+    (400, {"error": "unsupported_grant_type"}, TallyfyValidationError, None, "unsupported_grant_type"),
+    (429, {"message": "Slow down", "code": "RATE_LIMIT_EXCEEDED"}, TallyfyRateLimitError,
+     "RATE_LIMIT_EXCEEDED", "spread"),
+    (500, b"", TallyfyServerError, None, "answered 500"),
+    (503, b"Service Unavailable", TallyfyServerError, None, '"Service Unavailable"'),
+    (524, b"<html>cloudflare</html>", TallyfyServerError, None, '"an HTML page"'),
+    (302, b"", TallyfyResponseError, None, "Redirects are not followed"),
+    (404, [], TallyfyNotFoundError, None, ""),
+    (422, {"message": ["a", "list"], "code": 7, "errors": "just text"}, TallyfyValidationError, None, "just text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code", "words"), SHAPES)
+def test_an_answer_becomes_the_error_its_status_and_shape_mean(status, body, kind, code, words):
+    error = error_of(status, body)
+    assert type(error) is kind
+    assert (error.status, error.code) == (status, code)
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(("status", "body"), [(shape[0], shape[1]) for shape in SHAPES])
+def test_every_error_tells_the_on_call_person_what_was_asked_of_which_run_and_what_tallyfy_said(status, body):
+    error = error_of(status, body, **{"x-request-id": "req-77"})
+    assert str(error).startswith(f"Could not archive run r1: Tallyfy answered {status}")
+    assert f"to DELETE {CALL.path} (request id req-77)" in str(error)
+    facts = (error.method, error.path, error.run_id, error.request_id)
+    assert facts == ("DELETE", CALL.path, "r1", "req-77")
+
+
+def test_an_unaccepted_client_is_told_apart_from_an_unaccepted_token():
+    call = calls.application_token(ClientCredentials("17", "secret", "https://account.example/oauth/token"))
+    error = error_of(401, {"error": "invalid_client"}, call)
+    assert isinstance(error, TallyfyAuthError)
+    assert '401 "invalid_client" to POST https://account.example/oauth/token' in str(error)
+    assert "login and password are not the id and the secret of a client" in str(error)
+    assert "Personal tokens" not in str(error)
+
+
+LEAKS = [
+    "SQLSTATE[42S22]: Column not found (SQL: select * from `runs`)",
+    "Illuminate\\Database\\QueryException",
+    "in /var/www/api-v2/app/Run.php on line 7",
+    "#0 {main} Stack trace: hunter2",
+]
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_stack_traces_and_sql_of_the_server_are_not_shown(text):
+    for body in ({"message": text, "exception": text}, {"errors": {"x": [text]}}, text.encode()):
+        error = error_of(500, body)
+        assert text not in str(error)
+        assert text not in str(error.fields)
+        assert "(internals of the server, not shown)" in str(error)
+
+
+def test_a_long_message_is_cut_and_becomes_one_line():
+    error = error_of(422, {"message": "a\nb" * 500, "errors": {f"f{n}": ["x" * 40] for n in range(100)}})
+    assert "\n" not in str(error)
+    assert len(str(error)) < 2000
+    assert len(error.fields) == 100
+
+
+def test_nested_problems_are_named_by_their_path():
+    error = error_of(422, {"errors": {"prerun": {"f1": ["is required", {"why": "empty"}]}, "name": "bad"}})
+    assert error.fields == {"prerun.f1": ["is required"], "prerun.f1.why": ["empty"], "name": ["bad"]}
+
+
+def test_problems_nested_beyond_reason_are_still_an_error():
+    error = error_of(422, b'{"errors": ' + b'{"a": [' * 400 + b"]}" * 400 + b"}")
+    assert list(error.fields.values()) == [["(nested too deeply)"]]
+
+
+def test_a_request_id_of_any_length_fits_the_message():
+    assert len(str(error_of(500, None, **{"x-request-id": "9" * 10_000}))) < 600
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("dns", "the name api.example could not be resolved"),
+        ("refused", "api.example refused the connection"),
+        ("tls", "no secure (TLS) connection to api.example"),
+        ("proxy", "the proxy on the way to api.example failed"),
+        ("connect_timeout", "api.example did not accept a connection in time"),
+        ("timeout", "api.example did not answer in time"),
+        ("reset", "the connection to api.example broke before the answer was complete"),
+        ("too_large", "the answer of api.example was refused because it is too large"),
+    ],
+)
+def test_a_missing_answer_is_a_transport_error_that_says_why(reason, words):
+    error = error_from_loss(CALL, Lost(reason, sent=True, detail="in detail"), "api.example")
+    assert type(error) is TallyfyTransportError
+    assert f"Could not archive run r1: {words}" in str(error)
+    assert f"(in detail) on DELETE {CALL.path}." in str(error)
+    assert error.status is None
+
+
+def test_a_2xx_that_is_not_as_documented_names_the_base_url():
+    error = unexpected_answer(CALL, Answer(200, {"x-request-id": "req-77"}), "got an HTML page")
+    assert type(error) is TallyfyResponseError
+    assert "https://go.tallyfy.com/api or https://api.tallyfy.com" in str(error)
+    assert (error.status, error.request_id, error.run_id) == (200, "req-77", "r1")
+
+
+def test_an_unknown_outcome_keeps_what_is_known():
+    cause = error_of(503, {"code": "DOWN"}, **{"x-request-id": "req-77"})
+    error = unknown_outcome(CALL, cause)
+    assert type(error) is TallyfyUnknownOutcomeError
+    assert (error.status, error.code, error.request_id, error.method) == (503, "DOWN", "req-77", "DELETE")
+    assert str(error).startswith(str(cause))
+
+
+def all_kinds() -> list[type[TallyfyError]]:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TallyfyError)]
+    assert len(kinds) == 13
+    return kinds
+
+
+def test_only_what_may_pass_by_itself_is_not_permanent():
+    passing = {kind.__name__ for kind in all_kinds() if not kind.permanent}
+    assert passing == {
+        "TallyfyRateLimitError",
+        "TallyfyServerError",
+        "TallyfyTransportError",
+        "TallyfyResponseError",
+        "TallyfyUnknownOutcomeError",
+        "TallyfyBulkError",
+    }
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_an_error_survives_pickling_with_its_facts(kind):
+    error = kind("why", method="PUT", path="/x", status=422, run_id="r1", fields={"name": ["bad"]}, retry_after=3.0)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert (str(copy), vars(copy)) == ("why", vars(error))

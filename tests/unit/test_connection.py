@@ -1,0 +1,291 @@
+"""What a connection may look like, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import certifi
+import pytest
+from airflow.providers.common.compat.sdk import Connection
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.connection import EXTRA_READERS, TallyfySettings, read_settings
+from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS
+
+CLIENT = {"login": "17", "password": "s3cret"}
+
+
+def settings(extra: dict[str, Any] | str | None = None, **fields: Any) -> TallyfySettings:
+    text = json.dumps(extra) if isinstance(extra, dict) else extra
+    return read_settings(
+        Connection(**{"conn_id": "c", "conn_type": "tallyfy", "password": "t0ken", **fields, "extra": text})
+    )
+
+
+def from_uri(uri: str) -> TallyfySettings:
+    return read_settings(
+        Connection(conn_id="c", uri=uri) if not hasattr(Connection, "from_uri") else Connection.from_uri(uri, "c")
+    )
+
+
+def test_a_token_is_all_that_a_connection_needs():
+    known = settings()
+    assert known.base_url == "https://go.tallyfy.com/api"
+    assert (known.timeout, known.retry_budget, known.max_response_bytes) == (30.0, 120.0, 32 * 1024 * 1024)
+    assert (known.verify, known.read_only, known.proxies, known.organization_id) == (True, False, {}, None)
+    assert (known.credentials, known.web_url) == ("t0ken", "https://go.tallyfy.com")
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"host": "https://go.tallyfy.com/api"}, "https://go.tallyfy.com/api"),
+        ({"host": "https://go.tallyfy.com/api/"}, "https://go.tallyfy.com/api"),
+        ({"host": "https://api.tallyfy.com"}, "https://api.tallyfy.com"),
+        ({"host": "https://api.tallyfy.com/"}, "https://api.tallyfy.com"),
+        ({"host": "api.tallyfy.com"}, "https://api.tallyfy.com"),
+        ({"host": " go.tallyfy.com/api "}, "https://go.tallyfy.com/api"),
+        ({"host": "go.tallyfy.com", "schema": "api"}, "https://go.tallyfy.com/api"),
+        ({"host": "go.tallyfy.com", "schema": "https"}, "https://go.tallyfy.com"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 8765}, "http://127.0.0.1:8765"),
+        ({"host": "https://tallyfy.example", "port": 8443, "schema": "api"}, "https://tallyfy.example:8443/api"),
+        ({"host": "https://tallyfy.example:8443/api", "port": 9}, "https://tallyfy.example:8443/api"),
+        ({"host": "http://[::1]:8765/api"}, "http://[::1]:8765/api"),
+        ({"host": "http://[::1]/api", "port": 8765}, "http://[::1]:8765/api"),
+        ({"host": "http://localhost:8765"}, "http://localhost:8765"),
+        ({"host": ""}, "https://go.tallyfy.com/api"),
+        ({"host": "  "}, "https://go.tallyfy.com/api"),
+    ],
+)
+def test_the_base_url_is_put_together_from_what_the_fields_hold(fields, base_url):
+    assert settings(**fields).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ftp://go.tallyfy.com",
+        "https:////",
+        "https:///api",
+        "https://go.tallyfy.com:port/api",
+        "https://go.tallyfy.com:99999/api",
+        "https://go..tallyfy.com",
+        f"https://{'a' * 64}.com",
+        "https://[::1",
+        "https://go tallyfy.com",
+        "https://go.tallyfy.com/a\nb",
+        "https://go.tallyfy.com/\x00",
+        "https://go.tallyfy.com/api?x=1",
+        "https://go.tallyfy.com/api#top",
+    ],
+)
+def test_a_host_that_is_no_url_is_refused_and_not_quoted(host):
+    with pytest.raises(
+        TallyfyConfigurationError, match=r"^The Tallyfy connection cannot be used: its host "
+    ) as refusal:
+        settings(host=host)
+    assert host not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["https://ada:hunter2@go.tallyfy.com", "https://ada:hunter2@go.tallyfy.com:x"])
+def test_a_password_in_the_host_is_refused_and_not_quoted(host):
+    with pytest.raises(TallyfyConfigurationError, match="its host") as refusal:
+        settings(host=host)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://tallyfy.example", "http://10.0.0.1", "http://localhost.example", "http://0.0.0.0"]
+)
+def test_plain_http_is_for_this_machine_only_unless_it_is_allowed(host):
+    with pytest.raises(TallyfyConfigurationError, match="would send the token unencrypted"):
+        settings(host=host)
+    assert settings({"allow_http": True}, host=host).base_url == host
+    with pytest.raises(TallyfyConfigurationError, match="token_url would send the token unencrypted"):
+        settings({"auth": "client_credentials", "token_url": host}, **CLIENT)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://127.0.0.1:1", "http://localhost:1", "http://api.localhost:1", "http://[::1]:1"]
+)
+def test_plain_http_on_this_machine_needs_no_permission(host):
+    assert settings(host=host).base_url == host
+
+
+@pytest.mark.parametrize(
+    ("host", "web_url"),
+    [
+        ("https://go.tallyfy.com/api", "https://go.tallyfy.com"),
+        ("https://api.tallyfy.com", "https://go.tallyfy.com"),
+        ("https://api.tallyfy.com:443", "https://go.tallyfy.com"),
+        ("https://API.tallyfy.com", "https://go.tallyfy.com"),
+        ("https://staging.go.tallyfy.com/api", "https://staging.go.tallyfy.com"),
+        ("https://staging-api.tallyfy.com", "https://staging.go.tallyfy.com"),
+        ("http://127.0.0.1:8765/api", "http://127.0.0.1:8765"),
+    ],
+)
+def test_links_lead_to_the_web_app_of_the_api(host, web_url):
+    assert settings(host=host).web_url == web_url
+
+
+def test_links_lead_elsewhere_if_the_connection_says_so():
+    known = settings({"web_url": "https://tallyfy.example/app/"})
+    assert known.run_url("o/1", "r 1") == "https://tallyfy.example/app/o%2F1/processes/r%201"
+    with pytest.raises(TallyfyConfigurationError, match="its web_url"):
+        settings({"web_url": "javascript:alert(1)"})
+
+
+GOOD_EXTRAS: list[tuple[str, Any, Any]] = [
+    ("organization_id", " abc ", "abc"),
+    ("timeout", 5, 5.0),
+    ("timeout", "2.5", 2.5),
+    ("retry_budget", 0, 0.0),
+    ("retry_budget", "60", 60.0),
+    ("max_response_bytes", "1024", 1024),
+    ("max_response_bytes", 1024, 1024),
+    ("verify", False, False),
+    ("verify", "false", False),
+    ("verify", "true", True),
+    ("verify", "1", True),
+    ("verify", certifi.where(), certifi.where()),
+    ("proxies", {"https": "http://proxy:3128"}, {"https": "http://proxy:3128"}),
+    ("proxies", '{"all": "http://proxy:3128"}', {"all": "http://proxy:3128"}),
+    ("read_only", "true", True),
+    ("read_only", "no", False),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "meaning"), GOOD_EXTRAS)
+def test_an_extra_means_the_same_typed_and_as_text(key, value, meaning):
+    known = getattr(settings({key: value}), key)
+    assert (known, type(known)) == (meaning, type(meaning))
+    assert getattr(settings({f"extra__tallyfy__{key}": value}), key) == meaning
+
+
+@pytest.mark.parametrize("key", EXTRA_READERS)
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_extra_left_empty_in_the_form_is_the_default(key, nothing):
+    assert settings({key: nothing}) == settings()
+
+
+BAD_EXTRAS: list[tuple[str, Any]] = [
+    ("organization_id", 5),
+    ("organization_id", ["abc"]),
+    ("auth", "oauth"),
+    ("auth", True),
+    ("token_url", 5),
+    ("user_email", "ada"),
+    ("user_email", "ada@example.com/../x"),
+    ("user_email", "ada @example.com"),
+    ("timeout", 0),
+    ("timeout", -1),
+    ("timeout", "soon"),
+    ("timeout", True),
+    ("timeout", [30]),
+    ("timeout", "nan"),
+    ("timeout", "inf"),
+    ("timeout", 1e300),
+    ("retry_budget", -0.1),
+    ("retry_budget", {}),
+    ("max_response_bytes", 0),
+    ("max_response_bytes", 0.5),
+    ("web_url", False),
+    ("verify", "/no/such/bundle.pem"),
+    ("verify", "/"),
+    ("verify", __file__),
+    ("verify", 5),
+    ("proxies", "http://proxy:3128"),
+    ("proxies", ["http://proxy:3128"]),
+    ("proxies", {"https": 5}),
+    ("proxies", {"https": "proxy:3128"}),
+    ("proxies", {"https": "http://[proxy"}),
+    ("proxies", {"go.tallyfy.com": "http://proxy:3128"}),
+    ("allow_http", "maybe"),
+    ("allow_http", 2),
+    ("read_only", "x"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_EXTRAS)
+def test_a_malformed_extra_is_refused_naming_its_key(key, value):
+    with pytest.raises(
+        TallyfyConfigurationError, match=rf"^The Tallyfy connection cannot be used: its (extra )?{key}\b"
+    ):
+        settings({key: value})
+
+
+def test_an_unknown_extra_is_refused_naming_it_and_the_known_ones():
+    with pytest.raises(
+        TallyfyConfigurationError, match=r"unknown keys: organisation_id, tiemout\. Known: organization_id, auth"
+    ) as refusal:
+        settings({"tiemout": 3, "organisation_id": "hunter2"})
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_every_extra_is_tried_here_and_has_a_field_in_the_form():
+    assert {key for key, *_ in GOOD_EXTRAS + BAD_EXTRAS} == set(EXTRA_READERS) == set(CONNECTION_FIELDS)
+
+
+@pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"', "5"])
+def test_an_extra_that_is_no_json_object_is_refused(extra):
+    connection = Connection(conn_id="c", conn_type="tallyfy", password="t0ken")
+    object.__setattr__(connection, "_extra" if hasattr(connection, "_extra") else "extra", extra)
+    with pytest.raises(TallyfyConfigurationError, match="its extra is not"):
+        read_settings(connection)
+
+
+@pytest.mark.parametrize("password", [None, "", "  "])
+def test_an_empty_password_says_what_belongs_there(password):
+    with pytest.raises(TallyfyConfigurationError, match="its password holds the personal access token, and is empty"):
+        settings(password=password)
+
+
+@pytest.mark.parametrize("password", ["two words", "line\nbreak", "tokén", "nul\x00"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_quoted(password):
+    with pytest.raises(TallyfyConfigurationError, match="its password holds the personal access token, and") as refusal:
+        settings(password=password)
+    assert password not in str(refusal.value)
+
+
+def test_white_space_around_a_pasted_token_is_not_part_of_it():
+    assert settings(password=" t0ken\n").credentials == "t0ken"
+
+
+def test_client_credentials_are_login_and_password():
+    known = settings({"auth": "client_credentials"}, **CLIENT)
+    assert known.credentials == ClientCredentials("17", "s3cret", "https://account.tallyfy.com/oauth/token")
+    own = {"auth": "client_credentials", "token_url": "https://go.tallyfy.com/oauth/token", "user_email": "a@b.c"}
+    assert settings(own, **CLIENT).credentials == ClientCredentials(
+        "17", "s3cret", "https://go.tallyfy.com/oauth/token", "a@b.c"
+    )
+
+
+@pytest.mark.parametrize("missing", ["login", "password"])
+def test_client_credentials_need_both(missing):
+    with pytest.raises(TallyfyConfigurationError, match="login and password hold client id and client secret"):
+        settings({"auth": "client_credentials"}, **CLIENT | {missing: ""})
+
+
+def test_no_secret_is_in_what_settings_look_like_and_each_is_known_as_one():
+    proxies = {"https": "http://ada:hun%2Fter2@proxy:3128"}
+    token = settings({"proxies": proxies}, password="t0ken")
+    client = settings({"auth": "client_credentials", "proxies": proxies}, **CLIENT)
+    for known, secret in ((token, "t0ken"), (client, "s3cret")):
+        assert set(known.secrets) == {secret, "hun%2Fter2", "hun/ter2"}
+        assert not any(hidden in repr(known) for hidden in known.secrets)
+
+
+@pytest.mark.parametrize("token", ["t0ken", "a+b/c==", "p%40ss", "a:b@c?d#e&f", "eyJ.eyJ.s-_"])
+def test_a_token_with_special_characters_survives_the_uri_form(token):
+    original = Connection(conn_id="c", conn_type="tallyfy", host="https://api.tallyfy.com", password=token)
+    assert from_uri(original.get_uri()).credentials == token
+    assert from_uri(original.get_uri()).base_url == "https://api.tallyfy.com"
+
+
+def test_extras_of_a_uri_are_text_and_mean_the_same():
+    uri = "tallyfy://:t0ken@go.tallyfy.com/api?organization_id=abc&timeout=5&verify=false&read_only=true"
+    known = from_uri(uri)
+    assert (known.base_url, known.organization_id) == ("https://go.tallyfy.com/api", "abc")
+    assert (known.timeout, known.verify, known.read_only) == (5.0, False, True)

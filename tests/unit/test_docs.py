@@ -1,0 +1,64 @@
+"""Every operator and sensor has a how-to, cut from an example DAG that the tests execute."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {path: path.read_text() for path in (ROOT / "docs").rglob("*.rst")}
+CUTS = re.findall(
+    r"literalinclude:: (?:\.\./)+(\S+)\n(?: +:\S+:.*\n)* +:start-after: \[START (\S+)\]\n +:end-before: \[END (\S+)\]",
+    "".join(PAGES.values()),
+)
+EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.py"))
+
+
+def public_tasks() -> list[tuple[str, str]]:
+    found = set()
+    for kind, modules in {"operator": ("operators.tallyfy",), "sensor": ("sensors.tallyfy",)}.items():
+        for name in modules:
+            module = import_module(f"airflow_provider_tallyfy.{name}")
+            for class_name in getattr(module, "__all__", vars(module)):
+                value = getattr(module, class_name)
+                own = inspect.isclass(value) and value.__module__.startswith("airflow_provider_tallyfy")
+                if own and issubclass(value, BaseOperator) and not inspect.isabstract(value):
+                    found.add((kind, class_name))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("kind", "class_name"), public_tasks())
+def test_every_operator_and_sensor_has_a_how_to_with_an_example(kind, class_name):
+    [section] = [
+        text.split(f".. _howto/{kind}:{class_name}:")[1].split(".. _howto/")[0]
+        for text in PAGES.values()
+        if f".. _howto/{kind}:{class_name}:" in text
+    ]
+    assert set(re.findall(r"START (howto_\w+)", section)) & {start for _, start, _ in CUTS}
+
+
+@pytest.mark.parametrize(("path", "start", "end"), CUTS)
+def test_what_the_documentation_quotes_is_there(path, start, end):
+    text = (ROOT / path).read_text()
+    assert start == end
+    assert text.count(f"[START {start}]") == text.count(f"[END {end}]") == 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_executed_by_a_test(example):
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "examples").glob("test_*.py"))
+    assert f'"{example}"' in tests
+
+
+def test_the_documentation_builds_without_warnings(tmp_path):
+    pytest.importorskip("sphinx", reason="the documentation is built with the newest Airflow's tools")
+    command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    done = subprocess.run([*command, "docs", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -9,8 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
-from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.exchange import T
@@ -99,12 +97,12 @@ def _attend(job: Job[Any], future: Future[None], take: Callable[[Outcome], None]
     """Hand on outcomes to the last. Once the job is killed, what is under way has a moment before it is cancelled."""
     deadline = math.inf
     while True:
-        with suppress(Empty):
-            outcome = job.outcomes.get(timeout=_TICK)
-            if outcome is None:
-                return
-            take(outcome)
+        has_ended = job.ended.wait(_TICK)
+        while not job.outcomes.empty():
+            take(job.outcomes.get())
         tick()
+        if has_ended:
+            return
         if job.is_killed:
             deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         if time.monotonic() > deadline:

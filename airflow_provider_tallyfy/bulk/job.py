@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic
@@ -44,8 +45,10 @@ class Job(Generic[T]):
         simulate: bool = False,
     ) -> None:
         self.tally = Tally(work.total)
-        #: What became of the items, as they end; ``None`` after the last.
-        self.outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+        #: What became of the items, as they end, for the thread that supervises the job.
+        self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        #: Set after the last outcome.
+        self.ended = threading.Event()
         #: The first writes that a simulation did not send.
         self.planned: list[Call[Any]] = []
         #: How many items' flows have ended.
@@ -95,7 +98,7 @@ class Job(Generic[T]):
             self._add_all(self._work.unsettled() if settled is None else settled)
             reason = self.stopped or "not begun"
             self._add_all(self._work.end(item, State.SKIPPED, reason, retryable=True) for item in self._rest)
-            self.outcomes.put(None)
+            self.ended.set()
 
     def _until_stopped(self) -> Iterator[T]:
         while not self.stopped:

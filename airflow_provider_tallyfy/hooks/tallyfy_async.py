@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import httpx
 from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_tallyfy.api import flows
@@ -79,7 +78,7 @@ class TallyfyAsyncHook:
     def __init__(self, settings: TallyfySettings, pace: Pace | None = None) -> None:
         self.settings = settings
         self._pace = pace
-        self._client: httpx.AsyncClient | None = None
+        self._clients = httpx_transport.Clients(settings)
         self._fetched_token: str | None = None
         self._token_lock = asyncio.Lock()
 
@@ -108,10 +107,8 @@ class TallyfyAsyncHook:
             return required_organization(own or self.settings.organization_id)
 
     async def close(self) -> None:
-        """Close the client and its connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
+        """Close the clients and their connections."""
+        await self._clients.close()
 
     async def __aenter__(self) -> TallyfyAsyncHook:
         """Use the hook as a context manager that closes it."""
@@ -159,7 +156,8 @@ class TallyfyAsyncHook:
         while True:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
-            outcome = await httpx_transport.exchange(await self._open_client(), self.settings, call, token)
+            async with self._clients.one() as client:
+                outcome = await httpx_transport.exchange(client, self.settings, call, token)
             match decide(call, outcome, attempts.next()):
                 case Accept(value):
                     return value
@@ -192,16 +190,6 @@ class TallyfyAsyncHook:
         if self._pace.declined(turn, pause):
             log.warning("%s All requests pause for %.1f s.", error, pause)
         return pause
-
-    async def _open_client(self) -> httpx.AsyncClient:
-        if self._client is None:
-            # Loading the CA certificates takes tens of milliseconds, which would stall every other trigger.
-            client = await asyncio.to_thread(httpx_transport.new_client, self.settings)
-            if self._client is None:
-                self._client = client
-            else:
-                await client.aclose()
-        return self._client
 
     async def _bearer(self, call: Call[Any], budget: float | None) -> str:
         if call.bearer is None:

@@ -19,7 +19,9 @@ class Terminated(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def _short_grace(monkeypatch):
+def _quick(monkeypatch):
+    """Supervise jobs so closely that a kill finds most of the work still to be done, and give it little grace."""
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 0.001)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew.GRACE_SECONDS", 0.3)
 
 

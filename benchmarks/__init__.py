@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table that compares this package with a named peer in the same run."""

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import requests
 
 
 class SandboxProcess:
-    """A Tallyfy on a free loopback port, until the end of the ``with`` block."""
+    """An empty Tallyfy on a free loopback port, until the end of the ``with`` block."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-W", "ignore", "-m", "airflow_provider_tallyfy.sandbox", "--port", "0"]
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as seed:
+            seed.write("{}")
+            seed.flush()
+            self._start("--port", "0", "--seed", seed.name)
+
+    def _start(self, *options: str) -> None:
+        command = [sys.executable, "-W", "ignore", "-m", "airflow_provider_tallyfy.sandbox", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         facts = dict(line.rstrip().split(None, 1) for line in self._lines(5))
         self.base_url = facts["base"].removeprefix("URL").strip()

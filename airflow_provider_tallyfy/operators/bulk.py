@@ -22,6 +22,13 @@ from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
 
+__all__ = [
+    "TallyfyActivateRunsOperator",
+    "TallyfyArchiveRunsOperator",
+    "TallyfyDeleteRunsOperator",
+    "TallyfyLaunchRunsOperator",
+]
+
 _FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
 _LAUNCH_FIELDS = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
 

@@ -11,7 +11,8 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 #: Kinds of assignees: users by number, guests by e-mail address, groups by id.
 KINDS = ("users", "guests", "groups")
 
-_NUMBER = re.compile(r"[0-9]{1,18}")
+#: What a user's id looks like as text.
+USER_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def with_numbers(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -63,6 +64,6 @@ def _numbers(value: Any, name: str) -> Any:
         return [_numbers(item, name) for item in value]
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+    if isinstance(value, str) and USER_NUMBER.fullmatch(value.strip()):
         return int(value)
     raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})

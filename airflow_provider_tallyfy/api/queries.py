@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_tallyfy.api.checks import checked_status
@@ -31,8 +32,8 @@ class RunQuery:
     status: str | None = None
     template_id: str | None = None
     query: str | None = None
-    tags: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
+    owners: Sequence[str | int] = ()
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
@@ -53,6 +54,10 @@ class RunQuery:
                 fields={"status": ["not of an archived run"]},
             )
 
+        for name, ids in (("tags", self.tags), ("owners", self.owners)):
+            if isinstance(ids, str):
+                raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
+
     @property
     def only_archived(self) -> bool:
         """Whether it asks for archived runs alone, in either way to say so."""
@@ -71,8 +76,8 @@ class RunQuery:
             "status": status,
             "checklist_id": self.template_id,
             "q": self.query,
-            "tag_ids": ",".join(self.tags),
-            "owners": ",".join(self.owners),
+            "tag_ids": ",".join(map(str, self.tags)),
+            "owners": ",".join(map(str, self.owners)),  # ids of users are numbers
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,

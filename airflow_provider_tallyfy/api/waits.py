@@ -170,7 +170,7 @@ class WaitLog:
         self._max_poll_failures = max_poll_failures
         self._tell = tell
         self._failures = 0
-        self._last_told = ""
+        self._last_told: object = None
 
     def saw(self, run: Run | None) -> Ending | None:
         """
@@ -186,7 +186,7 @@ class WaitLog:
             news = f"Run {self._wait.run_id} does not exist in Tallyfy"
         else:
             news = f"Run {run.id} ({run.name!r}) is {run.status}"
-        self._tell_once(f"{news}; waiting for {target}." if outcome is Outcome.WAITING else f"{news}.")
+        self._tell_once(news, f"{news}; waiting for {target}." if outcome is Outcome.WAITING else f"{news}.")
         if outcome is Outcome.WAITING:
             return None
         return Ending(
@@ -206,14 +206,15 @@ class WaitLog:
         self._failures += 1
         patient = self._max_poll_failures is None or self._failures <= self._max_poll_failures
         if patient and not error.permanent:
-            self._tell_once(f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
+            trouble = (type(error), error.status, error.code)  # each has another request id, and is the same trouble
+            self._tell_once(trouble, f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
             return None
         again = f" Gave up after {self._failures} failed looks in a row." if not error.permanent else ""
         return Ending(Outcome.ERROR, f"{error}{again}", error=type(error).__name__)
 
-    def _tell_once(self, line: str) -> None:
-        if line != self._last_told:
-            self._last_told = line
+    def _tell_once(self, news: object, line: str) -> None:
+        if news != self._last_told:
+            self._last_told = news
             self._tell(line)
 
 

@@ -51,7 +51,8 @@ class Clients:
             try:
                 yield client
             finally:
-                self._idle.append(client)
+                if client in self._all:  # it was not closed meanwhile
+                    self._idle.append(client)
 
     async def close(self) -> None:
         """Close all clients and their connections."""
@@ -133,6 +134,9 @@ def _lost(error: Exception) -> Lost:
     chain = causes(error)
     if any(map(is_tls_problem, chain)):
         return lost(chain, "tls", sent=False)
+    never_made = any(isinstance(cause, httpx.ConnectError) for cause in chain)
+    if never_made and any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in chain):
+        return lost(chain, "reset", sent=False)  # it ended during the TLS handshake
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -135,12 +135,14 @@ class TallyfyHook(RunMethods, BaseHook):
         """Ask Tallyfy who the token is, without retries; say what is wrong if that fails. Used by Airflow's UI."""
         try:
             with self:
-                organization_id = self._organization_id or self.settings.organization_id
+                organization_id = self._organization_id or self.settings.organization_id or None
                 user = self.run(calls.current_user(organization_id), retry_budget=0)
         except TallyfyError as error:
             return False, str(error)
-        where = f"organization {organization_id}" if organization_id else "Tallyfy; no organization is set"
-        return True, f"Connected to {where} as user {user.get('id', 'unknown')}."
+        who = f"user {user.get('id', 'unknown')}"
+        if organization_id is None:
+            return True, f"Connected to Tallyfy as {who}; no organization is set."
+        return True, f"Connected to organization {organization_id} as {who}."
 
     def get_run(self, run_id: str) -> Run:
         """
@@ -157,8 +159,8 @@ class TallyfyHook(RunMethods, BaseHook):
         status: str | None = None,
         template_id: str | None = None,
         query: str | None = None,
-        tags: tuple[str, ...] = (),
-        owners: tuple[str, ...] = (),
+        tags: Sequence[str] = (),
+        owners: Sequence[str | int] = (),
         folder: str | None = None,
         archived: str = "exclude",
         sort: str = "created_at",

@@ -97,9 +97,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         :param context: of the running task.
         :raises TallyfyError: in one of its kinds.
         """
-        with self.hook as hook:
-            with airflow_exceptions():
-                key = self._key(context)
+        with self.hook as hook, airflow_exceptions():
+            key = self._key(context)
             change = self._remembered(context, key)
             if self.is_dry_run:
                 return self.describe_plan([]) if change else self.plan(self.launch(hook.organization_id, key))
@@ -132,8 +131,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         return Patience(timeout, self.execution_timeout)
 
     def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
-        with airflow_exceptions():
-            wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
+        wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
         look = Look(self.hook, wait, self.max_poll_failures, tell=lambda line: self.log.info("%s", line))
         patience = self._patience
         deadline = patience.deadline
@@ -347,6 +345,5 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         """Launch the project."""
         now = datetime.now(UTC)
         due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
-        with airflow_exceptions():
-            project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
-            return flows.launch_project(organization_id, project.body(), key)
+        project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
+        return flows.launch_project(organization_id, project.body(), key)

@@ -195,7 +195,11 @@ class TallyfyRunStatusSensor(BaseSensorOperator):
         """Apply ``soft_fail`` and ``never_fail`` to the failures that Airflow's poke mode applies them to."""
         try:
             yield
-        except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
+        except AirflowSensorTimeout as error:
+            if self.soft_fail:  # never_fail is about looks that fail, not about none that succeeds
+                raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
+            raise
+        except (AirflowFailException, AirflowTaskTimeout) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
             raise

@@ -83,10 +83,10 @@ def test_a_cleared_launch_adopts_its_run_unless_it_is_to_launch_again(system):
         airflow.wait_for_task_states(
             "system_launch",
             dag_run,
-            lambda found, cleared=task_id: all(
-                task["state"] == "success" and (task["task_id"] != cleared or task["try_number"] > 1) for task in found
-            ),
+            lambda found, cleared=task_id: {t["task_id"]: t["try_number"] for t in found}[cleared] > 1,
         )
+        # Airflow loses a clear that comes while its scheduler is about to end the DAG run.
+        assert airflow.wait_for_dag_run("system_launch", dag_run) == "success"
     second = {task_id: airflow.xcom("system_launch", dag_run, task_id) for task_id in tasks}
     assert (second["launch"]["id"], second["launch"]["changed"]) == (first["launch"], False)
     assert second["launch_again_when_cleared"]["id"] not in first.values()

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.contract.clients import CLIENTS, AsyncClient, Naps, SyncClient
+from tests.contract.hooks.wire import answer, wire
 
 
 @pytest.fixture(params=CLIENTS)
@@ -31,3 +37,29 @@ def logged(caplog, capfd) -> Callable[[], str]:
         return printed.out + printed.err + caplog.text
 
     return text
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> str:
+    """A self-signed certificate of 127.0.0.1, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + timedelta(days=1))
+    made = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    with path.open("ab") as file:
+        file.write(key.private_bytes(serialization.Encoding.PEM, *plain))
+    return str(path)
+
+
+@pytest.fixture
+def tls_server(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    user = answer(b'{"data": {"id": 7}}')
+
+    with wire(lambda c: c.sendall(user), wrap=lambda raw: context.wrap_socket(raw, server_side=True)) as port:
+        yield f"https://127.0.0.1:{port}"

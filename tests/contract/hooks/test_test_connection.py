@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 import re
 import socket
-import ssl
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.models import Connection
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour
-from tests.contract.hooks.wire import answer, wire
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
@@ -58,7 +52,7 @@ def test_a_good_connection_says_who_and_where(tallyfy, check):
 def test_without_an_organization_it_proves_the_token_and_says_so(tallyfy, check):
     good, message = check({"organization_id": None})
     assert good
-    assert message == f"Connected to Tallyfy; no organization is set as user {tallyfy.user['id']}."
+    assert message == f"Connected to Tallyfy as user {tallyfy.user['id']}; no organization is set."
     assert {request.path for request in tallyfy.requests} == {"/api/me"}
 
 
@@ -134,32 +128,6 @@ def test_a_server_that_does_not_answer(tallyfy, check):
     assert not good
     assert "did not answer in time" in message
     assert "extra `timeout` sets the limit" in message
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> str:
-    """A self-signed certificate of 127.0.0.1, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + timedelta(days=1))
-    made = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    with path.open("ab") as file:
-        file.write(key.private_bytes(serialization.Encoding.PEM, *plain))
-    return str(path)
-
-
-@pytest.fixture
-def tls_server(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    user = answer(b'{"data": {"id": 7}}')
-
-    with wire(lambda c: c.sendall(user), wrap=lambda raw: context.wrap_socket(raw, server_side=True)) as port:
-        yield f"https://127.0.0.1:{port}"
 
 
 def test_a_certificate_that_nobody_trusts(tallyfy, check, tls_server):

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api.flows import LaunchKey
+from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyLaunchProjectOperator,
     TallyfyLaunchRunOperator,
     TallyfyUpdateRunOperator,
 )
 from airflow_provider_tallyfy.sandbox import Behaviour
-from tests.airflow_driver import attempt
+from tests.airflow_driver import attempt, eventually
 from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
 
 both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -225,26 +227,26 @@ def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_ag
 @both_worlds
 @both_kinds
 def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
-    operators = [launcher(tallyfy), launcher(tallyfy)]
-    contexts = [context_of(), context_of(try_number=2)]
+    keys = [LaunchKey("key", may_exist=False), LaunchKey("key")]
+    changes: list[RunChange] = []
+
+    def launch(operator: Any, key: LaunchKey) -> None:
+        with operator.hook as hook:
+            changes.append(hook.run(operator.launch(hook.organization_id, key)))
+
     # Both launches are sent before either is answered.
     hang = tallyfy.faults.add("hang", method="POST", times=2)
-    results: list[dict[str, Any]] = []
-    tries = [
-        threading.Thread(target=lambda op=op, context=context: results.append(op.execute(context)))
-        for op, context in zip(operators, contexts, strict=True)
-    ]
+    tries = [threading.Thread(target=launch, args=(launcher(tallyfy), key)) for key in keys]
     for each in tries:
         each.start()
-    while hang.hits < 2 and all(each.is_alive() for each in tries):
-        threading.Event().wait(0.005)
+    assert eventually(lambda: hang.hits == 2)
     tallyfy.faults.clear()
     for each in tries:
         each.join(timeout=20)
     assert launches(tallyfy) == 2
-    assert live_runs(tallyfy) == [results[0]["id"]]
-    assert results[0]["id"] == results[1]["id"]
-    assert sorted(result["changed"] for result in results) == [False, True]
+    assert live_runs(tallyfy) == [changes[0].run.id]
+    assert changes[0].run.id == changes[1].run.id
+    assert sorted(change.changed for change in changes) == [False, True]
 
 
 @both_worlds

@@ -42,6 +42,13 @@ def test_a_status_among_archived_runs_is_left_to_the_reader_since_its_meaning_th
     assert "status" not in dict(RunQuery("complete", archived="include").parameters())
 
 
+def test_ids_of_users_may_be_numbers_but_one_text_is_not_a_list_of_letters():
+    assert dict(RunQuery(owners=(1001, 1002)).parameters())["owners"] == "1001,1002"
+    for name in ("tags", "owners"):
+        with pytest.raises(TallyfyValidationError, match=rf"{name}='abc' is text; give a list of ids"):
+            RunQuery(**{name: "abc"})
+
+
 @pytest.mark.parametrize("wrong", [{"status": "completed"}, {"archived": "yes"}, {"archived": ""}])
 def test_a_misspelt_filter_is_refused(wrong):
     with pytest.raises(TallyfyValidationError, match=r"Valid: active|exclude, include, only"):

@@ -96,15 +96,16 @@ def watched(max_poll_failures: int | None = None) -> tuple[WaitLog, list[str]]:
 
 def test_a_change_is_told_once_however_often_it_is_seen():
     log, told = watched()
-    trouble = TallyfyServerError("down")
     for _ in range(3):
         assert log.saw(run()) is None
-    for _ in range(3):
-        assert log.stumbled(trouble) is None
+    for number in range(3):
+        assert log.stumbled(TallyfyServerError(f"down (request id {number})", status=503)) is None
+    assert log.stumbled(TallyfyServerError("down", status=502)) is None
     for _ in range(3):
         assert log.saw(run("problem")) is None
     assert [line.partition(";")[0].partition(", still")[0] for line in told] == [
         "Run r1 ('Onboarding') is active",
+        "Cannot see run r1 at the moment",
         "Cannot see run r1 at the moment",
         "Run r1 ('Onboarding') is problem",
     ]

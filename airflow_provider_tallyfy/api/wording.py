@@ -1,0 +1,76 @@
+"""How messages echo what users gave: short, and never more than can be read."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from airflow_provider_tallyfy.api.templates import folded
+
+LONGEST_ECHO = 80
+_MOST_NAMES = 30
+
+_ECHO = reprlib.Repr()
+_ECHO.maxstring = _ECHO.maxother = LONGEST_ECHO
+
+
+def ambiguous(what: str, ids: Sequence[str]) -> str:
+    """
+    Say that a text stands for several things.
+
+    :param what: kind of things, in the plural.
+    :param ids: their ids.
+    """
+    return f"it could be any of {len(ids)} {what}; use one of the ids {enumerated(ids)}"
+
+
+def did_you_mean(wanted: str, names: Mapping[str, str]) -> str:
+    """
+    Suggest which of some names a text may have meant, or nothing.
+
+    :param wanted: the text.
+    :param names: what may have been meant, with how to show it.
+    """
+    by_fold = {folded(name): shown for name, shown in names.items()}
+    close = get_close_matches(folded(wanted[:LONGEST_ECHO]), by_fold, n=3)
+    guesses = dict.fromkeys(repr(by_fold[name]) for name in close)
+    return f"did you mean {' or '.join(guesses)}?" if guesses else ""
+
+
+def quoted(names: Iterable[str]) -> str:
+    """
+    Enumerate names in quotes.
+
+    :param names: the names; those after the first thirty are counted.
+    """
+    return enumerated(map(repr, names))
+
+
+def enumerated(texts: Iterable[str]) -> str:
+    """
+    Enumerate texts.
+
+    :param texts: the texts; those after the first thirty are counted.
+    """
+    listed = list(texts)
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(listed[:_MOST_NAMES]) + more
+
+
+def shown(value: object) -> str:
+    """
+    Echo a value, in short.
+
+    :param value: what the user gave.
+    """
+    return clipped(_ECHO.repr(value))
+
+
+def clipped(text: str) -> str:
+    """
+    Cut a text to the length of an echo.
+
+    :param text: the text.
+    """
+    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."

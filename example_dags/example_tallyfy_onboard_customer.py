@@ -1,0 +1,86 @@
+"""Launch a run for a new customer, wait until people have finished it, and go on as its form says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Param, TriggerRule, task
+
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyLaunchProjectOperator,
+    TallyfyLaunchRunOperator,
+    TallyfyUpdateRunOperator,
+)
+
+with DAG(
+    dag_id="example_tallyfy_onboard_customer",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={
+        "template_id": Param(type="string", minLength=1, description="The template, from its address in Tallyfy."),
+        "customer_id": Param("4711", type="string", description="There is one run per customer, whatever happens."),
+        "company": Param("ACME Corp", type="string"),
+        "contact": Param("ada@example.com", type="string", format="email"),
+        "plan": Param("Paid", type="string", enum=["Trial", "Paid"]),
+        "account_manager": Param(1001, type="integer", description="Number of the Tallyfy user who follows up."),
+    },
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+    # [START howto_operator_tallyfy_launch_run]
+    onboard = TallyfyLaunchRunOperator(
+        task_id="onboard",
+        template_id="{{ params.template_id }}",
+        name="Onboarding - {{ params.company }}",
+        kickoff={  # by label, alias or id; checked and encoded by the template's field types
+            "Company name": "{{ params.company }}",
+            "Contact email": "{{ params.contact }}",
+            "Go-live date": "{{ macros.ds_add(dag_run.start_date.strftime('%Y-%m-%d'), 30) }}",
+            "Plan": "{{ params.plan }}",
+        },
+        launch_key="customer-{{ params.customer_id }}",
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=10,
+        timeout=timedelta(days=30),
+        retries=3,
+    )
+    # [END howto_operator_tallyfy_launch_run]
+
+    # [START howto_hook_tallyfy_form_values]
+    @task.branch
+    def has_tax_number(tallyfy_run_id: str) -> str:
+        """Branch on what people filled in."""
+        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+        with TallyfyHook() as hook:
+            answer = hook.get_form_values(tallyfy_run_id)["Tax number"]
+        return "note_result" if answer else "ask_for_tax_number"
+
+    # [END howto_hook_tallyfy_form_values]
+
+    # [START howto_operator_tallyfy_launch_project]
+    ask_for_tax_number = TallyfyLaunchProjectOperator(
+        task_id="ask_for_tax_number",
+        title="Ask {{ params.company }} for its tax number",
+        owners={"users": ["{{ params.account_manager }}"]},
+        deadline=timedelta(days=3),
+        summary="Write to {{ params.contact }}.",
+        retries=3,
+    )
+    # [END howto_operator_tallyfy_launch_project]
+
+    # [START howto_operator_tallyfy_update_run]
+    note_result = TallyfyUpdateRunOperator(
+        task_id="note_result",
+        run_id=onboard.output["run_id"],
+        changes={
+            "summary": "Handed over to billing on {{ dag_run.start_date.strftime('%Y-%m-%d') }}.",
+            "starred": True,
+        },
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+    )
+    # [END howto_operator_tallyfy_update_run]
+
+    has_tax_number(onboard.output["run_id"]) >> [ask_for_tax_number, note_result]

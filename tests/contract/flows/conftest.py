@@ -1,0 +1,3 @@
+from tests.contract.operators.conftest import pauses
+
+__all__ = ["pauses"]

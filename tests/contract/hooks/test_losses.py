@@ -1,0 +1,89 @@
+"""Why no answer came is told apart alike by both drivers, and so is whether the request may have arrived."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyTransportError, TallyfyUnknownOutcomeError
+from tests.contract.hooks.wire import wire
+
+TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
+
+
+@pytest.fixture
+def ask(tallyfy, client, monkeypatch):
+    """Ask another host once, for a read or a launch."""
+
+    def send(host: str, method: str, **extra: object) -> None:
+        connection = tallyfy.connection(**{"retry_budget": 0, "timeout": 5, **extra}) | {"host": host}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+        launch = calls.launch_run(tallyfy.organization_id, {"checklist_id": TEMPLATE_ID})
+        client.run(launch if method == "POST" else calls.get_run(tallyfy.organization_id, "r1"))
+
+    return send
+
+
+BOTH_METHODS = pytest.mark.parametrize("method", ["GET", "POST"])
+
+
+@BOTH_METHODS
+def test_a_port_at_which_nobody_listens(ask, method):
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(TallyfyTransportError, match=rf"127\.0\.0\.1:{port} refused the connection"):
+        ask(f"http://127.0.0.1:{port}", method)
+
+
+@BOTH_METHODS
+def test_a_name_that_does_not_resolve(ask, method, monkeypatch):
+    def unknown(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(TallyfyTransportError, match=r"tallyfy\.invalid could not be resolved \(Name or service"):
+        ask("https://tallyfy.invalid/api", method)
+
+
+@BOTH_METHODS
+def test_a_certificate_that_nobody_trusts(ask, method, tls_server):
+    with pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"):
+        ask(tls_server, method)
+
+
+@BOTH_METHODS
+def test_plain_http_where_tls_is_expected(tallyfy, ask, method):
+    with pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"):
+        ask(tallyfy.base_url.replace("http://", "https://"), method)
+
+
+def test_a_certificate_that_need_not_be_verified(tallyfy, client, monkeypatch, tls_server):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or __file__)
+    connection = tallyfy.connection(verify=False) | {"host": tls_server}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+    assert client.run(calls.current_user(tallyfy.organization_id))["id"] == 7
+
+
+@BOTH_METHODS
+def test_a_connection_that_ends_during_the_tls_handshake_is_a_broken_one(ask, method):
+    with wire(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as port:
+        # requests does not tell whether the handshake was over, so for a launch it assumes the worst.
+        kinds = (TallyfyTransportError, TallyfyUnknownOutcomeError) if method == "POST" else TallyfyTransportError
+        with pytest.raises(kinds, match="broke before the answer was complete"):
+            ask(f"https://127.0.0.1:{port}", method)
+
+
+@BOTH_METHODS
+@pytest.mark.parametrize("fault", [{"kind": "hang"}, {"kind": "reset"}, {"kind": "truncated"}, {"kind": "oversized"}])
+def test_once_it_was_sent_a_launch_may_have_happened(tallyfy, ask, method, fault):
+    tallyfy.add_template("Onboarding", id=TEMPLATE_ID)
+    tallyfy.add_run(id="r1")
+    tallyfy.faults.add(**fault, times=None)
+    kind = TallyfyTransportError if method == "GET" else TallyfyUnknownOutcomeError
+    with pytest.raises(kind):
+        ask(tallyfy.base_url, method, timeout=0.3, max_response_bytes=1024 * 1024)
+    assert len(tallyfy.requests) == 1

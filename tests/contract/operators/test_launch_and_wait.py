@@ -1,0 +1,160 @@
+"""A launch that waits for its run ends alike wherever it waits, and never touches the run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchProjectOperator, TallyfyLaunchRunOperator
+from tests.airflow_driver import End, attempt, only_event, rebuilt
+from tests.task_contexts import context_of
+
+both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+
+
+def launcher(tallyfy, **arguments: Any) -> TallyfyLaunchRunOperator:
+    known = list(tallyfy.store.templates.values()) or [tallyfy.add_template("Onboarding")]
+    return TallyfyLaunchRunOperator(
+        **{"task_id": "task", "template_id": known[0]["id"], "name": "Acme", "wait_for_completion": True} | arguments
+    )
+
+
+@pytest.fixture
+def meanwhile(tallyfy, monkeypatch):
+    """Return a function that says what people do with the run while a task in poke mode sleeps."""
+    deeds: list[Any] = []
+
+    def sleep(seconds: float) -> None:
+        if deeds:
+            deeds.pop(0)(tallyfy.runs[0]["id"])
+
+    real = __import__("time")
+    monkeypatch.setattr("airflow_provider_tallyfy.operators.launch.time", SimpleNamespace(sleep=sleep, time=real.time))
+    return lambda *new: deeds.extend(new)
+
+
+def wait(tallyfy, meanwhile, deed: Any, context: dict[str, Any], **arguments: Any) -> End:
+    """Launch, let people do something with the run while the task waits, and give the task's end."""
+    if not arguments["deferrable"]:
+        meanwhile(deed)
+        return attempt(lambda: launcher(tallyfy, **arguments).execute(context))
+    try:
+        return attempt(lambda: launcher(tallyfy, **arguments).execute(context))
+    except TaskDeferred as deferred:
+        deed(tallyfy.runs[0]["id"])
+        event = only_event(rebuilt(deferred.trigger))
+        # A fresh operator in another process, as after a real deferral.
+        return attempt(lambda: launcher(tallyfy, **arguments).execute_complete(context, event.payload))
+
+
+@both_worlds
+@both_modes
+def test_completion_ends_the_wait_with_the_run(tallyfy, meanwhile, deferrable):
+    context = context_of()
+    end = wait(tallyfy, meanwhile, tallyfy.complete_run, context, deferrable=deferrable)
+    run = tallyfy.runs[0]
+    assert end.state == "success"
+    assert end.result == {
+        "id": run["id"],
+        "name": "Acme",
+        "status": "complete",
+        "archived_at": None,
+        "completed_at": f"{run['completed_at'][:19]}Z",
+        "url": tallyfy.run_url(run["id"]),
+        "changed": True,
+    }
+    assert context["ti"].pushed["run_id"] == run["id"]
+
+
+@both_worlds
+@both_modes
+def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, deferrable):
+    launcher(tallyfy, wait_for_completion=False).execute(context_of())
+    end = wait(tallyfy, meanwhile, tallyfy.complete_run, context_of(try_number=2), deferrable=deferrable)
+    assert len(tallyfy.runs) == 1
+    assert (end.state, end.result["id"], end.result["changed"]) == ("success", tallyfy.runs[0]["id"], False)
+
+
+@both_worlds
+@both_modes
+@pytest.mark.parametrize(
+    ("arguments", "deed", "error"),
+    [
+        ({}, "archive_run", "AirflowFailException"),
+        ({"failure_status": ["problem"]}, "add_problem", "AirflowFailException"),
+        ({}, "delete_run", "TallyfyNotFoundError"),
+        ({"timeout": 0}, "restore_run", "AirflowSensorTimeout"),
+    ],
+    ids=["archived", "problem", "deleted", "timeout"],
+)
+def test_a_wait_ends_badly_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, deed, error):  # noqa: PLR0917
+    end = wait(tallyfy, meanwhile, getattr(tallyfy, deed), context_of(), deferrable=deferrable, **arguments)
+    assert (end.state, end.error) == ("failed", error)
+
+
+@both_modes
+def test_the_end_of_the_tasks_own_time_is_airflows_timeout(tallyfy, meanwhile, deferrable):
+    arguments = {"deferrable": deferrable, "execution_timeout": timedelta(milliseconds=1)}
+    end = wait(tallyfy, meanwhile, tallyfy.restore_run, context_of(), **arguments)
+    assert isinstance(end.exception, AirflowTaskTimeout)
+
+
+@both_worlds
+@both_modes
+def test_a_run_that_is_complete_already_needs_no_wait(tallyfy, meanwhile, deferrable):
+    launched = launcher(tallyfy, wait_for_completion=False).execute(context_of())
+    tallyfy.complete_run(launched["id"])
+    end = attempt(lambda: launcher(tallyfy, deferrable=deferrable).execute(context_of(try_number=2)))
+    assert (end.state, end.result["status"], end.result["changed"]) == ("success", "complete", False)
+
+
+@both_worlds
+@both_modes
+def test_killing_the_task_leaves_the_run_to_the_people(tallyfy, meanwhile, deferrable):
+    operator = launcher(tallyfy, deferrable=deferrable)
+
+    def kill(run_id: str) -> None:
+        tallyfy.clear_requests()
+        operator.on_kill()
+        raise KeyboardInterrupt
+
+    meanwhile(kill)
+    try:
+        operator.execute(context_of())
+    except KeyboardInterrupt:
+        pass
+    except TaskDeferred:
+        tallyfy.clear_requests()
+        operator.on_kill()
+    assert {request.method for request in tallyfy.requests} <= {"GET"}
+    assert [(run["status"], run["archived_at"]) for run in tallyfy.runs] == [("active", None)]
+
+
+@both_worlds
+def test_the_way_to_the_run_is_known_while_the_task_waits(tallyfy):
+    context = context_of()
+    with pytest.raises(TaskDeferred):
+        launcher(tallyfy, deferrable=True).execute(context)
+    assert context["ti"].pushed["run_url"] == tallyfy.run_url(tallyfy.runs[0]["id"])
+
+
+@both_worlds
+@both_modes
+def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
+    owners = {"users": [tallyfy.user["id"]]}
+    project = TallyfyLaunchProjectOperator(
+        task_id="task", title="Move", owners=owners, wait_for_completion=True, deferrable=deferrable
+    )
+    meanwhile(tallyfy.complete_run)
+    if not deferrable:
+        assert project.execute(context_of())["status"] == "complete"
+        return
+    with pytest.raises(TaskDeferred) as deferred:
+        project.execute(context_of())
+    tallyfy.complete_run(tallyfy.runs[0]["id"])
+    assert only_event(rebuilt(deferred.value.trigger)).payload["outcome"] == "reached"

@@ -1,0 +1,284 @@
+"""What a launch sends is what its author meant, or it is refused with everything that is wrong with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchProjectOperator, TallyfyLaunchRunOperator
+from tests.airflow_driver import attempt
+from tests.task_contexts import context_of
+
+both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+FORM = [
+    {"label": "Company name", "alias": "company", "required": True},
+    {"label": "Contact", "field_type": "email", "required": True},
+    {"label": "Go-live", "field_type": "date"},
+    {"label": "Plan", "field_type": "radio", "options": ["Trial", "Paid"]},
+    {"label": "Tier", "field_type": "dropdown", "options": ["Silver", "Gold"]},
+    {"label": "Add-ons", "field_type": "multiselect", "options": ["SSO", "Audit log"]},
+    {"label": "Order", "field_type": "table", "columns": ["Item", "Quantity"]},
+    {"label": "Team", "field_type": "assignees_form"},
+    {"label": "Contract", "field_type": "file"},
+    {"label": "Notes", "field_type": "textarea"},
+]
+
+
+@pytest.fixture
+def template(tallyfy) -> dict[str, Any]:
+    return tallyfy.add_template("Onboarding", kickoff=FORM, steps=["One", "Two", "Three"])
+
+
+def launch(template, **arguments: Any) -> Any:
+    operator = TallyfyLaunchRunOperator(task_id="task", template_id=template["id"], **arguments)
+    return operator.execute(context_of())
+
+
+def stored(tallyfy, result: dict[str, Any], template) -> dict[str, Any]:
+    labels = {field["id"]: field["label"] for field in template["prerun"]}
+    return {labels[field_id]: value for field_id, value in tallyfy.run(result["id"])["prerun"].items()}
+
+
+@both_worlds
+def test_kick_off_values_are_found_by_label_alias_or_id_and_encoded_by_type(tallyfy, template):
+    contact_id = template["prerun"][1]["id"]
+    kickoff = {
+        "company": "Acme",
+        contact_id: "a@b.example",
+        "Go-live": "2026-01-31",
+        "plan": "paid",
+        "Tier": 2,
+        "Add-ons": ["SSO", "audit LOG"],
+        "Order": {"Quantity": 3, "Item": "Widget"},
+        "Team": [1001, "g@x.example"],
+        "Contract": "https://files.example/a%20b.pdf",
+        "Notes": None,
+    }
+    assert stored(tallyfy, launch(template, kickoff=kickoff), template) == {
+        "Company name": "Acme",
+        "Contact": "a@b.example",
+        "Go-live": "2026-01-31T00:00:00.000Z",
+        "Plan": "Paid",
+        "Tier": {"id": 2, "text": "Gold", "value": None},
+        "Add-ons": [{"id": 1, "text": "SSO", "selected": True}, {"id": 2, "text": "Audit log", "selected": True}],
+        "Order": ["Widget", "3"],
+        "Team": {"users": [1001], "guests": ["g@x.example"], "groups": []},
+        "Contract": [{"filename": "a b.pdf", "source": "url", "url": "https://files.example/a%20b.pdf"}],
+    }
+
+
+@both_worlds
+def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyfy, template):
+    arguments = {
+        "kickoff": {"Compny": "x", "Contact": "nobody", "Go-live": "soon", "Tier": "Bronze", "Order": ["one"]},
+        "prerun": {"no-such-id": "x"},
+        "tasks": {"no-such-step": {}},
+        "roles": ["a role"],
+        "owner_id": "Ada",
+    }
+    end = attempt(lambda: launch(template, **arguments))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    message = str(end.exception)
+    for problem in (
+        "Compny",
+        "did you mean 'Company name'",
+        "Company name: it is required",
+        "'nobody' is not an e-mail address",
+        "'soon' is not a date",
+        "there is no option 'Bronze'",
+        "expected 2 values",
+        "no-such-id",
+        "no-such-step",
+        "One",
+        "roles",
+        "owner_id: 'Ada' is no user's number",
+        "Nothing was launched.",
+    ):
+        assert problem in message
+    assert set(end.exception.fields) >= {"Compny", "Company name", "no-such-id", "tasks", "roles", "owner_id"}
+    assert [request.method for request in tallyfy.requests] == ["GET"]
+
+
+@both_worlds
+def test_raw_values_go_along_as_they_are_and_win(tallyfy, template):
+    company, contact, *_, notes = (field["id"] for field in template["prerun"])
+    result = launch(template, kickoff={"Notes": "lost"}, prerun={company: "Raw", contact: "r@w.example", notes: "kept"})
+    assert stored(tallyfy, result, template) == {"Company name": "Raw", "Contact": "r@w.example", "Notes": "kept"}
+
+
+@both_worlds
+@pytest.mark.parametrize("prerun", [["a list"], {"company": "an alias, which Tallyfy would drop"}], ids=str)
+def test_raw_values_that_tallyfy_would_drop_or_refuse_are_refused(tallyfy, template, prerun):
+    end = attempt(lambda: launch(template, prerun=prerun))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert [request.method for request in tallyfy.requests] == ["GET"]
+
+
+@both_worlds
+def test_all_other_fields_arrive(tallyfy):
+    template = tallyfy.add_template("Plain")
+    parent = tallyfy.add_run()["id"]
+    tag = tallyfy.add_tag("emea")["id"]
+    other = tallyfy.add_user("sam@sandbox.example")["id"]
+    people = {"users": [other], "guests": [], "groups": []}
+    result = launch(
+        template,
+        name="Acme",
+        summary="Be quick.",
+        owner_id=str(other),
+        tags=[tag],
+        folders=["f1"],
+        users=[str(other)],
+        groups=["g1"],
+        parent_id=parent,
+        roles={"r1": {"users": [str(other)]}},
+    )
+    run = tallyfy.run(result["id"])
+    assert (run["name"], run["owner_id"], run["users"], run["groups"]) == ("Acme", other, [other], ["g1"])
+    assert (run["folders"], run["parent_id"], [link["tag_id"] for link in run["tags"]]) == (["f1"], parent, [tag])
+    assert run["summary"].startswith("Be quick.\n[airflow:")
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert post["roles"] == {"r1": people}
+
+
+@both_worlds
+def test_what_is_not_given_is_not_sent(tallyfy):
+    template = tallyfy.add_template("Plain")
+    result = launch(template)
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert post.keys() == {"checklist_id", "summary"}
+    assert result["name"].startswith("Plain - ")
+
+
+@both_worlds
+def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
+    template = tallyfy.add_template("Plain", steps=["One", "Two", "Three"])
+    due = datetime(2026, 1, 31, 18, tzinfo=UTC)
+    second = template["steps"][1]["id"]
+    result = launch(template, tasks={second: {"deadline": due, "owners": {"users": ["1001"]}}})
+    tasks = tallyfy.run(result["id"])["tasks"]
+    assert [task["title"] for task in tasks] == ["One", "Two", "Three"]
+    assert [task["deadline"] for task in tasks] == [None, "2026-01-31 18:00:00", None]
+    assert tasks[1]["owners"] == {"users": [1001], "guests": [], "groups": []}
+
+
+@both_worlds
+@pytest.mark.parametrize(
+    "settings",
+    ["due tomorrow", {"owners": [1001]}, {"owners": {"members": [1]}}, {"owners": {"users": "1001"}}],
+    ids=str,
+)
+def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, settings):
+    template = tallyfy.add_template("Plain")
+    end = attempt(lambda: launch(template, tasks={template["steps"][0]["id"]: settings}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_a_template_that_does_not_show_its_steps_takes_no_settings_for_them(tallyfy):
+    template = tallyfy.add_template("Plain")
+    shown = {name: value for name, value in template.items() if name != "steps"}
+    tallyfy.faults.add("status", status=200, path="/checklists/", body={"data": shown})
+    end = attempt(lambda: launch(template, tasks={template["steps"][0]["id"]: {}}))
+    assert "does not show its steps" in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_a_form_that_only_tallyfy_knows_to_be_incomplete_is_refused_by_it(tallyfy, template):
+    end = attempt(lambda: launch(template))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "Company name is required" in str(end.exception)
+
+
+@both_worlds
+@pytest.mark.parametrize("template_id", ["", "None", "a b", "../x", None])
+def test_a_template_id_that_is_none_is_refused(tallyfy, template_id):
+    end = attempt(lambda: launch({"id": template_id}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@both_worlds
+@pytest.mark.parametrize(
+    "deadline",
+    [
+        datetime(2026, 1, 31, 17, tzinfo=UTC),
+        "2026-01-31 17:00:00",
+        "2026-01-31T18:00:00+01:00",
+    ],
+    ids=str,
+)
+def test_a_project_is_a_run_with_a_task_for_each_assignee(tallyfy, deadline):
+    other = tallyfy.add_user("sam@sandbox.example")["id"]
+    project = TallyfyLaunchProjectOperator(
+        task_id="task",
+        title="Move",
+        owners={"users": [tallyfy.user["id"], str(other)], "guests": ["g@x.example"]},
+        task_kind="approval",
+        deadline=deadline,
+        summary="Pack.",
+    )
+    result = project.execute(context_of())
+    run = tallyfy.run(result["id"])
+    assert (run["name"], result["name"], result["changed"]) == ("Move", "Move", True)
+    assert [task["owners"]["users"] + task["owners"]["guests"] for task in run["tasks"]] == [
+        [tallyfy.user["id"]],
+        [other],
+        ["g@x.example"],
+    ]
+    assert {(task["task_type"], task["deadline"]) for task in run["tasks"]} == {("approval", "2026-01-31 17:00:00")}
+
+
+def test_a_project_is_due_in_a_week_unless_said_otherwise(tallyfy):
+    owners = {"users": [tallyfy.user["id"]]}
+    for arguments, days in (({}, 7), ({"deadline": timedelta(days=2)}, 2)):
+        project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners=owners, **arguments)
+        run = tallyfy.run(project.execute(context_of(map_index=days))["id"])
+        due = datetime.fromisoformat(run["tasks"][0]["deadline"]).replace(tzinfo=UTC)
+        assert abs(due - datetime.now(UTC) - timedelta(days=days)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"title": ""}, {"title": "None"}, {"owners": ["1001"]}, {"owners": {"users": ["Ada"]}}, {"deadline": "soon"}],
+    ids=str,
+)
+def test_a_project_that_tallyfy_would_refuse_is_refused_before_it_is_sent(tallyfy, wrong):
+    arguments = {"title": "Move", "owners": {"users": [1001]}, "deadline": "2026-01-31"} | wrong
+    end = attempt(lambda: TallyfyLaunchProjectOperator(task_id="task", **arguments).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@both_worlds
+@pytest.mark.parametrize("shape", ["run", "wrapped run", "run_id"])
+def test_a_projects_run_is_found_wherever_the_answer_names_it(tallyfy, shape):
+    run = tallyfy.add_run(name="Move")
+    named = {"run": {"run": {"id": run["id"]}}, "wrapped run": {"run": {"data": {"id": run["id"]}}}}
+    body = {"data": {"id": "f" * 32, "title": "Move"} | named.get(shape, {"run_id": run["id"]})}
+    tallyfy.faults.add("status", method="POST", status=201, body=body)
+    project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners={"users": [1001]})
+    assert project.execute(context_of())["id"] == run["id"]
+
+
+@both_worlds
+def test_a_project_whose_run_is_not_shown_at_once_is_waited_for(tallyfy, pauses):
+    tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=2)
+    project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners={"users": [tallyfy.user["id"]]})
+    assert project.execute(context_of())["name"] == "Move"
+    assert pauses[:2] == [1.0, 2.0]
+
+
+@both_worlds
+def test_a_project_whose_run_is_not_shown_at_all_is_left_to_the_next_try(tallyfy):
+    tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=3)
+    arguments = {"task_id": "task", "title": "Move", "owners": {"users": [tallyfy.user["id"]]}}
+    end = attempt(lambda: TallyfyLaunchProjectOperator(**arguments).execute(context_of()))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyUnknownOutcomeError")
+    result = TallyfyLaunchProjectOperator(**arguments).execute(context_of(try_number=2))
+    assert [run["id"] for run in tallyfy.runs] == [result["id"]]

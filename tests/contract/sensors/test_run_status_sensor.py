@@ -1,0 +1,230 @@
+"""What Airflow's own arguments mean to the sensor, alike in every mode, and how it goes through deferral."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.exceptions import AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyValidationError
+from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
+from tests.airflow_driver import End, attempt, deferral, new_context, only_event, rebuilt, resume
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+
+
+def sensor(**arguments: Any) -> TallyfyRunStatusSensor:
+    return TallyfyRunStatusSensor(**{"task_id": "wait", "run_id": RUN_ID, "timeout": 0, **arguments})
+
+
+#: What happens to the wait -> what is done to Tallyfy before it is looked at, and the task's end without soft_fail.
+EVENTS: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "the timeout passes": (None, "AirflowSensorTimeout"),
+    "the run is archived": ({"archive": True}, "AirflowFailException"),
+    "the run is deleted": ({"delete": True}, "TallyfyNotFoundError"),
+    "the token is revoked": ({"fault": {"status": 401}}, "TallyfyAuthError"),
+    "tallyfy stays down": ({"fault": {"status": 503}}, "TallyfyServerError"),
+}
+MODES = ["poke", "reschedule", "deferrable", "deferrable from the start"]
+
+
+def happen(tallyfy, event: dict[str, Any] | None) -> None:
+    if event is None:
+        return
+    if "archive" in event:
+        tallyfy.archive_run(RUN_ID)
+    elif "delete" in event:
+        tallyfy.delete_run(RUN_ID)
+    else:
+        tallyfy.faults.add(**event["fault"], times=None)
+
+
+def wait(tallyfy, mode: str, event: dict[str, Any] | None, **arguments: Any) -> End:
+    """Let something happen to a wait: before its only look, or (deferrable) after it was deferred."""
+    if mode == "deferrable":
+        deferred = deferral(sensor(deferrable=True, **arguments))
+        happen(tallyfy, event)
+        fired = only_event(rebuilt(deferred.trigger))
+        return attempt(lambda: resume(sensor(deferrable=True, **arguments), deferred, fired))
+    happen(tallyfy, event)
+    if mode in ("poke", "reschedule"):
+        return attempt(lambda: sensor(mode=mode, **arguments).execute(new_context()))
+    return attempt(lambda: sensor(deferrable=True, **arguments).execute(new_context()))
+
+
+@pytest.fixture
+def waited(tallyfy, monkeypatch):
+    tallyfy.add_run(id=RUN_ID)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    return tallyfy
+
+
+CASES = [(event, mode) for event in EVENTS for mode in MODES if (event, mode) != ("the timeout passes", MODES[-1])]
+
+
+@pytest.mark.parametrize(("event", "mode"), CASES)
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_soft_fail_skips_what_would_fail_for_good_and_leaves_what_may_pass_its_retries(waited, event, mode, soft_fail):
+    what, error = EVENTS[event]
+    end = wait(waited, mode, what, soft_fail=soft_fail, max_poll_failures=0)
+    if error == "TallyfyServerError":
+        assert (end.state, end.error) == ("up_for_retry", error)
+    elif soft_fail:
+        assert end.state == "skipped"
+    else:
+        assert (end.state, end.error) == ("failed", error)
+
+
+@pytest.mark.parametrize(("event", "mode"), CASES)
+def test_never_fail_skips_whatever_goes_wrong_but_the_timeout(waited, event, mode):
+    end = wait(waited, mode, EVENTS[event][0], never_fail=True, max_poll_failures=0)
+    assert end.state == ("failed" if event == "the timeout passes" else "skipped")
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deferrable"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"target_status": "completed"}, "target_status 'completed' is not a status"),
+        ({"target_status": []}, "target_status names no status"),
+        ({"failure_status": "cancelled"}, "failure_status 'cancelled' is not a status"),
+        ({"missing": "perhaps"}, "use 'fail' or 'wait'"),
+        ({"run_id": " "}, "run_id ' ' is not usable"),
+    ],
+)
+def test_a_misspelt_argument_fails_when_the_task_runs_and_names_the_valid_ones(waited, mode, arguments, words):
+    end = wait(waited, mode, None, **arguments)
+    assert end.state == "failed"
+    assert isinstance(end.exception, TallyfyValidationError)
+    assert words in str(end.exception)
+    assert waited.requests == []
+
+
+def test_statuses_may_come_out_of_templates(waited):
+    waited.complete_run(RUN_ID)
+    task = sensor(target_status="{{ params.goal }}", failure_status=["{{ params.bad }}"])
+    task.render_template_fields({"params": {"goal": "complete", "bad": "problem"}})
+    assert task.execute(new_context())["status"] == "complete"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_run_id_and_url_are_pushed_at_the_start_also_if_the_wait_fails(waited, mode):
+    context = new_context()
+    waited.faults.add(status=401, times=None)
+    attempt(lambda: sensor(mode="poke", deferrable="deferrable" in mode).execute(context))
+    assert context["ti"].pushed == {"run_id": RUN_ID, "run_url": waited.run_url(RUN_ID)}
+
+
+def test_a_deferral_tells_airflow_when_to_give_up_and_the_trigger_earlier(waited):
+    before = time.time()
+    deferred = deferral(sensor(deferrable=True, timeout=600))
+    assert before + 600 <= deferred.trigger.deadline <= time.time() + 600
+    assert deferred.timeout == timedelta(seconds=600) + timedelta(minutes=1)
+    assert deferred.method_name == "execute_complete"
+    assert not deferred.kwargs
+
+
+def test_an_execution_timeout_bounds_the_wait_although_airflow_does_not(waited):
+    deferred = deferral(sensor(deferrable=True, timeout=600, execution_timeout=timedelta(seconds=5)))
+    assert deferred.trigger.deadline <= time.time() + 5
+    task = sensor(deferrable=True, execution_timeout=timedelta(seconds=0.001), timeout=600)
+    fired = only_event(rebuilt(deferral(task).trigger))
+    with pytest.raises(AirflowTaskTimeout, match="The run itself goes on"):
+        resume(task, deferred, fired)
+
+
+def test_airflows_own_deferral_timeout_is_the_sensors(waited):
+    deferred = deferral(sensor(deferrable=True))
+    with pytest.raises(AirflowSensorTimeout, match="did not happen within"):
+        sensor(deferrable=True).resume_execution("__fail__", {"error": "Trigger/execution timeout"}, new_context())
+    assert deferred.trigger.run_id == RUN_ID
+
+
+def test_the_trigger_knows_all_that_the_task_was_told(waited):
+    deferred = deferral(
+        sensor(
+            deferrable=True,
+            timeout=600,
+            target_status=("complete", "problem"),
+            failure_status=None,
+            missing="wait",
+            poke_interval=7,
+            exponential_backoff=True,
+            max_wait=timedelta(seconds=90),
+            max_poll_failures=3,
+            organization_id=waited.organization_id,
+        )
+    )
+    arguments = deferred.trigger.serialize()[1]
+    assert {name: arguments[name] for name in arguments if name != "deadline"} == {
+        "run_id": RUN_ID,
+        "target_status": ["complete", "problem"],
+        "failure_status": [],
+        "missing": "wait",
+        "organization_id": waited.organization_id,
+        "tallyfy_conn_id": "tallyfy_default",
+        "poll_interval": 7,
+        "max_poll_interval": 90,
+        "max_poll_failures": 3,
+        "end_task": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ends"),
+    [
+        ({"do_xcom_push": False}, TRIGGERS_END_TASKS),
+        ({}, False),
+        ({"do_xcom_push": False, "outlets": ["asset"]}, False),
+    ],
+)
+def test_the_trigger_ends_the_task_only_if_nothing_is_lost_by_it(waited, arguments, ends):
+    task = sensor(deferrable=True, **{name: value for name, value in arguments.items() if name != "outlets"})
+    task.outlets = arguments.get("outlets", [])
+    assert deferral(task).trigger.end_task is ends
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"outcome": "waiting", "message": ""}, "reached"])
+def test_an_event_it_does_not_know_never_turns_the_task_green(event):
+    with pytest.raises(TallyfyResponseError, match="Do triggerer and workers run the same version"):
+        sensor(deferrable=True).execute_complete(new_context(), event=event)
+
+
+def test_the_event_is_all_that_the_resumed_task_needs(waited, monkeypatch):
+    deferred = deferral(sensor(deferrable=True))
+    waited.complete_run(RUN_ID)
+    fired = json.loads(json.dumps(only_event(rebuilt(deferred.trigger)).payload))
+    monkeypatch.delenv("AIRFLOW_CONN_TALLYFY_DEFAULT")
+    waited.clear_requests()
+    result = TallyfyRunStatusSensor(task_id="wait", run_id="").execute_complete(new_context(), event=fired)
+    assert (result["id"], result["status"], waited.requests) == (RUN_ID, "complete", [])
+
+
+def test_passing_trouble_is_borne_within_one_poke_sensor_and_told_once_per_change(waited, capfd, caplog):
+    caplog.set_level("INFO")
+    waited.faults.add(status=503, times=5)
+    waited.complete_run(RUN_ID)
+    task = sensor(mode="poke", timeout=60, poke_interval=0.01, max_poll_failures=5)
+    assert task.execute(new_context())["status"] == "complete"
+    told = re.findall(r"Cannot see run .*\(request id (\w+)\)", capfd.readouterr().out + caplog.text)
+    assert len(set(told)) == 1
+
+
+def test_more_trouble_than_that_is_the_end_of_the_attempt(waited):
+    waited.faults.add(status=503, times=3)
+    end = attempt(lambda: sensor(timeout=60, poke_interval=0.01, max_poll_failures=2).execute(new_context()))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
+    assert "Gave up after 3 failed looks in a row" in str(end.exception)
+
+
+def test_a_failure_names_the_run_its_state_and_where_to_look(waited):
+    waited.archive_run(RUN_ID)
+    with pytest.raises(AirflowFailException, match=f"Run {RUN_ID} .* is archived; waited for complete: http"):
+        sensor().execute(new_context())

@@ -1,0 +1,279 @@
+"""The trigger in a real event loop: what it stores, what it fires, and what it does to the loop it lives in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_tallyfy.api.waits import Ending, Outcome
+from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
+from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+from tests.airflow_driver import TOO_LONG, events_of, eventually, only_event, rebuilt
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch):
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers.tallyfy._SHORTEST_INTERVAL", 0.02, raising=False)
+
+
+def trigger(**arguments: Any) -> TallyfyRunStatusTrigger:
+    usual = {"run_id": RUN_ID, "target_status": ["complete"], "failure_status": ["archived"], "missing": "fail"}
+    where = {"organization_id": None, "tallyfy_conn_id": "tallyfy_default"}
+    return TallyfyRunStatusTrigger(**{**usual, **where, "poll_interval": 0.02, **arguments})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop run until a condition holds."""
+    for _ in range(100 * TOO_LONG):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def ending(wait: TallyfyRunStatusTrigger) -> Ending:
+    return Ending.from_event(json.loads(json.dumps(only_event(wait).payload)))
+
+
+def test_it_comes_back_from_airflows_database_as_it_was():
+    original = trigger(
+        organization_id="o",
+        poll_interval=2.5,
+        max_poll_interval=60.0,
+        deadline=1_900_000_000.5,
+        max_poll_failures=7,
+        end_task=True,
+    )
+    path, arguments = original.serialize()
+    again = rebuilt(rebuilt(original))
+    assert path == "airflow_provider_tallyfy.triggers.tallyfy.TallyfyRunStatusTrigger"
+    assert (type(again), again.serialize()) == (TallyfyRunStatusTrigger, (path, arguments))
+    assert json.loads(json.dumps(arguments)) == arguments
+
+
+def test_its_row_in_the_database_holds_ids_and_times_and_no_secret(tallyfy):
+    tallyfy.add_run(id=RUN_ID, status="complete")
+    wait = trigger()
+    only_event(wait)
+    row = Trigger.from_object(wait)
+    shown = f"{row.kwargs} {row.encrypted_kwargs} {vars(wait)}"
+    assert tallyfy.token not in shown
+    assert tallyfy.base_url not in shown
+    assert set(wait.serialize()[1]) == {
+        "run_id",
+        "target_status",
+        "failure_status",
+        "missing",
+        "organization_id",
+        "tallyfy_conn_id",
+        "poll_interval",
+        "max_poll_interval",
+        "deadline",
+        "max_poll_failures",
+        "end_task",
+    }
+
+
+@BOTH_WORLDS
+@pytest.mark.parametrize(
+    ("run", "outcome"),
+    [
+        ({"status": "complete"}, Outcome.REACHED),
+        ({"status": "complete", "archived": True}, Outcome.REACHED),
+        ({"archived": True}, Outcome.FAILED),
+        (None, Outcome.MISSING),
+    ],
+)
+def test_it_fires_one_event_of_a_closed_set(tallyfy, run, outcome):
+    if run is not None:
+        tallyfy.add_run(id=RUN_ID, **run)
+    end = ending(trigger())
+    assert end.outcome is outcome
+    assert (end.run is None) is (run is None)
+    assert RUN_ID in end.message
+
+
+@BOTH_WORLDS
+def test_it_goes_on_looking_until_people_are_done(tallyfy):
+    tallyfy.add_run(id=RUN_ID)
+
+    async def work() -> list[Any]:
+        wait = asyncio.create_task(events_of(trigger()))
+        await until(lambda: len(tallyfy.requests) >= 3)
+        tallyfy.complete_run(RUN_ID)
+        return await wait
+
+    (event,) = asyncio.run(work())
+    assert Ending.from_event(event.payload).outcome is Outcome.REACHED
+
+
+@pytest.mark.skipif(not TRIGGERS_END_TASKS, reason="a trigger of Airflow 2 cannot end its task")
+def test_told_to_it_ends_the_task_itself_but_only_on_success(tallyfy):
+    from airflow.triggers.base import TaskSuccessEvent
+
+    tallyfy.add_run(id=RUN_ID, status="complete")
+    assert isinstance(only_event(trigger(end_task=True)), TaskSuccessEvent)
+    tallyfy.update_run(RUN_ID, status="active", completed_at=None)
+    event = only_event(trigger(end_task=True, deadline=0.0))
+    assert type(event) is TriggerEvent
+    assert event.payload["outcome"] == "timed_out"
+
+
+def test_its_deadline_is_a_moment_that_a_restart_does_not_move(tallyfy):
+    tallyfy.add_run(id=RUN_ID)
+    wait = trigger(deadline=time.time() + 0.3)
+
+    async def work() -> None:
+        interrupted = asyncio.create_task(events_of(wait))
+        await until(lambda: bool(tallyfy.requests))
+        interrupted.cancel()
+        await asyncio.wait([interrupted])
+        await asyncio.sleep(max(0.0, wait.deadline - time.time()))
+        tallyfy.clear_requests()
+        restarted = rebuilt(wait)
+        assert restarted.deadline == wait.deadline
+        (event,) = await events_of(restarted)
+        assert Ending.from_event(event.payload).outcome is Outcome.TIMED_OUT
+        assert len(tallyfy.requests) == 1
+
+    asyncio.run(work())
+
+
+def test_what_happened_while_it_was_away_counts_even_after_the_deadline(tallyfy):
+    tallyfy.add_run(id=RUN_ID, status="complete")
+    assert ending(trigger(deadline=0.0)).outcome is Outcome.REACHED
+
+
+def test_passing_trouble_is_borne_and_told_once(tallyfy, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    tallyfy.add_run(id=RUN_ID, status="complete")
+    tallyfy.faults.add(status=503, times=3)
+    assert ending(trigger(max_poll_failures=3)).outcome is Outcome.REACHED
+    tallyfy.faults.add(status=503, times=4)
+    given_up = ending(trigger(max_poll_failures=3))
+    assert (given_up.outcome, given_up.error) == (Outcome.ERROR, "TallyfyServerError")
+    assert "Gave up after 4 failed looks in a row." in given_up.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 401}, "TallyfyAuthError"),
+        ({"status": 403}, "TallyfyPermissionError"),
+        ({"status": 404, "body": "html"}, "TallyfyConfigurationError"),
+    ],
+)
+def test_permanent_trouble_ends_the_wait_at_once(tallyfy, fault, error):
+    tallyfy.faults.add(**fault, times=None)
+    end = ending(trigger(max_poll_failures=None))
+    assert (end.outcome, end.error) == (Outcome.ERROR, error)
+    assert len(tallyfy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"tallyfy_conn_id": "nowhere"}, "TallyfyConfigurationError"),
+        ({"run_id": "a/b"}, "TallyfyValidationError"),
+        ({"organization_id": ".."}, "TallyfyValidationError"),
+        ({"target_status": ["completed"]}, "TallyfyValidationError"),
+    ],
+)
+def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(tallyfy, arguments, error):
+    end = ending(trigger(**arguments))
+    assert (end.outcome, end.error) == (Outcome.ERROR, error)
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_no_secret_is_in_its_event_or_its_log(tallyfy, caplog, capfd, status):
+    caplog.set_level("DEBUG")
+    tallyfy.faults.add("echo_authorization", status=status, times=None)
+    event = only_event(trigger())
+    assert "***" in event.payload["message"]
+    printed = capfd.readouterr()
+    assert tallyfy.token not in f"{event.payload} {caplog.text} {printed.out} {printed.err}"
+
+
+def test_the_event_loop_runs_on_while_tallyfy_takes_its_time(tallyfy, monkeypatch):
+    extra = {"auth": "client_credentials", "user_email": tallyfy.user_email}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
+    tallyfy.add_run(id=RUN_ID, status="complete")
+    tallyfy.latency = 1.0
+    beats_at: list[int] = []
+
+    async def work() -> None:
+        waits = [asyncio.create_task(events_of(trigger())) for _ in range(3)]
+        beats = 0
+        while not all(wait.done() for wait in waits):
+            await asyncio.sleep(0.01)
+            beats += 1
+            while len(beats_at) < len(tallyfy.requests):
+                beats_at.append(beats)
+        beats_at.append(beats)
+
+    asyncio.run(work())
+    between = [later - earlier for earlier, later in pairwise(beats_at[:3])]
+    assert all(beats > 20 for beats in between), beats_at
+
+
+def test_the_end_of_one_wait_does_not_disturb_the_others_and_the_last_one_closes_the_connections(tallyfy):
+    run_ids = tallyfy.add_runs(12)
+
+    async def work() -> list[list[Any]]:
+        waits = [asyncio.create_task(events_of(trigger(run_id=run_id))) for run_id in run_ids]
+        waits[0].cancel()  # before it began
+        await until(lambda: len(tallyfy.requests) >= 3)
+        for wait in waits[1:4]:
+            wait.cancel()
+        for run_id in run_ids[4:]:
+            tallyfy.complete_run(run_id)
+        async with asyncio.timeout(TOO_LONG):
+            ended = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(end) for end in ended[:4]] == [asyncio.CancelledError] * 4
+        return ended[4:]
+
+    for (event,), run_id in zip(asyncio.run(work()), run_ids[4:], strict=True):
+        assert (event.payload["outcome"], event.payload["run"]["id"]) == ("reached", run_id)
+    assert tallyfy.connections_opened <= 12
+    assert eventually(lambda: tallyfy.open_connections == 0)
+
+
+def test_a_wait_cancelled_while_the_first_connection_is_read_leaves_the_others_theirs(tallyfy):
+    tallyfy.add_run(id=RUN_ID, status="complete")
+
+    async def work() -> Any:
+        first, second = asyncio.create_task(events_of(trigger())), asyncio.create_task(events_of(trigger()))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    (event,) = asyncio.run(work())
+    assert event.payload["outcome"] == "reached"
+    assert eventually(lambda: tallyfy.open_connections == 0)
+
+
+def test_a_later_wait_reads_the_connection_anew(tallyfy, monkeypatch):
+    tallyfy.add_run(id=RUN_ID, status="complete")
+
+    async def work() -> list[str]:
+        outcomes = []
+        for token in ("wrong-token", tallyfy.token):
+            connection = tallyfy.connection() | {"password": token}
+            monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+            (event,) = await events_of(trigger())
+            outcomes.append(event.payload["outcome"])
+        return outcomes
+
+    assert asyncio.run(work()) == ["error", "reached"]

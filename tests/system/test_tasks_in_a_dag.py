@@ -1,0 +1,119 @@
+"""The operators inside DAGs: mapped, chained by XCom, rendered and linked, as Airflow's database has it afterwards."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow import __version__ as airflow_version
+from airflow.utils.session import create_session
+from sqlalchemy import text
+
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyActivateRunOperator,
+    TallyfyArchiveRunOperator,
+    TallyfyGetRunOperator,
+)
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
+from tests.system.dags import prepare_database, run_dag
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _database():
+    with pytest.MonkeyPatch.context() as patch:
+        if airflow_version.startswith("2."):  # whose default in tests refuses SQLite
+            patch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")
+        prepare_database()
+        yield
+
+
+@pytest.fixture
+def tallyfy(tallyfy_sandbox):
+    return tallyfy_sandbox
+
+
+def new_dag(name: str) -> DAG:
+    return DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def states(dag_run: Any) -> dict[str, str]:
+    return {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
+
+
+def mapped(dag_run: Any, task_id: str) -> list[Any]:
+    found = [ti for ti in dag_run.get_task_instances() if ti.task_id == task_id]
+    return sorted(found, key=lambda ti: ti.map_index)
+
+
+def stored(table: str, dag_run: Any) -> list[dict[str, Any]]:
+    """The rows of a table of Airflow's database, as they are."""
+    with create_session() as session:
+        query = text(f"select * from {table} where dag_id = :dag and run_id = :run order by task_id, map_index")
+        found = session.execute(query, {"dag": dag_run.dag_id, "run": dag_run.run_id})
+        return [dict(row._mapping) for row in found]
+
+
+def xcoms(dag_run: Any, key: str) -> list[Any]:
+    """The values of an XCom, of all tasks in order."""
+    return [json.loads(row["value"]) for row in stored("xcom", dag_run) if row["key"] == key]
+
+
+def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(tallyfy):
+    run_ids = tallyfy.add_runs(3, archived=True)
+    with new_dag("mapped") as dag:
+        restore = TallyfyActivateRunOperator.partial(task_id="restore", map_index_template="{{ task.run_id }}")
+        restore.expand(run_id=run_ids)
+    dag_run = run_dag(dag)
+    assert [ti.state for ti in mapped(dag_run, "restore")] == ["success"] * 3
+    assert [ti.rendered_map_index for ti in mapped(dag_run, "restore")] == run_ids
+    assert [run["archived_at"] for run in tallyfy.runs] == [None] * 3
+    assert xcoms(dag_run, "run_url") == [tallyfy.run_url(run_id) for run_id in run_ids]
+    assert [result["id"] for result in xcoms(dag_run, "return_value")] == run_ids
+    if airflow_version.startswith("2."):  # newer web interfaces read that XCom without asking the link
+        links = [TallyfyRunLink().get_link(None, ti_key=ti.key) for ti in mapped(dag_run, "restore")]
+        assert links == xcoms(dag_run, "run_url")
+
+
+def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy):
+    run = tallyfy.add_run(name="Onboarding", status="complete", archived=True)
+    with new_dag("chained") as dag:
+        restore = TallyfyActivateRunOperator(task_id="restore", run_id=run["id"])
+        wait = TallyfyRunStatusSensor(task_id="wait", run_id=restore.output["run_id"], deferrable=False)
+        again = TallyfyArchiveRunOperator(task_id="again", run_id="{{ ti.xcom_pull('wait')['id'] }}")
+        read = TallyfyGetRunOperator(task_id="read", run_id=wait.output["run_id"])
+        restore >> wait >> again >> read
+    dag_run = run_dag(dag)
+    assert states(dag_run) == dict.fromkeys(["restore", "wait", "again", "read"], "success")
+    results = {
+        row["task_id"]: json.loads(row["value"]) for row in stored("xcom", dag_run) if row["key"] == "return_value"
+    }
+    assert [results[task]["status"] for task in ("restore", "wait", "again", "read")] == [
+        "complete",
+        "complete",
+        "archived",
+        "archived",
+    ]
+    assert [results[task]["changed"] for task in ("restore", "wait", "again", "read")] == [True, False, True, False]
+
+
+def test_a_failed_task_leads_to_its_run_too_and_no_secret_is_stored(tallyfy):
+    run = tallyfy.add_run()
+    tallyfy.faults.add("echo_authorization", status=403, method="DELETE", times=None)
+    with new_dag("failing") as dag:
+        TallyfyArchiveRunOperator(task_id="archive", run_id=run["id"])
+    dag_run = run_dag(dag)
+    assert states(dag_run) == {"archive": "failed"}
+    assert xcoms(dag_run, "run_url") == [tallyfy.run_url(run["id"])]
+    rendered = stored("rendered_task_instance_fields", dag_run)
+    assert json.loads(rendered[0]["rendered_fields"])["run_id"] == run["id"]
+    assert tallyfy.token not in str(rendered) + str(stored("xcom", dag_run))

@@ -105,7 +105,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """
         with self.hook as hook, airflow_exceptions():
             self._check()
-            memory = Memory(context, [self.task_type, self.purpose()], self.report_path or None)
+            memory = Memory(context, [self.task_type, self.purpose()], self._report_to)
             earlier = memory.recall()
             with Crew(hook.settings) as crew:
                 work = self.make_work(context, crew, earlier)
@@ -113,10 +113,14 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 planned = self.planned(work)
                 if self.do_xcom_push:
                     longest = max(map(len, planned), default=0)
-                    check_size_of_changed(most, longest, self.report_path, self.max_xcom_bytes)
+                    check_size_of_changed(most, longest, self._report_to, self.max_xcom_bytes)
                 if not self.is_dry_run:
                     memory.remember(earlier.union(planned))
                 return self._carry_out(context, crew, work, memory)
+
+    @property
+    def _report_to(self) -> str | None:
+        return self.report_path or None
 
     def on_kill(self) -> None:
         """Begin no further run; :meth:`execute` ends in good order."""
@@ -144,14 +148,14 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 self.log.info("%s", progress.line())
 
         try:
-            with Report(self.report_path or None, memory.job, self.hook.run_url) as report:
+            with Report(self._report_to, memory.job, self.hook.run_url) as report:
                 crew.carry_out(job, report.write, tell_now_and_then)
         except BaseException:
             self._hand_on_what_there_is(context, job, memory)
             raise
         self.log.info("%s", progress.line())
         result = self._hand_on(context, job, memory)
-        shortfall = error_of(work, job, self.report_path)
+        shortfall = error_of(work, job, self._report_to)
         if shortfall is not None:
             self.log.error("%s", shortfall)
             if job.stopped or self.fail_on_errors:
@@ -161,7 +165,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
         if not self.is_dry_run and not job.tally.counts[State.UNKNOWN]:
             memory.remember(job.tally.changed)
-        result = result_of(job, self.report_path or None, self.max_xcom_bytes)
+        result = result_of(job, self._report_to, self.max_xcom_bytes)
         if self.is_dry_run:
             result |= self.describe_plan(job.planned)
         if self.do_xcom_push:

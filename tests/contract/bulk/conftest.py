@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.airflow_driver import FakeTaskInstance
-from tests.task_state import TaskStateStore
+from tests.task_contexts import FakeTaskStateStore
 
 _FLOWS = [f"airflow_provider_tallyfy.api.flows.{name}" for name in ("runs", "change", "launch", "lookup")]
 
@@ -20,7 +20,7 @@ def _no_pauses(monkeypatch):
 class Tries:
     """Contexts for the tries of one task, which share what Airflow keeps between them."""
 
-    def __init__(self, store: TaskStateStore | None) -> None:
+    def __init__(self, store: FakeTaskStateStore | None) -> None:
         self.store = store
         self.number = 0
         self.last: dict[str, Any] = {}
@@ -40,7 +40,7 @@ class Tries:
 @pytest.fixture
 def tries():
     """Tries of a task on Airflow >= 3.3, which has a task state store."""
-    return Tries(TaskStateStore())
+    return Tries(FakeTaskStateStore())
 
 
 @pytest.fixture
@@ -50,4 +50,4 @@ def tries_without_store():
 
 @pytest.fixture(params=["with task state store", "without"])
 def tries_on_any_airflow(request):
-    return Tries(TaskStateStore() if request.param == "with task state store" else None)
+    return Tries(FakeTaskStateStore() if request.param == "with task state store" else None)

@@ -271,10 +271,10 @@ def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):
 
 
 def test_waiting_in_line_uses_up_no_calls_budget(tallyfy, tries, monkeypatch):
-    """Eight calls are declined at once; the last of them is sent after longer than the budget, and is no failure."""
+    """Each call is declined twice, with all others in between: its own two rests fit the budget, the line does not."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0.5))
     ids = tallyfy.add_runs(8)
-    tallyfy.faults.add("status", method="DELETE", status=429, times=7, retry_after=0.2)
+    tallyfy.faults.add("status", method="DELETE", status=429, times=16, retry_after=0.2)
 
     end = attempt(lambda: archive(ids).execute(tries.next()))
 

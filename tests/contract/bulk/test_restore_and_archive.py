@@ -171,10 +171,11 @@ def test_each_run_has_a_line_in_the_report(tallyfy, tries, tmp_path):
     assert len({line["job"] for line in lines.values()}) == 1
 
 
-def test_ids_that_may_not_fit_into_an_xcom_are_refused_before_anything_is_written(tallyfy, tries):
+@pytest.mark.parametrize("report_path", [None, ""], ids=repr)
+def test_ids_that_may_not_fit_into_an_xcom_are_refused_before_anything_is_written(tallyfy, tries, report_path):
     ids = tallyfy.add_runs(30)
 
-    end = attempt(lambda: archive(ids, max_xcom_bytes=1000).execute(tries.next()))
+    end = attempt(lambda: archive(ids, max_xcom_bytes=1000, report_path=report_path).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert "report_path" in str(end.exception)

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.operators.bulk import (
 )
 from tests.airflow_driver import attempt
 from tests.contract.bulk.conftest import Tries
-from tests.task_state import TaskStateStore
+from tests.task_contexts import FakeTaskStateStore
 
 #: Each fault ends with its number of strikes, so after so many tries a job has got through.
 MOST_TRIES = 12
@@ -76,7 +76,7 @@ def _retry_at_once(monkeypatch):
 
 def carry_through(make):
     """Try a task until it succeeds, as Airflow and the people on call do; give its last result."""
-    tries = Tries(TaskStateStore())
+    tries = Tries(FakeTaskStateStore())
     for _ in range(MOST_TRIES):
         end = attempt(lambda: make().execute(tries.next()))
         if end.state == "success":

@@ -7,24 +7,24 @@ import pytest
 
 from airflow_provider_tallyfy.bulk.memory import Memory
 from tests.airflow_driver import FakeTaskInstance
-from tests.task_state import TaskStateStore
+from tests.task_contexts import FakeTaskStateStore
 
 IDS = [f"{number:032x}" for number in range(10_000)]
 
 
-def context_of(store: TaskStateStore | None = None, **ti: Any) -> dict[str, Any]:
+def context_of(store: FakeTaskStateStore | None = None, **ti: Any) -> dict[str, Any]:
     return {"ti": FakeTaskInstance(**ti), **({"task_state_store": store} if store is not None else {})}
 
 
 def test_it_keeps_ten_thousand_ids_in_values_that_airflow_accepts():
-    store = TaskStateStore()
+    store = FakeTaskStateStore()
     Memory(context_of(store), "restore", None).remember(IDS)
 
     assert Memory(context_of(store, try_number=2), "restore", None).recall() == set(IDS)
 
 
 def test_what_is_remembered_last_takes_the_place_of_the_rest():
-    store = TaskStateStore()
+    store = FakeTaskStateStore()
     memory = Memory(context_of(store), "restore", None)
     memory.remember(IDS)
     memory.remember(IDS[:3])
@@ -41,7 +41,7 @@ def test_a_kill_between_two_writes_leaves_what_was_remembered_before():
     class Killed(BaseException):
         pass
 
-    class Store(TaskStateStore):
+    class Store(FakeTaskStateStore):
         writes_left = 100
 
         def set(self, key: str, value: Any, **kwargs: Any) -> None:
@@ -61,7 +61,7 @@ def test_a_kill_between_two_writes_leaves_what_was_remembered_before():
 
 
 def test_jobs_do_not_share_a_memory():
-    store = TaskStateStore()
+    store = FakeTaskStateStore()
     Memory(context_of(store), ["restore", ["a"]], None).remember(["a"])
 
     assert Memory(context_of(store), ["restore", ["b"]], None).recall() == set()

@@ -91,7 +91,7 @@ def read_lines(path: str) -> Iterator[str]:
     :raises FileNotFoundError: if there is none.
     """
     with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as file:
-        yield from file
+        yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
 
 
 def open_for_writing(path: str) -> TextIO:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -137,20 +141,43 @@ def test_without_store_and_report_nothing_is_written_twice_either(tallyfy, tries
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
-def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(tallyfy, tries, tmp_path):
+@contextmanager
+def signal_when(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
+    """Interrupt the main thread with a signal, as Airflow does with a task that is to end, and act in its handler."""
+    handler = signal.signal(signal.SIGUSR1, lambda *_: act())
+    sender = threading.Thread(target=lambda: eventually(condition) and os.kill(os.getpid(), signal.SIGUSR1))
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, handler)
+
+
+def terminate(operator):
+    """Do what Airflow 2 does on SIGTERM; Airflow 3 calls on_kill only, and execute goes on."""
+    operator.on_kill()
+    raise Terminated
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (lambda operator: operator.on_kill(), ("up_for_retry", "TallyfyBulkError")),
+        (terminate, ("up_for_retry", "Terminated")),
+    ],
+    ids=["on_kill", "terminated"],
+)
+def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(tallyfy, tries, tmp_path, end, outcome):
     ids = tallyfy.add_runs(30)
     path = tmp_path / "report.jsonl"
     hang = tallyfy.faults.add("hang", method="DELETE", after=10, times=None, applied=True)
     operator = archive(ids, report_path=str(path), max_concurrency=3)
-    ends = []
-    task = threading.Thread(target=lambda: ends.append(attempt(lambda: operator.execute(tries.next()))))
-    task.start()
-    assert eventually(lambda: hang.hits == 3)
 
-    operator.on_kill()  # what Airflow >= 3 does on SIGTERM; execute goes on
-    task.join()
+    with signal_when(lambda: hang.hits == 3, lambda: end(operator)):
+        killed = attempt(lambda: operator.execute(tries.next()))
 
-    assert [(end.state, end.error) for end in ends] == [("up_for_retry", "TallyfyBulkError")]
+    assert (killed.state, killed.error) == outcome
     assert tries.pushed["counts"] == {
         "total": 30, "changed": 10, "unchanged": 0, "failed": 0, "unknown": 3, "skipped": 17,
     }  # fmt: skip
@@ -158,10 +185,10 @@ def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(
 
     tallyfy.faults.clear()
     assert len(archived(tallyfy)) == 13, "Tallyfy did what it was sent"
-    end = attempt(lambda: archive(ids, report_path=str(path)).execute(tries.next()))
+    again = attempt(lambda: archive(ids, report_path=str(path)).execute(tries.next()))
 
-    assert end.state == "success"
-    assert sorted(end.result["changed"]) == sorted(ids)
+    assert again.state == "success"
+    assert sorted(again.result["changed"]) == sorted(ids)
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
@@ -170,14 +197,13 @@ def test_what_is_under_way_when_the_task_is_killed_may_end(tallyfy, tries, monke
     ids = tallyfy.add_runs(30)
     hang = tallyfy.faults.add("hang", method="DELETE", after=10, times=3)
     operator = archive(ids, max_concurrency=3)
-    ends = []
-    task = threading.Thread(target=lambda: ends.append(attempt(lambda: operator.execute(tries.next()))))
-    task.start()
-    assert eventually(lambda: hang.hits == 3)
 
-    operator.on_kill()
-    tallyfy.faults.clear()
-    task.join()
+    def kill() -> None:
+        operator.on_kill()
+        tallyfy.faults.clear()
+
+    with signal_when(lambda: hang.hits == 3, kill):
+        attempt(lambda: operator.execute(tries.next()))
 
     assert tries.pushed["counts"]["changed"] == 13
     assert tries.pushed["counts"]["unknown"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 from collections import Counter
@@ -190,8 +191,10 @@ def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch
     ends = []
 
     def run(context):
+        operator = launch(rows_of(12), max_concurrency=2)
+        execute = inspect.unwrap(type(operator).execute)  # Airflow's guard around it knows the main thread only
         barrier.wait()
-        ends.append(attempt(lambda: launch(rows_of(12), max_concurrency=2).execute(context)))
+        ends.append(attempt(lambda: execute(operator, context)))
 
     threads = [threading.Thread(target=run, args=(context,)) for context in contexts]
     for thread in threads:
@@ -200,7 +203,7 @@ def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch
         thread.join()
     third = attempt(lambda: launch(rows_of(12)).execute(tries.next()))
 
-    assert third.state == "success"
+    assert [end.state for end in (*ends, third)] == ["success"] * 3
     assert companies(tallyfy) == {f"Company {number}": 1 for number in range(12)}
     assert set(third.result["changed"]) == {run["id"] for run in tallyfy.runs if not run["archived_at"]}
 

@@ -163,8 +163,8 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         return result
 
     def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
-        if not self.is_dry_run and not job.tally.counts[State.UNKNOWN]:
-            memory.remember(job.tally.changed)
+        if job.ended.is_set() and not self.is_dry_run and not job.tally.counts[State.UNKNOWN]:
+            memory.remember(job.tally.changed)  # instead of what it set out to change
         result = result_of(job, self._report_to, self.max_xcom_bytes)
         if self.is_dry_run:
             result |= self.describe_plan(job.planned)

@@ -98,6 +98,20 @@ def test_runs_that_a_filter_passes_by_after_the_first_try_are_not_forgotten(tall
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
+def test_a_try_that_never_came_to_begin_forgets_nothing(tallyfy, tries, end_after, tmp_path):
+    ids = tallyfy.add_runs(60)
+    end_after(20)
+    with pytest.raises(Terminated):
+        archive(ids).execute(tries.next())
+    (tmp_path / "file").write_text("")
+    attempt(lambda: archive(ids, report_path=str(tmp_path / "file" / "report.jsonl")).execute(tries.next()))
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert end.state == "success"
+    assert sorted(end.result["changed"]) == sorted(ids)
+
+
 def test_a_run_that_somebody_took_back_between_the_tries_is_not_claimed(tallyfy, tries, end_after):
     """A try that ended in good order knows what it changed, not only what it meant to."""
     ids = tallyfy.add_runs(60)

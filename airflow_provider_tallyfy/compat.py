@@ -9,6 +9,9 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, A
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
 
+#: Whether ``start_from_trigger`` renders templates.
+TASKS_START_IN_TRIGGERER = AIRFLOW_V_3_3_PLUS
+
 #: Whether a task takes a ``retry_policy``.
 TASKS_HAVE_RETRY_POLICIES = AIRFLOW_V_3_3_PLUS
 
@@ -40,6 +43,7 @@ async def mask_secret_async(secret: str) -> None:
 
 __all__ = [
     "TASKS_HAVE_RETRY_POLICIES",
+    "TASKS_START_IN_TRIGGERER",
     "TRIGGERS_END_TASKS",
     "airflow_version",
     "is_deferral_timeout",

@@ -21,6 +21,7 @@ DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
 DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an address, not a secret
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_BUDGET = 120.0
+DEFAULT_REQUESTS_PER_MINUTE = 300
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
 _LARGEST_NUMBER = 1e9  # operating systems take no longer timeouts
@@ -57,6 +58,7 @@ class TallyfySettings:
     :param proxies: proxy URL by scheme, as requests takes them.
     :param max_response_bytes: largest answer that is read.
     :param read_only: refuse every request that would change something.
+    :param requests_per_minute: how many requests the waits of one triggerer may send in a minute.
     """
 
     base_url: str
@@ -69,6 +71,7 @@ class TallyfySettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     read_only: bool = False
+    requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE
 
     @property
     def connect_timeout(self) -> float:
@@ -263,7 +266,7 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
-def _byte_count(name: str, value: Any) -> int:
+def _count(name: str, value: Any) -> int:
     number = _positive(name, value)
     if not number.is_integer():
         raise _problem(name, "is not a whole number")
@@ -310,6 +313,7 @@ EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
     "verify": _verify,
     "proxies": _proxies,
     "allow_http": _flag,
-    "max_response_bytes": _byte_count,
+    "max_response_bytes": _count,
     "read_only": _flag,
+    "requests_per_minute": _count,
 }

@@ -46,6 +46,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "max_response_bytes": _field(
         "Largest answer (bytes)", "Larger answers are refused. Default: 33554432 (32 MiB)", "integer", minimum=1
     ),
+    "requests_per_minute": _field(
+        "Requests per minute",
+        "How many the deferred waits of one triggerer may send. Default: 300",
+        "integer",
+        minimum=1,
+    ),
     "web_url": _field("Web app URL", "Origin of the links to runs. Default: derived from the API base URL", "string"),
     "verify": _field("Verify TLS", "true (default), false, or the path of a CA bundle.", "string"),
     "proxies": _field("Proxies", 'For example {"https": "http://proxy:3128"}', "object"),
@@ -76,6 +82,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "asset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],
+        "dataset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],  # Airflow 2
         "extra-links": [f"{_PACKAGE}.links.tallyfy.TallyfyRunLink"],
         "hooks": _modules("hooks"),
         "operators": _modules("operators", "tallyfy", "bulk"),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, RunWatch, WaitLog
+from airflow_provider_tallyfy.api.many import RunsLog, RunsWait, look_at_runs
+from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
@@ -60,7 +61,7 @@ class Patience:
 
 class Look:
     """
-    Looks at a run from a worker, and judges.
+    Looks from a worker, and judges.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -69,11 +70,17 @@ class Look:
     """
 
     def __init__(
-        self, hook: TallyfyHook, wait: RunWait, max_poll_failures: int | None, tell: Callable[[str], None]
+        self, hook: TallyfyHook, wait: Wait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
         self._hook = hook
-        self._watch = RunWatch(hook.organization_id, wait.run_id)
+        self._watch = wait.watch(hook.organization_id)
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
+
+    @property
+    def newer_than(self) -> str | None:
+        """``last_updated`` of the run as it was seen last, for the trigger that goes on looking."""
+        moment = self._watch.newer_than
+        return None if moment is None else moment.isoformat()
 
     def __call__(self) -> Ending | None:
         """Look once; ``None`` if the wait goes on."""
@@ -83,19 +90,53 @@ class Look:
             return self._log.stumbled(error)
 
 
-def conclude(ending: Ending, wait: str, patience: Patience) -> dict[str, Any]:
+class LookAtRuns:
+    """
+    Looks at many runs from a worker, and judges.
+
+    :param hook: talks to Tallyfy.
+    :param wait: what the wait is for.
+    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param tell: where a line for the task's log goes.
+    """
+
+    def __init__(
+        self, hook: TallyfyHook, wait: RunsWait, max_poll_failures: int | None, tell: Callable[[str], None]
+    ) -> None:
+        self._hook = hook
+        self._wait = wait
+        self._watches = wait.watches(hook.organization_id, {})
+        self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell)
+
+    @property
+    def newer_than(self) -> dict[str, str]:
+        """``last_updated`` of the runs as they were seen last, by id, for the trigger that goes on looking."""
+        moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
+        return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
+
+    def __call__(self) -> Ending | None:
+        """Look at all once; ``None`` if the wait goes on."""
+        looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
+        try:
+            self._hook.run(looks)
+        except TallyfyError as error:
+            return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+        return self._log.ending()
+
+
+def conclude(ending: Ending, wait: str, patience: Patience) -> Any:
     """
     Turn the end of a wait into the end of a task, alike in every mode.
 
     :param ending: how the wait ended.
     :param wait: what was waited for.
     :param patience: how long it could take.
-    :return: the run, if it got where it should.
-    :raises AirflowFailException: if it got somewhere else.
-    :raises TallyfyError: if it is missing, or could not be looked at any longer.
+    :return: the wait's result, if it ended well.
+    :raises AirflowFailException: if it ended badly.
+    :raises TallyfyError: if the run is missing, or could not be looked at any longer.
     """
-    if ending.outcome is Outcome.REACHED and ending.run is not None:
-        return ending.run
+    if ending.outcome is Outcome.REACHED:
+        return ending.result
     if ending.outcome is Outcome.FAILED:
         raise AirflowFailException(ending.message)
     if ending.outcome is Outcome.TIMED_OUT:

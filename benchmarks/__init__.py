@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a table that compares this package with a named peer in the same run."""
+"""What this package costs, next to what others cost, measured in the same run on the same machine."""

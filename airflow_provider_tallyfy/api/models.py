@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -30,6 +30,57 @@ class RunStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Progress:
+    """
+    How far a run is, as far as Tallyfy tells: it sends an object, a number, or nothing, and the next task on request.
+
+    :param percent: in percent.
+    :param complete: number of tasks that are done.
+    :param total: number of tasks.
+    :param next_task: title of the first task that is not done.
+    :param next_deadline: when that is due, UTC.
+    """
+
+    percent: int | None = None
+    complete: int | None = None
+    total: int | None = None
+    next_task: str | None = None
+    next_deadline: datetime | None = None
+
+    @classmethod
+    def from_run(cls, data: Mapping[str, Any]) -> Progress:
+        """
+        Read what a run object says about it.
+
+        :param data: a run object of the API, with ``next_task`` if that was included.
+        """
+        progress = data.get("progress")
+        counts = progress if isinstance(progress, Mapping) else {"percent": progress}
+        upcoming = data.get("next_task")
+        task = upcoming.get("data", upcoming) if isinstance(upcoming, Mapping) else None
+        task = task if isinstance(task, Mapping) else {}
+        return cls(
+            percent=_rounded(counts.get("percent")),
+            complete=_rounded(counts.get("complete")),
+            total=_rounded(counts.get("total")),
+            next_task=task.get("title"),
+            next_deadline=_time_if_readable(task.get("deadline")),
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.total and self.complete is not None:
+            parts.append(f"{self.complete} of {self.total} tasks")
+        elif self.percent is not None:
+            parts.append(f"{self.percent} %")
+        if self.next_task:
+            parts.append(f"next: {self.next_task}")
+        if self.next_task and self.next_deadline:
+            parts.append(f"due {format_time(self.next_deadline)}")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
 class Run:
     """
     A run; the Tallyfy web app says "process".
@@ -41,6 +92,8 @@ class Run:
     :param archived_at: when it was archived, UTC.
     :param completed_at: when it was completed, UTC.
     :param created_at: when it was launched, UTC.
+    :param last_updated: when it last changed, UTC.
+    :param progress: how far it is.
     :param raw: everything Tallyfy sent.
     """
 
@@ -51,6 +104,8 @@ class Run:
     archived_at: datetime | None = None
     completed_at: datetime | None = None
     created_at: datetime | None = None
+    last_updated: datetime | None = None
+    progress: Progress = field(default_factory=Progress, repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -75,6 +130,8 @@ class Run:
             archived_at=parse_time(data.get("archived_at")),
             completed_at=parse_time(data.get("completed_at")),
             created_at=parse_time(data.get("created_at")),
+            last_updated=_time_if_readable(data.get("last_updated")),
+            progress=Progress.from_run(data),
             raw=data,
         )
 
@@ -97,15 +154,9 @@ class Run:
         is_complete = self.completed_at is not None or self.stored_status == RunStatus.COMPLETE
         return status == self.status or (status == RunStatus.COMPLETE and is_complete)
 
-    @property
-    def percent_complete(self) -> int | None:
-        """Progress in percent; Tallyfy sends a number, an object, or an empty object or list."""
-        progress = self.raw.get("progress")
-        if isinstance(progress, Mapping):
-            progress = progress.get("percent")
-        if isinstance(progress, bool) or not isinstance(progress, int | float) or not math.isfinite(progress):
-            return None
-        return round(progress)
+    def without_raw(self) -> Run:
+        """Give the run without what takes most of its memory, for those who keep many."""
+        return replace(self, raw={})
 
     def describe(self, url: str, *, changed: bool = False) -> dict[str, Any]:
         """
@@ -129,7 +180,7 @@ class Run:
         return {
             "template_id": self.template_id,
             "created_at": format_time(self.created_at),
-            "percent_complete": self.percent_complete,
+            "percent_complete": self.progress.percent,
         }
 
 
@@ -306,6 +357,20 @@ def _envelope(answer: Answer) -> Mapping[str, Any]:
     if not isinstance(envelope, Mapping):
         raise ValueError(f"expected an object, got {_kind(envelope)}")
     return envelope
+
+
+def _time_if_readable(value: object) -> datetime | None:
+    """Read a timestamp that no decision needs."""
+    try:
+        return parse_time(value)
+    except ValueError:
+        return None
+
+
+def _rounded(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return round(value)
 
 
 def _text_id(value: object) -> str | None:

@@ -1,13 +1,13 @@
-"""When is a wait for a run over, and how: the one answer for sensors, triggers and every mode they run in."""
+"""When is a wait over, and how: the one answer for sensors, triggers and every mode they run in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from airflow_provider_tallyfy.api import calls, errors
+from airflow_provider_tallyfy.api import errors
 from airflow_provider_tallyfy.api.checks import checked_id, checked_status
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
@@ -15,9 +15,8 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.runs import find_archived_run
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
 
 
 class Outcome(StrEnum):
@@ -39,9 +38,52 @@ class Missing(StrEnum):
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """
+    What a look comes to.
+
+    :param outcome: how it leaves the wait.
+    :param news: what was seen, for the log.
+    :param result: what the task is to return if this ends it.
+    """
+
+    outcome: Outcome
+    news: str
+    result: Any = None
+
+
+class Wait(Protocol):
+    """What one wait is for, whatever it looks at."""
+
+    @property
+    def run_id(self) -> str:
+        """The run that is looked at."""
+
+    @property
+    def goal(self) -> str:
+        """What is waited for, in words."""
+
+    def watch(self, organization_id: str, newer_than: str | None = None) -> Watch:
+        """
+        Make what looks.
+
+        :param organization_id: the run's organization.
+        :param newer_than: ``last_updated`` of the run when it was last read and the wait went on.
+        """
+
+    def judge(self, sight: Any, run_url: str) -> Verdict:
+        """
+        Judge a look.
+
+        :param sight: what was seen.
+        :param run_url: address of the run in the web app.
+        """
+
+
+@dataclass(frozen=True)
 class RunWait:
     """
-    What a wait is for.
+    A wait for a run to get into a status.
 
     :param run_id: the run.
     :param target: statuses that end the wait well. They win over ``failure``.
@@ -67,21 +109,44 @@ class RunWait:
         :param missing: ``fail`` or ``wait``.
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
-        targets = _statuses(target, "target_status")
+        targets = checked_statuses(target, "target_status")
         if not targets:
             raise TallyfyValidationError(
                 "target_status names no status to wait for.", fields={"target_status": ["empty"]}
             )
-        if missing not in [choice.value for choice in Missing]:
-            raise TallyfyValidationError(
-                f"missing={missing!r} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
-            )
         return cls(
             run_id=checked_id(run_id),
             target=targets,
-            failure=_statuses(failure, "failure_status"),
-            missing=Missing(missing),
+            failure=checked_statuses(failure, "failure_status"),
+            missing=checked_missing(missing),
         )
+
+    @property
+    def goal(self) -> str:
+        """The statuses that end the wait well."""
+        return " or ".join(self.target)
+
+    def watch(self, organization_id: str, newer_than: str | None = None) -> RunWatch:
+        """
+        Make what looks at the run.
+
+        :param organization_id: the run's organization.
+        :param newer_than: ``last_updated`` of the run when it was last read and the wait went on.
+        """
+        return RunWatch(organization_id, self.run_id, newer_than)
+
+    def judge(self, run: Run | None, run_url: str) -> Verdict:
+        """
+        Judge a look at the run and put it into words.
+
+        :param run: the run, or ``None`` if it does not exist.
+        :param run_url: its address in the web app.
+        """
+        outcome = self.outcome(run)
+        if run is None:
+            return Verdict(outcome, f"Run {self.run_id} does not exist in Tallyfy")
+        progress = f" ({run.progress})" if outcome is Outcome.WAITING and str(run.progress) else ""
+        return Verdict(outcome, f"Run {run.id} ({run.name!r}) is {run.status}{progress}", run.describe(run_url))
 
     def outcome(self, run: Run | None) -> Outcome:
         """
@@ -105,13 +170,13 @@ class Ending:
 
     :param outcome: the kind of end.
     :param message: what happened, for the log.
-    :param run: the run as :meth:`Run.describe` gives it, where it was seen.
+    :param result: what the task is to return; for a run what :meth:`Run.describe` gives.
     :param error: name of the class in ``api.errors`` that says why the wait broke.
     """
 
     outcome: Outcome
     message: str
-    run: dict[str, Any] | None = None
+    result: Any = None
     error: str | None = None
 
     def to_event(self) -> dict[str, Any]:
@@ -142,8 +207,8 @@ class Ending:
     def _checked(self) -> Ending:
         if self.outcome is Outcome.WAITING or not isinstance(self.message, str):
             raise ValueError("no end of a wait")
-        if self.outcome is Outcome.REACHED and not isinstance(self.run, dict):
-            raise ValueError("the run that reached its status is not shown")
+        if self.outcome is Outcome.REACHED and self.result is None:
+            raise ValueError("what was waited for is not shown")
         self._error_class()
         return self
 
@@ -164,7 +229,7 @@ class WaitLog:
     :param tell: where a line for the task's log goes.
     """
 
-    def __init__(self, wait: RunWait, run_url: str, max_poll_failures: int | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, wait: Wait, run_url: str, max_poll_failures: int | None, tell: Callable[[str], None]) -> None:
         self._wait = wait
         self._run_url = run_url
         self._max_poll_failures = max_poll_failures
@@ -172,28 +237,24 @@ class WaitLog:
         self._failures = 0
         self._last_told: object = None
 
-    def saw(self, run: Run | None) -> Ending | None:
+    def saw(self, sight: Any) -> Ending | None:
         """
-        Judge a look at the run.
+        Judge a look.
 
-        :param run: the run, or ``None`` if it does not exist.
+        :param sight: what was seen; for a :class:`RunWait` the run, or ``None`` if it does not exist.
         :return: how the wait ends, or ``None`` if it goes on.
         """
         self._failures = 0
-        outcome = self._wait.outcome(run)
-        target = " or ".join(self._wait.target)
-        if run is None:
-            news = f"Run {self._wait.run_id} does not exist in Tallyfy"
-        else:
-            news = f"Run {run.id} ({run.name!r}) is {run.status}"
-        self._tell_once(news, f"{news}; waiting for {target}." if outcome is Outcome.WAITING else f"{news}.")
-        if outcome is Outcome.WAITING:
+        verdict = self._wait.judge(sight, self._run_url)
+        if verdict.outcome is Outcome.WAITING:
+            self._tell_once(verdict.news, f"{verdict.news}; waiting for {self._wait.goal}.")
             return None
+        self._tell_once(verdict.news, f"{verdict.news}.")
         return Ending(
-            outcome,
-            f"{news}; waited for {target}: {self._run_url}",
-            run=None if run is None else run.describe(self._run_url),
-            error=TallyfyNotFoundError.__name__ if outcome is Outcome.MISSING else None,
+            verdict.outcome,
+            f"{verdict.news}; waited for {self._wait.goal}: {self._run_url}",
+            result=verdict.result,
+            error=TallyfyNotFoundError.__name__ if verdict.outcome is Outcome.MISSING else None,
         )
 
     def stumbled(self, error: TallyfyError) -> Ending | None:
@@ -218,38 +279,27 @@ class WaitLog:
             self._tell(line)
 
 
-class RunWatch:
+def checked_missing(missing: str) -> Missing:
     """
-    Looks at one run again and again, remembering what makes the next look cheap.
+    Check what to do about a run that does not exist.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
+    :param missing: ``fail`` or ``wait``.
+    :raises TallyfyValidationError: if it is neither.
     """
-
-    def __init__(self, organization_id: str, run_id: str) -> None:
-        self._organization_id = organization_id
-        self._run_id = run_id
-        self._known: Run | None = None
-        self._search_archive = True
-
-    def look(self) -> Flow[Run | None]:
-        """
-        Read the run, or find out that it does not exist.
-
-        A run that was never seen is looked for among the archived ones once, not at every look: to get there,
-        it would have to be live first.
-        """
-        try:
-            run: Run | None = yield calls.get_run(self._organization_id, self._run_id)
-        except TallyfyNotFoundError:
-            run = None
-            if self._search_archive:
-                run = yield from find_archived_run(self._organization_id, self._run_id, self._known)
-        self._known = run or self._known
-        self._search_archive = self._known is not None
-        return run
+    if missing not in [choice.value for choice in Missing]:
+        raise TallyfyValidationError(
+            f"missing={missing!r} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
+        )
+    return Missing(missing)
 
 
-def _statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Check one or several statuses.
+
+    :param value: a status, several, or none.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: naming the bad one and the valid ones.
+    """
     given = (value,) if isinstance(value, str) else tuple(value or ())
     return tuple(dict.fromkeys(checked_status(status, name) for status in given))

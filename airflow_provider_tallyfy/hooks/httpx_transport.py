@@ -97,7 +97,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
         headers["Authorization"] = f"Bearer {token}"
     request = client.build_request(call.method, call.url(settings.base_url), content=content, headers=headers)
     try:
-        response = await client.send(request, auth=_no_netrc, stream=True)
+        response = await client.send(request, stream=True)
         try:
             async with asyncio.timeout(settings.timeout):
                 body = await _read_body(response, settings.max_response_bytes)
@@ -108,11 +108,6 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
     if body is None:
         return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
     return presentable_answer(response.status_code, response.headers, body, settings, token)
-
-
-def _no_netrc(request: httpx.Request) -> httpx.Request:
-    """Stand in as ``auth``, which keeps httpx from taking one out of ``~/.netrc``."""
-    return request
 
 
 async def _read_body(response: httpx.Response, most_bytes: int) -> bytes | None:

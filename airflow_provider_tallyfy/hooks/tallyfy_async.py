@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
 
@@ -27,45 +23,6 @@ from airflow_provider_tallyfy.hooks.pacing import Pace
 
 log = logging.getLogger(__name__)
 
-#: The hooks in use, by event loop and connection: all waits of a triggerer share one client per connection.
-_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _SharedHook]] = WeakKeyDictionary()
-
-
-@dataclass
-class _SharedHook:
-    connecting: asyncio.Task[TallyfyAsyncHook]
-    users: int = 0
-
-
-@asynccontextmanager
-async def shared_hook(tallyfy_conn_id: str) -> AsyncIterator[TallyfyAsyncHook]:
-    """
-    Use the event loop's one hook for a connection; the first user opens it, the last one closes it.
-
-    :param tallyfy_conn_id: the Airflow connection.
-    :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
-    """
-    hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
-    shared = hooks.get(tallyfy_conn_id)
-    if shared is None:
-        connecting = asyncio.create_task(TallyfyAsyncHook.connect(tallyfy_conn_id))
-        shared = hooks[tallyfy_conn_id] = _SharedHook(connecting)
-    shared.users += 1
-    try:
-        yield await asyncio.shield(shared.connecting)  # one user's cancellation is not the others'
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            del hooks[tallyfy_conn_id]
-            await _end(shared.connecting)
-
-
-async def _end(connecting: asyncio.Task[TallyfyAsyncHook]) -> None:
-    if not connecting.done():
-        connecting.cancel()
-    elif not connecting.cancelled() and connecting.exception() is None:
-        await connecting.result().close()
-
 
 class TallyfyAsyncHook:
     """
@@ -77,6 +34,7 @@ class TallyfyAsyncHook:
 
     def __init__(self, settings: TallyfySettings, pace: Pace | None = None) -> None:
         self.settings = settings
+        self.requests_sent = 0
         self._pace = pace
         self._clients = httpx_transport.Clients(settings)
         self._fetched_token: str | None = None
@@ -156,6 +114,7 @@ class TallyfyAsyncHook:
         while True:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
+            self.requests_sent += 1
             async with self._clients.one() as client:
                 outcome = await httpx_transport.exchange(client, self.settings, call, token)
             match decide(call, outcome, attempts.next()):

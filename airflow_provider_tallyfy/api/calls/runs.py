@@ -25,14 +25,15 @@ from airflow_provider_tallyfy.api.records import TagLink, read_tag_links
 PAGE_SIZE = 100
 
 
-def get_run(organization_id: str, run_id: str) -> Call[Run]:
-    """``GET /runs/{id}`` (documentation page "Get process")."""
+def get_run(organization_id: str, run_id: str, includes: tuple[str, ...] = ()) -> Call[Run]:
+    """``GET /runs/{id}`` (documentation page "Get process"), with the includes of ``with=``."""
     return Call(
         action=f"read run {run_id}",
         method="GET",
         path=of_run(organization_id, run_id),
         parse=lambda answer: _same_run(read_run(answer), run_id),
         run_id=run_id,
+        query=(("with", ",".join(includes)),) if includes else (),
     )
 
 

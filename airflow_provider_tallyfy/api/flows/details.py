@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -125,8 +125,19 @@ def get_form_values(organization_id: str, run_id: str) -> Flow[FormValues]:
     """
     run: Run = yield from find_run(organization_id, run_id)
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)
+    return (yield from form_values_of(organization_id, run, tasks))
+
+
+def form_values_of(organization_id: str, run: Run, tasks: Sequence[Task]) -> Flow[FormValues]:
+    """
+    Read what people have filled in, of a run that was read with its tasks. See :func:`get_form_values`.
+
+    :param organization_id: the run's organization.
+    :param run: the run.
+    :param tasks: its tasks.
+    """
     try:
-        fields: tuple[FormValue, ...] = yield calls.list_form_fields(organization_id, run_id)
+        fields: tuple[FormValue, ...] = yield calls.list_form_fields(organization_id, run.id)
     except TallyfyServerError:
         fields = yield from _kickoff_fields(organization_id, run)
     stored = {task.id: task.raw.get("taskdata") for task in tasks}

@@ -30,6 +30,25 @@ from airflow_provider_tallyfy.api.people import checked_people, checked_roles, w
 from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
 
+#: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
+LAUNCH_FIELDS = (
+    "name",
+    "summary",
+    "owner_id",
+    "user_id",
+    "parent_id",
+    "starred",
+    "is_public",
+    "publicly_hidden_fields",
+    "assign_someone_else",
+    "prerun",
+    "roles",
+    "tags",
+    "folders",
+    "users",
+    "groups",
+)
+
 
 @dataclass(frozen=True)
 class LaunchRequest:
@@ -39,7 +58,7 @@ class LaunchRequest:
     :param template_id: the template (API: ``checklist_id``).
     :param kickoff: kick-off form values by label, alias or id, in the user's words.
     :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
-    :param fields: everything else of the request's body, as Tallyfy takes it.
+    :param fields: everything else of the request's body, as Tallyfy takes it, of :data:`LAUNCH_FIELDS`.
     """
 
     template_id: str
@@ -70,7 +89,8 @@ class LaunchRequest:
         given = {name: value for name, value in self.fields.items() if value is not None}
         prerun = given.get("prerun")
         problems = _Problems()
-        body = problems.of(with_numbers, given, "owner_id", "users") or {}
+        problems.of(_check_fields, given)
+        body = problems.of(with_numbers, given, "owner_id", "user_id", "users") or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
         if template is not None and (self.kickoff is not None or prerun):
@@ -249,6 +269,16 @@ def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[Run
         if pause is not None:
             yield Pause(pause)
     return RunChange(launched, changed=True)
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
+    if unknown:
+        raise TallyfyValidationError(
+            f"A launch does not take {', '.join(unknown)}, and Tallyfy would drop it silently; it takes: "
+            f"{', '.join(LAUNCH_FIELDS)}.",
+            fields={name: ["unknown"] for name in unknown},
+        )
 
 
 class _Problems:

@@ -168,6 +168,7 @@ def test_the_trigger_knows_all_that_the_task_was_told(waited):
         "target_status": ["complete", "problem"],
         "failure_status": [],
         "missing": "wait",
+        "newer_than": waited.run(RUN_ID)["last_updated"].replace("Z", "000+00:00"),
         "organization_id": waited.organization_id,
         "tallyfy_conn_id": "tallyfy_default",
         "poll_interval": 7,

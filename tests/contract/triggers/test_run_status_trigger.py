@@ -75,6 +75,7 @@ def test_its_row_in_the_database_holds_ids_and_times_and_no_secret(tallyfy):
         "target_status",
         "failure_status",
         "missing",
+        "newer_than",
         "organization_id",
         "tallyfy_conn_id",
         "poll_interval",
@@ -100,7 +101,7 @@ def test_it_fires_one_event_of_a_closed_set(tallyfy, run, outcome):
         tallyfy.add_run(id=RUN_ID, **run)
     end = ending(trigger())
     assert end.outcome is outcome
-    assert (end.run is None) is (run is None)
+    assert (end.result is None) is (run is None)
     assert RUN_ID in end.message
 
 
@@ -245,7 +246,7 @@ def test_the_end_of_one_wait_does_not_disturb_the_others_and_the_last_one_closes
         return ended[4:]
 
     for (event,), run_id in zip(asyncio.run(work()), run_ids[4:], strict=True):
-        assert (event.payload["outcome"], event.payload["run"]["id"]) == ("reached", run_id)
+        assert (event.payload["outcome"], event.payload["result"]["id"]) == ("reached", run_id)
     assert tallyfy.connections_opened <= 12
     assert eventually(lambda: tallyfy.open_connections == 0)
 

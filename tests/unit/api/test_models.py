@@ -89,7 +89,7 @@ def test_byte_order_marks_of_auto_naming_are_left_out_of_the_name():
     ],
 )
 def test_progress_is_a_number_an_object_or_nothing(progress, percent):
-    assert Run.from_json(RUN | {"progress": progress}).percent_complete == percent
+    assert Run.from_json(RUN | {"progress": progress}).progress.percent == percent
 
 
 def test_a_description_is_small_and_json():

@@ -15,8 +15,8 @@ from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, WaitLog
 
 DESCRIBED = {"id": "r1", "status": "complete"}
 ENDINGS = [
-    Ending(Outcome.REACHED, "done", run=DESCRIBED),
-    Ending(Outcome.FAILED, "archived", run=DESCRIBED),
+    Ending(Outcome.REACHED, "done", result=DESCRIBED),
+    Ending(Outcome.FAILED, "archived", result=DESCRIBED),
     Ending(Outcome.MISSING, "missing", error="TallyfyNotFoundError"),
     Ending(Outcome.TIMED_OUT, "too late"),
     Ending(Outcome.ERROR, "no token", error="TallyfyAuthError"),
@@ -44,9 +44,8 @@ def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
         {"status": "success"},
         {"outcome": "complete", "message": ""},
         {"outcome": "waiting", "message": "still"},
-        {"outcome": ["reached"], "message": "", "run": DESCRIBED},
+        {"outcome": ["reached"], "message": "", "result": DESCRIBED},
         {"outcome": "reached", "message": "without a run"},
-        {"outcome": "reached", "message": "", "run": "r1"},
         {"outcome": "failed", "message": 5},
         {"outcome": "failed"},
         {"outcome": "failed", "message": "", "verdict": "fine"},
@@ -132,7 +131,7 @@ def test_an_end_names_the_run_what_was_waited_for_and_where_to_look():
     ending = log.saw(run("complete"))
     assert ending is not None
     assert ending.message == "Run r1 ('Onboarding') is complete; waited for complete: https://web/r1"
-    assert ending.run == run("complete").describe("https://web/r1")
+    assert ending.result == run("complete").describe("https://web/r1")
     missing = log.saw(None)
     assert missing is not None
     assert (missing.outcome, missing.error) == (Outcome.MISSING, TallyfyNotFoundError.__name__)

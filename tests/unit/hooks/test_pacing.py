@@ -12,30 +12,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.hooks.pacing import Pace
+from tests.virtual_time import in_virtual_time
 
 ROUND_TRIP = 0.05
 
 
-class TurnedClock(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to whatever is due next, so that minutes take milliseconds."""
-
-    moment = 0.0
-
-    def time(self) -> float:
-        return self.moment
-
-    def _run_once(self) -> None:
-        if not self._ready and self._scheduled:
-            self.moment = max(self.moment, self._scheduled[0]._when)
-        super()._run_once()
-
-
 def on_turned_clock(work: Coroutine[Any, Any, Any]) -> Any:
-    loop = TurnedClock()
-    try:
-        return loop.run_until_complete(work)
-    finally:
-        loop.close()
+    return in_virtual_time(lambda: work)
 
 
 class RollingLimit:

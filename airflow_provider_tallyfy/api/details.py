@@ -1,0 +1,288 @@
+"""Waiting for what belongs to a run: one of its tasks, or the answer in one of its form fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
+from airflow_provider_tallyfy.api.exchange import Flow, T
+from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
+from airflow_provider_tallyfy.api.forms import FormValues
+from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
+from airflow_provider_tallyfy.api.records import Task
+from airflow_provider_tallyfy.api.templates import fields_named, folded
+from airflow_provider_tallyfy.api.waits import Missing, Outcome, Verdict, checked_missing, checked_statuses
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+
+
+@dataclass(frozen=True)
+class RunTasks:
+    """A run and its tasks."""
+
+    run: Run
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class RunForm:
+    """A run and its form fields, those of the kick-off form included, with their values."""
+
+    run: Run
+    values: FormValues
+
+
+class TasksWatch(Watch):
+    """
+    Looks at the tasks of a run.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    """
+
+    def __init__(self, organization_id: str, run_id: str) -> None:
+        super().__init__("tasks", run_id)
+        self._organization_id = organization_id
+        self._run = RunWatch(organization_id, run_id, includes=("tasks", "next_task"))
+
+    def look(self) -> Flow[RunTasks | None]:
+        """Read the run with its tasks: in one request, unless Tallyfy does not include them."""
+        run: Run | None = yield from self._run.read()
+        if run is None:
+            return None
+        if "tasks" in run.raw:
+            tasks = tuple(map(Task.from_json, _rows(run.raw["tasks"], "tasks")))
+        elif run.is_archived:
+            tasks = ()
+        else:
+            tasks = tuple((yield from list_tasks(self._organization_id, run.id)))
+        return RunTasks(run, tasks)
+
+
+class FormWatch(Watch):
+    """
+    Looks at the form fields of a run.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    """
+
+    def __init__(self, organization_id: str, run_id: str) -> None:
+        super().__init__("form", run_id)
+        self._organization_id = organization_id
+        self._tasks = TasksWatch(organization_id, run_id)
+
+    def look(self) -> Flow[RunForm | None]:
+        """Read the run with its tasks, and its form fields."""
+        sight: RunTasks | None = yield from self._tasks.look()
+        if sight is None:
+            return None
+        try:
+            values: FormValues = yield from form_values_of(self._organization_id, sight.run, sight.tasks)
+        except TallyfyNotFoundError:
+            values = FormValues(())  # archived, and hidden with all that belongs to it
+        return RunForm(sight.run, values)
+
+
+@dataclass(frozen=True)
+class DetailWait:
+    """
+    Base of the waits for something that belongs to a run.
+
+    :param run_id: the run.
+    :param name: what it is called: its id, alias or title.
+    :param failure: statuses of the run that end the wait badly.
+    :param missing: whether a run that does not exist fails the wait or is waited for.
+    """
+
+    run_id: str
+    name: str
+    failure: tuple[str, ...] = ()
+    missing: Missing = Missing.FAIL
+
+    def _judge_run(self, run: Run | None, news: str) -> Verdict:
+        """Judge the run of something that is not yet there."""
+        if run is None:
+            outcome = Outcome.MISSING if self.missing is Missing.FAIL else Outcome.WAITING
+            return Verdict(outcome, f"Run {self.run_id} does not exist in Tallyfy")
+        hopeless = any(run.has_status(status) for status in (*self.failure, RunStatus.COMPLETE))
+        state = f"{news} of run {run.id} ({run.name!r}), which is {run.status}"
+        progress = f" ({run.progress})" if str(run.progress) and not hopeless else ""
+        return Verdict(Outcome.FAILED if hopeless else Outcome.WAITING, state + progress)
+
+
+@dataclass(frozen=True)
+class TaskWait(DetailWait):
+    """A wait for a task to be completed, or skipped by a rule of its template."""
+
+    @classmethod
+    def checked(cls, run_id: object, task: object, failure: str | Iterable[str], missing: str) -> TaskWait:
+        """
+        Check what a user asked to wait for.
+
+        :param run_id: the run.
+        :param task: id, alias or title of the task.
+        :param failure: a status of the run, several, or none.
+        :param missing: ``fail`` or ``wait``.
+        :raises TallyfyValidationError: naming what is wrong.
+        """
+        name = _checked_name(task, "task")
+        return cls(checked_id(run_id), name, checked_statuses(failure, "failure_status"), checked_missing(missing))
+
+    @property
+    def goal(self) -> str:
+        """The task."""
+        return f"task {self.name!r} to be completed"
+
+    def watch(self, organization_id: str, newer_than: str | None = None) -> TasksWatch:
+        """Make what looks at the tasks."""
+        return TasksWatch(organization_id, self.run_id)
+
+    def judge(self, sight: RunTasks | None, run_url: str) -> Verdict:
+        """
+        Judge a look at the tasks. A task that is not there may still come: rules show and hide tasks.
+
+        :param sight: the run with its tasks, or ``None`` if it does not exist.
+        :param run_url: the run's address in the web app.
+        :raises TallyfyValidationError: if more than one task is called like this.
+        """
+        if sight is None:
+            return self._judge_run(None, "")
+        task = _only(_tasks_named(sight.tasks, self.name), "tasks", self.name)
+        if task is None:
+            return self._judge_run(sight.run, f"There is no task {self.name!r}")
+        if task.is_done:
+            news = f"Task {task.title!r} of run {sight.run.id} is {task.status}"
+            return Verdict(Outcome.REACHED, news, _describe(task, sight.run.id, run_url))
+        return self._judge_run(sight.run, f"Task {task.title!r} is {task.status}")
+
+
+@dataclass(frozen=True)
+class FormFieldWait(DetailWait):
+    """
+    A wait for a form field to have a value.
+
+    :param values: values that end the wait; none for any.
+    """
+
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(
+        cls, run_id: object, field: object, values: Iterable[Any] | None, failure: str | Iterable[str], missing: str
+    ) -> FormFieldWait:
+        """
+        Check what a user asked to wait for.
+
+        :param run_id: the run.
+        :param field: id, alias or label of the field.
+        :param values: values that end the wait; ``None`` for any.
+        :param failure: a status of the run, several, or none.
+        :param missing: ``fail`` or ``wait``.
+        :raises TallyfyValidationError: naming what is wrong.
+        """
+        given = [values] if isinstance(values, str | int | float) else list(values or ())
+        return cls(
+            checked_id(run_id),
+            _checked_name(field, "field"),
+            checked_statuses(failure, "failure_status"),
+            checked_missing(missing),
+            tuple(map(str, given)),
+        )
+
+    @property
+    def goal(self) -> str:
+        """The field and its values."""
+        wanted = f"one of {', '.join(self.values)}" if self.values else "a value"
+        return f"form field {self.name!r} to have {wanted}"
+
+    def watch(self, organization_id: str, newer_than: str | None = None) -> FormWatch:
+        """Make what looks at the form fields."""
+        return FormWatch(organization_id, self.run_id)
+
+    def judge(self, sight: RunForm | None, run_url: str) -> Verdict:
+        """
+        Judge a look at the form fields.
+
+        :param sight: the run with its form fields, or ``None`` if it does not exist.
+        :param run_url: the run's address in the web app.
+        :raises TallyfyValidationError: if more than one field is called like this.
+        """
+        if sight is None:
+            return self._judge_run(None, "")
+        field = _only(fields_named([each.field for each in sight.values.entries], self.name), "form fields", self.name)
+        if field is None:
+            return self._judge_run(sight.run, f"There is no form field {self.name!r}")
+        value = next(plain_value(each.value) for each in sight.values.entries if each.field is field)
+        if _is_blank(value):
+            return self._judge_run(sight.run, f"Form field {field.name!r} is empty")
+        chosen = value if isinstance(value, list) else [value]
+        if self.values and not set(self.values).intersection(map(str, chosen)):
+            return self._judge_run(sight.run, f"Form field {field.name!r} has another value")
+        return Verdict(Outcome.REACHED, f"Form field {field.name!r} of run {sight.run.id} has a value", value)
+
+
+def plain_value(value: Any) -> Any:
+    """
+    Reduce a form field's value to what people chose or wrote: an option to its text, several to a list of texts.
+
+    :param value: as Tallyfy sent it.
+    """
+    if isinstance(value, Mapping) and "text" in value:
+        return value["text"]
+    if isinstance(value, list) and all(isinstance(item, Mapping) and "text" in item for item in value):
+        return [item["text"] for item in value if item.get("selected", True)]
+    return value
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ([], {})
+
+
+def _tasks_named(tasks: Sequence[Task], name: str) -> list[Task]:
+    tests: tuple[Callable[[Task], bool], ...] = (
+        lambda task: task.id == name,
+        lambda task: task.alias == name,
+        lambda task: task.title == name,
+        lambda task: folded(task.title) == folded(name),
+    )
+    return next((hits for test in tests if (hits := [task for task in tasks if test(task)])), [])
+
+
+def _only(hits: Sequence[T], kind: str, name: str) -> T | None:
+    if len(hits) > 1:
+        raise TallyfyValidationError(
+            f"The run has {len(hits)} {kind} called {name!r}; give an alias or id instead.",
+            fields={kind: ["ambiguous"]},
+        )
+    return hits[0] if hits else None
+
+
+def _checked_name(value: object, parameter: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TallyfyValidationError(f"{parameter} {value!r} is no name.", fields={parameter: ["empty"]})
+    return value
+
+
+def _describe(task: Task, run_id: str, run_url: str) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "title": task.title,
+        "alias": task.alias,
+        "status": task.status,
+        "completed_at": format_time(task.completed_at),
+        "deadline": format_time(task.deadline),
+        "run_id": run_id,
+        "url": run_url,
+    }
+
+
+def _rows(value: Any, name: str) -> list[Mapping[str, Any]]:
+    rows = value.get("data") if isinstance(value, Mapping) else value
+    if rows is None:
+        return []
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise TallyfyResponseError(f"Could not read the {name} of the run: they are not as documented.")
+    return rows

@@ -1,0 +1,205 @@
+"""Waiting for many runs at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.scan import FEW, Scan
+from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, WaitLog
+from airflow_provider_tallyfy.api.watches import RunWatch
+
+WAIT_FOR = ("all", "any")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RunsWait:
+    """
+    A wait for many runs to get into a status.
+
+    :param waits: for one run each.
+    :param wait_for: ``all``, or ``any`` for the first of them.
+    :param fail_fast: whether, waiting for all, the first bad end ends the wait.
+    """
+
+    waits: tuple[RunWait, ...]
+    wait_for: str = "all"
+    fail_fast: bool = True
+
+    @classmethod
+    def checked(
+        cls,
+        run_ids: object,
+        target: str | Iterable[str],
+        failure: str | Iterable[str],
+        missing: str,
+        *,
+        wait_for: str,
+        fail_fast: bool,
+    ) -> RunsWait:
+        """
+        Check what a user asked to wait for.
+
+        :param run_ids: the runs.
+        :param target: a status or several.
+        :param failure: a status, several, or none.
+        :param missing: ``fail`` or ``wait``.
+        :param wait_for: ``all`` or ``any``.
+        :param fail_fast: whether the first bad end ends the wait.
+        :raises TallyfyValidationError: naming the bad value and the valid ones.
+        """
+        if isinstance(run_ids, str) or not isinstance(run_ids, Iterable):
+            raise TallyfyValidationError(
+                f"run_ids is {type(run_ids).__name__}, not a list of ids.", fields={"run_ids": ["not a list"]}
+            )
+        if wait_for not in WAIT_FOR:
+            raise TallyfyValidationError(
+                f"wait_for={wait_for!r} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
+            )
+        ids = dict.fromkeys(run_ids)
+        if not ids:
+            raise TallyfyValidationError("run_ids names no run to wait for.", fields={"run_ids": ["empty"]})
+        waits = tuple(RunWait.checked(run_id, target, failure, missing) for run_id in ids)
+        return cls(waits, wait_for, fail_fast)
+
+    def is_end(self, run: Run | None) -> bool:
+        """
+        Whether what is seen of any of the runs ends the wait for it.
+
+        :param run: the run, or ``None`` if it does not exist.
+        """
+        return self.waits[0].outcome(run) is not Outcome.WAITING
+
+    def watches(self, organization_id: str, newer_than: Mapping[str, str]) -> dict[str, RunWatch]:
+        """
+        Make what looks at the runs.
+
+        :param organization_id: the runs' organization.
+        :param newer_than: ``last_updated`` of the runs when they were last read, by id, where known.
+        """
+        return {wait.run_id: wait.watch(organization_id, newer_than.get(wait.run_id)) for wait in self.waits}
+
+
+class RunsLog:
+    """
+    Follows a wait for many runs: keeps how each ended, and tells the sum whenever it changes.
+
+    :param wait: what it is for.
+    :param run_url: gives the address of a run in the web app.
+    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param tell: where a line for the task's log goes.
+    """
+
+    def __init__(
+        self,
+        wait: RunsWait,
+        run_url: Callable[[str], str],
+        max_poll_failures: int | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._wait = wait
+        self._tell = tell
+        self._last_told = ""
+        self._logs = {
+            each.run_id: WaitLog(each, run_url(each.run_id), max_poll_failures, tell=lambda line: None)
+            for each in wait.waits
+        }
+        self.endings: dict[str, Ending] = {}
+
+    def saw(self, run_id: str, run: Run | None) -> None:
+        """
+        Judge a look at one run. How it ended stands, whatever becomes of it later.
+
+        :param run_id: the run.
+        :param run: what was seen, or ``None`` if it does not exist.
+        """
+        self._keep(run_id, self._logs[run_id].saw(run))
+
+    def stumbled(self, run_id: str, error: TallyfyError) -> None:
+        """
+        Judge a look at one run that failed.
+
+        :param run_id: the run.
+        :param error: why.
+        """
+        self._keep(run_id, self._logs[run_id].stumbled(error))
+
+    def ending(self) -> Ending | None:
+        """Give how the whole wait ends, or ``None`` if it goes on, and tell how far it is if that changed."""
+        counts = Counter(ending.outcome.value for ending in self.endings.values())
+        news = f"{counts[Outcome.REACHED]} of {len(self._logs)} runs are {self._wait.waits[0].goal}"
+        bad = [ending for ending in self.endings.values() if ending.outcome is not Outcome.REACHED]
+        if bad:
+            news += f", {len(bad)} ended otherwise"
+        if news != self._last_told:
+            self._last_told = news
+            self._tell(f"{news}.")
+        if self._is_reached(counts[Outcome.REACHED]):
+            return Ending(Outcome.REACHED, news, result=self.results())
+        if bad and (len(self.endings) == len(self._logs) or (self._wait.fail_fast and self._wait.wait_for == "all")):
+            listed = "\n- ".join(ending.message for ending in bad[:_SHOWN])
+            more = f"\n... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+            return Ending(bad[0].outcome, f"{news}:\n- {listed}{more}", result=self.results(), error=bad[0].error)
+        return None
+
+    def results(self) -> list[dict[str, Any]]:
+        """Describe each run in the order they were given, with its ``outcome``."""
+        described = []
+        for run_id in self._logs:
+            ending = self.endings.get(run_id)
+            outcome = Outcome.WAITING if ending is None else ending.outcome
+            facts = ending.result if ending is not None and ending.result else {"id": run_id}
+            described.append({**facts, "outcome": outcome.value})
+        return described
+
+    def _keep(self, run_id: str, ending: Ending | None) -> None:
+        if ending is not None:
+            self.endings.setdefault(run_id, ending)
+
+    def _is_reached(self, reached: int) -> bool:
+        return reached == len(self._logs) or (self._wait.wait_for == "any" and reached > 0)
+
+
+def look_at_runs(
+    organization_id: str, watches: Mapping[str, RunWatch], is_end: Callable[[Run | None], bool], log: RunsLog
+) -> Flow[None]:
+    """
+    Look at many runs once: in lists where that is cheaper, and one by one at the rest.
+
+    :param organization_id: the runs' organization.
+    :param watches: what looks at each of them.
+    :param is_end: whether what is seen ends the wait for a run.
+    :param log: takes in what is seen.
+    :raises TallyfyAuthError: if Tallyfy does not accept the token.
+    """
+    unseen = {run_id: watch for run_id, watch in watches.items() if run_id not in log.endings}
+    for status in ("active", "complete"):
+        sought = [run_id for run_id, watch in unseen.items() if watch.list_status in (status, "active")]
+        scan = Scan(organization_id, status, sought if len(sought) > FEW else ())
+        try:
+            while scan.missing and (call := scan.next_call()) is not None:
+                page: Page = yield call
+                for run in scan.accept(page):
+                    watch = unseen.get(run.id)
+                    if watch is not None and watch.is_believable(run, ends_a_wait=is_end(run)):
+                        log.saw(run.id, run)
+                        del unseen[run.id]
+        except TallyfyAuthError:
+            raise
+        except TallyfyError:
+            break  # reading them one by one tells whether Tallyfy or only this list is in trouble
+    for run_id, watch in unseen.items():
+        try:
+            seen = yield from watch.look()
+        except TallyfyAuthError:
+            raise
+        except TallyfyError as error:
+            log.stumbled(run_id, error)
+        else:
+            log.saw(run_id, seen)

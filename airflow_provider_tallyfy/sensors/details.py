@@ -1,0 +1,115 @@
+"""Sensors that wait for what belongs to a run: a task, or the answer in a form field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tallyfy.api.details import FormFieldWait, TaskWait
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger, TallyfyTaskTrigger
+
+
+class TallyfyTaskSensor(TallyfyRunSensor):
+    """
+    Wait until one task of a run is completed, or skipped by a rule of its template.
+
+    The result is a small dict: ``id``, ``title``, ``alias``, ``status``, ``completed_at``, ``deadline``, ``run_id`` and
+    ``url``. The sensor fails when the run is complete without the task being so: it will not be any more.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyTaskSensor`
+
+    :param run_id: the run (templated).
+    :param task_name: id, alias or title of the task (templated).
+    :param failure_status: a status of the run, several, or none, that fail the wait (templated).
+    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    """
+
+    template_fields: Sequence[str] = ("task_name", *TallyfyRunSensor.template_fields)
+
+    def __init__(self, *, task_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.task_name = task_name
+
+    @cached_property
+    def wait(self) -> TaskWait:
+        """The wait, checked."""
+        with airflow_exceptions():
+            return TaskWait.checked(self.run_id, self.task_name, self.failure_status, self.missing)
+
+    @property
+    def goal(self) -> str:
+        """The task and its run."""
+        return f"Completion of task {self.task_name!r} of run {self.run_id}"
+
+    def make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
+        """Make the trigger that goes on with the wait."""
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyTaskTrigger
+
+        return TallyfyTaskTrigger(
+            run_id=self.wait.run_id,
+            task_name=self.wait.name,
+            failure_status=list(self.wait.failure),
+            missing=self.wait.missing.value,
+            **settings,
+        )
+
+
+class TallyfyFormFieldSensor(TallyfyRunSensor):
+    """
+    Wait until a form field of a run, of its kick-off form or of a task, has a value, and return it.
+
+    An option is returned as its text, several as a list of texts, other values as Tallyfy stores them. The sensor fails
+    when the run is complete without such a value.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyFormFieldSensor`
+
+    :param run_id: the run (templated).
+    :param field: id, alias or label of the field (templated).
+    :param values: wait for one of these values (templated); by default for any.
+    :param failure_status: a status of the run, several, or none, that fail the wait (templated).
+    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    """
+
+    template_fields: Sequence[str] = ("field", "values", *TallyfyRunSensor.template_fields)
+
+    def __init__(self, *, field: str, values: Iterable[Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.field = field
+        self.values = values
+
+    @cached_property
+    def wait(self) -> FormFieldWait:
+        """The wait, checked."""
+        with airflow_exceptions():
+            return FormFieldWait.checked(self.run_id, self.field, self.values, self.failure_status, self.missing)
+
+    @property
+    def goal(self) -> str:
+        """The field and its run."""
+        return f"A value in form field {self.field!r} of run {self.run_id}"
+
+    def make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
+        """Make the trigger that goes on with the wait."""
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger
+
+        return TallyfyFormFieldTrigger(
+            run_id=self.wait.run_id,
+            field=self.wait.name,
+            values=list(self.wait.values),
+            failure_status=list(self.wait.failure),
+            missing=self.wait.missing.value,
+            **settings,
+        )

@@ -1,0 +1,193 @@
+"""Sensors that wait for runs to get into a status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api.many import RunsWait
+from airflow_provider_tallyfy.api.waits import RunWait
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
+from airflow_provider_tallyfy.sensors.shortcut import start_trigger_args
+from airflow_provider_tallyfy.waiting import LookAtRuns, status_trigger
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
+
+
+class TallyfyRunStatusSensor(TallyfyRunSensor):
+    """
+    Wait until a run reaches a status.
+
+    The result is the same in poke, reschedule and deferrable mode: a small dict ``id``, ``name``, ``status``,
+    ``archived_at``, ``completed_at``, ``url`` and ``changed`` (always ``False``). A run that was finished and then
+    archived, by Tallyfy's auto-archive say, counts as ``complete``. Statuses unknown to this package keep it waiting.
+    Ending the wait early, by timeout or by hand, leaves the run alone.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyRunStatusSensor`
+
+    :param run_id: the run (templated).
+    :param target_status: a status, or several, that end the wait well (templated): ``active``, ``complete``,
+        ``problem``, ``issue``, ``archived``. They win over ``failure_status``.
+    :param failure_status: a status, several, or none, that fail the task at once (templated).
+    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
+        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
+        over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
+        the like; anything else is refused while the DAG is parsed. Not an argument of ``partial``.
+    """
+
+    template_fields: Sequence[str] = ("target_status", *TallyfyRunSensor.template_fields)
+
+    def __init__(self, *, target_status: str | Iterable[str] = "complete", **kwargs: Any) -> None:
+        # Hidden among the others it is unknown to Airflow's partial(), which refuses it: mapping cannot work.
+        start_from_trigger = kwargs.pop("start_from_trigger", False)
+        super().__init__(**kwargs)
+        self.target_status = target_status
+        if start_from_trigger:
+            self._start_from_trigger()
+
+    @cached_property
+    def wait(self) -> RunWait:
+        """The wait, checked."""
+        with airflow_exceptions():
+            return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
+
+    @property
+    def goal(self) -> str:
+        """The run and its status."""
+        return f"Run {self.run_id} becoming {self.target_status!r}"
+
+    def make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
+        """Make the trigger that goes on with the wait."""
+        return status_trigger(self.wait, newer_than=self.look.newer_than, **settings)
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take up the task after the trigger's wait, which may have begun without a worker."""
+        if self.start_from_trigger:
+            self.announce(context)
+        return super().execute_complete(context, event)
+
+    def _start_from_trigger(self) -> None:
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+        arguments = {
+            "run_id": self.run_id,
+            "target_status": _listed(self.target_status),
+            "failure_status": _listed(self.failure_status),
+            "missing": self.missing,
+            **self.trigger_settings(deadline=None),
+        }
+        is_mapped = self.get_closest_mapped_task_group() is not None
+        with airflow_exceptions():
+            self.start_trigger_args = start_trigger_args(
+                TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
+            )
+        self.start_from_trigger = True
+
+
+def _listed(value: Any) -> Any:
+    """Make the list that a trigger takes out of one or several texts; what is neither is left to be refused."""
+    if isinstance(value, str):
+        return [value]
+    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else value
+
+
+class TallyfyRunsStatusSensor(TallyfyWaitSensor):
+    """
+    Wait until many runs reach a status: one task, and in deferrable mode one trigger, for all of them.
+
+    The result is a list with a small dict per run, in the order given: ``id``, ``name``, ``status``, ``archived_at``,
+    ``completed_at``, ``url``, ``changed`` and ``outcome`` (``reached``; with ``wait_for="any"`` also ``waiting``,
+    ``failed``, ``missing`` or ``error``). How a run ended stands, even if it is reopened while others are waited for.
+    In reschedule mode every look begins anew, so poke and above all deferrable mode ask Tallyfy less.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
+
+    :param run_ids: the runs, a list of ids (templated).
+    :param target_status: a status, or several, that end the wait for a run well (templated).
+    :param failure_status: a status, several, or none, that end it badly (templated).
+    :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
+    :param fail_fast: whether, waiting for all, the first bad end fails the task at once; otherwise it fails when the
+        wait for every run is over.
+    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    """
+
+    template_fields: Sequence[str] = (
+        "run_ids",
+        "target_status",
+        "failure_status",
+        *TallyfyWaitSensor.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        run_ids: Sequence[str],
+        target_status: str | Iterable[str] = "complete",
+        failure_status: str | Iterable[str] = ("archived",),
+        wait_for: str = "all",
+        fail_fast: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run_ids = run_ids
+        self.target_status = target_status
+        self.failure_status = failure_status
+        self.wait_for = wait_for
+        self.fail_fast = fail_fast
+
+    @cached_property
+    def wait(self) -> RunsWait:
+        """The wait, checked."""
+        with airflow_exceptions():
+            return RunsWait.checked(
+                self.run_ids,
+                self.target_status,
+                self.failure_status,
+                self.missing,
+                wait_for=self.wait_for,
+                fail_fast=self.fail_fast,
+            )
+
+    @property
+    def goal(self) -> str:
+        """The runs and their status."""
+        return f"{self.wait_for} of {len(self.wait.waits)} runs becoming {self.target_status!r}"
+
+    def announce(self, context: Context) -> None:
+        """Check the arguments; there is no single run to lead to."""
+        self.log.info("Waiting for %s.", self.goal)
+
+    def make_look(self) -> LookAtRuns:
+        """Make what looks at the runs."""
+        return LookAtRuns(self.hook, self.wait, self.tolerance, self.tell)
+
+    def make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
+        """Make the trigger that goes on with the wait."""
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
+
+        first = self.wait.waits[0]
+        return TallyfyRunsStatusTrigger(
+            run_ids=[wait.run_id for wait in self.wait.waits],
+            target_status=list(first.target),
+            failure_status=list(first.failure),
+            missing=first.missing.value,
+            wait_for=self.wait_for,
+            fail_fast=self.fail_fast,
+            newer_than=self.look.newer_than,
+            **settings,
+        )

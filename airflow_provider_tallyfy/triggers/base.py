@@ -1,0 +1,243 @@
+"""What the triggers that wait have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.waits import Ending, Outcome, Wait, WaitLog
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
+
+
+class Story(ABC):
+    """
+    A wait as its trigger follows it.
+
+    :param watches: what looks.
+    """
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self.watches = tuple(watches)
+
+    @abstractmethod
+    def is_end(self, sight: Any) -> bool:
+        """
+        Whether a sight ends the wait.
+
+        :param sight: what was seen.
+        """
+
+    @abstractmethod
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """
+        Take in what came of looks.
+
+        :param news: sights by the key of their watch.
+        :return: how the wait ends, or ``None`` if it goes on.
+        """
+
+    @property
+    def done(self) -> Set[Key]:
+        """Keys of watches that need no look any more, though the wait goes on."""
+        return frozenset()
+
+
+class WaitStory(Story):
+    """
+    A wait for one thing.
+
+    :param wait: what it is for.
+    :param watch: what looks.
+    :param log: judges the looks.
+    """
+
+    def __init__(self, wait: Wait, watch: Watch, log: WaitLog) -> None:
+        super().__init__([watch])
+        self._wait = wait
+        self._log = log
+
+    def is_end(self, sight: Any) -> bool:
+        """Judge it."""
+        return self._wait.judge(sight, "").outcome is not Outcome.WAITING
+
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """Judge the one sight that is in the news."""
+        (sight,) = news.values()
+        return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error)
+
+
+class RunsStory(Story):
+    """
+    A wait for many runs.
+
+    :param wait: what it is for.
+    :param watches: what looks.
+    :param log: judges the looks.
+    """
+
+    def __init__(self, wait: RunsWait, watches: Iterable[RunWatch], log: RunsLog) -> None:
+        super().__init__(watches)
+        self._wait = wait
+        self._log = log
+
+    def is_end(self, sight: Any) -> bool:
+        """Judge it; all runs are waited for alike."""
+        return self._wait.is_end(sight)
+
+    def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """Judge every sight in the news."""
+        for (_, run_id), sight in news.items():
+            if sight.error is None:
+                self._log.saw(run_id, sight.value)
+            else:
+                self._log.stumbled(run_id, sight.error)
+        return self._log.ending()
+
+    @property
+    def done(self) -> Set[Key]:
+        """Runs for which the wait is over."""
+        return {("run", run_id) for run_id in self._log.endings}
+
+
+class TallyfyWaitTrigger(BaseTrigger):
+    """
+    Base of the triggers that wait.
+
+    Everything a trigger needs is in its arguments, which Airflow stores as they are: ids and times, never a token. The
+    deadline is a moment, not a duration, so a restarted triggerer keeps it.
+
+    :param organization_id: the organization; by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection.
+    :param poll_interval: seconds between two looks; a tenth of it is jitter.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds; ``None`` keeps it.
+    :param deadline: when to stop waiting, in seconds since the epoch; ``None`` for never.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param end_task: on success end the task right here, without a worker and so without a result.
+    """
+
+    #: Names of the arguments that a subclass adds.
+    own_arguments: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        organization_id: str | None,
+        tallyfy_conn_id: str,
+        poll_interval: float,
+        max_poll_interval: float | None = None,
+        deadline: float | None = None,
+        max_poll_failures: int | None = None,
+        end_task: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.organization_id = organization_id
+        self.tallyfy_conn_id = tallyfy_conn_id
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.deadline = deadline
+        self.max_poll_failures = max_poll_failures
+        self.end_task = end_task
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, for the database."""
+        names = (
+            *self.own_arguments,
+            "organization_id",
+            "tallyfy_conn_id",
+            "poll_interval",
+            "max_poll_interval",
+            "deadline",
+            "max_poll_failures",
+            "end_task",
+        )
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    @property
+    @abstractmethod
+    def what(self) -> str:
+        """What is waited for, in words."""
+
+    @abstractmethod
+    def story(self, watcher: Watcher) -> Story:
+        """
+        Begin to follow the wait.
+
+        :param watcher: what looks.
+        :raises TallyfyError: if the arguments are not usable.
+        """
+
+    def story_of(self, wait: Wait, watcher: Watcher, newer_than: str | None = None) -> WaitStory:
+        """
+        Begin to follow a wait for one thing.
+
+        :param wait: what it is for.
+        :param watcher: what looks.
+        :param newer_than: ``last_updated`` of the run when it was last read and the wait went on.
+        """
+        log = WaitLog(wait, watcher.run_url(wait.run_id), self.max_poll_failures, self.tell)
+        return WaitStory(wait, wait.watch(watcher.organization_id, newer_than), log)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire one event: an :class:`Ending`, or the end of the task."""
+        ending = await self._wait()
+        self.log.info("%s", ending.message)
+        if self.end_task and ending.outcome is Outcome.REACHED:
+            from airflow.triggers.base import TaskSuccessEvent
+
+            yield TaskSuccessEvent()
+        else:
+            yield TriggerEvent(ending.to_event())
+
+    @property
+    def tell(self) -> Callable[[str], None]:
+        """Where a line for the task's log goes."""
+        return lambda line: self.log.info("%s", line)
+
+    async def _wait(self) -> Ending:
+        try:
+            async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
+                story = self.story(watcher)
+                with watcher.subscribe(
+                    story.watches, self.poll_interval, self.max_poll_interval, story.is_end
+                ) as subscription:
+                    try:
+                        async with asyncio.timeout(self._seconds_left()):
+                            return await self._follow(watcher, subscription, story)
+                    except TimeoutError:
+                        return await self._look_once_more(watcher, subscription, story)
+        except TallyfyError as error:
+            return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+
+    async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
+        while True:
+            ending = story.hear(await subscription.news())
+            if ending is not None:
+                return ending
+            watcher.leave(subscription, story.done)
+
+    async def _look_once_more(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
+        """End with what is there at the deadline, which may have passed while no triggerer ran."""
+        watcher.look_now(subscription)
+        to_be_seen = {watch.key for watch in subscription.watches}
+        try:
+            async with asyncio.timeout(watcher.timeout):
+                while to_be_seen:
+                    news = await subscription.news()
+                    ending = story.hear(news)
+                    if ending is not None:
+                        return ending
+                    to_be_seen -= news.keys()
+        except TimeoutError:
+            pass
+        return Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
+
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())

@@ -1,0 +1,135 @@
+"""The trigger behind DAGs that start when something happens to a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.events import Event, EventLog, RunsWatch, checked_events
+from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.watcher import Watcher, watching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LISTENING_AGAIN = 60.0
+
+
+class TallyfyRunEventTrigger(BaseEventTrigger):
+    """
+    Fires whenever something happens to a run of a template, with a tag, or with some words in its name.
+
+    For ``AssetWatcher`` on Airflow >= 3.0::
+
+        Asset("tallyfy_onboarding_done", watchers=[AssetWatcher(
+            name="done", trigger=TallyfyRunEventTrigger(events=["completed"], template_id="..."))])
+
+    The payload is ``{"event_id", "event", "at", "run": {"id", "name", "status", "archived_at", "completed_at", "url",
+    "template_id"}}``. On Airflow >= 3.3 what was told is kept in the asset's state store: a restarted triggerer neither
+    loses nor repeats an event, save one that it was just telling. Before that nothing can be kept: after a restart the
+    events of the last ``replay`` seconds are told again, under the same ``event_id``.
+
+    Every look reads the whole list (a request per hundred runs), so narrow it.
+
+    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``.
+    :param template_id: only runs of this template.
+    :param tags: only runs with one of these tag ids.
+    :param query: only runs whose name Tallyfy finds by these words.
+    :param replay: seconds before the start of which the events are told, too, where no state can be kept.
+    :param poll_interval: seconds between two looks at the list.
+    :param organization_id: the organization; by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        events: Sequence[str] = ("completed",),
+        template_id: str | None = None,
+        tags: Sequence[str] = (),
+        query: str | None = None,
+        replay: float = 3600,
+        poll_interval: float = 60,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.events = list(events)
+        self.template_id = template_id
+        self.tags = list(tags)
+        self.query = query
+        self.replay = replay
+        self.poll_interval = poll_interval
+        self.organization_id = organization_id
+        self.tallyfy_conn_id = tallyfy_conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, for the database."""
+        names = (
+            "events",
+            "template_id",
+            "tags",
+            "query",
+            "replay",
+            "poll_interval",
+            "organization_id",
+            "tallyfy_conn_id",
+        )
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire an event for everything that happens, for as long as somebody wants to know."""
+        events = checked_events(self.events)
+        log = EventLog(events, await self._stored(), timedelta(seconds=self.replay if self._state_store is None else 0))
+        while True:
+            try:
+                async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
+                    async for event in self._listen(watcher, log):
+                        yield event
+            except TallyfyError as error:
+                self.log.error("Cannot listen to Tallyfy; trying again in %.0f s. %s", _LISTENING_AGAIN, error)
+                await asyncio.sleep(_LISTENING_AGAIN)
+
+    async def _listen(self, watcher: Watcher, log: EventLog) -> AsyncIterator[TriggerEvent]:
+        is_archive_of_interest = {Event.ARCHIVED, Event.RESTORED} & set(checked_events(self.events))
+        query = RunQuery(
+            template_id=self.template_id,
+            tags=tuple(self.tags),
+            query=self.query,
+            archived="include" if is_archive_of_interest else "exclude",
+        )
+        watch = RunsWatch(watcher.organization_id, query)
+        with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
+            while True:
+                for sight in (await subscription.news()).values():
+                    if sight.error is not None:
+                        self.log.warning("Cannot see the runs at the moment, still listening. %s", sight.error)
+                        continue
+                    for event in log.read(sight.value, datetime.now(UTC)):
+                        self.log.info("Run %s (%r): %s", event.run.id, event.run.name, event.event)
+                        yield TriggerEvent(event.describe(watcher.run_url(event.run.id)))
+                    await self._store(log)
+
+    # What is told and what is kept: the state store of the asset, which Airflow >= 3.3 gives to watchers.
+
+    @property
+    def _state_store(self) -> Any:
+        return getattr(self, "asset_state_store", None)
+
+    @property
+    def _state_key(self) -> str:
+        return f"tallyfy:{self.tallyfy_conn_id}:{self.organization_id}:{self.template_id}:{self.tags}:{self.query}"
+
+    async def _stored(self) -> Any:
+        return None if self._state_store is None else await self._state_store.aget(self._state_key)
+
+    async def _store(self, log: EventLog) -> None:
+        if self._state_store is not None:
+            await self._state_store.aset(self._state_key, log.state())

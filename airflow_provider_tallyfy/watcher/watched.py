@@ -1,0 +1,215 @@
+"""What is watched, and what those who wait for it hear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.models import Run, RunStatus
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+
+Key = tuple[str, ...]
+
+SHORTEST_INTERVAL = 0.5
+
+_NOBODY_WAITS = 3600.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """
+    How often somebody wants something looked at.
+
+    :param interval: seconds between two looks.
+    :param longest: if more than ``interval``, the interval doubles from look to look up to this.
+    :param since: when the wait began.
+    """
+
+    interval: float
+    longest: float
+    since: float
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the look after one that is made now: an interval that doubles is as long as all before together.
+
+        :param now: the moment.
+        """
+        return max(SHORTEST_INTERVAL, self.interval, min(self.longest, self.interval + now - self.since))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """
+    What came of a look.
+
+    :param value: what was seen.
+    :param error: why nothing could be seen, instead.
+    """
+
+    value: Any = None
+    error: TallyfyError | None = None
+
+
+class Subscription:
+    """
+    Hears about what it asked to have watched, when that is first seen, when it changes and when a look fails.
+
+    Only the latest sight of each thing is kept, so a slow subscriber misses states in between and holds nobody up.
+
+    :param watches: what to watch.
+    :param pace: how often.
+    :param is_end: whether the subscriber will stop waiting because of a value.
+    """
+
+    def __init__(self, watches: Iterable[Watch], pace: Pace, is_end: Callable[[Any], bool]) -> None:
+        self.watches = list(watches)
+        self.pace = pace
+        self.is_end = is_end
+        self.wants_every_sight = False
+        self._sights: dict[Key, Sight] = {}
+        self._crash: BaseException | None = None
+        self._arrived = asyncio.Event()
+
+    async def news(self) -> dict[Key, Sight]:
+        """Wait for something new, and give all that came since the last call."""
+        await self._arrived.wait()
+        if self._crash is not None:
+            raise self._crash
+        self._arrived.clear()
+        sights, self._sights = self._sights, {}
+        return sights
+
+    def deliver(self, key: Key, sight: Sight) -> None:
+        """
+        Take in a sight.
+
+        :param key: of the watch.
+        :param sight: what came of the look.
+        """
+        self._sights[key] = sight
+        self._arrived.set()
+
+    def break_off(self, crash: BaseException) -> None:
+        """
+        Make :meth:`news` fail.
+
+        :param crash: the defect that ended the watching.
+        """
+        self._crash = crash
+        self._arrived.set()
+
+
+@dataclass(eq=False, slots=True)
+class Watched:
+    """
+    Something that is watched, who hears about it, and the state of the current attempt to look at it.
+
+    :param watch: how to look at it.
+    :param wanted: since when a look is wanted.
+    :param due: when to try.
+    :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
+    :param is_listed: whether a list showed it last time.
+    :param is_urgent: whether there is reason to believe that it changed.
+    :param in_flight: whether it is being looked at.
+    :param tries: how often that failed this time.
+    :param sight: what came of the last look.
+    :param subscriptions: of those who wait for it.
+    """
+
+    watch: Watch
+    wanted: float = float("inf")
+    due: float = float("inf")
+    list_status: str | None = None
+    is_listed: bool = False
+    is_urgent: bool = False
+    in_flight: bool = False
+    tries: int = 0
+    sight: Sight | None = None
+    subscriptions: set[Subscription] = field(default_factory=set)
+
+    def plan(self, moment: float) -> None:
+        """
+        Want the next look.
+
+        :param moment: when.
+        """
+        self.wanted = self.due = moment
+        self.list_status = self.watch.list_status
+        self.is_urgent = False
+        self.tries = 0
+
+    def hurry(self, moment: float) -> None:
+        """
+        Want a look at it by itself, before others that are due.
+
+        :param moment: now.
+        """
+        self.plan(moment)
+        self.list_status = None
+        self.is_urgent = True
+
+    def was_not_listed(self) -> None:
+        """Go on after its list did not show it: if it did before, most likely people completed the run."""
+        self.list_status = RunStatus.COMPLETE if self.list_status == RunStatus.ACTIVE else None
+        self.is_urgent |= self.is_listed
+        self.is_listed = False
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the next look: whoever is in the greatest hurry sets the pace.
+
+        :param now: the moment.
+        """
+        return min((each.pace.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
+
+    def is_end(self, value: Any) -> bool:
+        """
+        Whether somebody will stop waiting because of a value.
+
+        :param value: what was seen.
+        """
+        return any(each.is_end(value) for each in self.subscriptions)
+
+    def join(self, subscription: Subscription, watch: Watch) -> bool:
+        """
+        Let somebody wait for it, too, who is told at once what is known.
+
+        :param subscription: of the newcomer.
+        :param watch: the newcomer's own watch.
+        :return: whether that suffices; what was seen before a wait began must not end it.
+        """
+        self.subscriptions.add(subscription)
+        suffices = False
+        if self.sight is not None and self.sight.error is None:
+            run = self.sight.value
+            is_news = isinstance(watch, RunWatch) and isinstance(run, Run) and watch.is_news(run)
+            suffices = is_news or not subscription.is_end(run)
+        if suffices and self.sight is not None:
+            subscription.deliver(watch.key, self.sight)
+        self.watch.expect_newer_than(watch.newer_than)
+        return suffices
+
+    def tell(self, sight: Sight) -> None:
+        """
+        Pass on what came of a look.
+
+        :param sight: that.
+        """
+        is_new = sight.error is not None or sight != self.sight
+        self.sight = sight
+        for subscription in self.subscriptions:
+            if is_new or subscription.wants_every_sight:
+                subscription.deliver(self.watch.key, sight)
+
+    def break_off(self, crash: BaseException) -> None:
+        """
+        Make everybody's wait for it fail.
+
+        :param crash: the defect that ended the watching.
+        """
+        for subscription in self.subscriptions:
+            subscription.break_off(crash)

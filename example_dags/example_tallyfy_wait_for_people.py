@@ -1,0 +1,58 @@
+"""Wait for people in every way there is: for a task, for an answer, and for many runs at once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_tallyfy.sensors.tallyfy import (
+    TallyfyFormFieldSensor,
+    TallyfyRunsStatusSensor,
+    TallyfyTaskSensor,
+)
+
+WEEK = timedelta(weeks=1).total_seconds()
+
+with DAG(
+    dag_id="example_tallyfy_wait_for_people",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    render_template_as_native_obj=True,  # so that run_ids stays a list
+    default_args={"deferrable": True, "poke_interval": 60, "timeout": WEEK},
+    params={
+        "run_ids": Param(type="array", minItems=1, description="Runs of contracts; the first is followed in detail."),
+        "task": Param("Legal review", type="string"),
+        "field": Param("Verdict", type="string"),
+    },
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+    # [START howto_sensor_tallyfy_task]
+    reviewed = TallyfyTaskSensor(
+        task_id="reviewed",
+        run_id="{{ params.run_ids[0] }}",
+        task_name="{{ params.task }}",  # its title, alias or id
+    )
+    # [END howto_sensor_tallyfy_task]
+
+    # [START howto_sensor_tallyfy_form_field]
+    verdict = TallyfyFormFieldSensor(
+        task_id="verdict",
+        run_id="{{ params.run_ids[0] }}",
+        field="{{ params.field }}",
+        values=["approved", "rejected"],
+    )
+    # [END howto_sensor_tallyfy_form_field]
+
+    # [START howto_sensor_tallyfy_runs_status]
+    all_complete = TallyfyRunsStatusSensor(
+        task_id="all_complete",
+        run_ids="{{ params.run_ids }}",
+        wait_for="all",
+        fail_fast=False,  # a run that was archived fails the task when the others are complete
+    )
+    # [END howto_sensor_tallyfy_runs_status]
+
+    reviewed >> verdict >> all_complete

@@ -1,0 +1,203 @@
+"""Waiting for one task, and for the answer in one form field, alike in every mode."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyFormFieldSensor, TallyfyTaskSensor
+from tests.airflow_driver import attempt, deferral, new_context
+from tests.contract.sensors.modes import MODES
+
+pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+STEPS = [
+    {"title": "Prepare", "alias": "prepare_1"},
+    {"title": "Legal review", "alias": "legal_review_2", "form_fields": [{"label": "Verdict", "field_type": "text"}]},
+    {"title": "File", "alias": "file_3"},
+]
+KICKOFF = [
+    {"label": "Customer", "field_type": "text", "alias": "customer_1"},
+    {"label": "Plan", "field_type": "dropdown", "options": ["Gold", "Silver"]},
+    {"label": "Extras", "field_type": "multiselect", "options": ["SSO", "API"]},
+]
+
+#: A field's label, what the sensor calls it, the answer as Tallyfy stores it, and what the sensor returns.
+ANSWERS = {
+    "text of a task": ("Verdict", "verdict", "approved", "approved"),
+    "text of the kick-off form": ("Customer", "customer_1", "ACME", "ACME"),
+    "option": ("Plan", "Plan", {"id": 1, "text": "Gold", "value": None}, "Gold"),
+    "options": (
+        "Extras",
+        "Extras",
+        [{"id": 1, "text": "SSO", "selected": True}, {"id": 2, "text": "API", "selected": False}],
+        ["SSO"],
+    ),
+}
+
+
+@pytest.fixture
+def run_id(tallyfy) -> str:
+    tallyfy.add_template("Contract", steps=STEPS, kickoff=KICKOFF)
+    return tallyfy.add_run("Contract", name="Contract with ACME")["id"]
+
+
+def wait_for_task(run_id: str, name: str = "Legal review"):
+    return lambda **mode: TallyfyTaskSensor(task_id="wait", run_id=run_id, task_name=name, **mode)
+
+
+def wait_for_field(run_id: str, field: str, **arguments):
+    return lambda **mode: TallyfyFormFieldSensor(task_id="wait", run_id=run_id, field=field, **arguments, **mode)
+
+
+def task(tallyfy, run_id: str, title: str = "Legal review") -> dict:
+    return next(each for each in tallyfy.run(run_id)["tasks"] if each["title"] == title)
+
+
+def answer(tallyfy, run_id: str, label: str, value) -> None:
+    """Fill in a field of the kick-off form, or else of a task."""
+    with tallyfy.lock:
+        run = tallyfy.store.find(run_id)
+        fields = {field["label"]: (run.data["prerun"], field["id"]) for field in _kickoff_fields(tallyfy, run)}
+        for each in run.tasks:
+            fields |= {field["label"]: (each["taskdata"], field["id"]) for field in each["form_fields"]}
+        form, key = fields[label]
+        form[key] = value
+
+
+def _kickoff_fields(tallyfy, run) -> list[dict]:
+    return tallyfy.store.templates[run.data["checklist_id"]]["prerun"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("by", ["id", "alias", "title", "careless title"])
+def test_a_completed_task_ends_the_wait_for_it(tallyfy, run_id, mode, by):
+    names = {"alias": "legal_review_2", "title": "Legal review", "careless title": "  legal  REVIEW "}
+    name = names.get(by) or task(tallyfy, run_id)["id"]
+    end = MODES[mode](wait_for_task(run_id, name), lambda: tallyfy.complete_task(run_id, "Legal review"))
+    assert end.state == "success"
+    expected = {"title": "Legal review", "status": "completed", "run_id": run_id, "url": tallyfy.run_url(run_id)}
+    assert {key: end.result[key] for key in expected} == expected
+    assert end.result["completed_at"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_skipped_task_ends_the_wait_for_it(tallyfy, run_id, mode):
+    def skip() -> None:
+        with tallyfy.lock:
+            tallyfy.store.find(run_id).tasks[1]["status"] = "auto-skipped"
+
+    end = MODES[mode](wait_for_task(run_id), skip)
+    assert (end.state, end.result["status"]) == ("success", "auto-skipped")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_archive_ends_the_wait_for_a_task_badly(tallyfy, run_id, mode):
+    end = MODES[mode](wait_for_task(run_id), lambda: tallyfy.archive_run(run_id))
+    assert (end.state, end.error) == ("failed", "AirflowFailException")
+    assert "archived" in str(end.exception)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_is_deleted_ends_the_wait_for_a_task_badly(tallyfy, run_id, mode):
+    end = MODES[mode](wait_for_task(run_id), lambda: tallyfy.delete_run(run_id))
+    assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_a_complete_run_does_not_have_is_not_waited_for(tallyfy, run_id, mode):
+    end = MODES[mode](wait_for_task(run_id, "Negotiate"), lambda: tallyfy.complete_run(run_id))
+    assert (end.state, end.error) == ("failed", "AirflowFailException")
+    assert "There is no task 'Negotiate'" in str(end.exception)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_is_not_done_is_waited_for_until_the_timeout(tallyfy, run_id, mode):
+    end = MODES[mode](wait_for_task(run_id), lambda: tallyfy.complete_task(run_id, "Prepare"))
+    assert (end.state, end.error) == ("failed", "AirflowSensorTimeout")
+
+
+def test_a_name_of_two_tasks_is_refused(tallyfy):
+    tallyfy.add_template("Twins", steps=["Sign", "Sign"])
+    twins = tallyfy.add_run("Twins")["id"]
+    end = attempt(lambda: wait_for_task(twins, "Sign")(timeout=0).execute(new_context()))
+    assert end.error == "TallyfyValidationError"
+    assert "2 tasks called 'Sign'" in str(end.exception)
+
+
+def test_a_look_at_the_tasks_is_one_request(tallyfy, run_id):
+    tallyfy.complete_task(run_id, "Legal review")
+    wait_for_task(run_id)(timeout=0).execute(new_context())
+    assert len(tallyfy.requests) == 1
+
+
+def test_tasks_that_are_not_included_are_listed(tallyfy, run_id):
+    run = {"id": run_id, "name": "Contract with ACME", "status": "active"}
+    tallyfy.faults.add("status", status=200, body={"data": run}, path=f"/runs/{run_id}\\?")
+    tallyfy.complete_task(run_id, "Legal review")
+    end = attempt(lambda: wait_for_task(run_id)(timeout=0).execute(new_context()))
+    assert end.result["status"] == "completed"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_value_ends_the_wait_for_it_and_is_returned(tallyfy, run_id, mode, kind):
+    label, field, stored, value = ANSWERS[kind]
+    end = MODES[mode](wait_for_field(run_id, field), lambda: answer(tallyfy, run_id, label, stored))
+    assert (end.state, end.result) == ("success", value)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("stored", [None, "", "  ", [], {}])
+def test_an_empty_field_is_waited_for(tallyfy, run_id, mode, stored):
+    end = MODES[mode](wait_for_field(run_id, "Verdict"), lambda: answer(tallyfy, run_id, "Verdict", stored))
+    assert end.error == "AirflowSensorTimeout"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("stored", "error"), [("approved", None), ("rejected", "AirflowSensorTimeout")])
+def test_only_the_values_that_are_waited_for_end_the_wait(tallyfy, run_id, mode, stored, error):
+    make = wait_for_field(run_id, "Verdict", values=["approved", "waived"])
+    end = MODES[mode](make, lambda: answer(tallyfy, run_id, "Verdict", stored))
+    assert end.error == error
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_complete_run_with_another_value_ends_the_wait_badly(tallyfy, run_id, mode):
+    def finish() -> None:
+        answer(tallyfy, run_id, "Verdict", "rejected")
+        tallyfy.complete_run(run_id)
+
+    end = MODES[mode](wait_for_field(run_id, "Verdict", values="approved"), finish)
+    assert (end.state, end.error) == ("failed", "AirflowFailException")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_archive_ends_the_wait_for_a_value_badly(tallyfy, run_id, mode):
+    end = MODES[mode](wait_for_field(run_id, "Verdict"), lambda: tallyfy.archive_run(run_id))
+    assert (end.state, end.error) == ("failed", "AirflowFailException")
+
+
+@pytest.mark.parametrize("arguments", [{"task_name": ""}, {"task_name": None}, {"run_id": ""}, {"missing": "what"}])
+def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, run_id, arguments):
+    sensor = TallyfyTaskSensor(**{"task_id": "wait", "run_id": run_id, "task_name": "Sign", **arguments})
+    end = attempt(lambda: sensor.execute(new_context()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+def test_a_wait_tells_how_far_the_run_is_and_only_when_that_changes(tallyfy, run_id, monkeypatch):
+    sensor, told = wait_for_task(run_id)(timeout=1000), []
+    monkeypatch.setattr(type(sensor), "tell", property(lambda self: told.append))
+    for _ in range(2):
+        sensor.poke(new_context())
+    tallyfy.complete_task(run_id, "Prepare")
+    sensor.poke(new_context())
+    assert len(told) == 2 if tallyfy.behaviour.progress == "object" else len(told) >= 1
+    assert "next: Prepare" in told[0]
+    assert "next: Legal review" in told[-1]
+
+
+def test_a_wait_for_a_task_links_to_the_run(tallyfy, run_id):
+    context = new_context()
+    deferral(wait_for_task(run_id)(deferrable=True, timeout=10), context)
+    assert context["ti"].pushed["run_url"] == tallyfy.run_url(run_id)

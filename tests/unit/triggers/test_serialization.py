@@ -1,0 +1,79 @@
+"""Every trigger survives Airflow's database: a restarted triggerer makes the same one anew."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import pytest
+
+from airflow_provider_tallyfy.triggers import tallyfy as module
+from tests.airflow_driver import rebuilt
+
+COMMON = {
+    "organization_id": "org",
+    "tallyfy_conn_id": "conn",
+    "poll_interval": 61.5,
+    "max_poll_interval": 600,
+    "deadline": 1_900_000_000.25,
+    "max_poll_failures": 7,
+    "end_task": True,
+}
+RUN = {"run_id": "run", "failure_status": ["archived"], "missing": "wait"}
+STATUS = {"target_status": ["complete", "issue"], "failure_status": ["archived"], "missing": "wait"}
+
+ARGUMENTS = {
+    "TallyfyRunStatusTrigger": COMMON | STATUS | {"run_id": "run", "newer_than": "2026-01-01T00:00:00.5+00:00"},
+    "TallyfyRunsStatusTrigger": COMMON
+    | STATUS
+    | {"run_ids": ["a", "b"], "wait_for": "any", "fail_fast": False, "newer_than": {"a": "2026-01-01T00:00:00+00:00"}},
+    "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review"},
+    "TallyfyRunEventTrigger": {
+        "events": ["completed", "problem"],
+        "template_id": "template",
+        "tags": ["tag"],
+        "query": "ACME",
+        "replay": 60,
+        "poll_interval": 61.5,
+        "organization_id": "org",
+        "tallyfy_conn_id": "conn",
+    },
+    "TallyfyFormFieldTrigger": COMMON | RUN | {"field": "Verdict", "values": ["yes"]},
+}
+
+
+def arguments_of(trigger_class: type) -> set[str]:
+    names: set[str] = set()
+    for each in trigger_class.__mro__:
+        if each.__module__.startswith("airflow_provider_tallyfy"):
+            kinds = inspect.signature(each).parameters.values()
+            names |= {known.name for known in kinds if known.kind is known.KEYWORD_ONLY}
+    return names
+
+
+def class_path(name: str) -> str:
+    made = getattr(module, name)
+    return f"{made.__module__}.{made.__qualname__}"
+
+
+def test_every_trigger_is_tested_here():
+    assert set(module.__all__) == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_argument_is_tested_here(name):
+    assert set(ARGUMENTS[name]) == arguments_of(getattr(module, name))
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_trigger_comes_out_of_the_database_as_it_went_in(name):
+    trigger = getattr(module, name)(**ARGUMENTS[name])
+    again = rebuilt(trigger)
+    assert type(again) is type(trigger)
+    assert again.serialize() == trigger.serialize() == (class_path(name), ARGUMENTS[name])
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_trigger_stores_plain_json(name):
+    _, arguments = getattr(module, name)(**ARGUMENTS[name]).serialize()
+    assert json.loads(json.dumps(arguments)) == arguments

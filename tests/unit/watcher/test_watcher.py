@@ -1,0 +1,463 @@
+"""The watcher against a sandbox in one event loop, whose clock jumps: hours of waiting are exact and take no time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError
+from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.watcher import Sight, Subscription, Watcher
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
+
+INTERVAL = 60
+
+
+def is_over(run: Any) -> bool:
+    return run is None or run.has_status("complete")
+
+
+def update_of(tallyfy: VirtualTallyfy, run_id: str) -> Any:
+    return Run.from_json(tallyfy.run(run_id)).last_updated
+
+
+class Waits:
+    """Some waits for runs to complete, and what each of them heard and when."""
+
+    def __init__(self, tallyfy: VirtualTallyfy, watcher: Watcher) -> None:
+        self._tallyfy, self._watcher = tallyfy, watcher
+        self._contexts = AsyncExitStack()
+        self.heard: dict[str, list[tuple[float, Any]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, run_id: str, interval: float = INTERVAL, longest: float | None = None, name: str = "") -> None:
+        exists = run_id in self._tallyfy.store.runs
+        watch = RunWatch(self._watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
+        subscription = self._contexts.enter_context(self._watcher.subscribe([watch], interval, longest, is_over))
+        heard = self.heard[name or run_id] = []
+        self._tasks.append(asyncio.create_task(self._listen(subscription, heard)))
+
+    async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
+        while True:
+            for sight in (await subscription.news()).values():
+                told = type(sight.error).__name__ if sight.error else sight.value and sight.value.status
+                heard.append((now(), told))
+
+    def last(self, name: str) -> Any:
+        return self.heard[name][-1][1]
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._contexts.aclose()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def waiting(tallyfy: VirtualTallyfy, run_ids: list[str]):
+    watcher = await tallyfy.watcher().connected()
+    waits = Waits(tallyfy, watcher)
+    for run_id in run_ids:
+        waits.begin(run_id)
+    try:
+        yield waits
+    finally:
+        await waits.end()
+        await watcher.close()
+
+
+def virtually(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run a test in virtual time, with a Tallyfy of its own."""
+
+    def run() -> None:
+        async def main() -> None:
+            await test(VirtualTallyfy())
+
+        in_virtual_time(main)
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@virtually
+async def test_a_thousand_waits_cost_no_more_than_the_pages_of_the_list(tallyfy):
+    run_ids = tallyfy.add_runs(1500)[250:1250]
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(30)
+        assert tallyfy.asked_between(0, 30) <= 15
+        assert {len(heard) for heard in waits.heard.values()} == {1}
+        await asyncio.sleep(10 * INTERVAL)
+        assert tallyfy.asked_between(30, 30 + 10 * INTERVAL) <= 15 * 12
+
+
+@virtually
+async def test_waits_for_runs_launched_together_cost_the_pages_that_show_them(tallyfy):
+    tallyfy.add_runs(5000)
+    async with waiting(tallyfy, tallyfy.add_runs(150)):
+        await asyncio.sleep(10)
+        assert len(tallyfy.requests) == 2
+
+
+@virtually
+async def test_half_of_a_thousand_finishing_at_once_are_all_noticed_for_a_few_pages_more(tallyfy):
+    run_ids = tallyfy.add_runs(1000)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        for run_id in run_ids[::2]:
+            tallyfy.complete_run(run_id)
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL * 1.1)
+        assert [waits.last(run_id) for run_id in run_ids] == ["complete", "active"] * 500
+        assert len(tallyfy.requests) <= 20
+
+
+@virtually
+async def test_the_end_of_a_single_wait_is_noticed_within_its_interval(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_id)
+        finished = now()
+        await asyncio.sleep(2 * INTERVAL)
+        moment, status = waits.heard[run_id][-1]
+        assert status == "complete"
+        assert moment - finished <= INTERVAL * 1.1
+        assert {request.path.rpartition("/")[2] for request in tallyfy.requests} == {run_id}
+
+
+@virtually
+async def test_a_stale_list_does_not_end_a_wait(tallyfy):
+    """The list still shows a run as it was before it was reopened; a direct look tells."""
+    run_ids = tallyfy.add_runs(10)
+    stale = run_ids[0]
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.update_run(stale, status="complete", last_updated="2020-01-01T00:00:00.000Z")
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL * 1.2)
+        assert waits.last(stale) == "complete"
+        assert [request for request in tallyfy.requests if request.path.endswith(stale)]
+
+
+@pytest.mark.parametrize("lie", ["status_filter_honoured", "hides_all"])
+def test_a_list_that_lies_fails_no_wait_and_hides_no_end(lie):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(120)
+        if lie == "hides_all":
+            tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
+        else:
+            tallyfy.behaviour = tallyfy.behaviour.changed({lie: False})
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+            for run_id in run_ids:
+                tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize("status", [403, 404, 422, 500, 503])
+def test_a_list_that_fails_fails_no_wait(status):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(50)
+        tallyfy.faults.add("status", status=status, path=r"/runs\?", times=None)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(INTERVAL)
+            assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+
+    in_virtual_time(main)
+
+
+@virtually
+async def test_missing_runs_are_looked_for_one_by_one_within_the_budget(tallyfy):
+    missing = [f"{number:032x}" for number in range(1000)]
+    async with waiting(tallyfy, missing) as waits:
+        await asyncio.sleep(600)
+        assert all(waits.heard.values())
+        assert {told for heard in waits.heard.values() for _, told in heard} == {None}
+        assert tallyfy.most_asked_within(60) <= 310
+
+
+@virtually
+async def test_the_budget_of_the_connection_is_kept(tallyfy):
+    tallyfy.settings["requests_per_minute"] = 60
+    async with waiting(tallyfy, [f"{number:032x}" for number in range(200)]):
+        await asyncio.sleep(600)
+        assert 40 <= tallyfy.most_asked_within(60) <= 70
+
+
+@virtually
+async def test_runs_that_are_listed_do_not_wait_for_those_that_are_read_one_by_one(tallyfy):
+    listed = tallyfy.add_runs(500)
+    async with waiting(tallyfy, listed + [f"{number:032x}" for number in range(1000)]) as waits:
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(listed[0])
+        finished = now()
+        await asyncio.sleep(INTERVAL * 1.5)
+        assert waits.last(listed[0]) == "complete"
+        assert waits.heard[listed[0]][-1][0] - finished <= INTERVAL * 1.1 + 5
+
+
+@virtually
+async def test_a_rate_limit_slows_the_watcher_and_fails_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(300)
+    tallyfy.faults.add("status", status=429, retry_after=40, times=2)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(110)
+        assert tallyfy.asked_between(0.2, 40) == 0
+        assert tallyfy.asked_between(0, 110) <= 2 + 3
+        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+
+
+@virtually
+async def test_a_long_rate_limit_is_told_as_a_failed_look_and_waited_out(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=429, retry_after=900, times=1)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(899)
+        assert len(tallyfy.requests) == 1
+        assert {waits.last(run_id) for run_id in run_ids} == {"TallyfyRateLimitError"}
+        await asyncio.sleep(INTERVAL * 2)
+        assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+
+
+@virtually
+async def test_an_outage_costs_few_requests_is_told_and_is_over_as_soon_as_tallyfy_is_back(tallyfy):
+    run_ids = tallyfy.add_runs(1000)
+    outage = tallyfy.faults.add("status", status=503, times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(3600)
+        assert tallyfy.asked_between(0, 600) < 40
+        assert tallyfy.asked_between(600, 3600) < 3000 / 30
+        assert all(1 < len(heard) < 60 for heard in waits.heard.values())
+        tallyfy.faults.remove(outage)
+        tallyfy.clear_requests()
+        await asyncio.sleep(2 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+        assert len(tallyfy.requests) <= 30
+
+
+@virtually
+async def test_a_passing_failure_is_not_told_at_all(tallyfy):
+    run_ids = tallyfy.add_runs(2)
+    tallyfy.faults.add("status", status=503, path=run_ids[0], times=2)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(INTERVAL / 2)
+        assert [waits.heard[run_id][0][1] for run_id in run_ids] == ["active", "active"]
+
+
+@virtually
+async def test_trouble_with_one_run_is_not_the_others_trouble(tallyfy):
+    broken, *others = tallyfy.add_runs(3)
+    tallyfy.faults.add("status", status=500, path=broken, times=None)
+    async with waiting(tallyfy, [broken, *others]) as waits:
+        await asyncio.sleep(600)
+        assert waits.last(broken) == "TallyfyServerError"
+        tallyfy.complete_run(others[0])
+        finished = now()
+        await asyncio.sleep(INTERVAL * 2)
+        assert waits.last(others[0]) == "complete"
+        assert waits.heard[others[0]][-1][0] - finished <= INTERVAL * 1.1
+
+
+@virtually
+async def test_a_look_that_hangs_holds_up_nobody_else(tallyfy):
+    hanging, *others = tallyfy.add_runs(3)
+    tallyfy.faults.add("hang", path=hanging, times=None, seconds=10_000)
+    async with waiting(tallyfy, [hanging, *others]) as waits:
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(others[1])
+        await asyncio.sleep(INTERVAL * 1.2)
+        assert waits.heard[hanging] == []
+        assert [waits.last(run_id) for run_id in others] == ["active", "complete"]
+
+
+@virtually
+async def test_a_permanent_failure_is_told_at_once_and_to_nobody_else(tallyfy):
+    forbidden, other = tallyfy.add_runs(2)
+    tallyfy.faults.add("status", status=403, path=forbidden, times=None)
+    async with waiting(tallyfy, [forbidden, other]) as waits:
+        await asyncio.sleep(1)
+        assert [waits.last(forbidden), waits.last(other)] == ["TallyfyPermissionError", "active"]
+
+
+@virtually
+async def test_who_comes_late_hears_the_current_state_without_another_request(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        waits.begin(run_id, name="late")
+        await asyncio.sleep(0.01)
+        assert waits.heard["late"] == [(10, "active")]
+        assert len(tallyfy.requests) == 1
+
+
+@virtually
+async def test_the_shortest_interval_sets_the_pace_and_leaves_with_its_wait(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        hasty = Waits(tallyfy, waits._watcher)
+        hasty.begin(run_id, interval=5)
+        await asyncio.sleep(300)
+        assert 50 <= tallyfy.asked_between(0, 300) <= 70
+        await hasty.end()
+        await asyncio.sleep(300)
+        assert tallyfy.asked_between(310, 600) <= 6
+
+
+@virtually
+async def test_what_has_waited_long_is_looked_at_less_often(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, []) as waits:
+        waits.begin(run_id, interval=10, longest=600)
+        await asyncio.sleep(6000)
+        assert 7 <= tallyfy.asked_between(0, 1200) <= 10
+        assert 7 <= tallyfy.asked_between(1200, 6000) <= 10
+
+
+@virtually
+async def test_looks_are_not_made_at_the_same_moment_of_every_interval(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]):
+        await asyncio.sleep(20 * INTERVAL)
+        gaps = [later - earlier for earlier, later in pairwise(tallyfy.asked_at)]
+        assert all(INTERVAL * 0.9 <= gap <= INTERVAL * 1.1 + 0.01 for gap in gaps)
+        assert len({round(gap, 3) for gap in gaps}) > 10
+
+
+@virtually
+async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
+    run_ids = tallyfy.add_runs(100)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_ids[50])
+        tallyfy.clear_requests()
+        waits._watcher.run_changed(run_ids[50])
+        await asyncio.sleep(0.01)
+        assert waits.last(run_ids[50]) == "complete"
+        assert len(tallyfy.requests) == 1
+
+
+@virtually
+async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into_all_the_same(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    stale = tallyfy.faults.add("status", status=200, body=None, path=run_id)
+    stale.body = {"data": {"id": run_id, "name": "Run", "status": "active"}}
+    tallyfy.latency = 5
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(3)
+        tallyfy.complete_run(run_id)
+        waits._watcher.run_changed(run_id)
+        await asyncio.sleep(8)
+        assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
+
+
+@virtually
+async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    watcher = await tallyfy.watcher().connected()
+    watch = RunWatch(watcher.organization_id, run_id)
+    with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
+        first = await subscription.news()
+        watcher.look_now(subscription)
+        assert await asyncio.wait_for(subscription.news(), 1) == first
+    await watcher.close()
+
+
+@virtually
+async def test_the_connection_is_read_once_for_all_waits(tallyfy):
+    async with waiting(tallyfy, tallyfy.add_runs(100)):
+        await asyncio.sleep(10 * INTERVAL)
+        assert tallyfy.connections_read == 1
+
+
+@virtually
+async def test_a_token_that_was_replaced_in_the_connection_is_picked_up(tallyfy):
+    run_ids = tallyfy.add_runs(100)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(2 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+        assert tallyfy.connections_read == 2
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_token_that_died_fails_the_waits_and_is_not_asked_for_again_and_again(count):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(count)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(10)
+            tallyfy.revoke_token()
+            await asyncio.sleep(1.2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {TallyfyAuthError.__name__}
+            assert tallyfy.connections_read == 2
+
+    in_virtual_time(main)
+
+
+@virtually
+async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tallyfy):
+    async def connect() -> Any:
+        raise TallyfyConfigurationError("no such connection")
+
+    watcher = Watcher(connect)
+    for _ in range(2):
+        with pytest.raises(TallyfyConfigurationError):
+            await watcher.connected()
+    await watcher.close()
+
+
+class BrokenWatch(Watch):
+    def look(self):
+        raise ZeroDivisionError("a defect")
+        yield
+
+
+@virtually
+async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
+    run_ids = tallyfy.add_runs(1)
+    async with waiting(tallyfy, run_ids) as waits:
+        subscribing = waits._watcher.subscribe([BrokenWatch("broken")], INTERVAL, None, is_over)
+        with subscribing as subscription, pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(subscription.news(), 5)
+        await asyncio.sleep(INTERVAL)
+        assert waits.last(run_ids[0]) == "active"
+
+
+@virtually
+async def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(tallyfy):
+    watcher = await tallyfy.watcher().connected()
+
+    def defective(value: Any) -> bool:
+        raise ZeroDivisionError("a defect")
+
+    tallyfy.add_runs(10)
+    watches = [RunWatch("org", known["id"]) for known in tallyfy.runs]
+    with watcher.subscribe(watches, INTERVAL, None, defective) as subscription, pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(subscription.news(), 5)
+    with pytest.raises(ZeroDivisionError):
+        await watcher.connected()
+    await watcher.close()
+
+
+def test_what_was_seen_is_equal_if_nothing_changed():
+    assert Sight(Run("a", "b", "active")) == Sight(Run("a", "b", "active"))

@@ -1,0 +1,85 @@
+"""An event loop whose clock jumps to the next thing to do, and a Tallyfy in it: waits of hours, tested in no time."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.driver import default_headers
+from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+from airflow_provider_tallyfy.sandbox.app import SandboxApp
+from airflow_provider_tallyfy.sandbox.world import World
+from airflow_provider_tallyfy.watcher import Watcher
+
+
+class _Jump(selectors.SelectSelector):
+    """Selects without waiting, and moves the clock on by the time that was to be waited."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise AssertionError("nothing will ever happen any more")
+        self.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.now
+
+
+def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
+
+
+class VirtualTallyfy(World):
+    """A sandbox that answers inside the event loop, and knows when it was asked."""
+
+    def __init__(self, behaviour: str = "lenient") -> None:
+        super().__init__(behaviour)
+        self.asked_at: list[float] = []
+        self.settings: dict[str, Any] = {}
+        self.connections_read = 0
+        self._app = SandboxApp(self)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self._answer), headers=default_headers())
+
+    async def connect(self) -> TallyfyAsyncHook:
+        """Stand in for the Airflow connection, as it is now."""
+        self.connections_read += 1
+        values = {"base_url": "http://127.0.0.1/api", "credentials": self.token} | self.settings
+        hook = TallyfyAsyncHook(TallyfySettings(organization_id=self.organization_id, **values))
+        hook._clients = self
+        return hook
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Stand in for the hook's clients."""
+        yield self._client
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await self._app(scope, receive, send)
+
+    def watcher(self) -> Watcher:
+        return Watcher(self.connect)
+
+    def asked_between(self, start: float, end: float) -> int:
+        return sum(start <= moment < end for moment in self.asked_at)
+
+    def most_asked_within(self, seconds: float) -> int:
+        return max(self.asked_between(moment, moment + seconds) for moment in self.asked_at)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-# How long a rate that Tallyfy bore takes to double; see Pace._rate.
-_CAUTIOUS_SECONDS = 120.0
+# How long a rate takes to double: at first, since a burst and a rounded Retry-After tell little, and once it was found.
+_SECONDS_OF_SEARCH = 10.0
+_SECONDS_OF_CAUTION = 240.0
 
 
 class Pace:
@@ -14,8 +15,8 @@ class Pace:
 
     Until Tallyfy declines a request (429) there is no limit but ``ceiling``. Then nobody sends until ``Retry-After`` is
     over, and from there on turns are spaced at the rate that Tallyfy has shown to bear: what it let pass since the
-    stop before, by the time that took and the wait it asked for, averaged with the rate that was too high. It grows,
-    slowly at first, so that a limit is seldom hit while it stands, and found again when it rises.
+    stop before, by the time that took and the wait it asked for; once a rate was found to be too high, a little less
+    than that. The rate grows, slowly at first, so that a limit is seldom hit while it stands, and found when it rises.
 
     :param ceiling: requests per second that are never exceeded; ``None`` for any number.
     """
@@ -23,6 +24,7 @@ class Pace:
     def __init__(self, ceiling: float | None = None) -> None:
         self._ceiling = ceiling
         self._learned: float | None = None
+        self._doubling = _SECONDS_OF_SEARCH
         self._gate = asyncio.Lock()  # held by the coroutine whose turn is next
         self._next = float("-inf")  # when that turn is
         self._opened = float("-inf")  # since when requests are let pass
@@ -61,8 +63,7 @@ class Pace:
 
     def _take(self, now: float) -> float:
         if self._declined:
-            passed = max(1, self._sent - self._declined) / max(now - self._opened, 0.001)
-            self._learned = (passed + (self._rate(now - self._opened) or passed)) / 2
+            self._learn(max(1, self._sent - self._declined) / max(now - self._opened, 0.001), now - self._opened)
         if self._declined or not self._sent:
             self._opened, self._sent, self._declined, self._next = now, 0, 0, now
         self._sent += 1
@@ -70,9 +71,16 @@ class Pace:
         self._next = now if rate is None else max(now, self._next) + 1.0 / rate
         return now
 
+    def _learn(self, passed: float, age: float) -> None:
+        too_high = self._rate(age)
+        if too_high is None:
+            self._learned = passed
+        else:
+            self._learned, self._doubling = (passed + 3 * too_high) / 4, _SECONDS_OF_CAUTION
+
     def _rate(self, age: float) -> float | None:
-        """Grow with the cube of the time since the last stop: by a fiftieth in half a minute, twofold in two."""
+        """Grow with the cube of the time since the last stop: hardly at first, then ever faster."""
         limits = [] if self._ceiling is None else [self._ceiling]
         if self._learned is not None:
-            limits.append(self._learned * (1.0 + (age / _CAUTIOUS_SECONDS) ** 3))
+            limits.append(self._learned * (1.0 + (age / self._doubling) ** 3))
         return min(limits, default=None)

@@ -23,7 +23,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.
 
 def public_tasks() -> list[tuple[str, str]]:
     found = set()
-    for kind, modules in {"operator": ("operators.tallyfy",), "sensor": ("sensors.tallyfy",)}.items():
+    for kind, modules in {"operator": ("operators.tallyfy", "operators.bulk"), "sensor": ("sensors.tallyfy",)}.items():
         for name in modules:
             module = import_module(f"airflow_provider_tallyfy.{name}")
             for class_name in getattr(module, "__all__", vars(module)):

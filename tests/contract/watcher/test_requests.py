@@ -208,7 +208,7 @@ def test_nothing_is_left_when_the_last_of_many_waits_is_cancelled(tallyfy):
     asyncio.run(main())
     assert eventually(lambda: tallyfy.open_connections == 0)
     gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, watcher.Watcher)]
+    assert not [each for each in gc.get_objects() if type(each) is watcher.Watcher]
 
 
 def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):

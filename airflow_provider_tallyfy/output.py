@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -81,6 +81,26 @@ def read_json(path: str) -> Any:
         return json.loads(source.read_text()) if source.exists() else None
     except ValueError:
         return None
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """
+    Read a text file line by line, without the byte order mark that spreadsheets put in front.
+
+    :param path: local path, or URL of an object store.
+    :raises FileNotFoundError: if there is none.
+    """
+    with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as file:
+        yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
+
+
+def open_for_writing(path: str) -> TextIO:
+    """
+    Open a file, which takes the place of one that is there.
+
+    :param path: local path, or URL of an object store.
+    """
+    return cast("TextIO", _target(path).open("w"))
 
 
 def _target(path: str) -> ObjectStoragePath:

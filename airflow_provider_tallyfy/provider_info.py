@@ -86,11 +86,12 @@ def get_provider_info() -> dict[str, Any]:
         "dataset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],  # Airflow 2
         "extra-links": [f"{_PACKAGE}.links.tallyfy.TallyfyRunLink"],
         "hooks": _modules("hooks"),
-        "operators": _modules("operators"),
+        "operators": _modules("operators", "tallyfy", "bulk"),
         "sensors": _modules("sensors"),
         "triggers": _modules("triggers"),
     }
 
 
-def _modules(kind: str) -> list[dict[str, Any]]:
-    return [{"integration-name": "Tallyfy", "python-modules": [f"{_PACKAGE}.{kind}.tallyfy"]}]
+def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
+    modules = [f"{_PACKAGE}.{kind}.{name}" for name in names or ("tallyfy",)]
+    return [{"integration-name": "Tallyfy", "python-modules": modules}]

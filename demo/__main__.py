@@ -113,10 +113,7 @@ def play(episode: Episode, airflow: LocalAirflow) -> list[str]:
 
     state = airflow.wait_for_dag_run(episode.dag_id, episode.dag_run_id, watch=watch)
     problems = [] if state == "success" else [f"{episode.dag_id} ended as {state}"]
-    for task in airflow.task_instances(episode.dag_id, episode.dag_run_id):
-        if task["state"] == "failed":
-            place = (episode.dag_id, episode.dag_run_id, task["task_id"], task["try_number"], task["map_index"])
-            problems.append(f"{task['task_id']} failed:\n{airflow.task_log(*place)}")
+    problems += airflow.failures(episode.dag_id, episode.dag_run_id)
     missed = sorted(episode.waits - episode.deferred)
     return problems + [f"{task_id} did not wait in the triggerer" for task_id in missed]
 

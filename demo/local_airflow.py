@@ -354,6 +354,12 @@ class LocalAirflow:
         content = self.get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_log_line(entry) for entry in content)
 
+    def failures(self, dag_id: str, run_id: str) -> list[str]:
+        """Return the log of the last try of every failed task instance of a DAG run."""
+        failed = [task for task in self.task_instances(dag_id, run_id) if task["state"] == "failed"]
+        logs = [self.task_log(dag_id, run_id, t["task_id"], t["try_number"], t["map_index"]) for t in failed]
+        return [f"{task['task_id']} failed:\n{log}" for task, log in zip(failed, logs, strict=True)]
+
     def _task_path(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from tests.airflow_driver import FakeTaskInstance
 
+#: What Airflow accepts under one key of the task state store, in bytes.
+LARGEST_VALUE = 64 * 1024
+
 
 class FakeTaskStateStore:
     """The part of Airflow 3.3's ``context["task_state_store"]`` that operators use; it survives tries and clearing."""
@@ -22,7 +25,12 @@ class FakeTaskStateStore:
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         if value is None:
             raise ValueError("Cannot set value as None")
-        self.values[key] = json.loads(json.dumps(value))
+        text = json.dumps(value)
+        assert len(text) <= LARGEST_VALUE, f"{len(text)} bytes under one key"
+        self.values[key] = json.loads(text)
+
+    def delete(self, key: str) -> None:
+        del self.values[key]
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -52,14 +53,23 @@ class VirtualTallyfy(World):
         self.settings: dict[str, Any] = {}
         self.connections_read = 0
         self._app = SandboxApp(self)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self._answer), headers=default_headers())
 
     async def connect(self) -> TallyfyAsyncHook:
         """Stand in for the Airflow connection, as it is now."""
         self.connections_read += 1
         values = {"base_url": "http://127.0.0.1/api", "credentials": self.token} | self.settings
         hook = TallyfyAsyncHook(TallyfySettings(organization_id=self.organization_id, **values))
-        hook._client = httpx.AsyncClient(transport=httpx.ASGITransport(self._answer), headers=default_headers())
+        hook._clients = self
         return hook
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Stand in for the hook's clients."""
+        yield self._client
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())

@@ -35,6 +35,9 @@ class TallyfyError(Exception):
     :param fields: problem texts by field name, where Tallyfy rejected fields.
     """
 
+    #: Whether the request may have changed something in Tallyfy nonetheless: in this attempt or one before.
+    may_be_applied = False
+
     #: Whether trying the same again is pointless.
     permanent: ClassVar[bool] = True
 
@@ -112,6 +115,18 @@ class TallyfyUnknownOutcomeError(TallyfyError):
     permanent = False
 
 
+class TallyfyBulkError(TallyfyError):
+    """Of many runs some are not as they were asked for; a retry of the task takes up those."""
+
+    permanent = False
+
+
+class TallyfyBulkRejectedError(TallyfyBulkError):
+    """Of many runs some cannot be as they were asked for, however often it is tried."""
+
+    permanent = True
+
+
 def error_from_answer(call: Call[Any], answer: Answer) -> TallyfyError:
     """
     Turn an answer other than 2xx into the error to raise.
@@ -170,7 +185,7 @@ def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutco
     :param call: what was asked.
     :param cause: why nobody knows.
     """
-    return TallyfyUnknownOutcomeError(
+    unknown = TallyfyUnknownOutcomeError(
         f"{cause} The request was not repeated, because it may have been applied: look in Tallyfy first.",
         method=cause.method,
         path=cause.path,
@@ -179,6 +194,8 @@ def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutco
         request_id=cause.request_id,
         run_id=call.run_id,
     )
+    unknown.may_be_applied = cause.may_be_applied
+    return unknown
 
 
 def after_attempts(error: TallyfyError, attempts: int, elapsed: float) -> TallyfyError:

@@ -31,6 +31,15 @@ def marked(summary: object, marker: str) -> str:
     return f"{text}\n{marker}" if text else marker
 
 
+def markers_in(summary: object) -> list[str]:
+    """
+    Find the markers in a summary.
+
+    :param summary: the summary, if there is one.
+    """
+    return _MARKER.findall(str(summary or ""))
+
+
 def with_markers_of(earlier: object, summary: object) -> str:
     """
     Rewrite a summary without losing the markers it had: without them a later try could not find its run.
@@ -39,6 +48,6 @@ def with_markers_of(earlier: object, summary: object) -> str:
     :param summary: the summary as it is to be.
     """
     text = "" if summary is None else str(summary)
-    for marker in _MARKER.findall(str(earlier or "")):
+    for marker in markers_in(earlier):
         text = marked(text, marker)
     return text

@@ -38,6 +38,7 @@ class Attempt:
     :param chance: random number in [0, 1), the jitter.
     :param renewable: whether a new token can be had.
     :param host: the server that was asked, for messages.
+    :param in_doubt: whether an attempt before may have been applied although it failed.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Attempt:
     chance: float
     renewable: bool = False
     host: str = "Tallyfy"
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
         return _read(call, outcome)
     error = _error(call, outcome, attempt)
+    error.may_be_applied = call.writes and (attempt.in_doubt or _maybe_applied(outcome))
     if isinstance(error, TallyfyAuthError) and attempt.renewable:
         return Renew()
     if _maybe_applied(outcome) and not call.repeatable:

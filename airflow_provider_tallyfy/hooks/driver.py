@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.api.retry import Attempt
 from airflow_provider_tallyfy.compat import airflow_version
@@ -50,6 +50,7 @@ class Attempts:
         self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
         self._started = time.monotonic()
         self._number = 0
+        self._in_doubt = False
 
     def next(self) -> Attempt:
         """Describe the attempt that was just made."""
@@ -62,7 +63,24 @@ class Attempts:
             chance=random.random(),  # noqa: S311 - jitter, not cryptography
             renewable=self._token_renewable,
             host=self._host,
+            in_doubt=self._in_doubt,
         )
+
+    def failed(self, error: TallyfyError) -> None:
+        """
+        Remember that the attempt failed, and is followed by another.
+
+        :param error: what it came to.
+        """
+        self._in_doubt |= error.may_be_applied
+
+    def stood_in_line(self, seconds: float) -> None:
+        """
+        Leave a wait for other calls' sake out of the budget.
+
+        :param seconds: how long it was.
+        """
+        self._started += seconds
 
     def token_was_renewed(self) -> None:
         """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -23,21 +25,59 @@ _BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] 
 )
 
 
-def new_client(settings: TallyfySettings) -> httpx.AsyncClient:
+class Clients:
     """
-    Make a client with Tallyfy's headers, the connection's TLS and proxy settings and timeouts; no token yet.
+    The clients of one Airflow connection, each with one TCP connection: as many as there are requests at a time.
+
+    One client for all would spend more time on finding a free connection than on the request, since what that takes
+    grows with the square of their number.
 
     :param settings: the connection.
     """
-    verify = _verify(settings.verify)
-    limits = httpx.Limits(max_connections=_MOST_CONNECTIONS)
+
+    def __init__(self, settings: TallyfySettings) -> None:
+        self._settings = settings
+        self._places = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self._all: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
+        self._tls: ssl.SSLContext | None = None
+        self._tls_lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Use a client, the one that was used last if it is free."""
+        async with self._places:
+            client = self._idle.pop() if self._idle else await self._new()
+            try:
+                yield client
+            finally:
+                if client in self._all:  # it was not closed meanwhile
+                    self._idle.append(client)
+
+    async def close(self) -> None:
+        """Close all clients and their connections."""
+        clients, self._all, self._idle = self._all, [], []
+        for client in clients:
+            await client.aclose()
+
+    async def _new(self) -> httpx.AsyncClient:
+        async with self._tls_lock:
+            if self._tls is None:
+                # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
+                self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
+        client = _new_client(self._settings, self._tls)
+        self._all.append(client)
+        return client
+
+
+def _new_client(settings: TallyfySettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    """Make a client with Tallyfy's headers, the connection's proxy settings and timeouts; no token yet."""
     return httpx.AsyncClient(
         headers=default_headers(),
-        verify=verify,
+        verify=tls,
         timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-        limits=limits,
         mounts={
-            f"{scheme}://": httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy)
+            f"{scheme}://": httpx.AsyncHTTPTransport(verify=tls, proxy=proxy)
             for scheme, proxy in settings.proxies.items()
         },
     )
@@ -47,7 +87,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
     """
     Send a call once.
 
-    :param client: from :func:`new_client`.
+    :param client: from :class:`Clients`.
     :param settings: the connection.
     :param call: what to ask.
     :param token: bearer token, or ``""`` for none.
@@ -57,7 +97,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
         headers["Authorization"] = f"Bearer {token}"
     request = client.build_request(call.method, call.url(settings.base_url), content=content, headers=headers)
     try:
-        response = await client.send(request, auth=_no_netrc, stream=True)
+        response = await client.send(request, stream=True)
         try:
             async with asyncio.timeout(settings.timeout):
                 body = await _read_body(response, settings.max_response_bytes)
@@ -70,11 +110,6 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
     return presentable_answer(response.status_code, response.headers, body, settings, token)
 
 
-def _no_netrc(request: httpx.Request) -> httpx.Request:
-    """Stand in as ``auth``, which keeps httpx from taking one out of ``~/.netrc``."""
-    return request
-
-
 async def _read_body(response: httpx.Response, most_bytes: int) -> bytes | None:
     body = bytearray()
     async for chunk in response.aiter_bytes():
@@ -84,8 +119,10 @@ async def _read_body(response: httpx.Response, most_bytes: int) -> bytes | None:
     return bytes(body)
 
 
-def _verify(verify: bool | str) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+def _tls_context(verify: bool | str) -> ssl.SSLContext:
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return httpx.create_ssl_context(verify=verify)
 
 
 def _lost(error: Exception) -> Lost:

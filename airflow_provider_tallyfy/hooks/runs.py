@@ -44,7 +44,7 @@ class RunMethods:
         :param template_id: the template.
         :param launch_key: one run per key and template; it is looked for first. Without a key every call launches.
         :param kickoff: kick-off form values by label, alias or id.
-        :param tasks: settings by step id, see :class:`TallyfyLaunchRunOperator`.
+        :param tasks: settings by step id, see ``TallyfyLaunchRunOperator``.
         :param fields: everything else of the request, for example ``name`` (documentation page "Launch process").
         :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
@@ -82,7 +82,7 @@ class RunMethods:
         Change fields of a run and leave all others as they are, its users and groups included.
 
         :param run_id: the run.
-        :param changes: new values by field, see :class:`TallyfyUpdateRunOperator`.
+        :param changes: new values by field, see ``TallyfyUpdateRunOperator``.
         :raises TallyfyResponseError: if something else changed, or the run does not show what must be kept.
         """
         return self.run(flows.update_run(self.organization_id, run_id, changes))

@@ -270,6 +270,7 @@ class TallyfyHook(RunMethods, BaseHook):
                 case Accept(value):
                     return value
                 case Retry(after, error):
+                    attempts.failed(error)
                     self.log.warning("%s Trying again in %.1f s.", error, after)
                     time.sleep(after)
                 case Renew():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
-import httpx
 from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_tallyfy.api import flows
@@ -19,6 +19,7 @@ from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_s
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.pacing import Pace
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,14 @@ class TallyfyAsyncHook:
     Talk to Tallyfy from coroutines. Make it with :meth:`connect`, close it with ``async with``.
 
     :param settings: the connection, already read.
+    :param pace: gives every request its turn, so that a 429 slows all of them; ``None`` lets each call wait for itself.
     """
 
-    def __init__(self, settings: TallyfySettings) -> None:
+    def __init__(self, settings: TallyfySettings, pace: Pace | None = None) -> None:
         self.settings = settings
         self.requests_sent = 0
-        self._client: httpx.AsyncClient | None = None
+        self._pace = pace
+        self._clients = httpx_transport.Clients(settings)
         self._fetched_token: str | None = None
         self._token_lock = asyncio.Lock()
 
@@ -62,10 +65,8 @@ class TallyfyAsyncHook:
             return required_organization(own or self.settings.organization_id)
 
     async def close(self) -> None:
-        """Close the client and its connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
+        """Close the clients and their connections."""
+        await self._clients.close()
 
     async def __aenter__(self) -> TallyfyAsyncHook:
         """Use the hook as a context manager that closes it."""
@@ -109,16 +110,19 @@ class TallyfyAsyncHook:
 
     async def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)
+        rested = 0.0
         while True:
             token = await self._bearer(call, budget)
+            turn = await self._turn(attempts, rested)
             self.requests_sent += 1
-            outcome = await httpx_transport.exchange(await self._open_client(), self.settings, call, token)
+            async with self._clients.one() as client:
+                outcome = await httpx_transport.exchange(client, self.settings, call, token)
             match decide(call, outcome, attempts.next()):
                 case Accept(value):
                     return value
                 case Retry(after, error):
-                    log.warning("%s Trying again in %.1f s.", error, after)
-                    await asyncio.sleep(after)
+                    attempts.failed(error)
+                    rested = await self._rest(after, error, turn)
                 case Renew():
                     log.info("Tallyfy no longer accepts the token; getting a new one.")
                     self._forget_token(token)
@@ -126,15 +130,25 @@ class TallyfyAsyncHook:
                 case GiveUp(error):
                     raise error
 
-    async def _open_client(self) -> httpx.AsyncClient:
-        if self._client is None:
-            # Loading the CA certificates takes tens of milliseconds, which would stall every other trigger.
-            client = await asyncio.to_thread(httpx_transport.new_client, self.settings)
-            if self._client is None:
-                self._client = client
-            else:
-                await client.aclose()
-        return self._client
+    async def _turn(self, attempts: Attempts, rested: float) -> float:
+        """Wait for the turn to send; what that takes beyond the call's own rest is no attempt of the call."""
+        if self._pace is None:
+            return 0.0
+        began = time.monotonic()
+        turn = await self._pace.turn()
+        attempts.stood_in_line(max(0.0, time.monotonic() - began - rested))
+        return turn
+
+    async def _rest(self, after: float, error: TallyfyError, turn: float) -> float:
+        """Wait before the next attempt, or let the pace do it; give the seconds that its next turn includes."""
+        if self._pace is None or error.status != 429:
+            log.warning("%s Trying again in %.1f s.", error, after)
+            await asyncio.sleep(after)
+            return 0.0
+        pause = error.retry_after or after
+        if self._pace.declined(turn, pause):
+            log.warning("%s All requests pause for %.1f s.", error, pause)
+        return pause
 
     async def _bearer(self, call: Call[Any], budget: float | None) -> str:
         if call.bearer is None:

@@ -92,9 +92,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             try:
                 before = hook.get_run(run_id)
             except TallyfyNotFoundError:
-                if retried:
-                    return self._gone(run_id)
-                raise
+                if not retried:
+                    raise
+                return self.describe_plan([]) if self.is_dry_run else self._gone(run_id)
             check_deletable(before, self.confirm, archive_first=self.archive_first)
             if self.is_dry_run:
                 return self._describe_deletion(before)

@@ -29,9 +29,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     """
     Base of the operators that launch a run once, whatever happens to the task that does it.
 
-    Tallyfy has no idempotency key. A key made of DAG, DAG run, task and map index stands as a short marker in the run's
-    summary from the moment it exists; a retry, a second try at the same time and a cleared task find and adopt that run
-    (``changed: False``). Do not remove the marker by hand while the task may still be retried.
+    Tallyfy has no idempotency key. A key made of template, DAG, DAG run, task and map index stands as a short marker in
+    the run's summary from the moment it exists; a retry, a second try at the same time and a cleared task find and
+    adopt that run (``changed: False``). Do not remove the marker by hand while the task may still be retried.
 
     :param launch_key: recognise the launch by this text instead (templated), for example an order number: one run per
         key and template, across DAG runs. Give it to mapped tasks whose list may change between tries, too: without it
@@ -109,6 +109,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
+            if change.changed and self.scope != PROJECTS and not key.is_on(change.run):
+                self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
             if not self.wait_for_completion:
                 return change.run.describe(url, changed=change.changed)
             return self._wait(context, change)
@@ -162,7 +164,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         retried = ti.try_number > 1
         generation = getattr(dag_run, "clear_number", None) if self.relaunch_on_clear else None
         if self.launch_key is None:
-            parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation or 0)
+            parts = (self.scope, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation or 0)
             return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(dag_run))
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
         key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)

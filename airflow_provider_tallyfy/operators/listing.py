@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.checks import checked_count, listed, moment_before
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.operators.base import TallyfyOperator
+from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
 from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_lines
 
 
-class TallyfyListRunsOperator(TallyfyOperator):
+class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     """
     List runs, the first launched ones first, and hand them on as slim dicts, ready for ``.expand``.
 
@@ -45,48 +42,17 @@ class TallyfyListRunsOperator(TallyfyOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    template_fields: Sequence[str] = (
-        "status",
-        "template_id",
-        "query",
-        "tags",
-        "owners",
-        "folder",
-        "archived",
-        "older_than",
-        "limit",
-        "fields",
-        "output_path",
-        *TallyfyOperator.template_fields,
-    )
+    template_fields: Sequence[str] = ("fields", "output_path", *TallyfyRunFilterOperator.template_fields)
 
     def __init__(
         self,
         *,
-        status: str | None = None,
-        template_id: str | None = None,
-        query: str | None = None,
-        tags: Sequence[str] | None = None,
-        owners: Sequence[int | str] | None = None,
-        folder: str | None = None,
-        archived: str = "exclude",
-        older_than: timedelta | float | str | None = None,
-        limit: int | str | None = None,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
         output_path: str | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.status = status
-        self.template_id = template_id
-        self.query = query
-        self.tags = tags
-        self.owners = owners
-        self.folder = folder
-        self.archived = archived
-        self.older_than = older_than
-        self.limit = limit
         self.fields = fields
         self.output_path = output_path
         self.max_xcom_bytes = max_xcom_bytes
@@ -111,19 +77,7 @@ class TallyfyListRunsOperator(TallyfyOperator):
 
     def _rows(self) -> Iterator[Any]:
         names = self._names()
-        before = moment_before(datetime.now(UTC), self.older_than, "older_than")
-        limit = checked_count(self.limit, "limit")
-        runs = self.hook.list_runs(
-            status=self.status or None,
-            template_id=self.template_id or None,
-            query=self.query or None,
-            tags=listed(self.tags, "tags"),
-            owners=listed(self.owners, "owners"),
-            folder=self.folder or None,
-            archived=self.archived,
-        )
-        chosen = (run for run in runs if before is None or self._is_older(run, before))
-        return (self._row(run, names) for run in islice(chosen, limit))
+        return (self._row(run, names) for run in self.filtered_runs())
 
     def _names(self) -> str | tuple[str, ...]:
         names = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
@@ -138,15 +92,6 @@ class TallyfyListRunsOperator(TallyfyOperator):
     def _row(self, run: Run, names: str | tuple[str, ...]) -> Any:
         facts = _facts(run, self.hook.run_url(run.id))
         return facts[names] if isinstance(names, str) else {name: facts[name] for name in names}
-
-    def _is_older(self, run: Run, before: datetime) -> bool:
-        if self.status == "complete":
-            moment = run.completed_at
-        elif self.archived == "only" or self.status == "archived":
-            moment = run.archived_at
-        else:
-            moment = run.created_at
-        return moment is not None and moment < before
 
 
 def _facts(run: Run, url: str) -> dict[str, Any]:

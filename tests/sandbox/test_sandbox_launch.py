@@ -198,3 +198,20 @@ def test_an_unsubmitted_kickoff_form_may_keep_a_run_open(api, tallyfy_sandbox):
     assert api.data(f"/runs/{run['id']}")["status"] == "active"
     api("POST", f"/runs/{run['id']}/complete-prerun")
     assert api.data(f"/runs/{run['id']}")["status"] == "complete"
+
+
+@pytest.mark.parametrize("where", ["run", "tasks"])
+def test_the_summary_of_a_project_stands_where_this_world_keeps_it(api, tallyfy_sandbox, where):
+    tallyfy_sandbox.behaviour = Behaviour(project_summary=where)
+    body = {"title": "Move", "task_type": "task", "summary": "Pack.", "separate_task_for_each_assignee": True}
+    shown = api("POST", "/tasks", json=body).json()["data"]
+    run = api.data(f"/runs/{shown['run']['id']}?with=tasks")
+    assert (run["summary"] == "Pack.") == (where == "run")
+    assert (run["tasks"]["data"][0].get("summary") == "Pack.") == (where == "tasks")
+
+
+def test_a_project_stays_unseen_by_lists_as_long_as_any_launch(api, tallyfy_sandbox):
+    tallyfy_sandbox.behaviour = Behaviour(list_lag=1)
+    api("POST", "/tasks", json={"title": "Move", "task_type": "task", "separate_task_for_each_assignee": True})
+    assert api.data("/runs") == []
+    assert [run["name"] for run in api.data("/runs")] == ["Move"]

@@ -23,7 +23,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.
 
 def public_tasks() -> list[tuple[str, str]]:
     found = set()
-    for kind, modules in {"operator": ("operators.tallyfy",), "sensor": ("sensors.tallyfy",)}.items():
+    for kind, modules in {"operator": ("operators.tallyfy", "operators.bulk"), "sensor": ("sensors.tallyfy",)}.items():
         for name in modules:
             module = import_module(f"airflow_provider_tallyfy.{name}")
             for class_name in getattr(module, "__all__", vars(module)):
@@ -53,7 +53,9 @@ def test_what_the_documentation_quotes_is_there(path, start, end):
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_is_executed_by_a_test(example):
-    tests = "".join(path.read_text() for path in (ROOT / "tests" / "examples").glob("test_*.py"))
+    tests = "".join(
+        path.read_text() for kind in ("examples", "system") for path in (ROOT / "tests" / kind).glob("*.py")
+    )
     assert f'"{example}"' in tests
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 _MODULES = [f"airflow_provider_tallyfy.{kind}.tallyfy" for kind in ("operators", "sensors", "triggers", "links")]
+_MODULES.append("airflow_provider_tallyfy.operators.bulk")
 _HOOKS = ["airflow_provider_tallyfy.hooks.tallyfy", "airflow_provider_tallyfy.hooks.tallyfy_async"]
 
 _IMPORT_WITHOUT_HTTP = """

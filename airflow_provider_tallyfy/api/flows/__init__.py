@@ -5,7 +5,7 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers run them, one over requests and one over httpx, and neither knows any procedure.
 """
 
-from airflow_provider_tallyfy.api.flows.change import delete_run, update_run
+from airflow_provider_tallyfy.api.flows.change import delete_run, still_shown, update_run
 from airflow_provider_tallyfy.api.flows.details import (
     collect,
     complete_task,
@@ -15,8 +15,14 @@ from airflow_provider_tallyfy.api.flows.details import (
     list_tasks,
     snapshot,
 )
-from airflow_provider_tallyfy.api.flows.launch import LaunchRequest, ProjectRequest, launch_project, launch_run
-from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey
+from airflow_provider_tallyfy.api.flows.launch import (
+    LaunchRequest,
+    ProjectRequest,
+    launch_marked,
+    launch_project,
+    launch_run,
+)
+from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.runs import (
     activate_run,
     archive_run,
@@ -40,8 +46,10 @@ __all__ = [
     "delete_run",
     "export_run",
     "find_archived_run",
+    "find_marked",
     "find_run",
     "get_form_values",
+    "launch_marked",
     "launch_project",
     "launch_run",
     "list_activity",
@@ -50,6 +58,7 @@ __all__ = [
     "new_token",
     "run_pager",
     "snapshot",
+    "still_shown",
     "tag_run",
     "untag_run",
     "update_run",

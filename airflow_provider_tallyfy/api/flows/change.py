@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
@@ -13,10 +13,13 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, find_archived_run
 from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.people import with_numbers
+from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.templates import without_marks
 
 #: Fields an update may set (documentation page "Update process").
@@ -126,7 +129,14 @@ def _as_stored(before: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def delete_run(
-    organization_id: str, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
+    organization_id: str,
+    run_id: str,
+    *,
+    confirm: str,
+    archive_first: bool = False,
+    may_be_gone: bool = False,
+    known: Run | None = None,
+    see_gone: bool = True,
 ) -> Flow[RunChange | None]:
     """
     Delete a run for good.
@@ -136,26 +146,52 @@ def delete_run(
     :param confirm: the run's id or exact name, as a second key.
     :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
+    :param known: the run as just seen in a list, which spares reading it.
+    :param see_gone: whether to look for it afterwards; whoever deletes many does it once, with :func:`still_shown`.
     :return: the run as it was, or ``None`` if it was gone before.
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     :raises TallyfyNotFoundError: if there is no such run.
     """
     try:
-        run, is_shown = yield from _find_for_delete(organization_id, run_id)
+        run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
     except TallyfyNotFoundError:
         if may_be_gone:
             return None
         raise
     check_deletable(run, confirm, archive_first=archive_first)
     if not run.is_archived:
-        run, is_shown = (yield from archive_run(organization_id, run_id)).run, False
+        run, is_shown = (yield from archive_run(organization_id, run_id, known=run)).run, False
     refusal: TallyfyError | None = None
     try:
         yield calls.delete_run(organization_id, run_id)
     except (TallyfyNotFoundError, TallyfyValidationError) as error:
         refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
-    yield from _see_it_gone(organization_id, run, refusal, is_shown=is_shown)
+    if see_gone or refusal is not None:
+        yield from _see_it_gone(organization_id, run, refusal, is_shown=is_shown)
     return RunChange(run, changed=True)
+
+
+def still_shown(organization_id: str, run_ids: Collection[str]) -> Flow[set[str]]:
+    """
+    Find deleted runs that Tallyfy goes on to list, with one look through the archive for all of them.
+
+    :param organization_id: the runs' organization.
+    :param run_ids: the runs, which were archived when they were deleted.
+    """
+    shown = set(run_ids)
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        archived: list[str] = yield from collect(
+            Pager(
+                lambda page: calls.list_runs(organization_id, RunQuery(archived="only"), page),
+                lambda row: Run.from_json(row).id,
+                str,
+            )
+        )
+        shown &= set(archived)
+        if not shown or pause is None:
+            break
+        yield Pause(pause)
+    return shown
 
 
 def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]]:

@@ -30,6 +30,25 @@ from airflow_provider_tallyfy.api.people import checked_people, checked_roles, w
 from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
 
+#: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
+LAUNCH_FIELDS = (
+    "name",
+    "summary",
+    "owner_id",
+    "user_id",
+    "parent_id",
+    "starred",
+    "is_public",
+    "publicly_hidden_fields",
+    "assign_someone_else",
+    "prerun",
+    "roles",
+    "tags",
+    "folders",
+    "users",
+    "groups",
+)
+
 
 @dataclass(frozen=True)
 class LaunchRequest:
@@ -39,7 +58,7 @@ class LaunchRequest:
     :param template_id: the template (API: ``checklist_id``).
     :param kickoff: kick-off form values by label, alias or id, in the user's words.
     :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
-    :param fields: everything else of the request's body, as Tallyfy takes it.
+    :param fields: everything else of the request's body, as Tallyfy takes it, of :data:`LAUNCH_FIELDS`.
     """
 
     template_id: str
@@ -55,20 +74,31 @@ class LaunchRequest:
         :raises TallyfyValidationError: with every problem of the values at once.
         """
         template_id = checked_id(self.template_id, "template_id")
+        template: Template | None = None
+        if self.kickoff is not None or self.fields.get("prerun") or self.tasks:
+            template = yield calls.get_template(organization_id, template_id)
+        return {"checklist_id": template_id, **self.encoded(template)}
+
+    def encoded(self, template: Template | None) -> dict[str, Any]:
+        """
+        Make the request's body but for the template's id.
+
+        :param template: the template; ``None`` if nothing of the request takes its fields or steps.
+        :raises TallyfyValidationError: with every problem of the values at once.
+        """
         given = {name: value for name, value in self.fields.items() if value is not None}
-        tasks, prerun = self.tasks or {}, given.get("prerun")
+        prerun = given.get("prerun")
         problems = _Problems()
-        body = problems.of(with_numbers, given, "owner_id", "users") or {}
+        problems.of(_check_fields, given)
+        body = problems.of(with_numbers, given, "owner_id", "user_id", "users") or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
-        if self.kickoff is not None or prerun or tasks:
-            template: Template = yield calls.get_template(organization_id, template_id)
-            if self.kickoff is not None or prerun:
-                body["prerun"] = problems.of(encode_kickoff, template, self.kickoff or {}, prerun)
-            if tasks:
-                body["tasks"] = problems.of(complete_steps, template, tasks)
+        if template is not None and (self.kickoff is not None or prerun):
+            body["prerun"] = problems.of(encode_kickoff, template, self.kickoff or {}, prerun)
+        if template is not None and self.tasks:
+            body["tasks"] = problems.of(complete_steps, template, self.tasks)
         problems.raise_all()
-        return {"checklist_id": template_id, **body}
+        return body
 
 
 @dataclass(frozen=True)
@@ -129,6 +159,23 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
         return launched
 
     return (yield from _launch_once(organization_id, key, request.template_id, prepare, see))
+
+
+def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
+    """
+    Launch a run without looking for its marker before; only if the outcome is unknown, it is looked for.
+
+    :param organization_id: where to launch.
+    :param body: the request's body, without the marker.
+    :param key: the launch's key.
+    :return: the run; ``changed`` is ``False`` if only a look showed it.
+    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
+    """
+    try:
+        launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
+        return (yield from _adopt_after(doubt, Lookup(organization_id, key, body["checklist_id"])))
+    return RunChange(launched, changed=True)
 
 
 def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
@@ -222,6 +269,16 @@ def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[Run
         if pause is not None:
             yield Pause(pause)
     return RunChange(launched, changed=True)
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
+    if unknown:
+        raise TallyfyValidationError(
+            f"A launch does not take {', '.join(unknown)}, and Tallyfy would drop it silently; it takes: "
+            f"{', '.join(LAUNCH_FIELDS)}.",
+            fields={name: ["unknown"] for name in unknown},
+        )
 
 
 class _Problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.checks import checked_text
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, run_pager
-from airflow_provider_tallyfy.api.marker import marked, marker_of
+from airflow_provider_tallyfy.api.marker import marked, marker_of, markers_in
 from airflow_provider_tallyfy.api.models import Page, Run
 from airflow_provider_tallyfy.api.queries import RunQuery
 
@@ -83,9 +83,7 @@ class LaunchKey:
 
         :param run: a listed run.
         """
-        if self.since is None or run.created_at is None:
-            return False
-        return run.created_at < self.since - _CLOCK_TOLERANCE
+        return _is_too_old(run, self.since)
 
 
 class Lookup:
@@ -141,6 +139,30 @@ class Lookup:
         return found
 
 
+def find_marked(
+    organization_id: str, template_id: str, markers: Collection[str], since: datetime | None
+) -> Flow[dict[str, list[Run]]]:
+    """
+    Find the runs of many launches of a template with one look through its runs.
+
+    :param organization_id: where they were launched.
+    :param template_id: their template.
+    :param markers: the launches' markers.
+    :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
+    :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
+    """
+    found: dict[str, list[Run]] = {}
+    query = RunQuery(template_id=template_id, archived="include", sort="-created_at")
+    pager, is_too_old = run_pager(organization_id, query), False
+    while not is_too_old and (call := pager.next_call()) is not None:
+        page = yield call
+        for run in pager.accept(page):
+            is_too_old = is_too_old or _is_too_old(run, since)
+            for marker in {marker for text in _summaries(run) for marker in markers_in(text)} & set(markers):
+                found.setdefault(marker, []).append(run)
+    return {marker: sorted(runs, key=launch_order) for marker, runs in found.items()}
+
+
 def launch_order(run: Run) -> tuple[datetime, int, str]:
     """
     By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds.
@@ -149,6 +171,10 @@ def launch_order(run: Run) -> tuple[datetime, int, str]:
     """
     number = run.raw.get("increment_id")
     return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
+
+
+def _is_too_old(run: Run, since: datetime | None) -> bool:
+    return since is not None and run.created_at is not None and run.created_at < since - _CLOCK_TOLERANCE
 
 
 def _summaries(run: Run) -> Iterable[str]:

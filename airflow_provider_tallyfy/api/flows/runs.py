@@ -8,6 +8,7 @@ an archive or a restore is accepted. Each flow here is right in all of these wor
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from airflow_provider_tallyfy.api import calls
@@ -95,7 +96,7 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
     return None
 
 
-def activate_run(organization_id: str, run_id: str) -> Flow[RunChange]:
+def activate_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[RunChange]:
     """
     Restore an archived run; a live run is a success that changed nothing.
 
@@ -104,12 +105,13 @@ def activate_run(organization_id: str, run_id: str) -> Flow[RunChange]:
 
     :param organization_id: the run's organization.
     :param run_id: the run.
+    :param known: the run as just seen in a list, which spares reading it.
     :raises TallyfyNotFoundError: if there is no such run.
     """
-    try:
-        before: Run | None = yield calls.get_run(organization_id, run_id)
-    except TallyfyNotFoundError:
-        before = None  # archived and hidden, or missing: restoring it tells
+    before = known
+    if before is None:
+        with suppress(TallyfyNotFoundError):  # archived and hidden, or missing: restoring it tells
+            before = yield calls.get_run(organization_id, run_id)
     if before is not None and not before.is_archived:
         return RunChange(before, changed=False)
     return (
@@ -121,15 +123,16 @@ def activate_run(organization_id: str, run_id: str) -> Flow[RunChange]:
     )
 
 
-def archive_run(organization_id: str, run_id: str) -> Flow[RunChange]:
+def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[RunChange]:
     """
     Archive a run; an archived run is a success that changed nothing.
 
     :param organization_id: the run's organization.
     :param run_id: the run.
+    :param known: the run as just seen in a list, which spares reading it.
     :raises TallyfyNotFoundError: if there is no such run.
     """
-    before: Run = yield from find_run(organization_id, run_id)
+    before: Run = known or (yield from find_run(organization_id, run_id))
     if before.is_archived:
         return RunChange(before, changed=False)
     return (

@@ -36,7 +36,14 @@ class Try:
             self.result = end.value
 
 
-def tries(tallyfy, kind: str) -> list[Try]:
+#: A task's first and second try; two first tries in different DAG runs that share a launch key.
+KEYS = {
+    "of one task": [LaunchKey("key", may_exist=False), LaunchKey("key", may_exist=True)],
+    "of two DAG runs": [LaunchKey("key", just_now=False), LaunchKey("key", just_now=False)],
+}
+
+
+def tries(tallyfy, kind: str, keys: list[LaunchKey]) -> list[Try]:
     def launch(key: LaunchKey) -> Any:
         if kind == "project":
             body = {"title": "Acme", "owners": {"users": [tallyfy.user["id"]]}}
@@ -44,20 +51,21 @@ def tries(tallyfy, kind: str) -> list[Try]:
         return flows.launch_run(tallyfy.organization_id, LaunchRequest(template_id, fields={"name": "Acme"}), key)
 
     template_id = tallyfy.add_template("Onboarding")["id"]
-    return [Try(launch(LaunchKey("key", may_exist=False))), Try(launch(LaunchKey("key", may_exist=True)))]
+    return [Try(launch(key)) for key in keys]
 
 
 @pytest.mark.parametrize("kind", ["template", "project"])
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.lists(st.booleans(), max_size=14),
     world=st.sampled_from([Behaviour.lenient(), Behaviour.strict()]),
     switched=st.fixed_dictionaries({"list_lag": st.integers(0, 2), "milliseconds": st.booleans()}),
 )
-def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, order, world, switched):
+def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, keys, order, world, switched):  # noqa: PLR0917
     tallyfy.reset(organization_id=tallyfy.organization_id, token=tallyfy.token)
     tallyfy.behaviour = world.changed(switched)
-    first, second = tries(tallyfy, kind)
+    first, second = tries(tallyfy, kind, keys)
     with TallyfyHook() as hook:
         # At most 14 turns as drawn, then each to its end.
         for turn in [*order, *[True] * 40, *[False] * 40]:

@@ -46,8 +46,8 @@ def test_a_server_that_does_not_answer_is_left_after_the_timeout(tallyfy, client
 
 def test_a_body_that_drips_is_left_after_the_timeout_although_each_drop_is_in_time(tallyfy, client, connect):
     tallyfy.add_run(id=RUN_ID)
-    connect(timeout=0.4)
-    tallyfy.faults.add("slow", seconds=20, times=None)
+    connect(timeout=0.5)
+    tallyfy.faults.add("slow", seconds=2.5, times=None)  # in ten drops
     with pytest.raises(TallyfyTransportError, match="did not answer in time"):
         read_run(client, tallyfy)
     assert eventually(lambda: tallyfy.open_connections == 0)

@@ -124,6 +124,12 @@ def test_a_dry_run_of_a_launch_that_happened_says_that_nothing_would_change(fill
 
 
 @both_worlds
+def test_a_dry_run_after_the_run_is_gone_says_that_nothing_would_change(filled):
+    filled.delete_run(ARCHIVED)
+    assert task_of("delete", dry_run=True).execute(context_of(try_number=2))["requests"] == []
+
+
+@both_worlds
 def test_a_dry_run_still_finds_what_is_wrong(filled):
     mistakes = [
         TallyfyDeleteRunOperator(task_id="task", run_id=ARCHIVED, confirm="no", dry_run=True),

@@ -85,6 +85,11 @@ def test_a_first_launch_costs_one_request_besides_the_launch(tallyfy):
     assert asked(tallyfy) == ["POST runs", "GET runs"]
 
 
+def test_the_first_launch_of_a_project_costs_a_look_at_it_as_well(tallyfy):
+    result = project(tallyfy).execute(context_of())
+    assert asked(tallyfy) == ["POST tasks", f"GET {result['id']}", "GET runs"]
+
+
 def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
     template_run(tallyfy).execute(context_of())
     assert pauses == []
@@ -258,11 +263,33 @@ def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
     assert live_runs(tallyfy) == [again["id"]]
 
 
+def test_a_launch_that_no_retry_would_find_is_said_in_the_log(tallyfy, monkeypatch):
+    told: list[str] = []
+    operator = template_run(tallyfy)
+    monkeypatch.setattr(operator.log, "warning", lambda message, *facts: told.append(message % facts))
+    operator.execute(context_of())
+    assert told == []
+    run = tallyfy.runs[0] | {"summary": "replaced by the template"}
+    tallyfy.faults.add("status", method="POST", status=201, body={"data": run})
+    operator.execute(context_of(map_index=1))
+    assert told[0].startswith("Tallyfy did not keep [airflow:")
+
+
 @both_worlds
 def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
     contexts = [context_of(2), context_of(2, map_index=0), context_of(2, map_index=1), context_of(2, run_id="tomorrow")]
     results = [template_run(tallyfy).execute(context) for context in contexts]
     assert live_runs(tallyfy) == [result["id"] for result in results]
+
+
+@both_worlds
+def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
+    store, other = FakeTaskStateStore(), tallyfy.add_template("Offboarding")["id"]
+    template_run(tallyfy).execute(context_of(store=store))
+    changed = [template_run(tallyfy, template_id=other), project(tallyfy)]
+    for operator in changed:
+        assert operator.execute(context_of(try_number=2, store=store))["changed"] is True
+    assert len(live_runs(tallyfy)) == 3
 
 
 @both_worlds
@@ -343,3 +370,4 @@ def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
     first = template_run(tallyfy).execute(context_of(dag_run=dag_run))
     again = template_run(tallyfy).execute(context_of(try_number=2, dag_run=dag_run))
     assert again["id"] == first["id"]
+    assert launches(tallyfy) == 1

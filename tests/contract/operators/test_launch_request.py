@@ -163,6 +163,9 @@ def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
     assert [task["title"] for task in tasks] == ["One", "Two", "Three"]
     assert [task["deadline"] for task in tasks] == [None, "2026-01-31 18:00:00", None]
     assert tasks[1]["owners"] == {"users": [1001], "guests": [], "groups": []}
+    # Whether Tallyfy counts a step with nothing set as named is not documented, so each says something.
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert [post["tasks"][step["id"]]["position"] for step in template["steps"]] == [1, 2, 3]
 
 
 @both_worlds

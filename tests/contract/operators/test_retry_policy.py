@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+from airflow.providers.common.compat.sdk import DAG, AirflowOptionalProviderFeatureException
 
 from airflow_provider_tallyfy import retry_policy
 from airflow_provider_tallyfy.compat import TASKS_HAVE_RETRY_POLICIES
@@ -113,6 +113,21 @@ def test_what_is_not_about_tallyfy_is_left_to_the_task():
 
     decision = retry_policy.TallyfyRetryPolicy().evaluate(KeyError("x"), 1, 3)
     assert decision.action is RetryAction.DEFAULT
+
+
+@since_3_3
+def test_a_dag_that_uses_it_can_be_serialized():
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    with DAG("dag", schedule=None) as dag:
+        launch()
+        mapped = TallyfyLaunchRunOperator.partial(
+            task_id="mapped", template_id=RUN_ID, retry_policy=retry_policy.TallyfyRetryPolicy()
+        )
+        mapped.expand(name=["a", "b"])
+    tasks = LazyDeserializedDAG.from_dag(dag).data["dag"]["tasks"]
+    assert [task["__var"]["task_id"] for task in tasks] == ["task", "mapped"]
+    assert tasks[0]["__var"]["has_retry_policy"] is True
 
 
 @since_3_3

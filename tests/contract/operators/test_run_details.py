@@ -358,6 +358,13 @@ def test_the_hook_launches_once_per_key_and_each_time_without_one(tallyfy, hook)
     assert [list(run["prerun"].values()) for run in tallyfy.runs] == [["Acme"]] * 3
 
 
+def test_what_a_launch_does_not_take_is_refused_before_it_is_dropped(tallyfy, hook):
+    template = tallyfy.add_template("Onboarding")
+    with pytest.raises(TallyfyValidationError, match=r"does not take guests, nme"):
+        hook.launch_run(template["id"], nme="Acme", guests=["g@x.example"])
+    assert tallyfy.requests == []
+
+
 @both_worlds
 def test_the_hook_launches_a_project(tallyfy, hook):
     owners = {"users": [str(tallyfy.user["id"])], "guests": ["g@x.example"]}

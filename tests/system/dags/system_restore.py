@@ -27,7 +27,7 @@ with DAG(dag_id="system_restore_many", params={"run_ids": Param([], type="array"
     ).expand(run_id=restored.output.map(lambda run: run["id"]))
 
 with DAG(dag_id="system_wait", params=RUN_ID, **SETTINGS):
-    common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 60}
+    common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 600}
     TallyfyRunStatusSensor(task_id="poke", mode="poke", **common)
     TallyfyRunStatusSensor(task_id="reschedule", mode="reschedule", **common)
     TallyfyRunStatusSensor(task_id="deferred", deferrable=True, **common)

@@ -167,7 +167,7 @@ def test_an_unknown_outcome_keeps_what_is_known():
 
 def all_kinds() -> list[type[TallyfyError]]:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TallyfyError)]
-    assert len(kinds) == 11
+    assert len(kinds) == 13
     return kinds
 
 
@@ -179,6 +179,7 @@ def test_only_what_may_pass_by_itself_is_not_permanent():
         "TallyfyTransportError",
         "TallyfyResponseError",
         "TallyfyUnknownOutcomeError",
+        "TallyfyBulkError",
     }
 
 

@@ -1,0 +1,132 @@
+"""What a bulk job is given: ids in any of the shapes that templates and XComs have, rows, and files of either."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.output import read_lines
+
+_MOST_PROBLEMS = 20
+
+
+def read_run_ids(given: Any) -> list[str]:
+    """
+    Read the ids of runs, each once, in order.
+
+    :param given: ids, dicts with an ``id``, or both; text with a list in it, or with ids between commas, spaces or
+        lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON lines, as bulk operators
+        and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
+    :raises TallyfyValidationError: naming every id that is not usable.
+    """
+    ids: dict[str, None] = {}
+    problems: list[str] = []
+    for number, item in enumerate(_listed(given), start=1):
+        try:
+            ids[checked_id(item.get("id") if isinstance(item, Mapping) else item, f"run_ids[{number}]")] = None
+        except TallyfyValidationError as error:
+            problems.append(str(error))
+    if problems:
+        raise refused("run_ids", problems, "Nothing was sent.")
+    return list(ids)
+
+
+def read_rows(given: Any) -> list[dict[str, Any]]:
+    """
+    Read rows of values by column.
+
+    :param given: dicts, text with a list of them in it, or the path of a CSV file with a header line (``.csv``) or of a
+        file of JSON lines.
+    :raises TallyfyValidationError: naming every row that is not one.
+    """
+    if isinstance(given, str):
+        given = _rows_of_text(given)
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
+        raise refused("rows", [f"expected rows or the path of a file, got {type(given).__name__}"], "")
+    rows = list(given)
+    problems = [f"row {number} is no object" for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
+    problems += [
+        f"row {number} has more cells than the header"
+        for number, row in enumerate(rows, 1)
+        if isinstance(row, Mapping) and None in row
+    ]
+    if problems:
+        raise refused("rows", problems, "Nothing was launched.")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidationError:
+    """
+    Put all problems of an input into one error.
+
+    :param name: the parameter.
+    :param problems: what is wrong.
+    :param consequence: what was not done.
+    """
+    lines = "".join(f"\n- {problem}" for problem in problems[:_MOST_PROBLEMS])
+    more = f"\n- and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return TallyfyValidationError(
+        f"{name} has {count}, correct the input. {consequence}{lines}{more}", fields={name: problems}
+    )
+
+
+def _listed(given: Any) -> Iterable[Any]:
+    if isinstance(given, Mapping):
+        if isinstance(given.get("path"), str):
+            return _ids_of_file(given["path"], given.get("state"))
+    elif isinstance(given, str):
+        return _ids_of_text(given)
+    elif isinstance(given, Iterable):
+        return given
+    raise refused("run_ids", [f"expected ids, got {type(given).__name__}"], "Nothing was sent.")
+
+
+def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
+    for line in read_lines(path):
+        row = json.loads(line)
+        if state is None or row.get("state") == state:
+            yield row
+
+
+def _ids_of_text(text: str) -> Iterable[Any]:
+    if text.strip().startswith("["):
+        return _list_in(text, "run_ids")
+    return [word for word in re.split(r"[\s,;]+", text) if word]
+
+
+def _rows_of_text(text: str) -> Iterable[Any]:
+    if text.strip().startswith("["):
+        return _list_in(text, "rows")
+    return _rows_of_csv(text) if text.lower().endswith(".csv") else _rows_of_json(text)
+
+
+def _list_in(text: str, name: str) -> list[Any]:
+    """Read what a template made of a list: JSON's notation or Python's."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            items = read(text.strip())
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(items, list):
+            return items
+    raise refused(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
+
+
+def _rows_of_csv(path: str) -> Iterator[dict[Any, Any]]:
+    return csv.DictReader(read_lines(path))
+
+
+def _rows_of_json(path: str) -> Iterator[Any]:
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise refused("rows", [f"line {number} of {path} is not JSON"], "Nothing was launched.") from None

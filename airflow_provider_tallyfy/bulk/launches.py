@@ -1,0 +1,220 @@
+"""Bulk work that launches runs, one for each row of values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.templates import Template
+from airflow_provider_tallyfy.bulk.inputs import refused
+from airflow_provider_tallyfy.bulk.outcome import Outcome, State
+from airflow_provider_tallyfy.bulk.work import Work
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+_LONGEST_NAME = 550  # documentation page "Launch process"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """
+    One row, ready to be launched.
+
+    :param row: its number, from 1.
+    :param key: by which a later try recognises its run.
+    :param body: the launch's request.
+    """
+
+    row: int
+    key: LaunchKey
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """
+    Turns rows into launches.
+
+    :param template: the template to launch.
+    :param tasks: settings by step id, for every launch.
+    :param fields: what every launch's request holds besides.
+    :param name_column: column of the runs' names, if there is one.
+    :param key_column: column by which launches are recognised; without one a row is recognised by ``scope``, its
+        content, and how often that content came before.
+    :param scope: what tells these rows from the same rows of another task or DAG run.
+    """
+
+    template: Template
+    tasks: Mapping[str, Any] | None
+    fields: Mapping[str, Any]
+    name_column: str | None
+    key_column: str | None
+    scope: str
+
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> list[Launch]:
+        """
+        Check all rows and make launches of them.
+
+        :param rows: values by kick-off field, and by the columns of name and key.
+        :raises TallyfyValidationError: with every problem of every row.
+        """
+        launches: list[Launch] = []
+        problems: list[str] = []
+        times_seen: Counter[str] = Counter()
+        for number, row in enumerate(rows, start=1):
+            found = self._problems_of_name(row)
+            try:
+                key = self._key_given(row, times_seen) if self.key_column else self._key_made(row, times_seen)
+            except TallyfyValidationError as error:
+                found.append(str(error))
+            try:
+                body = self._body(row)
+            except TallyfyValidationError as error:
+                found += [f"{name}: {text}" for name, texts in error.fields.items() for text in texts]
+            problems += [f"row {number}: {problem}" for problem in found]
+            if not found:
+                launches.append(Launch(number, key, body))
+        if problems:
+            raise refused("rows", problems, "Nothing was launched.")
+        return launches
+
+    def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
+        column = str(self.key_column)
+        value = str(row.get(column) or "").strip()
+        times_seen[value] += 1
+        if value and times_seen[value] > 1:
+            raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
+        if not value:
+            raise TallyfyValidationError(f"{column}, the key column, is empty")
+        return LaunchKey.given(value, self.template.id)
+
+    def _key_made(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
+        content = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
+        times_seen[content] += 1
+        return LaunchKey(f"{self.scope}/{content}/{times_seen[content]}")
+
+    def _problems_of_name(self, row: Mapping[str, Any]) -> list[str]:
+        too_long = len(self._name(row)) > _LONGEST_NAME
+        return [f"{self.name_column} is longer than {_LONGEST_NAME} characters"] if too_long else []
+
+    def _name(self, row: Mapping[str, Any]) -> str:
+        return str(row.get(self.name_column) or "").strip() if self.name_column else ""
+
+    def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        values = {name: value for name, value in row.items() if name not in (self.name_column, self.key_column)}
+        fields = {**self.fields, "name": self._name(row) or None}
+        request = LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields)
+        return {"checklist_id": self.template.id, **request.encoded(self.template)}
+
+
+def find_launches(
+    organization_id: str,
+    template_id: str,
+    markers: Collection[str],
+    since: datetime | None,
+    shown: Callable[[Mapping[str, Sequence[Run]]], bool],
+) -> Flow[dict[str, list[Run]]]:
+    """
+    Find the runs of many launches, and look again after a pause if lists lag behind.
+
+    :param organization_id: where they were launched.
+    :param template_id: their template.
+    :param markers: the launches' markers.
+    :param since: no run launched before this moment can be one.
+    :param shown: whether what was found, runs by marker, is all that there has to be.
+    """
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        found: dict[str, list[Run]] = yield from flows.find_marked(organization_id, template_id, markers, since)
+        if pause is None or shown(found):
+            break
+        yield Pause(pause)
+    return found
+
+
+class LaunchWork(Work[Launch]):
+    """
+    Launch runs, and see at the end that no other try launched the same at the same time.
+
+    :param organization_id: where to launch.
+    :param template_id: the template.
+    :param launches: what to launch.
+    :param found: runs that are there already, by marker.
+    :param earlier: the launches (by marker) that earlier tries of this task set out to make, or made (by run id).
+    :param since: when this task began.
+    """
+
+    verb = "launch"
+    participle = "launched"
+
+    def __init__(
+        self,
+        organization_id: str,
+        template_id: str,
+        launches: Sequence[Launch],
+        found: Mapping[str, Sequence[Run]],
+        earlier: Collection[str],
+        *,
+        since: datetime,
+    ) -> None:
+        self._organization_id = organization_id
+        self._template_id = template_id
+        self._since = since
+        self._launched: list[tuple[Launch, str]] = []
+        settled = []
+        for launch in launches:
+            if runs := found.get(launch.key.marker):
+                state = State.CHANGED if launch.key.marker in earlier or runs[0].id in earlier else State.UNCHANGED
+                settled.append(Outcome(state, runs[0].id, "launched before", launch.row))
+        super().__init__([launch for launch in launches if launch.key.marker not in found], settled)
+
+    def flow(self, item: Launch) -> Flow[RunChange]:
+        """Launch a run."""
+        return flows.launch_marked(self._organization_id, item.body, item.key)
+
+    def outcome(self, item: Launch, result: RunChange) -> Outcome | None:
+        """Put launches off till the look at the end."""
+        self._launched.append((item, result.run.id))
+        return None
+
+    def end(self, item: Launch, state: State, reason: str, *, retryable: bool = False) -> Outcome:
+        """Say that no run of a row is known."""
+        return Outcome(state, None, reason, item.row, retryable)
+
+    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
+        """Keep the first run of every row; another one of ours is archived."""
+        if not self._launched:
+            return []
+        markers = {launch.key.marker for launch, _ in self._launched}
+        found = await hook.run(
+            find_launches(self._organization_id, self._template_id, markers, self._since, self._are_shown)
+        )
+        outcomes = []
+        for launch, run_id in self._launched:
+            rivals = found.get(launch.key.marker) or []
+            if rivals and rivals[0].id != run_id:
+                await hook.run(flows.archive_run(self._organization_id, run_id))
+                outcomes.append(Outcome(State.UNCHANGED, rivals[0].id, "another try launched it first", launch.row))
+            else:
+                outcomes.append(Outcome(State.CHANGED, run_id, row=launch.row))
+        return outcomes
+
+    def _are_shown(self, found: Mapping[str, Sequence[Run]]) -> bool:
+        """Whether the list shows our own runs, and so all that were launched before them."""
+        shown = {run.id for runs in found.values() for run in runs}
+        return all(run_id in shown for _, run_id in self._launched)
+
+    def unsettled(self) -> list[Outcome]:
+        """Report the launches as they were answered."""
+        return [Outcome(State.CHANGED, run_id, row=launch.row) for launch, run_id in self._launched]

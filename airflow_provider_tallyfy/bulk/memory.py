@@ -1,0 +1,97 @@
+"""What earlier tries of the same task set out to change, so that the last one can say what the task changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.bulk.outcome import State
+from airflow_provider_tallyfy.output import read_lines
+
+# Airflow keeps at most 64 KiB under a key.
+_CHUNK_BYTES = 60_000
+_IN_QUESTION = (State.CHANGED, State.UNKNOWN)
+
+
+class Memory:
+    """
+    The ids that this task has set out to change, kept across its tries.
+
+    They are written down before the first of them is changed, so a try that is killed at any moment leaves no change
+    unaccounted for. Airflow >= 3.3 keeps them in its task state store; before that only the report of the try before
+    can tell.
+
+    :param context: of the running task.
+    :param purpose: what the job is about; another purpose has another memory.
+    :param report_path: where the report of the try before is.
+    """
+
+    def __init__(self, context: Any, purpose: Any, report_path: str | None) -> None:
+        ti = context["ti"]
+        parts = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, purpose]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        self.job = digest[:20]
+        self._store = context.get("task_state_store")
+        self._key = f"tallyfy_bulk_{self.job}"
+        self._report_path = report_path if ti.try_number > 1 else None
+
+    def recall(self) -> set[str]:
+        """Give the ids that earlier tries set out to change."""
+        if self._store is not None:
+            head = self._head()
+            return {run_id for key in self._chunk_keys(head) for run_id in self._store.get(key)}
+        if self._report_path:
+            return self._recall_report(self._report_path)
+        return set()
+
+    def remember(self, ids: Collection[str]) -> None:
+        """
+        Replace what is remembered.
+
+        :param ids: what this try sets out to change or may have changed, and what earlier ones have.
+        """
+        before = self._head()
+        if self._store is None or not (ids or before):
+            return
+        chunks = _chunks(sorted(ids))
+        head = {"version": before.get("version", 0) + 1, "chunks": len(chunks)}
+        for key, chunk in zip(self._chunk_keys(head), chunks, strict=True):
+            self._store.set(key, chunk)
+        self._store.set(self._key, head)
+        for key in self._chunk_keys(before):
+            self._store.delete(key)
+
+    def _head(self) -> Mapping[str, int]:
+        return (self._store.get(self._key) or {}) if self._store is not None else {}
+
+    def _chunk_keys(self, head: Mapping[str, int]) -> list[str]:
+        return [f"{self._key}_{head['version']}_{number}" for number in range(head.get("chunks", 0))]
+
+    def _recall_report(self, path: str) -> set[str]:
+        """Read the report of the try before; lines of other jobs are no memory of this one."""
+        ids: set[str] = set()
+        try:
+            for line in read_lines(path):
+                row = _row(line)
+                if row.get("job") == self.job and row.get("state") in _IN_QUESTION and row.get("id"):
+                    ids.add(row["id"])
+        except FileNotFoundError:
+            pass  # the try before ended before it wrote one
+        return ids
+
+
+def _row(line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}  # a killed try may leave half a line
+    return row if isinstance(row, Mapping) else {}
+
+
+def _chunks(ids: list[str]) -> list[list[str]]:
+    if not ids:
+        return []
+    size = _CHUNK_BYTES // (max(map(len, ids)) + 4)
+    return [ids[start : start + size] for start in range(0, len(ids), size)]

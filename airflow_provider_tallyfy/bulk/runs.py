@@ -1,0 +1,202 @@
+"""Bulk work on runs that exist: restore, archive, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.flows.change import check_deletable
+from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.bulk.outcome import Outcome, State
+from airflow_provider_tallyfy.bulk.work import Work
+from airflow_provider_tallyfy.output import write_json
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+
+class RunsWork(Work[str]):
+    """
+    Work on runs by id.
+
+    :param organization_id: the runs' organization.
+    :param run_ids: the runs.
+    :param seen: what is known of them.
+    :param earlier: the runs that earlier tries of the task set out to change.
+    """
+
+    #: Lists to look through for the runs, values of ``RunQuery.archived``; most are expected in the first.
+    shelves: ClassVar[Sequence[str]]
+
+    def __init__(
+        self, organization_id: str, run_ids: Sequence[str], seen: Mapping[str, Run], earlier: Collection[str] = ()
+    ) -> None:
+        self.organization_id = organization_id
+        self._earlier = frozenset(earlier)
+        done = {
+            run_id
+            for run_id in run_ids
+            if (run_id in seen or run_id in self._earlier) and self.is_done(seen.get(run_id))
+        }
+        self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
+        # Runs that earlier tries changed may not be named any more, since a filter passes them by now.
+        changed = [run_id for run_id in self._earlier.difference(run_ids) if self.is_done(seen.get(run_id))]
+        super().__init__(
+            [run_id for run_id in run_ids if run_id not in done],
+            [*map(self._as_it_is, sorted(done)), *(Outcome(State.CHANGED, run_id) for run_id in sorted(changed))],
+        )
+
+    @staticmethod
+    def look(organization_id: str, run_id: str) -> Flow[Run | None]:
+        """
+        Read one run.
+
+        :param organization_id: the run's organization.
+        :param run_id: the run.
+        """
+        return flows.look_up_run(organization_id, run_id)
+
+    @abstractmethod
+    def is_done(self, run: Run | None) -> bool:
+        """
+        Whether a run is as it is asked for.
+
+        :param run: the run, or ``None`` if Tallyfy does not show it.
+        """
+
+    def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
+        """Say what the end of a flow means."""
+        if result is not None and result.changed:
+            return Outcome(State.CHANGED, item)
+        return self._as_it_is(item)
+
+    def end(self, item: str, state: State, reason: str, *, retryable: bool = False) -> Outcome:
+        """Say that a run came to another end."""
+        return Outcome(state, item, reason, retryable=retryable)
+
+    def _as_it_is(self, run_id: str) -> Outcome:
+        return Outcome(State.CHANGED if run_id in self._earlier else State.UNCHANGED, run_id)
+
+
+class ActivateWork(RunsWork):
+    """Restore runs."""
+
+    verb = "restore"
+    participle = "restored"
+    shelves = ("only", "exclude")
+
+    @staticmethod
+    def look(organization_id: str, run_id: str) -> Flow[Run | None]:
+        """Read a run; a hidden one is left to its flow, which needs no list to restore it."""
+        run: Run = yield calls.get_run(organization_id, run_id)
+        return run
+
+    def is_done(self, run: Run | None) -> bool:
+        """Whether the run is live."""
+        return run is not None and not run.is_archived
+
+    def flow(self, item: str) -> Flow[RunChange]:
+        """Restore a run."""
+        return flows.activate_run(self.organization_id, item, known=self._seen.get(item))
+
+
+class ArchiveWork(RunsWork):
+    """Archive runs."""
+
+    verb = "archive"
+    participle = "archived"
+    shelves = ("exclude", "only")
+
+    def is_done(self, run: Run | None) -> bool:
+        """Whether the run is archived."""
+        return run is not None and run.is_archived
+
+    def flow(self, item: str) -> Flow[RunChange]:
+        """Archive a run."""
+        return flows.archive_run(self.organization_id, item, known=self._seen.get(item))
+
+
+class DeleteWork(RunsWork):
+    """
+    Delete runs for good, and see at the end that Tallyfy shows none of them any more.
+
+    :param archive_first: archive live runs on the way; otherwise they are refused.
+    :param may_be_gone: an earlier try may have deleted any of them, so a missing run is a success.
+    :param snapshot_dir: where a snapshot of each run is written first.
+    """
+
+    verb = "permanently delete"
+    participle = "deleted"
+    shelves = ("only", "exclude")
+
+    def __init__(
+        self,
+        organization_id: str,
+        run_ids: Sequence[str],
+        seen: Mapping[str, Run],
+        earlier: Collection[str] = (),
+        *,
+        archive_first: bool = False,
+        may_be_gone: bool = False,
+        snapshot_dir: str | None = None,
+    ) -> None:
+        super().__init__(organization_id, run_ids, seen, earlier)
+        self._archive_first = archive_first
+        self._may_be_gone = may_be_gone
+        self._snapshot_dir = snapshot_dir
+        self._accepted: list[str] = []
+
+    def is_done(self, run: Run | None) -> bool:
+        """Whether the run is gone."""
+        return run is None
+
+    def flow(self, item: str) -> Flow[RunChange | None]:
+        """Delete a run."""
+        return flows.delete_run(
+            self.organization_id,
+            item,
+            confirm=item,
+            archive_first=self._archive_first,
+            may_be_gone=self._may_be_gone or item in self._earlier,
+            known=self._seen.get(item),
+            see_gone=False,
+        )
+
+    async def prepare(self, hook: TallyfyAsyncHook, item: str) -> None:
+        """Write a snapshot of the run."""
+        if self._snapshot_dir is None:
+            return
+        run = self._seen.get(item) or await hook.run(flows.look_up_run(self.organization_id, item))
+        if run is None:
+            return
+        check_deletable(run, item, archive_first=self._archive_first)
+        everything = await hook.run(flows.snapshot(self.organization_id, item))
+        await asyncio.to_thread(write_json, f"{self._snapshot_dir.rstrip('/')}/{item}.json", everything)
+
+    def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
+        """Put accepted deletions off till the look at the end."""
+        if result is None:
+            return self._as_it_is(item)
+        self._accepted.append(item)
+        return None
+
+    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
+        """See that the deleted runs are gone."""
+        if not self._accepted:
+            return []
+        shown = await hook.run(flows.still_shown(self.organization_id, self._accepted))
+        return [
+            self._doubtful(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._accepted
+        ]
+
+    def unsettled(self) -> list[Outcome]:
+        """Leave accepted deletions in doubt."""
+        return [self._doubtful(run_id) for run_id in self._accepted]
+
+    def _doubtful(self, run_id: str) -> Outcome:
+        reason = "Tallyfy accepted the deletion, but it was not seen that the run is gone"
+        return Outcome(State.UNKNOWN, run_id, reason, retryable=True)

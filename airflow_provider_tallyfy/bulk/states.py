@@ -1,0 +1,110 @@
+"""What is known of many runs before anything is done to them, learned with few requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.bulk.outcome import concerns_everything
+from airflow_provider_tallyfy.bulk.parallel import work_through
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+
+def slim(run: Run) -> Run:
+    """
+    Keep of a run what flows want to know of it, since thousands of them are kept.
+
+    :param run: a run.
+    """
+    return replace(run, raw={})
+
+
+class Lookout:
+    """
+    Reads the states of runs by whichever is cheaper: the pages of lists, or one by one.
+
+    :param hook: sends the requests.
+    :param organization_id: the runs' organization.
+    :param concurrency: how many requests at once.
+    """
+
+    def __init__(self, hook: TallyfyAsyncHook, organization_id: str, concurrency: int) -> None:
+        self._hook = hook
+        self._organization_id = organization_id
+        self._concurrency = concurrency
+
+    async def see(
+        self, run_ids: Iterable[str], shelves: Sequence[str], look: Callable[[str, str], Flow[Run | None]]
+    ) -> dict[str, Run]:
+        """
+        Look at runs.
+
+        :param run_ids: the runs.
+        :param shelves: which lists to look through, values of ``RunQuery.archived``, the likeliest first.
+        :param look: makes the flow that reads one run, of organization and id.
+        :return: the runs that were seen, by id; a missing run, and one that only its own flow can find, is not in it.
+        :raises TallyfyError: if a list cannot be read.
+        """
+        unseen = set(run_ids)
+        seen: dict[str, Run] = {}
+        for shelf in shelves:
+            if not await self._leaf_through(RunQuery(archived=shelf), unseen, seen):
+                await self._look_singly(sorted(unseen), look, seen)
+                break
+        return seen
+
+    async def _leaf_through(self, query: RunQuery, unseen: set[str], seen: dict[str, Run]) -> bool:
+        """
+        Read on while there are fewer pages left than runs to find, which is what asking for each would cost.
+
+        :return: whether the list was read to its end.
+        """
+        number, last = 1, 1
+
+        async def read(page_number: int) -> None:
+            nonlocal last
+            page: Page = await self._hook.run(calls.list_runs(self._organization_id, query, page_number))
+            last = page.total_pages
+            _take(page, unseen, seen)
+
+        while 0 <= last - number < len(unseen) - 1:
+            batch = range(number, min(number + self._concurrency, last + 1))
+            await work_through(batch, read, self._concurrency)
+            number = batch.stop
+        return number > last
+
+    async def _look_singly(
+        self,
+        run_ids: Sequence[str],
+        look: Callable[[str, str], Flow[Run | None]],
+        seen: dict[str, Run],
+    ) -> None:
+        async def read(run_id: str) -> None:
+            try:
+                run: Run | None = await self._hook.run(look(self._organization_id, run_id))
+            except TallyfyError as error:
+                if not error.permanent or concerns_everything(error):
+                    raise
+            else:  # what cannot be read here is for the run's own flow to find out, and to report
+                if run is not None:
+                    seen[run_id] = slim(run)
+
+        await work_through(run_ids, read, self._concurrency)
+
+
+def _take(page: Page, unseen: set[str], seen: dict[str, Run]) -> None:
+    for row in page.rows:
+        if row.get("id") in unseen:
+            with suppress(ValueError):  # what a list shows unreadably is asked for singly
+                run = Run.from_json(row)
+                seen[run.id] = slim(run)
+                unseen.discard(run.id)

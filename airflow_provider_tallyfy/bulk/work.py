@@ -1,0 +1,85 @@
+"""What a bulk job does: which items there are, and how one of them is dealt with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
+
+from airflow_provider_tallyfy.api.exchange import Flow, T
+from airflow_provider_tallyfy.bulk.outcome import Outcome, State
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+
+class Work(ABC, Generic[T]):
+    """
+    The items of a job and the procedure for each.
+
+    :param items: what requests have to be sent for.
+    :param settled: outcomes that took none.
+    """
+
+    #: What is done, for messages: "restore", and "restored".
+    verb: ClassVar[str]
+    participle: ClassVar[str]
+
+    def __init__(self, items: Sequence[T], settled: Iterable[Outcome] = ()) -> None:
+        self.items = items
+        self.settled = list(settled)
+
+    @property
+    def total(self) -> int:
+        """How many items there are, settled ones included."""
+        return len(self.items) + len(self.settled)
+
+    @abstractmethod
+    def flow(self, item: T) -> Flow[Any]:
+        """
+        Make the flow that deals with an item.
+
+        :param item: one of the items.
+        """
+
+    @abstractmethod
+    def outcome(self, item: T, result: Any) -> Outcome | None:
+        """
+        Say what the end of a flow means.
+
+        :param item: the flow's item.
+        :param result: what the flow returned.
+        :return: ``None`` puts it off till :meth:`settle`.
+        """
+
+    @abstractmethod
+    def end(self, item: T, state: State, reason: str, *, retryable: bool = False) -> Outcome:
+        """
+        Say that an item came to another end than that of its flow.
+
+        :param item: the item.
+        :param state: how it ended.
+        :param reason: why.
+        :param retryable: whether trying again may help.
+        """
+
+    async def prepare(self, hook: TallyfyAsyncHook, item: T) -> None:
+        """
+        Do what has to precede the flow, if anything.
+
+        :param hook: sends requests.
+        :param item: the flow's item.
+        """
+
+    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
+        """
+        Look at everything once more after the last item.
+
+        :param hook: sends requests.
+        :return: the outcomes that were put off till then.
+        """
+        return []
+
+    def unsettled(self) -> list[Outcome]:
+        """Give the outcomes that were put off, as far as they are known without :meth:`settle`."""
+        return []

@@ -1,0 +1,296 @@
+"""Operators that restore, archive, delete or launch many runs in one task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.bulk.crew import Crew
+from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
+from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
+from airflow_provider_tallyfy.bulk.runs import ActivateWork, ArchiveWork, DeleteWork, RunsWork
+from airflow_provider_tallyfy.bulk.states import Lookout, slim
+from airflow_provider_tallyfy.bulk.work import Work
+from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
+from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
+
+__all__ = [
+    "TallyfyActivateRunsOperator",
+    "TallyfyArchiveRunsOperator",
+    "TallyfyDeleteRunsOperator",
+    "TallyfyLaunchRunsOperator",
+]
+
+_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
+_LAUNCH_FIELDS = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
+
+
+class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
+    """
+    Base of the operators that do something to many runs that exist.
+
+    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed.
+    The states of the runs are read first, by pages of the list or one by one, whichever takes fewer requests.
+
+    :param run_ids: ids, or dicts with an ``id``, of the runs (templated): a list, an XCom, text with ids between commas
+        or lines, or ``{"path": ...}`` for a file of JSON lines. None at all is a success.
+    """
+
+    template_fields: Sequence[str] = (
+        "run_ids",
+        *TallyfyBulkOperator.template_fields,
+        *(name for name in TallyfyRunFilterOperator.template_fields if name not in TallyfyBulkOperator.template_fields),
+    )
+
+    work_class: ClassVar[type[RunsWork]]
+
+    def __init__(self, *, run_ids: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_ids = run_ids
+
+    @cached_property
+    def _given_ids(self) -> list[str] | None:
+        return None if self.run_ids is None else read_run_ids(self.run_ids)
+
+    def purpose(self) -> Any:
+        """Tell this job by its ids or its filters."""
+        if self._given_ids is None:
+            return {name: str(getattr(self, name)) for name in (*_FILTERS, "archived")}
+        return self._given_ids
+
+    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[str]:
+        """Find out which runs there are, and how they are."""
+        seen: dict[str, Run] = {}
+        run_ids = self._given_ids
+        if run_ids is None:
+            self._check_filters()
+            seen = {run.id: slim(run) for run in self.filtered_runs()}
+            run_ids = list(seen)
+        self.check_count(len(run_ids))
+        unseen = {*run_ids, *earlier} - seen.keys()
+        organization_id = self.hook.organization_id
+        lookout = Lookout(crew.hook, organization_id, self.max_concurrency)
+        seen |= crew.run(lookout.see(unseen, self.work_class.shelves, self.work_class.look))
+        return self.work_class(organization_id, run_ids, seen, earlier, **self.work_options(context))
+
+    def planned(self, work: Work[str]) -> list[str]:
+        """Name the runs that are not as they are asked for."""
+        return list(work.items)
+
+    def check_count(self, count: int) -> None:
+        """
+        Refuse more runs than the operator may touch.
+
+        :param count: how many runs there are.
+        """
+
+    def work_options(self, context: Context) -> dict[str, Any]:
+        """
+        Give the options of the work.
+
+        :param context: of the running task.
+        """
+        return {}
+
+    def _check_filters(self) -> None:
+        if all(getattr(self, name) in (None, "", [], ()) for name in _FILTERS):
+            raise TallyfyValidationError(
+                "Which runs? Neither run_ids nor a filter is given (did a template render to nothing?). Nothing was "
+                f"sent. Filters: {', '.join(_FILTERS)}.",
+                fields={"run_ids": ["missing"]},
+            )
+
+
+class TallyfyActivateRunsOperator(TallyfyRunsOperator):
+    """
+    Restore many archived runs; live ones are left as they are (documentation page "Activate process").
+
+    Runs known from a list take one request each. See :class:`TallyfyBulkOperator` for the result, for what happens when
+    some fail, and for the parameters of all bulk operators; filters choose from archived runs only.
+
+    .. seealso:: :ref:`howto/operator:TallyfyActivateRunsOperator`
+
+    :param run_ids: see :class:`TallyfyRunsOperator`.
+    """
+
+    work_class = ActivateWork
+    default_archived = "only"
+
+
+class TallyfyArchiveRunsOperator(TallyfyRunsOperator):
+    """
+    Archive many runs; archived ones are left as they are (documentation page "Archive process").
+
+    Runs known from a list take one request each. See :class:`TallyfyBulkOperator` for the result, for what happens when
+    some fail, and for the parameters of all bulk operators; filters choose from live runs only.
+
+    .. seealso:: :ref:`howto/operator:TallyfyArchiveRunsOperator`
+
+    :param run_ids: see :class:`TallyfyRunsOperator`.
+    """
+
+    work_class = ArchiveWork
+
+
+class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
+    """
+    Delete many runs for good (documentation page "Delete process"). There is no undo.
+
+    So it takes two keys: ``max_runs``, and ``confirm`` with the id of the organization, so that a DAG that is pointed
+    at another connection deletes nothing there. Only archived runs are deleted unless ``archive_first`` is set. At the
+    end it is seen that Tallyfy lists none of them any more. See :class:`TallyfyBulkOperator` for the result, for what
+    happens when some fail, and for the parameters of all bulk operators; filters choose from archived runs only.
+
+    .. seealso:: :ref:`howto/operator:TallyfyDeleteRunsOperator`
+
+    :param run_ids: see :class:`TallyfyRunsOperator`.
+    :param max_runs: if there are more runs than this, none is deleted (templated).
+    :param confirm: the id of the organization that the runs are deleted from (templated).
+    :param archive_first: archive live runs on the way; otherwise each of them is a failure.
+    :param snapshot_dir: write run, tasks, form values and activity of each run as ``<run id>.json`` here first
+        (templated), a local path or a URL that ``ObjectStoragePath`` knows. If that fails, the run is not deleted.
+    """
+
+    template_fields: Sequence[str] = ("max_runs", "confirm", "snapshot_dir", *TallyfyRunsOperator.template_fields)
+
+    work_class = DeleteWork
+    default_archived = "only"
+
+    def __init__(
+        self,
+        *,
+        max_runs: int | str,
+        confirm: str,
+        archive_first: bool = False,
+        snapshot_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_runs = max_runs
+        self.confirm = confirm
+        self.archive_first = archive_first
+        self.snapshot_dir = snapshot_dir
+
+    def check_count(self, count: int) -> None:
+        """Check both keys."""
+        if not str(self.max_runs).isdecimal():
+            raise TallyfyValidationError(
+                f"max_runs={self.max_runs!r} is not a number. Nothing was deleted.", fields={"max_runs": ["no number"]}
+            )
+        if count > int(self.max_runs):
+            raise TallyfyValidationError(
+                f"{count} runs would be deleted, more than max_runs={self.max_runs}. Nothing was deleted.",
+                fields={"max_runs": [str(count)]},
+            )
+        if self.confirm != self.hook.organization_id:
+            raise TallyfyValidationError(
+                f"confirm={self.confirm!r} is not the id of the organization that the runs would be deleted from. "
+                f"Nothing was deleted.",
+                fields={"confirm": ["not the organization"]},
+            )
+
+    def work_options(self, context: Context) -> dict[str, Any]:
+        """Say how to delete."""
+        return {
+            "archive_first": self.archive_first,
+            "may_be_gone": context["ti"].try_number > 1,
+            "snapshot_dir": self.snapshot_dir or None,
+        }
+
+
+class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
+    """
+    Launch a run of a template for each row of values, once each (documentation page "Launch process").
+
+    All rows are checked against the kick-off form before the first run is launched, and all problems are reported at
+    once. A row is recognised by its content (or by ``key_column``), so a retry launches only what is missing; a marker
+    in each run's summary makes sure of it. See :class:`TallyfyBulkOperator` for the result, for what happens when some
+    fail, and for the parameters of all bulk operators. ``changed`` holds the ids of the launched runs.
+
+    .. seealso:: :ref:`howto/operator:TallyfyLaunchRunsOperator`
+
+    :param template_id: the template (templated).
+    :param rows: dicts of kick-off values by field label, alias or id, or the path of a CSV or JSON-lines file of them
+        (templated), a local one or a URL that ``ObjectStoragePath`` knows. Empty cells are not sent.
+    :param name_column: column with the names of the runs, where there is one; ``None`` if a field is called that.
+    :param key_column: column by which launches are recognised instead, for example an order number: one run per key and
+        template, across DAG runs.
+    :param tasks: deadline and owners by step id, for every run (templated).
+    :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it:
+        ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``, ``groups``, ``parent_id``, ``roles``, ``prerun``.
+    """
+
+    template_fields: Sequence[str] = ("template_id", "rows", "tasks", "fields", *TallyfyBulkOperator.template_fields)
+    template_fields_renderers = {"tasks": "json", "fields": "json"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        template_id: str,
+        rows: Any,
+        name_column: str | None = "name",
+        key_column: str | None = None,
+        tasks: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.template_id = template_id
+        self.rows = rows
+        self.name_column = name_column
+        self.key_column = key_column
+        self.tasks = tasks
+        self.fields = fields
+
+    def purpose(self) -> Any:
+        """Tell this job by its template."""
+        return str(self.template_id)
+
+    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[Any]:
+        """Check all rows, and find those that were launched before."""
+        organization_id, ti = self.hook.organization_id, context["ti"]
+        template_id, fields = checked_id(self.template_id, "template_id"), self._checked_fields()
+        rows = read_rows(self.rows)
+        template = self.hook.run(calls.get_template(organization_id, template_id))
+        scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
+        launches = RowReader(template, self.tasks, fields, self.name_column, self.key_column, scope).read(rows)
+        found: Mapping[str, Sequence[Run]] = {}
+        if launches and (self.key_column or ti.try_number > 1):
+            found = self._find(context, {launch.key.marker for launch in launches})
+        own = earlier if self.key_column else [*earlier, *found]
+        return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC))
+
+    def _checked_fields(self) -> dict[str, Any]:
+        fields = {name: value for name, value in (self.fields or {}).items() if value is not None}
+        if unknown := sorted(fields.keys() - set(_LAUNCH_FIELDS)):
+            raise TallyfyValidationError(
+                f"fields names {', '.join(unknown)}; it can hold: {', '.join(_LAUNCH_FIELDS)}. Nothing was launched.",
+                fields={"fields": unknown},
+            )
+        return fields
+
+    def _find(self, context: Context, markers: Collection[str]) -> Mapping[str, Sequence[Run]]:
+        dag_run = context.get("dag_run")
+        since = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
+        is_first = context["ti"].try_number == 1
+        look = find_launches(
+            self.hook.organization_id,
+            str(self.template_id),
+            markers,
+            None if self.key_column else since,
+            # Only a try just before this one can have launched what lists do not show yet.
+            lambda found: is_first or len(found) == len(markers),
+        )
+        return self.hook.run(look)
+
+    def planned(self, work: Work[Any]) -> list[str]:
+        """Name the launches by their markers."""
+        return [launch.key.marker for launch in work.items]

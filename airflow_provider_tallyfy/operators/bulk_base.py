@@ -1,0 +1,202 @@
+"""What the bulk operators have in common."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.bulk.crew import Crew
+from airflow_provider_tallyfy.bulk.job import Job
+from airflow_provider_tallyfy.bulk.memory import Memory
+from airflow_provider_tallyfy.bulk.outcome import State
+from airflow_provider_tallyfy.bulk.report import Report
+from airflow_provider_tallyfy.bulk.summary import Progress, check_size_of_changed, error_of, result_of
+from airflow_provider_tallyfy.bulk.work import Work
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES
+
+_SECONDS_BETWEEN_LINES = 5.0
+_MOST_CONCURRENT = 32
+_KILLED = "the task was killed"
+
+
+class TallyfyBulkOperator(TallyfyWriteOperator):
+    """
+    Base of the operators that do the same to many runs.
+
+    The result is ``{"counts", "changed", "failures", "report_path"}``, and each of these is an XCom of its own as well,
+    pushed even if the task fails. ``changed`` holds the ids of the runs that the task changed, in all of its tries, so
+    ``run_ids=restore.output["changed"]`` undoes a restore.
+
+    A task whose every run is as it was asked for succeeds. Otherwise it goes on to the last run and fails: with
+    ``TallyfyBulkError``, so that a retry takes up what is open, or with ``TallyfyBulkRejectedError`` and no retry, if
+    that would find the same. Trouble that is not a single run's (credentials, plan, an outage) stops it at once.
+
+    :param max_concurrency: how many runs at a time, 1 to 32. A 429 slows all of them.
+    :param max_failures: stop when more than so many fail (templated): a number, or text like ``"5%"``; by default the
+        task goes on to the last run.
+    :param fail_on_errors: whether the task fails if any run does; otherwise only if it had to stop.
+    :param report_path: write one JSON line per run here (templated), a local path or any URL that ``ObjectStoragePath``
+        knows: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``, ``skipped``), ``reason``, ``url``
+        and ``job``, which tells jobs apart.
+    :param max_xcom_bytes: how much ``changed`` may take as XCom. With ``report_path`` a longer one is a reference to
+        the report, which bulk operators read; without, the task refuses to begin.
+    :param dry_run: read states, report what would be done and send nothing that changes anything (templated).
+    """
+
+    template_fields: Sequence[str] = ("max_failures", "report_path", *TallyfyWriteOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        max_concurrency: int = 8,
+        max_failures: int | str | None = None,
+        fail_on_errors: bool = True,
+        report_path: str | None = None,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_concurrency = max_concurrency
+        self.max_failures = max_failures
+        self.fail_on_errors = fail_on_errors
+        self.report_path = report_path
+        self.max_xcom_bytes = max_xcom_bytes
+        self._job: Job[Any] | None = None
+        self._killed = False
+
+    @abstractmethod
+    def purpose(self) -> Any:
+        """Say what tells this job from others of the same task: its input, in plain JSON types."""
+
+    @abstractmethod
+    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[Any]:
+        """
+        Read what has to be known before the first write, and check all input.
+
+        :param context: of the running task.
+        :param crew: sends requests.
+        :param earlier: what earlier tries set out to change.
+        """
+
+    @abstractmethod
+    def planned(self, work: Work[Any]) -> list[str]:
+        """
+        Name what the work sets out to change, as the next try will find it in ``earlier``.
+
+        :param work: from :meth:`make_work`.
+        """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Do it to all runs.
+
+        :param context: of the running task.
+        :raises TallyfyValidationError: if the input is not usable; nothing was sent then.
+        :raises TallyfyBulkError: if not all runs are as they were asked for.
+        :raises TallyfyError: in one of its other kinds, if that stopped it.
+        """
+        with self.hook as hook, airflow_exceptions():
+            self._check()
+            memory = Memory(context, [self.task_type, self.purpose()], self._report_to)
+            earlier = memory.recall()
+            with Crew(hook.settings) as crew:
+                work = self.make_work(context, crew, earlier)
+                most = len(work.items) + sum(outcome.state is State.CHANGED for outcome in work.settled)
+                planned = self.planned(work)
+                if self.do_xcom_push:
+                    longest = max(map(len, planned), default=0)
+                    check_size_of_changed(most, longest, self._report_to, self.max_xcom_bytes)
+                if not self.is_dry_run:
+                    memory.remember(earlier.union(planned))
+                return self._carry_out(context, crew, work, memory)
+
+    @property
+    def _report_to(self) -> str | None:
+        return self.report_path or None
+
+    def on_kill(self) -> None:
+        """Begin no further run; :meth:`execute` ends in good order."""
+        self._killed = True
+        if self._job is not None:
+            self._job.kill(_KILLED)
+
+    def _carry_out(self, context: Context, crew: Crew, work: Work[Any], memory: Memory) -> dict[str, Any]:
+        job = self._job = Job(
+            work,
+            crew.hook,
+            concurrency=self.max_concurrency,
+            max_failures=self._most_failures(work.total),
+            simulate=self.is_dry_run,
+        )
+        if self._killed:
+            job.kill(_KILLED)
+        progress = Progress(work, job)
+        told = time.monotonic()
+
+        def tell_now_and_then() -> None:
+            nonlocal told
+            if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                self.log.info("%s", progress.line())
+
+        try:
+            with Report(self._report_to, memory.job, self.hook.run_url) as report:
+                crew.carry_out(job, report.write, tell_now_and_then)
+        except BaseException:
+            self._hand_on_what_there_is(context, job, memory)
+            raise
+        self.log.info("%s", progress.line())
+        result = self._hand_on(context, job, memory)
+        shortfall = error_of(work, job, self._report_to)
+        if shortfall is not None:
+            self.log.error("%s", shortfall)
+            if job.stopped or self.fail_on_errors:
+                raise job.error or shortfall
+        return result
+
+    def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
+        if job.ended.is_set() and not self.is_dry_run and not job.tally.counts[State.UNKNOWN]:
+            memory.remember(job.tally.changed)  # instead of what it set out to change
+        result = result_of(job, self._report_to, self.max_xcom_bytes)
+        if self.is_dry_run:
+            result |= self.describe_plan(job.planned)
+        if self.do_xcom_push:
+            for key, value in result.items():
+                context["ti"].xcom_push(key=key, value=value)
+        return result
+
+    def _hand_on_what_there_is(self, context: Context, job: Job[Any], memory: Memory) -> None:
+        """Do the same while the task is being ended, when Airflow may not listen any more."""
+        try:
+            self._hand_on(context, job, memory)
+        except Exception:
+            self.log.warning("The result could not be handed on to Airflow any more.", exc_info=True)
+
+    def _check(self) -> None:
+        most = self.max_concurrency
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CONCURRENT:
+            raise TallyfyValidationError(
+                f"max_concurrency={most!r} is not a number from 1 to {_MOST_CONCURRENT}.",
+                fields={"max_concurrency": ["out of range"]},
+            )
+        self._most_failures(0)
+
+    def _most_failures(self, total: int) -> int | None:
+        if self.max_failures in (None, ""):
+            return None
+        match = re.fullmatch(r"(\d+)(\s*%)?", str(self.max_failures).strip())
+        if match is None:
+            raise TallyfyValidationError(
+                f'max_failures={self.max_failures!r} is neither a number nor a share like "5%".',
+                fields={"max_failures": ["not a number"]},
+            )
+        number = int(match[1])
+        return number * total // 100 if match[2] else number

@@ -1,0 +1,38 @@
+"""Launch a run for each new order, once per order, however often the DAG runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyLaunchRunsOperator
+
+with DAG(
+    dag_id="example_tallyfy_bulk_launch",
+    schedule="@hourly",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    params={"template_id": Param("", type="string", description="Template with the kick-off fields below.")},
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def new_orders() -> list[dict[str, str]]:
+        """Stand in for a query of the shop: a column for each kick-off field, and those of the run's name and key."""
+        return [
+            {"order": "A-1001", "name": "ACME Corp", "Company": "ACME Corp", "Plan": "Paid"},
+            {"order": "A-1002", "name": "Globex", "Company": "Globex", "Plan": "Trial"},
+        ]
+
+    # [START howto_operator_tallyfy_launch_runs]
+    TallyfyLaunchRunsOperator(
+        task_id="launch",
+        template_id="{{ params.template_id }}",
+        rows=new_orders(),  # or the path of a CSV file
+        key_column="order",
+        fields={"summary": "Launched by {{ dag.dag_id }}"},
+    )
+    # [END howto_operator_tallyfy_launch_runs]

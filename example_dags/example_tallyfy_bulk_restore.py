@@ -1,0 +1,50 @@
+"""Restore many runs at once, with a report, and take all of it back if that was not what was meant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
+
+with DAG(
+    dag_id="example_tallyfy_bulk_restore",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={
+        "query": Param("", type="string", description="Restore archived runs with this in their name."),
+        "at_most": Param(100, type="integer", description="If more than this come back, archive them again."),
+        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),  # noqa: S108
+    },
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+    # [START howto_operator_tallyfy_activate_runs]
+    restore = TallyfyActivateRunsOperator(
+        task_id="restore",
+        query="{{ params.query }}",
+        max_failures="10%",
+        report_path="{{ params.folder }}/{{ run_id }}/restore.jsonl",
+    )
+    # [END howto_operator_tallyfy_activate_runs]
+
+    @task
+    def check(counts: dict[str, int], params: dict | None = None) -> None:
+        """Look at what was done, as a person would look at the report."""
+        if params and counts["changed"] > params["at_most"]:
+            raise ValueError(f"{counts['changed']} runs came back, at most {params['at_most']} were expected")
+
+    checked = check(restore.output["counts"])
+
+    # [START howto_operator_tallyfy_archive_runs]
+    undo = TallyfyArchiveRunsOperator(
+        task_id="undo",
+        run_ids=restore.output["changed"],  # there even if the restore failed half-way
+        report_path="{{ params.folder }}/{{ run_id }}/undo.jsonl",
+        trigger_rule="one_failed",
+    )
+    # [END howto_operator_tallyfy_archive_runs]
+
+    [restore, checked] >> undo

@@ -1,0 +1,192 @@
+"""Runs are deleted for good only with both keys, and it is seen that they are gone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
+from tests.airflow_driver import attempt
+from tests.contract.bulk.observing import requests, writes
+
+BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+
+@pytest.fixture
+def delete(tallyfy):
+    def make(run_ids=None, **options):
+        options = {"max_runs": 1000, "confirm": tallyfy.organization_id, **options}
+        return TallyfyDeleteRunsOperator(task_id="delete", run_ids=run_ids, **options)
+
+    return make
+
+
+def left(tallyfy):
+    return {run["id"] for run in tallyfy.runs}
+
+
+@BOTH
+def test_archived_runs_are_deleted_and_live_ones_refused(tallyfy, tries, delete):
+    gone, live = tallyfy.add_runs(12, archived=True), tallyfy.add_runs(3)
+
+    end = attempt(lambda: delete([*gone, *live]).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert sorted(tries.pushed["changed"]) == sorted(gone)
+    assert {failure["id"] for failure in tries.pushed["failures"]} == set(live)
+    assert "not archived" in tries.pushed["failures"][0]["reason"]
+    assert left(tallyfy) == set(live)
+
+
+@BOTH
+def test_live_runs_are_archived_first_if_asked_to(tallyfy, tries, delete):
+    ids = [*tallyfy.add_runs(4, archived=True), *tallyfy.add_runs(4)]
+
+    end = attempt(lambda: delete(ids, archive_first=True).execute(tries.next()))
+
+    assert end.state == "success"
+    assert sorted(end.result["changed"]) == sorted(ids)
+    assert left(tallyfy) == set()
+
+
+def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tallyfy, tries, delete):
+    tallyfy.add_template("Other")
+    tallyfy.add_runs(90, archived=True, template="Other")
+    ids = tallyfy.add_runs(210, archived=True)
+    tallyfy.clear_requests()
+
+    delete(ids).execute(tries.next())
+
+    assert requests(tallyfy) == {"GET runs": 3 + 1, "DELETE run": 210}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"max_runs": 2}, "3 runs would be deleted, more than max_runs=2"),
+        ({"max_runs": "many"}, "is not a number"),
+        ({"confirm": "yes"}, "not the id of the organization"),
+        ({"confirm": ""}, "not the id of the organization"),
+    ],
+)
+def test_without_both_keys_nothing_is_deleted(tallyfy, tries, delete, options, complaint):
+    by_id = {"run_ids": tallyfy.add_runs(3, archived=True)}
+    by_filter = {"query": "Run"}
+
+    ends = [attempt(lambda: delete(**choice, **options).execute(tries.next())) for choice in (by_id, by_filter)]  # noqa: B023
+
+    for end in ends:
+        assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+        assert complaint in str(end.exception)
+    assert not writes(tallyfy)
+
+
+def test_a_snapshot_of_each_run_is_written_first(tallyfy, tries, delete, tmp_path):
+    ids = tallyfy.add_runs(3, archived=True)
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path / "snapshots")).execute(tries.next()))
+
+    assert end.state == "success"
+    for run_id in ids:
+        snapshot = json.loads((tmp_path / "snapshots" / f"{run_id}.json").read_text())
+        assert snapshot["run"]["id"] == run_id
+        assert snapshot["tasks"]
+
+
+def test_a_run_whose_snapshot_cannot_be_had_is_not_deleted(tallyfy, tries, delete, tmp_path):
+    ids = tallyfy.add_runs(3, archived=True)
+    tallyfy.faults.add("status", method="GET", path=f"{ids[1]}/tasks", status=403, times=None)
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path)).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert left(tallyfy) == {ids[1]}
+
+
+@pytest.mark.tallyfy_sandbox("strict")
+def test_where_tallyfy_hides_the_parts_of_an_archived_run_there_is_no_snapshot_and_no_deletion(
+    tallyfy, tries, delete, tmp_path
+):
+    ids = tallyfy.add_runs(3, archived=True)
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path)).execute(tries.next()))
+
+    assert end.state == "failed"
+    assert left(tallyfy) == set(ids)
+
+
+def test_snapshots_that_cannot_be_written_stop_the_job(tallyfy, tries, delete, tmp_path):
+    ids = tallyfy.add_runs(30, archived=True)
+    (tmp_path / "file").write_text("")
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path / "file"), max_concurrency=2).execute(tries.next()))
+
+    assert end.state == "up_for_retry"
+    assert left(tallyfy) == set(ids)
+    assert tries.pushed["counts"]["failed"] <= 2
+
+
+@BOTH
+def test_a_lost_answer_is_a_deletion_if_the_run_is_gone(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(5, archived=True)
+    tallyfy.faults.add("reset", method="DELETE", path=ids[2], applied=True)
+
+    end = attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert end.state == "success"
+    assert sorted(end.result["changed"]) == sorted(ids)
+
+
+@BOTH
+def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(5, archived=True)
+    tallyfy.faults.add("status", method="DELETE", path=ids[2], status=200, body="empty")
+
+    end = attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert [(failure["id"], failure["state"]) for failure in tries.pushed["failures"]] == [(ids[2], "unknown")]
+    assert left(tallyfy) == {ids[2]}
+
+
+@BOTH
+def test_if_the_look_at_the_end_fails_the_deletions_are_in_doubt_and_a_retry_claims_them(
+    tallyfy, tries, delete, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    ids = tallyfy.add_runs(5, archived=True)
+    tallyfy.faults.add("status", method="GET", path="/runs$", status=500, after=1)
+
+    end = attempt(lambda: delete(ids).execute(tries.next()))
+    unknown = tries.pushed["counts"]["unknown"]
+    again = attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert (end.state, unknown) == ("up_for_retry", 5)
+    assert again.state == "success"
+    assert sorted(again.result["changed"]) == sorted(ids)
+    assert writes(tallyfy) == {f"DELETE {run_id}/delete": 1 for run_id in ids}
+
+
+@BOTH
+def test_a_missing_run_is_an_error_at_first_and_gone_on_a_retry(tallyfy, tries_without_store, delete):
+    missing = "f" * 32
+
+    first = attempt(lambda: delete([missing]).execute(tries_without_store.next()))
+    retry = attempt(lambda: delete([missing]).execute(tries_without_store.next()))
+
+    assert (first.state, first.error) == ("failed", "TallyfyBulkRejectedError")
+    assert retry.state == "success"
+    assert retry.result["counts"]["unchanged"] == 1
+
+
+@BOTH
+def test_a_dry_run_deletes_nothing_and_names_the_requests(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(3, archived=True)
+
+    end = attempt(lambda: delete(ids, dry_run=True, snapshot_dir="/nowhere/to/be/written").execute(tries.next()))
+
+    assert end.state == "success"
+    assert len(end.result["requests"]) == 3
+    assert not writes(tallyfy)

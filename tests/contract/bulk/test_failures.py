@@ -1,0 +1,304 @@
+"""When some of many runs fail: which go on, what is said, what is retried, and when the job stops."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
+from tests.airflow_driver import attempt
+from tests.contract.bulk.observing import archived, report, writes
+
+BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+NOWHERE = "f" * 32
+
+
+def restore(run_ids, **options):
+    return TallyfyActivateRunsOperator(task_id="restore", run_ids=run_ids, **options)
+
+
+def archive(run_ids, **options):
+    return TallyfyArchiveRunsOperator(task_id="archive", run_ids=run_ids, **options)
+
+
+@pytest.fixture
+def short_budget(tallyfy, monkeypatch):
+    """Let calls give up at once instead of after two minutes."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+
+
+@BOTH
+def test_a_missing_run_fails_the_task_for_good_and_keeps_no_other_from_its_end(tallyfy, tries):
+    ids = tallyfy.add_runs(10, archived=True)
+
+    end = attempt(lambda: restore([NOWHERE, *ids]).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert f"- {NOWHERE}: " in str(end.exception)
+    assert "10 changed" in str(end.exception)
+    assert archived(tallyfy) == set()
+    assert sorted(tries.pushed["changed"]) == sorted(ids), "an undo knows them although the task failed"
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NOWHERE]
+
+
+@BOTH
+def test_failures_can_be_left_to_those_who_read_the_result(tallyfy, tries):
+    ids = tallyfy.add_runs(3, archived=True)
+
+    end = attempt(lambda: restore([NOWHERE, *ids], fail_on_errors=False).execute(tries.next()))
+
+    assert end.state == "success"
+    assert end.result["counts"]["failed"] == 1
+    assert end.result["counts"]["changed"] == 3
+
+
+@BOTH
+def test_a_server_error_on_a_write_leaves_its_run_in_doubt_and_the_task_to_a_retry(tallyfy, tries, short_budget):
+    ids = tallyfy.add_runs(6)
+    tallyfy.faults.add("status", method="DELETE", path=ids[2], status=503, times=1, applied=True)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+    (failure,) = tries.pushed["failures"]
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert (failure["id"], failure["state"]) == (ids[2], "unknown")
+
+    again = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert again.state == "success"
+    assert sorted(again.result["changed"]) == sorted(ids), "both tries' changes, the doubtful one among them"
+    assert writes(tallyfy) == {f"DELETE {run_id}": 1 for run_id in ids}
+
+
+def test_a_declined_write_is_a_failure_and_not_in_doubt(tallyfy, tries):
+    ids = tallyfy.add_runs(3)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=403, times=None)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert [failure["state"] for failure in tries.pushed["failures"]] == ["failed"]
+
+
+def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_permanent(tallyfy, tries):
+    tallyfy.behaviour = tallyfy.behaviour.changed({"archive_answers_body": False})
+    ids = tallyfy.add_runs(120)
+    tallyfy.faults.add("status", method="GET", path=f"/runs/{ids[1]}$", status=403, times=None)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert [failure["state"] for failure in tries.pushed["failures"]] == ["unknown"]
+
+
+@BOTH
+def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, tries):
+    """The first attempt was applied, but its answer was lost; the second is refused for another reason."""
+    ids = tallyfy.add_runs(4, archived=True)
+    tallyfy.faults.add("status", method="PUT", path=ids[1], status=503, applied=True, retry_after=0.01)
+    tallyfy.faults.add("status", method="PUT", path=ids[1], status=403)
+
+    end = attempt(lambda: restore(ids).execute(tries.next()))
+    (failure,) = tries.pushed["failures"]
+    again = attempt(lambda: restore(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert (failure["id"], failure["state"]) == (ids[1], "unknown")
+    assert sorted(again.result["changed"]) == sorted(ids)
+
+
+def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
+    from airflow_provider_tallyfy.api.exchange import Lost
+    from airflow_provider_tallyfy.hooks import httpx_transport
+
+    ids = tallyfy.add_runs(120)
+    exchange = httpx_transport.exchange
+
+    async def refuse_one(client, settings, call, token):
+        if call.run_id == ids[3]:
+            return Lost("refused", sent=False)
+        return await exchange(client, settings, call, token)
+
+    monkeypatch.setattr(httpx_transport, "exchange", refuse_one)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert [(failure["id"], failure["state"]) for failure in tries.pushed["failures"]] == [(ids[3], "failed")]
+
+
+def test_passing_trouble_is_retried_within_the_task(tallyfy, tries):
+    ids = tallyfy.add_runs(20)
+    tallyfy.faults.add("status", method="DELETE", status=503, times=2, retry_after=0.01)
+    tallyfy.faults.add("reset", method="DELETE", times=1)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert end.state == "success"
+    assert archived(tallyfy) == set(ids)
+
+
+@pytest.mark.parametrize(("max_failures", "begun"), [(0, 1), ("2", 3), ("10%", 3), ("0%", 1)])
+def test_more_failures_than_allowed_stop_the_job(tallyfy, tries, tmp_path, max_failures, begun):
+    ids = tallyfy.add_runs(29)
+    tallyfy.faults.add("status", method="DELETE", status=403, times=None)
+    path = tmp_path / "report.jsonl"
+
+    end = attempt(
+        lambda: archive(ids, max_failures=max_failures, max_concurrency=1, report_path=str(path)).execute(tries.next())
+    )
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert "max_failures" in str(end.exception)
+    assert writes(tallyfy).total() == begun
+    assert tries.pushed["counts"] == {
+        "total": 29, "changed": 0, "unchanged": 0, "failed": begun, "unknown": 0, "skipped": 29 - begun,
+    }  # fmt: skip
+    assert len(report(path)) == 29
+
+
+def test_as_many_failures_as_allowed_do_not_stop_it_but_fail_the_task(tallyfy, tries):
+    ids = tallyfy.add_runs(10)
+    tallyfy.faults.add("status", method="DELETE", status=403, times=2)
+
+    end = attempt(lambda: archive(ids, max_failures=2, max_concurrency=1).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyBulkRejectedError")
+    assert tries.pushed["counts"]["changed"] == 8
+
+
+@pytest.mark.parametrize("max_failures", ["many", "-1", "5 percent", 1.5])
+def test_a_threshold_that_is_none_is_refused(tallyfy, tries, max_failures):
+    end = attempt(lambda: archive([], max_failures=max_failures).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+
+
+def test_what_concerns_every_run_stops_the_job_and_is_the_tasks_error(tallyfy, tries):
+    ids = tallyfy.add_runs(60)
+    tallyfy.faults.add("status", method="DELETE", status=402, times=None, after=5)
+
+    end = attempt(lambda: archive(ids, max_concurrency=2).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyPermissionError")
+    assert tries.pushed["counts"]["changed"] == 5
+    assert tries.pushed["counts"]["failed"] <= 2
+    assert tries.pushed["counts"]["skipped"] >= 53
+
+
+def test_a_token_that_dies_on_the_way_stops_the_job(tallyfy, tries):
+    ids = tallyfy.add_runs(60)
+    tallyfy.faults.add("status", method="DELETE", status=401, times=None, after=5)
+
+    end = attempt(lambda: archive(ids, max_concurrency=2).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyAuthError")
+    assert len(tries.pushed["changed"]) == 5
+
+
+def test_an_hourly_limit_stops_the_job_and_says_when_to_try_again(tallyfy, tries):
+    ids = tallyfy.add_runs(60)
+    tallyfy.faults.add("status", method="DELETE", status=429, times=None, after=5, retry_after=1800)
+
+    end = attempt(lambda: archive(ids, max_concurrency=2).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyRateLimitError")
+    assert end.exception.retry_after == 1800
+    assert tries.pushed["counts"]["unknown"] == 0, "what was declined was not done"
+
+
+def test_an_outage_stops_the_job_before_every_run_has_waited_it_out(tallyfy, tries, short_budget):
+    ids = tallyfy.add_runs(60)
+    tallyfy.faults.add("status", method="DELETE", status=503, times=None, after=5)
+
+    end = attempt(lambda: archive(ids, max_concurrency=2).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
+    assert len(tries.pushed["changed"]) == 5
+    assert tries.pushed["counts"]["unknown"] <= 7
+    assert tries.pushed["counts"]["skipped"] >= 48
+
+
+def test_a_list_that_cannot_be_read_fails_the_task_before_anything_is_written(tallyfy, tries, short_budget):
+    ids = tallyfy.add_runs(60)
+    tallyfy.faults.add("status", method="GET", path="/runs$", status=500, times=None)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
+    assert not writes(tallyfy)
+
+
+def test_a_report_that_cannot_be_written_ends_the_job_in_good_order(tallyfy, tries, monkeypatch):
+    class FullDisk(OSError):
+        pass
+
+    ids = tallyfy.add_runs(60)
+    lines = 0
+
+    class File:
+        def write(self, line: str) -> None:
+            nonlocal lines
+            lines += 1
+            if lines > 5:
+                raise FullDisk
+
+        def flush(self) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.report.open_for_writing", lambda path: File())
+
+    end = attempt(lambda: archive(ids, report_path="anywhere", max_concurrency=1).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "FullDisk")
+    assert set(tries.pushed["changed"]) == archived(tallyfy)
+
+
+def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):
+    ids = tallyfy.add_runs(30)
+    tallyfy.faults.add("status", method="DELETE", status=429, times=8, after=10, retry_after=0.2)
+
+    with caplog.at_level(logging.WARNING):
+        end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert end.state == "success"
+    assert archived(tallyfy) == set(ids)
+    assert 1 <= sum("All requests pause" in record.getMessage() for record in caplog.records) <= 3
+
+
+def test_waiting_in_line_uses_up_no_calls_budget(tallyfy, tries, monkeypatch):
+    """Each call is declined twice, with all others in between: its own two rests fit the budget, the line does not."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0.5))
+    ids = tallyfy.add_runs(8)
+    tallyfy.faults.add("status", method="DELETE", status=429, times=16, retry_after=0.2)
+
+    end = attempt(lambda: archive(ids).execute(tries.next()))
+
+    assert end.state == "success"
+
+
+class Log:
+    """Stands in for the operator's log, which is another library's on each Airflow."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str, *values: object) -> None:
+        self.lines.append(message % values)
+
+
+def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
+    log = Log()
+    monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
+    monkeypatch.setattr("airflow_provider_tallyfy.operators.bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 0.001)
+
+    archive([*tallyfy.add_runs(30), *tallyfy.add_runs(2, archived=True)]).execute(tries.next())
+
+    assert len(log.lines) > 2
+    assert all(line.startswith("Archive: ") for line in log.lines)
+    assert log.lines[-1].startswith("Archive: 32/32 done, 2 unchanged, 0 failed, ")

@@ -1,0 +1,227 @@
+"""A run is launched for each row, exactly once, and nothing is launched while any row is wrong."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from collections import Counter
+
+import pytest
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyLaunchRunsOperator
+from tests.airflow_driver import attempt
+from tests.contract.bulk.observing import archived, report, requests
+
+BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+KICKOFF = [
+    {"label": "Company", "field_type": "text", "required": True, "alias": "company"},
+    {"label": "Plan", "field_type": "radio", "options": ["Trial", "Paid"]},
+    {"label": "Go-live", "field_type": "date"},
+]
+
+
+@pytest.fixture
+def template(tallyfy):
+    return tallyfy.add_template("Onboarding", kickoff=KICKOFF)
+
+
+@pytest.fixture
+def launch(template):
+    def make(rows, **options):
+        return TallyfyLaunchRunsOperator(task_id="launch", template_id=template["id"], rows=rows, **options)
+
+    return make
+
+
+def companies(tallyfy):
+    """Name the companies of the live runs, as often as they have one."""
+    return Counter(next(iter(run["prerun"].values())) for run in tallyfy.runs if not run["archived_at"])
+
+
+def rows_of(count):
+    return [{"Company": f"Company {number}", "name": f"Run of {number}"} for number in range(count)]
+
+
+@BOTH
+def test_each_row_becomes_a_run_with_its_name_and_values(tallyfy, tries, launch, template, tmp_path):
+    path = tmp_path / "report.jsonl"
+    rows = [
+        {"company": "ACME", "Plan": "paid", "name": "ACME onboarding"},
+        {"Company": "Globex", "plan": "", "Go-live": "2026-12-01"},
+    ]
+
+    end = attempt(
+        lambda: launch(rows, fields={"summary": "From the spreadsheet"}, report_path=str(path)).execute(tries.next())
+    )
+
+    assert end.state == "success"
+    by_id = {field["id"]: field["label"] for field in template["prerun"]}
+    shown = {run["id"]: {by_id[key]: value for key, value in run["prerun"].items()} for run in tallyfy.runs}
+    launched = {line["row"]: line["id"] for line in report(path)}
+    assert shown[launched[1]] == {"Company": "ACME", "Plan": "Paid"}
+    assert shown[launched[2]] == {"Company": "Globex", "Go-live": "2026-12-01T00:00:00.000Z"}
+    assert tallyfy.run(launched[1])["name"] == "ACME onboarding"
+    assert tallyfy.run(launched[1])["summary"].startswith("From the spreadsheet\n[airflow:")
+    assert sorted(end.result["changed"]) == sorted([launched[1], launched[2]])
+
+
+def test_rows_come_from_a_csv_file(tallyfy, tries, launch, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("\ufeffCompany,Plan,name\nACME,Trial,First\nGlobex,,\n", encoding="utf-8")
+
+    end = attempt(lambda: launch(str(path)).execute(tries.next()))
+
+    assert end.state == "success"
+    assert companies(tallyfy) == {"ACME": 1, "Globex": 1}
+
+
+def test_launching_many_takes_one_request_each_the_template_and_a_look_at_the_end(tallyfy, tries, launch):
+    tallyfy.clear_requests()
+
+    launch(rows_of(230)).execute(tries.next())
+
+    assert requests(tallyfy) == {"GET other": 1, "POST runs": 230, "GET runs": 3}
+    assert companies(tallyfy) == {f"Company {number}": 1 for number in range(230)}
+
+
+def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tallyfy, tries, launch):
+    rows = [
+        {"Company": "ACME"},
+        {"Plan": "Trial"},
+        {"Company": "Globex", "Plan": "Gold", "Go-live": "soon"},
+        {"Company": "Initech", "Colour": "red"},
+        {"Company": "Hooli", "name": "x" * 551},
+    ]
+
+    end = attempt(lambda: launch(rows).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    message = str(end.exception)
+    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name is longer"):
+        assert part in message
+    assert "row 1" not in message
+    assert not tallyfy.runs
+
+
+def test_the_name_column_can_be_another_or_none(tallyfy, tries, launch):
+    launch([{"Company": "ACME", "title": "Hello"}], name_column="title").execute(tries.next())
+    end = attempt(lambda: launch([{"Company": "ACME", "name": "x"}], name_column=None).execute(tries.next()))
+
+    assert [run["name"] for run in tallyfy.runs] == ["Hello"]
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError"), "name is no field of the form"
+
+
+def test_equal_rows_are_two_runs(tallyfy, tries, launch):
+    launch([{"Company": "ACME"}, {"Company": "ACME"}]).execute(tries.next())
+
+    assert companies(tallyfy) == {"ACME": 2}
+
+
+def test_no_rows_are_a_success(tallyfy, tries, launch):
+    assert attempt(lambda: launch([]).execute(tries.next())).result["counts"]["total"] == 0
+
+
+def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
+    end = attempt(lambda: launch(rows_of(1), fields={"checklist_id": "x"}).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert not tallyfy.runs
+
+
+@BOTH
+@pytest.mark.parametrize("fault", ["status", "reset", "truncated"])
+def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow, launch, fault):
+    tallyfy.faults.add(fault, method="POST", path="/runs$", status=502, applied=True, after=3)
+
+    end = attempt(lambda: launch(rows_of(10)).execute(tries_on_any_airflow.next()))
+
+    assert end.state == "success"
+    assert end.result["counts"]["changed"] == 10
+    assert companies(tallyfy) == {f"Company {number}": 1 for number in range(10)}
+
+
+@BOTH
+def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, launch):
+    tallyfy.faults.add("status", method="POST", path="/runs$", status=402, after=6, times=None)
+    first = attempt(lambda: launch(rows_of(20), max_concurrency=2).execute(tries_on_any_airflow.next()))
+    tallyfy.faults.clear()
+    tallyfy.clear_requests()
+
+    end = attempt(lambda: launch(rows_of(20)).execute(tries_on_any_airflow.next()))
+
+    assert (first.state, first.error) == ("failed", "TallyfyPermissionError")
+    assert end.state == "success"
+    assert companies(tallyfy) == {f"Company {number}": 1 for number in range(20)}
+    assert requests(tallyfy)["POST runs"] == 14
+    assert len(end.result["changed"]) == 20, "the first try's launches are this task's"
+
+
+@BOTH
+def test_a_key_column_launches_once_per_key_across_tasks(tallyfy, tries, launch):
+    rows = [{"Company": "ACME", "order": 17}, {"Company": "Globex", "order": 18}]
+    launch(rows[:1], key_column="order").execute(tries.next())
+    tallyfy.advance(400 * 24 * 3600)
+    context = tries.next()
+    context["ti"].run_id, context["ti"].try_number = "the next day", 1
+
+    end = attempt(lambda: launch(rows, key_column="order").execute(context))
+
+    assert end.state == "success"
+    assert (end.result["counts"]["changed"], end.result["counts"]["unchanged"]) == (1, 1)
+    assert companies(tallyfy) == {"ACME": 1, "Globex": 1}
+
+
+def test_keys_that_are_missing_or_double_are_refused(tallyfy, tries, launch):
+    rows = [{"Company": "A", "order": "1"}, {"Company": "B", "order": ""}, {"Company": "C", "order": "1"}]
+
+    end = attempt(lambda: launch(rows, key_column="order").execute(tries.next()))
+
+    assert "row 2: order, the key column, is empty" in str(end.exception)
+    assert "row 3: order '1' is the key of another row" in str(end.exception)
+    assert not tallyfy.runs
+
+
+@BOTH
+def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch):
+    """A try that Airflow gave up goes on for a while; both end with the same runs, and the others are archived."""
+    contexts = [tries.next(), tries.next()]
+    barrier = threading.Barrier(2)
+    ends = []
+
+    def run(context):
+        operator = launch(rows_of(12), max_concurrency=2)
+        execute = inspect.unwrap(type(operator).execute)  # Airflow's guard around it knows the main thread only
+        barrier.wait()
+        ends.append(attempt(lambda: execute(operator, context)))
+
+    threads = [threading.Thread(target=run, args=(context,)) for context in contexts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    third = attempt(lambda: launch(rows_of(12)).execute(tries.next()))
+
+    assert [end.state for end in (*ends, third)] == ["success"] * 3
+    assert companies(tallyfy) == {f"Company {number}": 1 for number in range(12)}
+    assert set(third.result["changed"]) == {run["id"] for run in tallyfy.runs if not run["archived_at"]}
+
+
+def test_launches_are_undone_by_archiving_what_they_changed(tallyfy, tries, tries_without_store, launch):
+    launch(rows_of(5)).execute(tries.next())
+
+    TallyfyArchiveRunsOperator(task_id="undo", run_ids=tries.pushed["changed"]).execute(tries_without_store.next())
+
+    assert len(archived(tallyfy)) == 5
+
+
+def test_a_dry_run_checks_the_rows_and_launches_nothing(tallyfy, tries, launch):
+    end = attempt(lambda: launch(rows_of(3), dry_run=True).execute(tries.next()))
+    wrong = attempt(lambda: launch([{"Plan": "Trial"}], dry_run=True).execute(tries.next()))
+
+    assert end.state == "success"
+    assert [request["method"] for request in end.result["requests"]] == ["POST"] * 3
+    assert "Company 0" in json.dumps(end.result["requests"])
+    assert (wrong.state, wrong.error) == ("failed", "TallyfyValidationError")
+    assert not tallyfy.runs

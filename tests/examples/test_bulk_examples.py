@@ -1,0 +1,82 @@
+"""The example DAGs about many runs do in Tallyfy what their first lines say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.examples.test_maintenance_examples import task_states
+
+BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+
+def archived(tallyfy) -> set[str]:
+    return {run["id"] for run in tallyfy.runs if run["archived_at"]}
+
+
+@BOTH
+def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path):
+    wanted = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
+    others = tallyfy_sandbox.add_runs(3, name="Review", archived=True)
+    states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path)))
+    assert states == {"restore": "success", "check": "success", "undo": "skipped"}
+    assert archived(tallyfy_sandbox) == set(others)
+    [report] = tmp_path.rglob("restore.jsonl")
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert {line["id"]: line["state"] for line in lines} == dict.fromkeys(wanted, "changed")
+
+
+@BOTH
+def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tmp_path):
+    before = set(tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True))
+    live = set(tallyfy_sandbox.add_runs(4, name="Onboarding"))
+    states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path), at_most=5))
+    assert states == {"restore": "success", "check": "failed", "undo": "success"}
+    assert archived(tallyfy_sandbox) == before
+    assert not live & archived(tallyfy_sandbox)
+
+
+def test_a_restore_that_failed_half_way_is_taken_back(example, tallyfy_sandbox, tmp_path):
+    before = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
+    tallyfy_sandbox.faults.add("status", method="PUT", path=before[3], status=403, times=None)
+    states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path)))
+    assert states == {"restore": "failed", "check": "upstream_failed", "undo": "success"}
+    assert archived(tallyfy_sandbox) == set(before)
+
+
+@BOTH
+def test_each_order_is_launched_once_however_often_the_dag_runs(example, tallyfy_sandbox):
+    kickoff = [
+        {"label": "Company", "field_type": "text", "required": True},
+        {"label": "Plan", "field_type": "radio", "options": ["Trial", "Paid"]},
+    ]
+    template = tallyfy_sandbox.add_template("Onboarding", kickoff=kickoff)
+    for _ in range(2):
+        states = task_states(example("example_tallyfy_bulk_launch", template_id=template["id"]))
+        assert states == {"new_orders": "success", "launch": "success"}
+    assert Counter(run["name"] for run in tallyfy_sandbox.runs) == {"ACME Corp": 1, "Globex": 1}
+
+
+def test_a_purge_deletes_what_was_archived_long_ago_when_it_is_told_to(example, tallyfy_sandbox, tmp_path):
+    old = tallyfy_sandbox.add_run(created_at="300 days ago", archived_at="100 days ago")
+    kept = [
+        tallyfy_sandbox.add_run(created_at="300 days ago", archived_at="10 days ago"),
+        tallyfy_sandbox.add_run(created_at="300 days ago"),
+    ]
+    keys = {"organization_id": tallyfy_sandbox.organization_id, "folder": str(tmp_path)}
+    assert task_states(example("example_tallyfy_bulk_purge", **keys)) == {"purge": "success"}
+    assert len(tallyfy_sandbox.runs) == 3, "a dry run deletes nothing"
+    assert task_states(example("example_tallyfy_bulk_purge", dry_run=False, **keys)) == {"purge": "success"}
+    assert [run["id"] for run in tallyfy_sandbox.runs] == [run["id"] for run in kept]
+    assert json.loads((tmp_path / "snapshots" / f"{old['id']}.json").read_text())["run"]["id"] == old["id"]
+
+
+def test_a_purge_pointed_at_another_organization_deletes_nothing(example, tallyfy_sandbox, tmp_path):
+    tallyfy_sandbox.add_run(created_at="300 days ago", archived_at="100 days ago")
+    states = task_states(
+        example("example_tallyfy_bulk_purge", dry_run=False, organization_id="0" * 32, folder=str(tmp_path))
+    )
+    assert states == {"purge": "failed"}
+    assert len(tallyfy_sandbox.runs) == 1

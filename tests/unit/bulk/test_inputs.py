@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["a1", "b2"],
+        ("a1", "b2"),
+        [{"id": "a1", "name": "A"}, {"id": "b2"}],
+        ["a1", {"id": "b2"}],
+        iter(["a1", "b2"]),
+        ["a1", "b2", "a1"],
+        "a1,b2",
+        "a1, b2",
+        "a1\nb2\n",
+        "a1;b2",
+        '["a1", "b2"]',
+        "['a1', 'b2']",
+        '[{"id": "a1"}, {"id": "b2"}]',
+    ],
+    ids=str,
+)
+def test_ids_come_in_many_shapes(given):
+    assert read_run_ids(given) == ["a1", "b2"]
+
+
+@pytest.mark.parametrize("given", [[], (), "", " \n", "[]"], ids=repr)
+def test_no_ids_are_no_error(given):
+    assert read_run_ids(given) == []
+
+
+def test_numbers_that_native_rendering_makes_of_ids_are_ids():
+    assert read_run_ids([123, "b2"]) == ["123", "b2"]
+
+
+def test_every_bad_id_is_named():
+    with pytest.raises(TallyfyValidationError) as error:
+        read_run_ids(["good", "", None, "../etc", {"name": "no id"}, "a b"])
+
+    for number in (2, 3, 4, 5, 6):
+        assert f"run_ids[{number}]" in str(error.value)
+    assert "run_ids[1]" not in str(error.value)
+    assert "Nothing was sent" in str(error.value)
+
+
+@pytest.mark.parametrize("given", [7, {"ids": ["a"]}, "[broken"], ids=repr)
+def test_what_is_no_list_of_ids_is_refused(given):
+    with pytest.raises(TallyfyValidationError, match="run_ids"):
+        read_run_ids(given)
+
+
+def test_a_reference_stands_for_the_ids_in_a_file(tmp_path):
+    lines = [{"id": "a1", "state": "changed"}, {"id": "b2", "state": "failed"}, {"id": "c3", "state": "changed"}]
+    path = tmp_path / "report.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert read_run_ids({"path": str(path), "count": 3}) == ["a1", "b2", "c3"]
+    assert read_run_ids({"path": str(path), "state": "changed"}) == ["a1", "c3"]
+
+
+def test_rows_are_read_from_csv_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('\ufeffCompany,Notes\nACME,"two\nlines"\nGlobex,\n', encoding="utf-8")
+
+    assert read_rows(str(path)) == [{"Company": "ACME", "Notes": "two\nlines"}, {"Company": "Globex", "Notes": ""}]
+
+
+def test_rows_are_read_from_json_lines(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"Company": "ACME", "Tags": ["a"]}\n\n{"Company": "Globex"}\n')
+
+    assert read_rows(str(path)) == [{"Company": "ACME", "Tags": ["a"]}, {"Company": "Globex"}]
+
+
+@pytest.mark.parametrize("text", ['[{"Company": "ACME"}]', "[{'Company': 'ACME'}]"])
+def test_rows_are_read_from_what_a_template_made_of_them(text):
+    assert read_rows(text) == [{"Company": "ACME"}]
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"Company": "ACME"}\n{oops\n')
+
+    with pytest.raises(TallyfyValidationError, match="line 2"):
+        read_rows(str(path))
+
+
+def test_a_csv_row_with_too_many_cells_is_named(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("Company\nACME\nGlobex,stray\n")
+
+    with pytest.raises(TallyfyValidationError, match="row 2 has more cells"):
+        read_rows(str(path))
+
+
+def test_rows_that_are_no_objects_are_named():
+    with pytest.raises(TallyfyValidationError, match="row 2 is no object"):
+        read_rows([{"Company": "ACME"}, "Globex"])

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import os
 import random
 import resource
@@ -311,12 +312,16 @@ def table(rows: list[tuple[str, dict[str, Any]]], options: argparse.Namespace) -
     cells = [
         (
             ROWS[name][0], f"{row['waits']:,}", f"{row['requests']:.1f}", f"{row['connections']:,}", str(row["failed"]),
-            str(row["missed"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
+            str(row["missed"]), _seconds(row["p50"]), _seconds(row["p99"]), f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
             f"{row['stall']:.0f}",
         )
         for name, row in rows
     ]  # fmt: skip
     return f"{intro}\n\n{table_of(('', *COLUMNS), cells)}\n\nMeasured with `python -m benchmarks.waiting`.\n"
+
+
+def _seconds(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

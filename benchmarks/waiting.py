@@ -14,6 +14,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import os
 import random
 import resource
@@ -31,11 +32,14 @@ from benchmarks.waiting_server import ACTIVE_RUNS, REQUESTS_PER_MINUTE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
+WATCHED = 1000
 COLUMNS = (
     "waits", "requests a round", "connections", "failed", "not noticed", "p50 (s)", "p99 (s)", "CPU ms per wait",
     "KiB per wait", "longest stall (ms)",
 )  # fmt: skip
 
+
+_HOOK: list[asyncio.Future[Any]] = []
 
 # -- the rows ----------------------------------------------------------------------------------------------------
 
@@ -79,17 +83,15 @@ def one_look_per_wait(run_id: str, number: int, interval: float) -> Any:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
     class OneLookTrigger(BaseTrigger):
-        hook: Any = None
-
         def serialize(self) -> tuple[str, dict[str, Any]]:
             return "", {}
 
         async def run(self) -> AsyncIterator[Any]:
-            OneLookTrigger.hook = OneLookTrigger.hook or await TallyfyAsyncHook.connect("tallyfy_default")
+            hook = await _connected(TallyfyAsyncHook.connect)
             while True:
                 pause = interval * random.uniform(0.9, 1.1)
                 try:
-                    run = await self.hook.run(calls.get_run(self.hook.organization_id(None), run_id), retry_budget=0)
+                    run = await hook.run(calls.get_run(hook.organization_id(None), run_id), retry_budget=0)
                 except TallyfyRateLimitError as error:
                     pause = max(pause, error.retry_after or 0.0)
                 else:
@@ -101,6 +103,13 @@ def one_look_per_wait(run_id: str, number: int, interval: float) -> Any:
     return OneLookTrigger()
 
 
+async def _connected(connect: Callable[[str], Any]) -> Any:
+    """Give the one hook that all waits share."""
+    if not _HOOK:
+        _HOOK.append(asyncio.ensure_future(connect("tallyfy_default")))
+    return await _HOOK[0]
+
+
 def http_sensor(run_id: str, number: int, interval: float) -> Any:
     from airflow.providers.http.triggers.http import HttpSensorTrigger
 
@@ -110,8 +119,9 @@ def http_sensor(run_id: str, number: int, interval: float) -> Any:
 def databricks(run_id: str, number: int, interval: float) -> Any:
     from airflow.providers.databricks.triggers.databricks import DatabricksExecutionTrigger
 
+    job_run = ACTIVE_RUNS - WATCHED + number  # the server numbers all runs, and the last of them are waited for
     return DatabricksExecutionTrigger(
-        run_id=number, databricks_conn_id="peer_databricks", run_page_url="", polling_period_seconds=int(interval)
+        run_id=job_run, databricks_conn_id="peer_databricks", run_page_url="", polling_period_seconds=int(interval)
     )
 
 
@@ -235,7 +245,7 @@ def _heard(told: list[dict[str, Any]]) -> int:
 def _finish(known: dict[str, Any], spread: float) -> dict[str, float]:
     """Complete the runs that are waited for, evenly, and tell when each of them was."""
     begun, finished = time.time(), {}
-    watched = known["runs"][-1000:]
+    watched = known["runs"][-WATCHED:]
     for number, run_id in enumerate(watched):
         time.sleep(max(0.0, begun + spread * number / len(watched) - time.time()))
         control(known, "POST", f"/runs/{run_id}/complete")
@@ -246,7 +256,7 @@ def _finish(known: dict[str, Any], spread: float) -> dict[str, float]:
 def _summary(
     told: list[dict[str, Any]], known: dict[str, Any], finished: dict[str, float], waits: int
 ) -> dict[str, Any]:
-    watched = known["runs"][-1000:]
+    watched = known["runs"][-WATCHED:]
     events = [fact for fact in told if fact.get("number", -1) >= 0]
     good = [fact for fact in events if fact["good"]]
     delays = sorted(fact["at"] - finished[watched[fact["number"] % len(watched)]] for fact in good) or [float("nan")]
@@ -302,12 +312,16 @@ def table(rows: list[tuple[str, dict[str, Any]]], options: argparse.Namespace) -
     cells = [
         (
             ROWS[name][0], f"{row['waits']:,}", f"{row['requests']:.1f}", f"{row['connections']:,}", str(row["failed"]),
-            str(row["missed"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
+            str(row["missed"]), _seconds(row["p50"]), _seconds(row["p99"]), f"{row['cpu']:.1f}", f"{row['memory']:.1f}",
             f"{row['stall']:.0f}",
         )
         for name, row in rows
     ]  # fmt: skip
     return f"{intro}\n\n{table_of(('', *COLUMNS), cells)}\n\nMeasured with `python -m benchmarks.waiting`.\n"
+
+
+def _seconds(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -337,7 +351,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.row:
         logging.disable(logging.CRITICAL)
-        watched = json.loads(sys.stdin.readline())[-1000:]
+        watched = json.loads(sys.stdin.readline())[-WATCHED:]
         run_ids = [watched[number % len(watched)] for number in range(options.waits)]
         asyncio.run(measure(ROWS[options.row][1], run_ids, options.interval))
         return

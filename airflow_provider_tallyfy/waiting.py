@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.many import RunsLog, RunsWait, look_at_runs
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, Wait, WaitLog
+from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 

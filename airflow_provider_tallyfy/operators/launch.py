@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.api.checks import checked_id, moment_before
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.models import RunChange
-from airflow_provider_tallyfy.api.waits import RunWait
+from airflow_provider_tallyfy.api.waits.status import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator

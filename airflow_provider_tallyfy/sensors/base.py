@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_tallyfy.api.waits import Ending, Wait
+from airflow_provider_tallyfy.api.waits.status import Ending, Wait
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run

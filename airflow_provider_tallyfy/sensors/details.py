@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_tallyfy.api.details import FormFieldWait, TaskWait
+from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.many import RunsWait
-from airflow_provider_tallyfy.api.waits import RunWait
+from airflow_provider_tallyfy.api.waits.many import RunsWait
+from airflow_provider_tallyfy.api.waits.status import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
 from airflow_provider_tallyfy.sensors.shortcut import start_trigger_args

@@ -11,9 +11,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, Wait, WaitLog
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, WaitLog
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
 

@@ -11,8 +11,8 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.events import Event, EventLog, RunsWatch, checked_events
 from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, RunsWatch, checked_events
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.watcher import Watcher, watching
 

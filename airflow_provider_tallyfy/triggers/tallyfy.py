@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_tallyfy.api.details import FormFieldWait, TaskWait
-from airflow_provider_tallyfy.api.many import RunsLog, RunsWait
-from airflow_provider_tallyfy.api.waits import RunWait
+from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
+from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.waits.status import RunWait
 from airflow_provider_tallyfy.triggers.base import RunsStory, TallyfyWaitTrigger, WaitStory
 from airflow_provider_tallyfy.triggers.events import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.watcher import Watcher

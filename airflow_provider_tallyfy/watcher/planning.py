@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyRateLimitError
-from airflow_provider_tallyfy.api.scan import FEW
+from airflow_provider_tallyfy.api.waits.scan import FEW
 from airflow_provider_tallyfy.watcher.watched import Watched
 
 #: A look may come early by this part of its interval if it saves a request; moments vary by as much.
@@ -55,9 +55,12 @@ class Budget:
     :param now: the moment it begins.
     """
 
+    #: How many requests a second go out evenly.
+    per_second: float
+
     def __init__(self, per_minute: int, now: float) -> None:
         self._burst = max(1.0, per_minute * _BURST)
-        self._per_second = (per_minute - self._burst or 0.5) / 60
+        self.per_second = (per_minute - self._burst or 0.5) / 60
         self._left = self._burst
         self._at = now
 
@@ -68,13 +71,24 @@ class Budget:
         :param requests: how many.
         :param now: the moment.
         """
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_second) - requests
+        self._left = min(self._burst, self._left + (now - self._at) * self.per_second) - requests
         self._at = now
 
     @property
     def free_at(self) -> float:
         """When the next request may be sent; a moment long past if now."""
-        return float("-inf") if self._left >= 1.0 else self._at + (1.0 - self._left) / self._per_second
+        return float("-inf") if self._left >= 1.0 else self._at + (1.0 - self._left) / self.per_second
+
+
+def looks_at_a_time(per_second: float, seconds_for_one: float, most: int) -> int:
+    """
+    How many looks have to be under way to keep up a rate: while Tallyfy is quick, one, and so one connection.
+
+    :param per_second: the rate.
+    :param seconds_for_one: how long a look takes.
+    :param most: the limit.
+    """
+    return min(most, 1 + int(per_second * seconds_for_one))
 
 
 @dataclass

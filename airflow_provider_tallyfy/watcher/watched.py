@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.models import Run, RunStatus
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 
 Key = tuple[str, ...]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyRateLimitError
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.models import Page, Run
-from airflow_provider_tallyfy.api.scan import Scan
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.scan import Scan
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher.planning import (
     LEEWAY,
     Budget,
@@ -24,6 +24,7 @@ from airflow_provider_tallyfy.watcher.planning import (
     Rest,
     Trouble,
     backoff,
+    looks_at_a_time,
     next_step,
 )
 from airflow_provider_tallyfy.watcher.watched import Key, Pace, Sight, Subscription, Watched
@@ -35,6 +36,7 @@ Connect = Callable[[], Awaitable["TallyfyAsyncHook"]]
 
 _GATHER = 0.1
 _MOST_AT_ONCE = 8
+_RECONSIDER = 0.5
 _PAGE_TRIES = 3
 _CREDENTIALS_CHECK = 30.0
 _FOREVER = 3600.0
@@ -59,7 +61,8 @@ class Watcher:
         self._lists: defaultdict[str, ListRecord] = defaultdict(ListRecord)
         self._trouble = Trouble()
         self._changed = asyncio.Event()
-        self._looks: set[asyncio.Task[None]] = set()
+        self._looks: dict[asyncio.Task[None], float] = {}  # with the moment each began
+        self._look_seconds = 0.0
         self._declined: dict[Watched, TallyfyAuthError] = {}
         self._credentials_checked_at = float("-inf")
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -188,15 +191,18 @@ class Watcher:
             if free_at > now:
                 await self._rest_until(free_at)
                 continue
-            most = 1 if self._trouble.is_general else _MOST_AT_ONCE
+            most = 1 if self._trouble.is_general else self._looks_at_a_time
             step = next_step(self._watched.values(), self._lists, now, may_read_one=len(self._looks) < most)
             match step:
+                case ReadList() if len(self._looks) >= most:
+                    await self._rest_until(now + _RECONSIDER)
                 case ReadList(status, sought):
                     await self._read_list(status, sought)
                 case ReadOne(one):
                     self._start_look(one)
                 case Rest(until):
-                    await self._rest_until(until)
+                    # A look under way that turns out to be slow must not hold up the others.
+                    await self._rest_until(min(until, now + _RECONSIDER) if self._looks else until)
 
     async def _rest_until(self, moment: float) -> None:
         try:
@@ -216,6 +222,11 @@ class Watcher:
         self._budget.spend(sent - self._requests_counted, self._loop.time())
         self._requests_counted = sent
         return max(self._budget.free_at, self._trouble.until)
+
+    @property
+    def _looks_at_a_time(self) -> int:
+        longest = max((self._loop.time() - began for began in self._looks.values()), default=0.0)
+        return looks_at_a_time(self._budget.per_second, max(longest, self._look_seconds), _MOST_AT_ONCE)
 
     @property
     def _jitter(self) -> float:
@@ -289,8 +300,8 @@ class Watcher:
     def _start_look(self, one: Watched) -> None:
         one.in_flight = True
         look = self._loop.create_task(self._look(one))
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
+        self._looks[look] = self._loop.time()
+        look.add_done_callback(self._looks.pop)
         look.add_done_callback(lambda _: self._changed.set())
 
     async def _look(self, one: Watched) -> None:
@@ -309,6 +320,7 @@ class Watcher:
             one.tell(Sight(value))
         finally:
             one.in_flight = False
+            self._look_seconds = self._loop.time() - started
 
     def _look_failed(self, one: Watched, error: TallyfyError) -> None:
         if isinstance(error, TallyfyAuthError):

@@ -24,7 +24,7 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
-from airflow_provider_tallyfy.api.kickoff import encode_kickoff
+from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
 from airflow_provider_tallyfy.api.models import Run, RunChange, format_request_time
 from airflow_provider_tallyfy.api.people import checked_people, checked_roles, with_numbers
 from airflow_provider_tallyfy.api.steps import complete_steps

@@ -13,7 +13,7 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_tallyfy.api.waits import Ending, Outcome
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 from tests.airflow_driver import TOO_LONG, events_of, eventually, only_event, rebuilt

@@ -29,7 +29,8 @@ with DAG(dag_id="system_restore_many", params={"run_ids": Param([], type="array"
 with DAG(dag_id="system_wait", params=RUN_ID, **SETTINGS):
     common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 600}
     TallyfyRunStatusSensor(task_id="poke", mode="poke", **common)
-    TallyfyRunStatusSensor(task_id="reschedule", mode="reschedule", **common)
+    # Airflow fails a task that it starts again before it has heard of the end of the process before.
+    TallyfyRunStatusSensor(task_id="reschedule", mode="reschedule", **common | {"poke_interval": 15})
     TallyfyRunStatusSensor(task_id="deferred", deferrable=True, **common)
     TallyfyRunStatusSensor(task_id="deferred_to_the_end", deferrable=True, do_xcom_push=False, **common)
     TallyfyRunStatusSensor(task_id="timed_out", deferrable=True, **common | {"timeout": 2}, target_status="issue")

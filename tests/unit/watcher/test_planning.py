@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyRateLimitError, TallyfyServerError
 from airflow_provider_tallyfy.api.models import Page
-from airflow_provider_tallyfy.api.scan import Scan
-from airflow_provider_tallyfy.api.watches import RunWatch
+from airflow_provider_tallyfy.api.waits.scan import Scan
+from airflow_provider_tallyfy.api.waits.watches import RunWatch
 from airflow_provider_tallyfy.watcher.planning import (
     Budget,
     ListRecord,
@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.watcher.planning import (
     ReadOne,
     Rest,
     Trouble,
+    looks_at_a_time,
     next_step,
 )
 from airflow_provider_tallyfy.watcher.watched import Pace, Subscription, Watched
@@ -235,3 +236,11 @@ def test_a_scan_begins_with_the_newest_runs_in_the_status():
     call = Scan("org", "problem", ["a"]).next_call()
     assert call is not None
     assert {("status", "problem"), ("sort", "-created_at"), ("per_page", "100")} <= set(call.query)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "seconds_for_one", "at_a_time"),
+    [(4.5, 0.0, 1), (4.5, 0.05, 1), (4.5, 0.2, 1), (4.5, 1.0, 5), (4.5, 30.0, 8), (9000, 0.05, 8)],
+)
+def test_looks_overlap_only_as_far_as_the_rate_needs_it(per_second, seconds_for_one, at_a_time):
+    assert looks_at_a_time(per_second, seconds_for_one, most=8) == at_a_time

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyServerError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.watches import RunWatch
+from airflow_provider_tallyfy.api.waits.watches import RunWatch
 from airflow_provider_tallyfy.watcher.watched import Pace, Sight, Subscription, Watched
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

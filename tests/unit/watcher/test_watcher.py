@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher import Sight, Subscription, Watcher
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 

@@ -10,9 +10,9 @@ from typing import Any
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import Page, Run
-from airflow_provider_tallyfy.api.scan import FEW, Scan
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, WaitLog
-from airflow_provider_tallyfy.api.watches import RunWatch
+from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog
+from airflow_provider_tallyfy.api.waits.watches import RunWatch
 
 WAIT_FOR = ("all", "any")
 _SHOWN = 10

@@ -14,8 +14,14 @@ from airflow_provider_tallyfy.api.forms import FormValues
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.records import Task
 from airflow_provider_tallyfy.api.templates import fields_named, folded
-from airflow_provider_tallyfy.api.waits import Missing, Outcome, Verdict, checked_missing, checked_statuses
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.status import (
+    Missing,
+    Outcome,
+    Verdict,
+    checked_missing,
+    checked_statuses,
+)
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.events import Event, EventLog, checked_events
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NO_TIME = timedelta()

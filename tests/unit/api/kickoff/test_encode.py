@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff import encode_kickoff
+from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, Template
 
 OPTIONS = (Choice(1, "SSO"), Choice("b", "Audit Log"), Choice(3, "Gold\ufeff"))

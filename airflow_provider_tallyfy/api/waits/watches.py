@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.runs import find_archived_run
 from airflow_provider_tallyfy.api.models import Run, RunStatus, parse_time
-from airflow_provider_tallyfy.api.scan import INCLUDES
+from airflow_provider_tallyfy.api.waits.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
 

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.waits import Ending, Outcome, RunWait, WaitLog
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog
 
 DESCRIBED = {"id": "r1", "status": "complete"}
 ENDINGS = [

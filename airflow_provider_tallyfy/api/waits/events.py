@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import run_pager
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time, parse_time
 from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.watches import Watch
+from airflow_provider_tallyfy.api.waits.watches import Watch
 
 # Lists come from replicas that lag behind, and not all of them equally: an event may show up after a later one.
 _LATENESS = timedelta(minutes=10)

@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted, shown
 from airflow_provider_tallyfy.api.people import USER_NUMBER
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, folded
-from airflow_provider_tallyfy.api.wording import ambiguous, clipped, did_you_mean, quoted, shown
 
 _MOST_ITEM_PROBLEMS = 5
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")

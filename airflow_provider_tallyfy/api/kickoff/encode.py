@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff_values import Unfit, encode_value
+from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
 from airflow_provider_tallyfy.api.templates import KickoffField, Template, fields_named
-from airflow_provider_tallyfy.api.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
 
 
 def encode_kickoff(

@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.watches import RunWatch, Watch
+from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 
 
 class Outcome(StrEnum):

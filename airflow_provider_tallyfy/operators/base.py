@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -147,13 +148,13 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
                 return self.plan(self.change(run_id))
             return self.report(hook.run(self.change(run_id)))
 
+    @abstractmethod
     def change(self, run_id: str) -> Flow[RunChange]:
         """
         Make the flow that does what the operator is for.
 
         :param run_id: the run, checked.
         """
-        raise NotImplementedError
 
     def report(self, change: RunChange) -> dict[str, Any]:
         """

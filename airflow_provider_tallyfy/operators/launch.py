@@ -140,16 +140,17 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         ending = look()
         while ending is None:
             if self.deferrable:
-                self._defer(wait, patience)
+                self._defer(wait, look, patience)
             if time.time() >= deadline:
                 patience.end("Completion of the run")
             time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
             ending = look()
         return {**conclude(ending, "Completion of the run", patience), "changed": change.changed}
 
-    def _defer(self, wait: RunWait, patience: Patience) -> None:
+    def _defer(self, wait: RunWait, look: Look, patience: Patience) -> None:
         trigger = status_trigger(
             wait,
+            newer_than=look.newer_than,
             organization_id=self.organization_id,
             tallyfy_conn_id=self.tallyfy_conn_id,
             poll_interval=self.poll_interval,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +39,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+    :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
+        so many seconds (Airflow's ``exponential_backoff`` and ``max_wait``, in one argument); ``None`` keeps it.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
@@ -51,11 +54,14 @@ class TallyfyWaitSensor(BaseSensorOperator):
         *,
         missing: str = "fail",
         max_poll_failures: int | None = 100,
+        max_poke_interval: float | None = None,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        if max_poke_interval is not None:
+            kwargs = {"exponential_backoff": True, "max_wait": timedelta(seconds=max_poke_interval), **kwargs}
         super().__init__(**kwargs)
         self.missing = missing
         self.max_poll_failures = max_poll_failures

@@ -28,6 +28,7 @@ class TallyfyTaskSensor(TallyfyRunSensor):
     :param failure_status: a status of the run, several, or none, that fail the wait (templated).
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
@@ -78,6 +79,7 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
     :param failure_status: a status of the run, several, or none, that fail the wait (templated).
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.

@@ -38,6 +38,7 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
@@ -121,6 +122,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         wait for every run is over.
     :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.

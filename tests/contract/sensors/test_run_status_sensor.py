@@ -178,6 +178,13 @@ def test_the_trigger_knows_all_that_the_task_was_told(waited):
     }
 
 
+def test_one_argument_makes_long_waits_ask_less_often_in_every_mode(waited):
+    seldom = sensor(deferrable=True, poke_interval=7, max_poke_interval=90)
+    assert deferral(seldom).trigger.serialize()[1]["max_poll_interval"] == 90
+    assert (bool(seldom.exponential_backoff), seldom.max_wait) == (True, timedelta(seconds=90))
+    assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["max_poll_interval"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "ends"),
     [

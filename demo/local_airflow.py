@@ -28,7 +28,7 @@ COMPONENTS = {
 }
 
 _STARTUP_SECONDS = 120
-_STOP_SECONDS = 15
+_STOP_SECONDS = 5
 _POLL_SECONDS = 0.5
 FINISHED = frozenset({"success", "failed"})
 

@@ -11,6 +11,12 @@ from tests.contract.sensors.modes import MODES
 both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(tallyfy, monkeypatch):
+    """The budget of requests is not what is tested here."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(requests_per_minute=600_000))
+
+
 def wait_for(run_ids, **arguments):
     return lambda **mode: TallyfyRunsStatusSensor(task_id="wait", run_ids=run_ids, **arguments, **mode)
 

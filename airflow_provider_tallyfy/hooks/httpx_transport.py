@@ -16,6 +16,8 @@ from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
 
 _MOST_CONNECTIONS = 32
+# httpx would close a connection after five idle seconds, and waits look less often than that.
+_LIMITS = httpx.Limits(keepalive_expiry=300)
 
 _BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] = (
     ((httpx.ProxyError,), "proxy"),
@@ -76,8 +78,9 @@ def _new_client(settings: TallyfySettings, tls: ssl.SSLContext) -> httpx.AsyncCl
         headers=default_headers(),
         verify=tls,
         timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
+        limits=_LIMITS,
         mounts={
-            f"{scheme}://": httpx.AsyncHTTPTransport(verify=tls, proxy=proxy)
+            f"{scheme}://": httpx.AsyncHTTPTransport(verify=tls, limits=_LIMITS, proxy=proxy)
             for scheme, proxy in settings.proxies.items()
         },
     )

@@ -26,16 +26,16 @@ with DAG(dag_id="system_restore_many", params={"run_ids": Param([], type="array"
         task_id="wait", target_status="active", deferrable=True, poke_interval=1, map_index_template="{{ task.run_id }}"
     ).expand(run_id=restored.output.map(lambda run: run["id"]))
 
-with DAG(dag_id="system_wait", params=RUN_ID, **SETTINGS):
+# Airflow fails a task that it starts again before it has heard of the end of the process before; a retry mends that.
+with DAG(dag_id="system_wait", params=RUN_ID, default_args={"retries": 3, "retry_delay": 1}, **SETTINGS):
     common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 600}
     TallyfyRunStatusSensor(task_id="poke", mode="poke", **common)
-    # Airflow fails a task that it starts again before it has heard of the end of the process before.
     TallyfyRunStatusSensor(task_id="reschedule", mode="reschedule", **common | {"poke_interval": 15})
     TallyfyRunStatusSensor(task_id="deferred", deferrable=True, **common)
     TallyfyRunStatusSensor(task_id="deferred_to_the_end", deferrable=True, do_xcom_push=False, **common)
-    TallyfyRunStatusSensor(task_id="timed_out", deferrable=True, **common | {"timeout": 2}, target_status="issue")
+    TallyfyRunStatusSensor(task_id="timed_out", deferrable=True, **common | {"timeout": 12}, target_status="issue")
     TallyfyRunStatusSensor(
-        task_id="timed_out_softly", deferrable=True, soft_fail=True, **common | {"timeout": 2}, target_status="issue"
+        task_id="timed_out_softly", deferrable=True, soft_fail=True, **common | {"timeout": 12}, target_status="issue"
     )
 
 with DAG(dag_id="system_archive", params=RUN_ID, default_args={"retries": 3, "retry_delay": 1}, **SETTINGS):

@@ -37,7 +37,6 @@ Connect = Callable[[], Awaitable["TallyfyAsyncHook"]]
 _GATHER = 0.1
 _MOST_AT_ONCE = 8
 _RECONSIDER = 0.5
-_TOLD_IN_A_ROW = 10
 _PAGE_TRIES = 3
 _CREDENTIALS_CHECK = 30.0
 _FOREVER = 3600.0
@@ -243,12 +242,8 @@ class Watcher:
             while (call := scan.next_call()) is not None:
                 page = await self._read_page(call)
                 started = started or self._loop.time()
-                for number, run in enumerate(scan.accept(page), 1):
+                for run in scan.accept(page):
                     self._saw_listed(run, started, jitter)
-                    if number % _TOLD_IN_A_ROW == 0:
-                        await asyncio.sleep(
-                            0
-                        )  # let those who heard of an end go first, or the loop stalls on all of them
         except TallyfyError as error:
             self._list_failed(sought, error)
         else:

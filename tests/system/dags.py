@@ -12,12 +12,12 @@ def prepare_database() -> None:
     db.initdb()
 
 
-def run_dag(dag: Any) -> Any:
-    """Run every task of a DAG once and return the DAG run."""
+def run_dag(dag: Any, **params: Any) -> Any:
+    """Run every task of a DAG once, with these params, and return the DAG run."""
     try:
         from airflow.serialization.definitions.dag import SerializedDAG
     except ImportError:  # Airflow < 3.2 stores what it needs by itself
-        return dag.test()
+        return dag.test(run_conf=params)
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -31,4 +31,4 @@ def run_dag(dag: Any) -> Any:
         SerializedDAG.bulk_write_to_db("testing", None, [stored], session=session)
         SerializedDagModel.write_dag(stored, bundle_name="testing", session=session)
         session.commit()
-    return dag.test()
+    return dag.test(run_conf=params)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost
+
+ErrorT = TypeVar("ErrorT", bound="TallyfyError")
 
 _MESSAGE_LIMIT = 300
 _FIELDS_LIMIT = 900
@@ -63,6 +65,17 @@ class TallyfyError(Exception):
         self.run_id = run_id
         self.retry_after = retry_after
         self.fields = dict(fields or {})
+
+    def retold(self, kind: type[ErrorT], message: str) -> ErrorT:
+        """
+        Say what became of the same request in other words, with the same facts.
+
+        :param kind: what it is now.
+        :param message: see the constructor's.
+        """
+        error = kind(message)
+        vars(error).update(vars(self))
+        return error
 
 
 class TallyfyConfigurationError(TallyfyError):
@@ -178,24 +191,16 @@ def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyR
     )
 
 
-def unknown_outcome(call: Call[Any], cause: TallyfyError) -> TallyfyUnknownOutcomeError:
+def unknown_outcome(cause: TallyfyError) -> TallyfyUnknownOutcomeError:
     """
     Say that a request which must not be repeated may have been applied.
 
-    :param call: what was asked.
     :param cause: why nobody knows.
     """
-    unknown = TallyfyUnknownOutcomeError(
+    return cause.retold(
+        TallyfyUnknownOutcomeError,
         f"{cause} The request was not repeated, because it may have been applied: look in Tallyfy first.",
-        method=cause.method,
-        path=cause.path,
-        status=cause.status,
-        code=cause.code,
-        request_id=cause.request_id,
-        run_id=call.run_id,
     )
-    unknown.may_be_applied = cause.may_be_applied
-    return unknown
 
 
 def after_attempts(error: TallyfyError, attempts: int, elapsed: float) -> TallyfyError:

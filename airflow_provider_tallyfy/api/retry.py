@@ -100,7 +100,7 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
     if isinstance(error, TallyfyAuthError) and attempt.renewable:
         return Renew()
     if _maybe_applied(outcome) and not call.repeatable:
-        return GiveUp(unknown_outcome(call, error))
+        return GiveUp(unknown_outcome(error))
     if _passing(call, outcome):
         delay = _delay(error.retry_after or 0.0, attempt)
         if delay is not None:
@@ -134,7 +134,9 @@ def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
     try:
         return Accept(call.parse(answer))
     except (ValueError, TypeError) as problem:
-        return GiveUp(unexpected_answer(call, answer, str(problem)))
+        error = unexpected_answer(call, answer, str(problem))
+        error.may_be_applied = call.writes
+        return GiveUp(error)
 
 
 def _error(call: Call[Any], outcome: Answer | Lost, attempt: Attempt) -> TallyfyError:

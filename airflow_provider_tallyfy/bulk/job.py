@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic
 
-from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError
+from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Call, T
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State, Tally, concerns_everything
 from airflow_provider_tallyfy.bulk.parallel import work_through
@@ -166,4 +166,4 @@ class Job(Generic[T]):
 def _is_refusal(error: TallyfyError, write: Call[Any]) -> bool:
     """Whether this very write was not done; any other error after it leaves open what it did."""
     is_of_it = (error.method, error.path) == (write.method, write.path)
-    return is_of_it and not error.may_be_applied and not isinstance(error, TallyfyResponseError)
+    return is_of_it and not error.may_be_applied

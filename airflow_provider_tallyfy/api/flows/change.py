@@ -104,15 +104,10 @@ def _read_for_update(organization_id: str, run_id: str) -> Flow[Run]:
 
 
 def _archived(missing: TallyfyNotFoundError) -> TallyfyNotFoundError:
-    return TallyfyNotFoundError(
+    return missing.retold(
+        TallyfyNotFoundError,
         f"Run {missing.run_id} was not updated: it is archived, and Tallyfy does not find archived runs for an update "
         f"(404 to {missing.method} {missing.path}). Restore it first, with TallyfyActivateRunOperator.",
-        method=missing.method,
-        path=missing.path,
-        status=missing.status,
-        code=missing.code,
-        request_id=missing.request_id,
-        run_id=missing.run_id,
     )
 
 

@@ -228,7 +228,8 @@ def _see(organization_id: str, run_id: str) -> Flow[Run]:
     try:
         launched = yield calls.get_run(organization_id, run_id)
     except TallyfyNotFoundError as unseen:
-        raise _unknown(unseen, f"Tallyfy says that it launched run {run_id}, but does not show it yet.") from None
+        message = f"{unseen} Tallyfy says that it launched run {run_id}, but does not show it yet."
+        raise unseen.retold(TallyfyUnknownOutcomeError, message) from None
     return launched
 
 
@@ -236,20 +237,8 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     found: Run | None = yield from lookup.first(patient=True)
     if found is not None:
         return RunChange(found, changed=False)
-    raise _unknown(doubt, "No run with this launch's marker is visible yet; a retry looks again before it launches.")
-
-
-def _unknown(cause: TallyfyError, what: str) -> TallyfyUnknownOutcomeError:
-    return TallyfyUnknownOutcomeError(
-        f"{cause} {what}",
-        method=cause.method,
-        path=cause.path,
-        status=cause.status,
-        code=cause.code,
-        request_id=cause.request_id,
-        run_id=cause.run_id,
-        retry_after=cause.retry_after,
-    )
+    message = f"{doubt} No run with this launch's marker is visible yet; a retry looks again before it launches."
+    raise doubt.retold(TallyfyUnknownOutcomeError, message)
 
 
 def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:

@@ -143,6 +143,18 @@ def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow,
 
 
 @BOTH
+@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 200, "body": "html"}])
+def test_a_launch_that_nobody_can_see_yet_is_in_doubt(tallyfy, tries, launch, fault):
+    """Its answer says nothing, and a run that a replica does not show yet is not a launch that was declined."""
+    tallyfy.faults.add(**fault, method="POST", path="/runs$", applied=False)
+
+    end = attempt(lambda: launch(rows_of(1)).execute(tries.next()))
+
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyBulkError")
+    assert [failure["state"] for failure in tries.pushed["failures"]] == ["unknown"]
+
+
+@BOTH
 def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, launch):
     tallyfy.faults.add("status", method="POST", path="/runs$", status=402, after=6, times=None)
     first = attempt(lambda: launch(rows_of(20), max_concurrency=2).execute(tries_on_any_airflow.next()))

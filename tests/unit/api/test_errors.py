@@ -159,7 +159,7 @@ def test_a_2xx_that_is_not_as_documented_names_the_base_url():
 
 def test_an_unknown_outcome_keeps_what_is_known():
     cause = error_of(503, {"code": "DOWN"}, **{"x-request-id": "req-77"})
-    error = unknown_outcome(CALL, cause)
+    error = unknown_outcome(cause)
     assert type(error) is TallyfyUnknownOutcomeError
     assert (error.status, error.code, error.request_id, error.method) == (503, "DOWN", "req-77", "DELETE")
     assert str(error).startswith(str(cause))

@@ -19,7 +19,8 @@ from rich.table import Table
 
 from airflow_provider_tallyfy.sandbox import Sandbox
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
-from demo.local_airflow import ROOT, AirflowProblem, LocalAirflow
+from demo.airflow_api import AirflowProblem
+from demo.local_airflow import ROOT, LocalAirflow
 
 _HOME = ROOT / ".demo" / "airflow"
 _SECONDS_PEOPLE_TAKE = 8

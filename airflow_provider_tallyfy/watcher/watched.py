@@ -152,6 +152,11 @@ class Watched:
         self.list_status = None
         self.is_urgent = True
 
+    @property
+    def is_hinted(self) -> bool:
+        """Whether a look at it by itself is wanted before others, which no list that was asked for earlier replaces."""
+        return self.is_urgent and self.list_status is None
+
     def was_not_listed(self) -> None:
         """Go on after its list did not show it: if it did before, most likely people completed the run."""
         self.list_status = RunStatus.COMPLETE if self.list_status == RunStatus.ACTIVE else None

@@ -244,6 +244,7 @@ class Watcher:
                 started = started or self._loop.time()
                 for run in scan.accept(page):
                     self._saw_listed(run, started, jitter)
+                    await asyncio.sleep(0)  # those who heard of an end go first: a whole page of them stalls the loop
         except TallyfyError as error:
             self._list_failed(sought, error)
         else:
@@ -286,7 +287,7 @@ class Watcher:
 
     def _saw_listed(self, run: Run, started: float, jitter: float) -> None:
         one = self._watched.get(("run", run.id))
-        if one is None or one.in_flight or not isinstance(one.watch, RunWatch):
+        if one is None or one.in_flight or one.is_hinted or not isinstance(one.watch, RunWatch):
             return
         if one.watch.is_believable(run, ends_a_wait=one.is_end(run)):
             one.plan(started + one.interval_at(started) * jitter)

@@ -367,6 +367,23 @@ async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into
 
 
 @virtually
+async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into_all_the_same(tallyfy):
+    run_ids = tallyfy.add_runs(10)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        pages = {"total": 10, "count": 10, "per_page": 100, "current_page": 1, "total_pages": 1}
+        shown = {"data": [dict(tallyfy.run(run_id)) for run_id in run_ids], "meta": {"pagination": pages}}
+        tallyfy.faults.add("status", status=200, body=shown, path=r"/runs\?")
+        tallyfy.latency, asked = 5, len(tallyfy.asked_at)
+        while len(tallyfy.asked_at) == asked:
+            await asyncio.sleep(0.5)
+        tallyfy.complete_run(run_ids[3])
+        waits._watcher.run_changed(run_ids[3])
+        await asyncio.sleep(11)
+        assert waits.last(run_ids[3]) == "complete"
+
+
+@virtually
 async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     watcher = await tallyfy.watcher().connected()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -92,19 +94,36 @@ def checked_text(value: object, name: str) -> str:
 
 def listed(value: object, name: str) -> tuple[str, ...]:
     """
-    Read several texts or ids, which may come out of a template as one text with commas.
+    Read several texts or ids, which may come out of a template as one text: with commas, or as a list is written.
 
     :param value: a list of texts or numbers, such a text, or nothing.
     :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is anything else.
+    :raises TallyfyValidationError: if it is anything else, or one of the items says nothing.
     """
-    if value is None:
+    if value is None or value == "":
         return ()
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        value = list_in_text(value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
         raise TallyfyValidationError(f"{name}={value!r} is not a list.", fields={name: ["no list"]})
-    return tuple(map(str, value))
+    return tuple(checked_text(item, name) for item in value)
+
+
+def list_in_text(text: str) -> list[object] | None:
+    """
+    Read what a template made of a list: JSON's notation or Python's.
+
+    :param text: such a text.
+    :return: the list; ``None`` if it is none.
+    """
+    for read in (json.loads, ast.literal_eval):
+        try:
+            items = read(text.strip())
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(items, list):
+            return items
+    return None
 
 
 def checked_count(value: object, name: str) -> int | None:

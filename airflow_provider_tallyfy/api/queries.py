@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_tallyfy.api.checks import checked_status
+from airflow_provider_tallyfy.api.checks import checked_status, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run, RunStatus
 
@@ -15,7 +15,7 @@ ARCHIVED_FILTERS = ("exclude", "include", "only")
 @dataclass(frozen=True)
 class RunQuery:
     """
-    Which runs to list (documentation page "List processes").
+    Which runs to list (documentation page "List processes"); a filter that is given has to say something.
 
     :param status: only runs in this status, a value of :class:`RunStatus`.
     :param template_id: only runs of this template.
@@ -53,10 +53,14 @@ class RunQuery:
                 f"'archived', or 'complete' if it was finished before.",
                 fields={"status": ["not of an archived run"]},
             )
-
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
                 raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
+            for one in ids:
+                checked_text(one, name)
+        for name in ("template_id", "query", "folder"):
+            if getattr(self, name) is not None:
+                checked_text(getattr(self, name), name)
 
     @property
     def only_archived(self) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_id, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.output import read_lines
 
@@ -108,15 +107,10 @@ def _rows_of_text(text: str) -> Iterable[Any]:
 
 
 def _list_in(text: str, name: str) -> list[Any]:
-    """Read what a template made of a list: JSON's notation or Python's."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            items = read(text.strip())
-        except (ValueError, SyntaxError):
-            continue
-        if isinstance(items, list):
-            return items
-    raise refused(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
+    items = list_in_text(text)
+    if items is None:
+        raise refused(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
+    return items
 
 
 def _rows_of_csv(path: str) -> Iterator[dict[Any, Any]]:

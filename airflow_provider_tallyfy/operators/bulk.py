@@ -37,7 +37,8 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     """
     Base of the operators that do something to many runs that exist.
 
-    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed.
+    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed, and
+    one that renders to nothing is refused.
     The states of the runs are read first, by pages of the list or one by one, whichever takes fewer requests.
 
     :param run_ids: ids, or dicts with an ``id``, of the runs (templated): a list, an XCom, text with ids between commas
@@ -101,11 +102,15 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         return {}
 
     def _check_filters(self) -> None:
-        if all(getattr(self, name) in (None, "", [], ()) for name in _FILTERS):
+        """Let no filter that rendered to nothing widen the work to runs that nobody meant."""
+        given = {name: getattr(self, name) for name in _FILTERS if getattr(self, name) is not None}
+        blank = [name for name, value in given.items() if value in ("", [], ())]
+        if blank or not given:
             raise TallyfyValidationError(
-                "Which runs? Neither run_ids nor a filter is given (did a template render to nothing?). Nothing was "
-                f"sent. Filters: {', '.join(_FILTERS)}.",
-                fields={"run_ids": ["missing"]},
+                f"Which runs? {' and '.join(blank) or 'Neither run_ids nor a filter'} is "
+                f"{'empty' if blank else 'given'} (did a template render to nothing?). Nothing was sent. "
+                f"Filters: {', '.join(_FILTERS)}.",
+                fields={name: ["empty"] for name in blank} or {"run_ids": ["missing"]},
             )
 
 

@@ -123,8 +123,27 @@ def test_a_limit_is_a_filter(tallyfy, tries):
     assert end.result["counts"]["changed"] == 2
 
 
-@pytest.mark.parametrize("options", [{}, {"template_id": ""}, {"tags": [], "query": ""}, {"archived": "include"}])
-def test_neither_ids_nor_filters_are_refused(tallyfy, tries, options):
+@BOTH
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"archived": "include"},
+        {"template_id": ""},
+        {"template_id": "", "status": "active"},
+        {"query": "  "},
+        {"folder": "None"},
+        {"tags": [], "query": ""},
+        {"tags": [""]},
+        {"tags": "a,"},
+        {"tags": ","},
+        {"tags": " "},
+        {"tags": [None]},
+        {"owners": [""], "status": "active"},
+    ],
+    ids=str,
+)
+def test_neither_ids_nor_filters_are_refused_nor_is_a_filter_that_rendered_to_nothing(tallyfy, tries, options):
     tallyfy.add_runs(3)
 
     end = attempt(lambda: archive(**options).execute(tries.next()))

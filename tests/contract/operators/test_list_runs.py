@@ -137,6 +137,11 @@ def test_archived_and_status_mean_the_same_whatever_tallyfy_makes_of_them(tallyf
         {"older_than": "a while"},
         {"older_than": -1},
         {"tags": 7},
+        {"tags": [""]},
+        {"tags": "a,,b"},
+        {"owners": ","},
+        {"query": " "},
+        {"template_id": "None"},
     ],
     ids=str,
 )

@@ -37,9 +37,9 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     """
     Base of the operators that do something to many runs that exist.
 
-    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed, and
-    one that renders to nothing is refused.
-    The states of the runs are read first, by pages of the list or one by one, whichever takes fewer requests.
+    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed,
+    and one that renders to nothing is refused. The states of the runs are read first, by pages of the list or one by
+    one, whichever takes fewer requests.
 
     :param run_ids: ids, or dicts with an ``id``, of the runs (templated): a list, an XCom, text with ids between commas
         or lines, or ``{"path": ...}`` for a file of JSON lines. None at all is a success.

@@ -38,8 +38,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         they are told apart by their place in the list.
     :param look_back: how far back a run with that ``launch_key`` is looked for before each launch: days or a timedelta
         (templated). By default through all runs of the template, 100 per request.
-    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one. Any
-        clearing in the DAG run counts, also of another task.
+    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
     :param wait_for_completion: whether the task ends only when people have completed the run.
     :param failure_status: statuses that fail the wait.
     :param poll_interval: seconds between two looks while waiting.
@@ -161,15 +160,19 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 
     def _key(self, context: Context) -> LaunchKey:
-        ti, dag_run = context["ti"], context["dag_run"]
+        ti = context["ti"]
+        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        # Clearing raises max_tries by the tries that were made, of this task only; retries leave it as it is.
+        tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if self.relaunch_on_clear else 0
         retried = ti.try_number > 1
-        generation = getattr(dag_run, "clear_number", None) if self.relaunch_on_clear else None
         if self.launch_key is None:
-            parts = (self.scope, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, generation or 0)
-            return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(dag_run))
+            parts = (self.scope, *task, tries_before_clear)
+            return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(context["dag_run"]))
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
         key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
-        return replace(key, text=f"{key.text}/{generation}") if generation else key
+        if tries_before_clear:
+            return replace(key, text="/".join(map(str, (key.text, *task, tries_before_clear))))
+        return key
 
     def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:
         """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""

@@ -124,7 +124,8 @@ class Lookup:
     def newest(self) -> Flow[list[Run]]:
         """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""
         page: Page = yield calls.list_runs(self._organization_id, self._query, 1)
-        return [run for run in run_pager(self._organization_id, self._query).accept(page) if self._key.is_on(run)]
+        runs = run_pager(self._organization_id, self._query).accept(page)
+        return [run for run in runs if self._key.is_on(run) and not self._key.is_older_than(run)]
 
     def _scan(self) -> Flow[list[Run]]:
         found: list[Run] = []

@@ -165,7 +165,7 @@ def test_no_single_open_question_makes_a_retry_launch_again(tallyfy, launcher):
 @both_kinds
 def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
     first = launcher(tallyfy).execute(context_of())
-    cleared = launcher(tallyfy).execute(context_of(try_number=2, dag_run=FakeDagRun(clear_number=1)))
+    cleared = launcher(tallyfy).execute(context_of(try_number=2, max_tries=1))
     assert (cleared["id"], cleared["changed"]) == (first["id"], False)
 
 
@@ -173,11 +173,35 @@ def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
 @both_kinds
 def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher):
     first = launcher(tallyfy, relaunch_on_clear=True).execute(context_of())
-    cleared = FakeDagRun(clear_number=1)
-    second = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=2, dag_run=cleared))
-    retried = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=3, dag_run=cleared))
+    second = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=2, max_tries=1))
+    retried = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=3, max_tries=1))
     assert live_runs(tallyfy) == [first["id"], second["id"]]
     assert (second["changed"], retried["id"], retried["changed"]) == (True, second["id"], False)
+
+
+@both_worlds
+@both_kinds
+def test_clearing_another_task_between_two_tries_launches_nothing_again(tallyfy, launcher):
+    tallyfy.faults.add("reset", method="POST", applied=True)
+    tallyfy.faults.add("status", method="GET", status=403, path=r"/runs\?", times=None)
+    attempt(lambda: launcher(tallyfy, relaunch_on_clear=True, retries=1).execute(context_of(max_tries=1)))
+    tallyfy.faults.clear()
+    elsewhere = FakeDagRun(clear_number=1)
+    again = context_of(try_number=2, max_tries=1, dag_run=elsewhere)
+    adopted = launcher(tallyfy, relaunch_on_clear=True, retries=1).execute(again)
+    assert live_runs(tallyfy) == [adopted["id"]]
+
+
+@both_worlds
+def test_a_cleared_launch_with_a_key_of_its_own_launches_again_without_taking_another_dag_runs_launch(tallyfy):
+    def launched(**ti):
+        context = context_of(**ti)
+        return template_run(tallyfy, launch_key="4711", relaunch_on_clear=True).execute(context)["id"]
+
+    first, elsewhere = launched(run_id="one"), launched(run_id="two")
+    cleared = [launched(run_id=run_id, try_number=2, max_tries=1) for run_id in ("one", "two")]
+    assert elsewhere == first
+    assert live_runs(tallyfy) == [first, *cleared]
 
 
 @both_worlds
@@ -223,7 +247,7 @@ def test_the_task_state_finds_a_run_whose_marker_people_removed(tallyfy, launche
 def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_again(tallyfy):
     store = FakeTaskStateStore()
     first = template_run(tallyfy, relaunch_on_clear=True).execute(context_of(store=store))
-    again = context_of(try_number=2, store=store, dag_run=FakeDagRun(clear_number=1))
+    again = context_of(try_number=2, store=store, max_tries=1)
     second = template_run(tallyfy, relaunch_on_clear=True).execute(again)
     assert live_runs(tallyfy) == [first["id"], second["id"]]
     assert sorted(store.values.values()) == sorted([first["id"], second["id"]])
@@ -340,6 +364,14 @@ def test_looking_back_can_be_limited(tallyfy):
 def test_an_age_that_is_none_is_refused(tallyfy, age):
     end = attempt(lambda: template_run(tallyfy, launch_key="4711", look_back=age).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+
+
+@both_worlds
+def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(tallyfy):
+    old = template_run(tallyfy, launch_key="4711").execute(context_of())
+    tallyfy.update_run(old["id"], created_at="2020-01-01T00:00:00.000Z")
+    new = template_run(tallyfy, launch_key="4711", look_back="30").execute(context_of())
+    assert (new["changed"], live_runs(tallyfy)) == (True, [old["id"], new["id"]])
 
 
 @both_worlds

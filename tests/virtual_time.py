@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.hooks.driver import default_headers
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.world import World
-from airflow_provider_tallyfy.watcher import Watcher
+from airflow_provider_tallyfy.watcher import SharedConnection, Watcher
 
 
 class _Jump(selectors.SelectSelector):
@@ -75,8 +75,9 @@ class VirtualTallyfy(World):
         self.asked_at.append(asyncio.get_running_loop().time())
         await self._app(scope, receive, send)
 
-    def watcher(self) -> Watcher:
-        return Watcher(self.connect)
+    async def watcher(self) -> Watcher:
+        connection = await SharedConnection(self.connect).ready()
+        return Watcher(connection, connection.organization_id(None))
 
     def asked_between(self, start: float, end: float) -> int:
         return sum(start <= moment < end for moment in self.asked_at)

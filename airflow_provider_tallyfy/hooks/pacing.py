@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 # How long a rate takes to double: at first, since a burst and a rounded Retry-After tell little, and once it was found.
 _SECONDS_OF_SEARCH = 10.0
 _SECONDS_OF_CAUTION = 240.0
+
+
+class Turns(Protocol):
+    """Gives out turns to send to everybody who shares a connection."""
+
+    async def turn(self) -> float:
+        """
+        Wait until a request may be sent.
+
+        :return: the moment, on the event loop's clock.
+        """
+
+    def declined(self, turn: float, after: float) -> bool:
+        """
+        Learn that Tallyfy declined a request.
+
+        :param turn: what :meth:`turn` returned for it.
+        :param after: seconds to wait.
+        :return: whether that is news, and not one more of the requests that were under way together.
+        """
 
 
 class Pace:

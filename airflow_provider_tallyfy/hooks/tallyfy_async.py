@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -19,7 +20,7 @@ from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_s
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
-from airflow_provider_tallyfy.hooks.pacing import Pace
+from airflow_provider_tallyfy.hooks.pacing import Turns
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,9 @@ class TallyfyAsyncHook:
     :param pace: gives every request its turn, so that a 429 slows all of them; ``None`` lets each call wait for itself.
     """
 
-    def __init__(self, settings: TallyfySettings, pace: Pace | None = None) -> None:
+    def __init__(self, settings: TallyfySettings, pace: Turns | None = None) -> None:
         self.settings = settings
-        self.requests_sent = 0
-        self._pace = pace
+        self.pace = pace
         self._clients = httpx_transport.Clients(settings)
         self._fetched_token: str | None = None
         self._token_lock = asyncio.Lock()
@@ -63,6 +63,16 @@ class TallyfyAsyncHook:
         """
         with airflow_exceptions():
             return required_organization(own or self.settings.organization_id)
+
+    def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
+        """
+        Make a hook for one organization, over the same clients and at the same pace.
+
+        :param organization_id: the organization.
+        """
+        hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.pace)
+        hook._clients = self._clients
+        return hook
 
     async def close(self) -> None:
         """Close the clients and their connections."""
@@ -114,7 +124,6 @@ class TallyfyAsyncHook:
         while True:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
-            self.requests_sent += 1
             async with self._clients.one() as client:
                 outcome = await httpx_transport.exchange(client, self.settings, call, token)
             match decide(call, outcome, attempts.next()):
@@ -132,21 +141,21 @@ class TallyfyAsyncHook:
 
     async def _turn(self, attempts: Attempts, rested: float) -> float:
         """Wait for the turn to send; what that takes beyond the call's own rest is no attempt of the call."""
-        if self._pace is None:
+        if self.pace is None:
             return 0.0
         began = time.monotonic()
-        turn = await self._pace.turn()
+        turn = await self.pace.turn()
         attempts.stood_in_line(max(0.0, time.monotonic() - began - rested))
         return turn
 
     async def _rest(self, after: float, error: TallyfyError, turn: float) -> float:
         """Wait before the next attempt, or let the pace do it; give the seconds that its next turn includes."""
-        if self._pace is None or error.status != 429:
+        if self.pace is None or error.status != 429:
             log.warning("%s Trying again in %.1f s.", error, after)
             await asyncio.sleep(after)
             return 0.0
         pause = error.retry_after or after
-        if self._pace.declined(turn, pause):
+        if self.pace.declined(turn, pause):
             log.warning("%s All requests pause for %.1f s.", error, pause)
         return pause
 

@@ -10,23 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from airflow_provider_tallyfy.watcher.connection import SharedConnection
 from airflow_provider_tallyfy.watcher.watched import Key, Sight, Subscription
 from airflow_provider_tallyfy.watcher.watcher import Watcher
 
-__all__ = ["Key", "Sight", "Subscription", "Watcher", "look_now", "watching"]
+__all__ = ["Key", "SharedConnection", "Sight", "Subscription", "Watcher", "look_now", "watching"]
 
 
 @dataclass
-class _Shared:
+class _Used:
+    """A watcher, and by how many it is used."""
+
     watcher: Watcher
     users: int = 0
 
 
-_Connection = tuple[str, str | None]
-_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Connection, _Shared]] = WeakKeyDictionary()
+@dataclass
+class _Shared:
+    """A connection with the watchers that share it, by organization, and by how many it is used."""
+
+    connection: SharedConnection
+    watchers: dict[str, _Used] = field(default_factory=dict)
+    users: int = 0
+
+
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -38,23 +49,41 @@ async def watching(tallyfy_conn_id: str, organization_id: str | None = None) -> 
     :param organization_id: the organization; by default the connection's.
     :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
+    async with _sharing(tallyfy_conn_id) as shared:
+        organization_id = shared.connection.organization_id(organization_id)
+        if organization_id not in shared.watchers:
+            shared.watchers[organization_id] = _Used(Watcher(shared.connection, organization_id))
+        used = shared.watchers[organization_id]
+        used.users += 1
+        try:
+            yield used.watcher
+        finally:
+            used.users -= 1
+            if not used.users:
+                del shared.watchers[organization_id]
+                await used.watcher.close()
+
+
+@asynccontextmanager
+async def _sharing(tallyfy_conn_id: str) -> AsyncIterator[_Shared]:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
-    loop, key = asyncio.get_running_loop(), (tallyfy_conn_id, organization_id)
-    watchers = _SHARED.setdefault(loop, {})
-    if key not in watchers:
-        watchers[key] = _Shared(Watcher(lambda: TallyfyAsyncHook.connect(tallyfy_conn_id), organization_id))
-    shared = watchers[key]
+    loop = asyncio.get_running_loop()
+    connections = _SHARED.setdefault(loop, {})
+    if tallyfy_conn_id not in connections:
+        connections[tallyfy_conn_id] = _Shared(SharedConnection(lambda: TallyfyAsyncHook.connect(tallyfy_conn_id)))
+    shared = connections[tallyfy_conn_id]
     shared.users += 1
     try:
-        yield await shared.watcher.connected()
+        await shared.connection.ready()
+        yield shared
     finally:
         shared.users -= 1
         if not shared.users:
-            del watchers[key]
-            if not watchers:
+            del connections[tallyfy_conn_id]
+            if not connections:
                 _SHARED.pop(loop, None)
-            await shared.watcher.close()
+            await shared.connection.close()
 
 
 def look_now(run_id: str) -> None:
@@ -64,4 +93,5 @@ def look_now(run_id: str) -> None:
     :param run_id: the run.
     """
     for shared in _SHARED.get(asyncio.get_running_loop(), {}).values():
-        shared.watcher.run_changed(run_id)
+        for used in shared.watchers.values():
+            used.watcher.run_changed(run_id)

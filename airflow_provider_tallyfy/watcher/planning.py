@@ -15,6 +15,7 @@ LEEWAY = 0.1
 
 _BURST = 0.1
 _LIST_RESTS = 600.0
+_FAILED_LIST_RESTS = 60.0
 _OUTAGE = 5
 _LONGEST_PAUSE = 60.0
 
@@ -45,6 +46,16 @@ class ListRecord:
         """
         self.sought = sought
         self.rests_until = now if paid_off else now + _LIST_RESTS
+
+    def note_failure(self, sought: int, now: float) -> None:
+        """
+        Remember that the list could not be read.
+
+        :param sought: how many runs were looked for.
+        :param now: the moment.
+        """
+        self.sought = sought
+        self.rests_until = now + _FAILED_LIST_RESTS
 
 
 class Budget:
@@ -114,20 +125,25 @@ class Trouble:
         """Whether several things failed and nothing was answered since."""
         return not self._is_limited and len(self._failing) >= _OUTAGE
 
-    def note_failure(self, what: Hashable, error: TallyfyError, now: float, chance: float) -> None:
+    def note_failure(self, what: Hashable, error: TallyfyError, asked_at: float, now: float, chance: float) -> None:
         """
         Take a failed request into account.
 
         :param what: what was to be read.
         :param error: why it failed.
+        :param asked_at: when; requests that were under way together are one failure.
         :param now: the moment.
         :param chance: random number in [0, 1), the jitter.
         """
         self._failing.add(what)
         self._is_limited |= isinstance(error, TallyfyRateLimitError)
-        if self.is_general:
+        if not self.is_general:
+            return
+        pause = error.retry_after or 0.0
+        if asked_at >= self.until:
             self._pauses += 1
-            self.until = max(self.until, now + (error.retry_after or 0.0) + backoff(self._pauses, chance))
+            pause += backoff(self._pauses, chance)
+        self.until = max(self.until, now + pause)
 
     def note_success(self) -> None:
         """Take an answer into account. What Tallyfy asked to wait is waited all the same."""
@@ -143,7 +159,7 @@ def backoff(tries: int, chance: float) -> float:
     :param tries: how many.
     :param chance: random number in [0, 1), the jitter.
     """
-    return min(_LONGEST_PAUSE, 2.0 ** (tries - 1)) * (0.5 + chance / 2)
+    return min(_LONGEST_PAUSE, 2.0 ** min(tries - 1, 10)) * (0.5 + chance / 2)
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,11 @@ class ReadList:
 
     status: str
     sought: tuple[Watched, ...]
+
+
+@dataclass(frozen=True)
+class ReadPage:
+    """Go on with the list that is being read."""
 
 
 @dataclass(frozen=True)
@@ -173,33 +194,44 @@ def next_step(
     lists: Mapping[str, ListRecord],
     now: float,
     *,
-    may_read_one: bool,
-) -> ReadList | ReadOne | Rest:
+    page_due: float | None = None,
+    page_first: bool = False,
+) -> ReadList | ReadPage | ReadOne | Rest:
     """
-    Decide what to ask next: the list that answers most questions, or else the look that is urgent or wanted longest.
+    Decide what to ask next: what probably changed, the list that answers most questions, or what is wanted longest.
 
     :param watched: everything that is watched.
     :param lists: what is known about the lists, by status.
     :param now: the moment.
-    :param may_read_one: whether another look at something by itself may be under way.
+    :param page_due: when to ask for the next page of the list that is being read; ``None`` if none is.
+    :param page_first: whether it is that list's turn, rather than that of looks at something by itself.
     """
-    waiting = [one for one in watched if not one.in_flight]
-    if not may_read_one:
-        waiting = [one for one in waiting if one.list_status is not None]
+    waiting = [one for one in watched if not one.in_flight and not one.is_sought]
     due = [one for one in waiting if one.due <= now]
-    if not due:
-        return Rest(min((one.due for one in waiting), default=float("inf")))
-    listed = (one for one in waiting if one.list_status is not None)
-    groups = _by_list(one for one in listed if one.due <= now + LEEWAY * one.interval_at(now))
-    for status, group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if lists[status].is_worth_reading(len(group), now):
-            return ReadList(status, tuple(group))
-    first = min(due, key=lambda one: (not one.is_urgent, one.due))
-    return ReadOne(first) if may_read_one else Rest(float("inf"))
+    urgent = min((one for one in due if one.is_urgent), key=lambda one: one.due, default=None)
+    if urgent is not None and urgent.list_status is None:
+        return ReadOne(urgent)
+    can_read_page = page_due is not None and page_due <= now
+    if can_read_page and page_first:
+        return ReadPage()
+    worthwhile = _worthwhile_lists(waiting, lists, now) if due else {}
+    if worthwhile and page_due is None:
+        status, group = max(worthwhile.items(), key=lambda item: len(item[1]))
+        return ReadList(status, tuple(group))
+    alone = [one for one in due if str(one.list_status) not in worthwhile]
+    if alone:
+        return ReadOne(min(alone, key=lambda one: (not one.is_urgent, one.due)))
+    if can_read_page:
+        return ReadPage()
+    later = (one.due for one in waiting if one.due > now)
+    return Rest(min((*later, *([] if page_due is None else [page_due])), default=float("inf")))
 
 
-def _by_list(watched: Iterable[Watched]) -> dict[str, list[Watched]]:
+def _worthwhile_lists(
+    waiting: Iterable[Watched], lists: Mapping[str, ListRecord], now: float
+) -> dict[str, list[Watched]]:
     groups: defaultdict[str, list[Watched]] = defaultdict(list)
-    for one in watched:
-        groups[str(one.list_status)].append(one)
-    return groups
+    for one in waiting:
+        if one.list_status is not None and one.due <= now + LEEWAY * one.interval_at(now):
+            groups[str(one.list_status)].append(one)
+    return {status: group for status, group in groups.items() if lists[status].is_worth_reading(len(group), now)}

@@ -70,6 +70,7 @@ class Subscription:
         self.pace = pace
         self.is_end = is_end
         self.wants_every_sight = False
+        self._told: dict[Key, Sight] = {}
         self._sights: dict[Key, Sight] = {}
         self._crash: BaseException | None = None
         self._arrived = asyncio.Event()
@@ -85,13 +86,24 @@ class Subscription:
 
     def deliver(self, key: Key, sight: Sight) -> None:
         """
-        Take in a sight.
+        Take in a sight, unless it is what was heard last.
 
         :param key: of the watch.
         :param sight: what came of the look.
         """
-        self._sights[key] = sight
+        if sight.error is None and sight == self._told.get(key) and not self.wants_every_sight:
+            return
+        self._told[key] = self._sights[key] = sight
         self._arrived.set()
+
+    def must_not_hear(self, sight: Sight, asked_at: float) -> bool:
+        """
+        Whether a sight would end the wait although it was asked for before the wait began.
+
+        :param sight: what came of the look.
+        :param asked_at: when that look was asked for.
+        """
+        return asked_at < self.pace.since and sight.error is None and self.is_end(sight.value)
 
     def break_off(self, crash: BaseException) -> None:
         """
@@ -111,10 +123,12 @@ class Watched:
     :param watch: how to look at it.
     :param wanted: since when a look is wanted.
     :param due: when to try.
+    :param requested_at: when somebody last asked for a look; one that was under way already does not do.
     :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
     :param is_listed: whether a list showed it last time.
+    :param is_sought: whether a list that is being read may show it yet.
     :param is_urgent: whether there is reason to believe that it changed.
-    :param in_flight: whether it is being looked at.
+    :param in_flight: whether it is being looked at by itself.
     :param tries: how often that failed this time.
     :param sight: what came of the last look.
     :param subscriptions: of those who wait for it.
@@ -123,8 +137,10 @@ class Watched:
     watch: Watch
     wanted: float = float("inf")
     due: float = float("inf")
+    requested_at: float = float("-inf")
     list_status: str | None = None
     is_listed: bool = False
+    is_sought: bool = False
     is_urgent: bool = False
     in_flight: bool = False
     tries: int = 0
@@ -139,8 +155,19 @@ class Watched:
         """
         self.wanted = self.due = moment
         self.list_status = self.watch.list_status
-        self.is_urgent = False
+        self.is_urgent = self.is_sought = False
         self.tries = 0
+
+    def request(self, now: float, moment: float) -> None:
+        """
+        Want a look for somebody who asks for one, and has no use for what was asked of Tallyfy before.
+
+        :param now: the present moment.
+        :param moment: when the look may be made at the latest.
+        """
+        self.requested_at = now
+        if moment < self.due and not self.is_urgent:
+            self.plan(moment)
 
     def hurry(self, moment: float) -> None:
         """
@@ -153,15 +180,15 @@ class Watched:
         self.is_urgent = True
 
     @property
-    def is_hinted(self) -> bool:
-        """Whether a look at it by itself is wanted before others, which no list that was asked for earlier replaces."""
-        return self.is_urgent and self.list_status is None
+    def is_to_be_read_alone(self) -> bool:
+        """Whether a look at it by itself is about to be made, which no list replaces."""
+        return self.in_flight or (self.is_urgent and self.list_status is None)
 
     def was_not_listed(self) -> None:
         """Go on after its list did not show it: if it did before, most likely people completed the run."""
         self.list_status = RunStatus.COMPLETE if self.list_status == RunStatus.ACTIVE else None
         self.is_urgent |= self.is_listed
-        self.is_listed = False
+        self.is_listed = self.is_sought = False
 
     def interval_at(self, now: float) -> float:
         """
@@ -198,17 +225,22 @@ class Watched:
         self.watch.expect_newer_than(watch.newer_than)
         return suffices
 
-    def tell(self, sight: Sight) -> None:
+    def tell(self, sight: Sight, asked_at: float) -> bool:
         """
         Pass on what came of a look.
 
         :param sight: that.
+        :param asked_at: when it was asked for.
+        :return: whether it did for everybody; an end that was asked for before a wait began is no end of that wait.
         """
-        is_new = sight.error is not None or sight != self.sight
         self.sight = sight
+        did = True
         for subscription in self.subscriptions:
-            if is_new or subscription.wants_every_sight:
+            if subscription.must_not_hear(sight, asked_at):
+                did = False
+            else:
                 subscription.deliver(self.watch.key, sight)
+        return did
 
     def break_off(self, crash: BaseException) -> None:
         """

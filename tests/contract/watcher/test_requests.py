@@ -263,7 +263,11 @@ def test_a_slow_tallyfy_does_not_stall_the_event_loop(tallyfy):
 def test_the_waits_of_an_organization_share_one_connection_while_tallyfy_is_quick(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json())
     run_ids = tallyfy.add_runs(5)
-    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    spelled = [None, tallyfy.organization_id]
+    triggers = [
+        trigger(run_id, newer_than=newest_update(tallyfy, run_id), organization_id=spelled[number % 2])
+        for number, run_id in enumerate(run_ids)
+    ]
     acts = [lambda run_id=run_id: tallyfy.complete_run(run_id) for run_id in run_ids]
     assert outcomes(triggers, *acts) == {"reached": len(run_ids)}
     assert len(tallyfy.requests) > 4

@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.watcher.planning import (
     ListRecord,
     ReadList,
     ReadOne,
+    ReadPage,
     Rest,
     Trouble,
     looks_at_a_time,
@@ -27,9 +28,9 @@ def watched(name: str, due: float, list_status: str | None = "active", interval:
     return one
 
 
-def step(all_watched, now=100.0, lists=None, may_read_one=True):
+def step(all_watched, now=100.0, lists=None, **reading):
     records = {status: ListRecord() for status in ("active", "complete", "problem", "archived", "issue")}
-    return next_step(all_watched, records | (lists or {}), now, may_read_one=may_read_one)
+    return next_step(all_watched, records | (lists or {}), now, **reading)
 
 
 def test_many_due_runs_are_looked_for_in_their_list():
@@ -87,10 +88,27 @@ def test_a_look_under_way_is_not_started_again():
     assert step([one]) == Rest(float("inf"))
 
 
-def test_lists_are_read_while_no_more_single_looks_may_start():
-    single, listed = watched("single", 90, None), [watched(f"run{number}", 100) for number in range(4)]
-    assert step([single, *listed], may_read_one=False) == ReadList("active", tuple(listed))
-    assert step([single], may_read_one=False) == Rest(float("inf"))
+def test_pages_of_a_list_and_single_looks_take_turns():
+    single = watched("single", 90, None)
+    assert step([single], page_due=0, page_first=True) == ReadPage()
+    assert step([single], page_due=0) == ReadOne(single)
+    assert step([], page_due=0) == ReadPage()
+    assert step([single], page_due=120, page_first=True) == ReadOne(single)
+    assert step([], page_due=120) == Rest(120)
+
+
+def test_what_probably_changed_does_not_wait_for_a_list():
+    changed, listed = watched("changed", 100), [watched(f"run{number}", 100) for number in range(4)]
+    changed.hurry(100)
+    assert step([changed, *listed]) == ReadOne(changed)
+    assert step([changed, *listed], page_due=0, page_first=True) == ReadOne(changed)
+
+
+def test_one_list_is_read_at_a_time_and_what_it_may_show_waits_for_it():
+    sought, due = watched("sought", 90), [watched(f"run{number}", 100) for number in range(4)]
+    sought.is_sought = True
+    assert step([sought, *due], page_due=float("inf")) == Rest(float("inf"))
+    assert step([sought, due[0]], page_due=float("inf")) == ReadOne(due[0])
 
 
 def test_a_list_that_showed_hardly_anything_is_left_alone_for_a_while():
@@ -146,7 +164,7 @@ def test_who_is_in_the_greatest_hurry_sets_the_pace():
 
 def test_a_retry_after_holds_everybody_back():
     trouble = Trouble()
-    trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), now=100, chance=0)
+    trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), asked_at=100, now=100, chance=0)
     assert trouble.is_general
     assert not trouble.is_outage
     assert trouble.until >= 130
@@ -154,7 +172,7 @@ def test_a_retry_after_holds_everybody_back():
 
 def test_what_tallyfy_asked_to_wait_is_waited_even_if_another_answer_arrives():
     trouble = Trouble()
-    trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), now=100, chance=0)
+    trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), asked_at=100, now=100, chance=0)
     trouble.note_success()
     assert not trouble.is_general
     assert trouble.until >= 130
@@ -163,16 +181,17 @@ def test_what_tallyfy_asked_to_wait_is_waited_even_if_another_answer_arrives():
 def test_one_thing_that_fails_again_and_again_is_nobody_elses_trouble():
     trouble = Trouble()
     for _ in range(20):
-        trouble.note_failure("run", TallyfyServerError("503"), now=0, chance=0.5)
+        trouble.note_failure("run", TallyfyServerError("503"), asked_at=0, now=0, chance=0.5)
     assert not trouble.is_general
     assert trouble.until == float("-inf")
 
 
 def test_many_things_that_fail_in_a_row_are_everybodys_trouble_and_pauses_grow():
-    trouble, pauses = Trouble(), []
-    for number in range(16):
-        trouble.note_failure(f"run{number}", TallyfyServerError("503"), now=0, chance=0.5)
-        pauses.append(trouble.until)
+    trouble, now, pauses = Trouble(), 0.0, []
+    for number in range(3000):
+        trouble.note_failure(f"run{number}", TallyfyServerError("503"), asked_at=now, now=now, chance=0.5)
+        pauses.append(trouble.until - now)
+        now = max(now, trouble.until)
     assert trouble.is_outage
     assert pauses[:4] == [float("-inf")] * 4
     assert 0 < pauses[4] < 2
@@ -180,10 +199,18 @@ def test_many_things_that_fail_in_a_row_are_everybodys_trouble_and_pauses_grow()
     assert 30 < pauses[-1] <= 60
 
 
+def test_requests_that_fail_together_are_one_failure():
+    trouble = Trouble()
+    for number in range(8):
+        error = TallyfyRateLimitError("slow down", retry_after=1)
+        trouble.note_failure(f"run{number}", error, asked_at=10, now=10.1, chance=0.5)
+    assert 11.1 <= trouble.until <= 12.5
+
+
 def test_an_answer_ends_an_outage():
     trouble = Trouble()
     for number in range(10):
-        trouble.note_failure(f"run{number}", TallyfyServerError("503"), now=0, chance=0.5)
+        trouble.note_failure(f"run{number}", TallyfyServerError("503"), asked_at=0, now=0, chance=0.5)
     trouble.note_success()
     assert not trouble.is_general
 

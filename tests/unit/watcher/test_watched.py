@@ -67,7 +67,7 @@ def test_who_comes_late_is_told_at_once_what_is_known():
     watch = RunWatch("org", "run")
     one = Watched(watch)
     one.join(subscription(watch), watch)
-    one.tell(Sight(run("active")))
+    one.tell(Sight(run("active")), 0)
     late = subscription(watch)
     assert one.join(late, watch)
     assert told(late) == Sight(run("active"))
@@ -75,7 +75,7 @@ def test_who_comes_late_is_told_at_once_what_is_known():
 
 def test_what_was_seen_before_a_wait_began_does_not_end_it():
     one = Watched(RunWatch("org", "run"))
-    one.tell(Sight(run("complete", NOON)))
+    one.tell(Sight(run("complete", NOON)), 0)
     own = RunWatch("org", "run", newer_than=NOON + timedelta(hours=1))
     late = subscription(own)
     assert not one.join(late, own)
@@ -84,7 +84,7 @@ def test_what_was_seen_before_a_wait_began_does_not_end_it():
 
 def test_what_happened_after_a_wait_began_ends_it_at_once():
     one = Watched(RunWatch("org", "run"))
-    one.tell(Sight(run("complete", NOON)))
+    one.tell(Sight(run("complete", NOON)), 0)
     own = RunWatch("org", "run", newer_than=NOON - timedelta(hours=1))
     late = subscription(own)
     assert one.join(late, own)
@@ -95,11 +95,11 @@ def test_a_subscriber_hears_of_changes_only():
     watch = RunWatch("org", "run")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
-    one.tell(Sight(run("active")))
+    one.tell(Sight(run("active")), 0)
     assert told(each) == Sight(run("active"))
-    one.tell(Sight(run("active")))
+    one.tell(Sight(run("active")), 0)
     assert told(each) is None
-    one.tell(Sight(run("problem")))
+    one.tell(Sight(run("problem")), 0)
     assert told(each) == Sight(run("problem"))
 
 
@@ -108,7 +108,7 @@ def test_a_subscriber_hears_of_every_failure_and_of_its_end():
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
     for sight in (Sight(run("active")), Sight(error=error), Sight(error=error), Sight(run("active"))):
-        one.tell(sight)
+        one.tell(sight, 0)
         assert told(each) == sight
 
 
@@ -117,5 +117,5 @@ def test_a_slow_subscriber_hears_the_latest_only():
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
     for status in ("active", "problem", "complete"):
-        one.tell(Sight(run(status)))
+        one.tell(Sight(run(status)), 0)
     assert told(each) == Sight(run("complete"))

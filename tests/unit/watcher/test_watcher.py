@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -13,80 +11,9 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
-from airflow_provider_tallyfy.watcher import Sight, Subscription, Watcher
+from airflow_provider_tallyfy.watcher import SharedConnection, Sight
+from tests.unit.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
-
-INTERVAL = 60
-
-
-def is_over(run: Any) -> bool:
-    return run is None or run.has_status("complete")
-
-
-def update_of(tallyfy: VirtualTallyfy, run_id: str) -> Any:
-    return Run.from_json(tallyfy.run(run_id)).last_updated
-
-
-class Waits:
-    """Some waits for runs to complete, and what each of them heard and when."""
-
-    def __init__(self, tallyfy: VirtualTallyfy, watcher: Watcher) -> None:
-        self._tallyfy, self._watcher = tallyfy, watcher
-        self._contexts = AsyncExitStack()
-        self.heard: dict[str, list[tuple[float, Any]]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def begin(self, run_id: str, interval: float = INTERVAL, longest: float | None = None, name: str = "") -> None:
-        exists = run_id in self._tallyfy.store.runs
-        watch = RunWatch(self._watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
-        subscription = self._contexts.enter_context(self._watcher.subscribe([watch], interval, longest, is_over))
-        heard = self.heard[name or run_id] = []
-        self._tasks.append(asyncio.create_task(self._listen(subscription, heard)))
-
-    async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
-        while True:
-            for sight in (await subscription.news()).values():
-                told = type(sight.error).__name__ if sight.error else sight.value and sight.value.status
-                heard.append((now(), told))
-
-    def last(self, name: str) -> Any:
-        return self.heard[name][-1][1]
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._contexts.aclose()
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-@asynccontextmanager
-async def waiting(tallyfy: VirtualTallyfy, run_ids: list[str]):
-    watcher = await tallyfy.watcher().connected()
-    waits = Waits(tallyfy, watcher)
-    for run_id in run_ids:
-        waits.begin(run_id)
-    try:
-        yield waits
-    finally:
-        await waits.end()
-        await watcher.close()
-
-
-def virtually(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test in virtual time, with a Tallyfy of its own."""
-
-    def run() -> None:
-        async def main() -> None:
-            await test(VirtualTallyfy())
-
-        in_virtual_time(main)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 @virtually
@@ -310,7 +237,7 @@ async def test_who_comes_late_hears_the_current_state_without_another_request(ta
 async def test_the_shortest_interval_sets_the_pace_and_leaves_with_its_wait(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
-        hasty = Waits(tallyfy, waits._watcher)
+        hasty = Waits(tallyfy, waits.watcher)
         hasty.begin(run_id, interval=5)
         await asyncio.sleep(300)
         assert 50 <= tallyfy.asked_between(0, 300) <= 70
@@ -346,7 +273,7 @@ async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
         await asyncio.sleep(10)
         tallyfy.complete_run(run_ids[50])
         tallyfy.clear_requests()
-        waits._watcher.run_changed(run_ids[50])
+        waits.watcher.run_changed(run_ids[50])
         await asyncio.sleep(0.01)
         assert waits.last(run_ids[50]) == "complete"
         assert len(tallyfy.requests) == 1
@@ -361,7 +288,7 @@ async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(3)
         tallyfy.complete_run(run_id)
-        waits._watcher.run_changed(run_id)
+        waits.watcher.run_changed(run_id)
         await asyncio.sleep(8)
         assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
 
@@ -378,7 +305,7 @@ async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into
         while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
             await asyncio.sleep(0.5)
         tallyfy.complete_run(run_ids[3])
-        waits._watcher.run_changed(run_ids[3])
+        waits.watcher.run_changed(run_ids[3])
         await asyncio.sleep(11)
         assert waits.last(run_ids[3]) == "complete"
 
@@ -386,7 +313,7 @@ async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into
 @virtually
 async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
-    watcher = await tallyfy.watcher().connected()
+    watcher = await tallyfy.watcher()
     watch = RunWatch(watcher.organization_id, run_id)
     with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
         first = await subscription.news()
@@ -436,11 +363,11 @@ async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tal
     async def connect() -> Any:
         raise TallyfyConfigurationError("no such connection")
 
-    watcher = Watcher(connect)
+    connection = SharedConnection(connect)
     for _ in range(2):
         with pytest.raises(TallyfyConfigurationError):
-            await watcher.connected()
-    await watcher.close()
+            await connection.ready()
+    await connection.close()
 
 
 class BrokenWatch(Watch):
@@ -453,7 +380,7 @@ class BrokenWatch(Watch):
 async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
     run_ids = tallyfy.add_runs(1)
     async with waiting(tallyfy, run_ids) as waits:
-        subscribing = waits._watcher.subscribe([BrokenWatch("broken")], INTERVAL, None, is_over)
+        subscribing = waits.watcher.subscribe([BrokenWatch("broken")], INTERVAL, None, is_over)
         with subscribing as subscription, pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(subscription.news(), 5)
         await asyncio.sleep(INTERVAL)
@@ -462,7 +389,7 @@ async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
 
 @virtually
 async def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(tallyfy):
-    watcher = await tallyfy.watcher().connected()
+    watcher = await tallyfy.watcher()
 
     def defective(value: Any) -> bool:
         raise ZeroDivisionError("a defect")
@@ -471,8 +398,9 @@ async def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_h
     watches = [RunWatch("org", known["id"]) for known in tallyfy.runs]
     with watcher.subscribe(watches, INTERVAL, None, defective) as subscription, pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(subscription.news(), 5)
-    with pytest.raises(ZeroDivisionError):
-        await watcher.connected()
+    subscribing = watcher.subscribe(watches, INTERVAL, None, is_over)
+    with subscribing as late, pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(late.news(), 5)
     await watcher.close()
 
 

@@ -1,0 +1,207 @@
+"""What comes while something else is under way: no hint, no end and no newcomer is lost, nobody pays for another."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.waits.watches import RunWatch
+from airflow_provider_tallyfy.watcher import SharedConnection, Watcher
+from tests.unit.watcher.virtual_waits import INTERVAL, is_over, now, virtually, waiting
+from tests.virtual_time import VirtualTallyfy
+
+LONG = 600
+
+
+async def until_asked(tallyfy: VirtualTallyfy) -> None:
+    """Let time go on until a request is under way."""
+    asked = len(tallyfy.asked_at)
+    while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
+        await asyncio.sleep(0.5)
+
+
+def heard_at(waits, name: str, status: str) -> float:
+    return next(moment for moment, told in waits.heard[name] if told == status)
+
+
+@virtually
+async def test_a_hint_is_not_forgotten_when_somebody_joins_while_a_list_is_read(tallyfy):
+    run_ids = tallyfy.add_runs(10)
+    async with waiting(tallyfy, []) as waits:
+        for run_id in run_ids:
+            waits.begin(run_id, interval=LONG)
+        await asyncio.sleep(10)
+        tallyfy.latency = 5
+        await until_asked(tallyfy)
+        tallyfy.complete_run(run_ids[3])
+        waits.watcher.run_changed(run_ids[3])
+        hinted = now()
+        await asyncio.sleep(0.2)
+        waits.begin(run_ids[3], interval=LONG, name="late")
+        await asyncio.sleep(30)
+        assert heard_at(waits, run_ids[3], "complete") - hinted < 15
+        assert heard_at(waits, "late", "complete") - hinted < 15
+
+
+@virtually
+async def test_a_hint_does_not_wait_for_a_long_list(tallyfy):
+    run_ids = tallyfy.add_runs(1500)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.latency = 1
+        await until_asked(tallyfy)
+        tallyfy.complete_run(run_ids[0])
+        waits.watcher.run_changed(run_ids[0])
+        hinted = now()
+        await asyncio.sleep(30)
+        assert heard_at(waits, run_ids[0], "complete") - hinted < 4
+
+
+@virtually
+async def test_a_short_interval_is_kept_beside_long_lists(tallyfy):
+    run_ids = tallyfy.add_runs(1500)
+    tallyfy.latency = 1
+    async with waiting(tallyfy, run_ids[1:]) as waits:
+        waits.begin(run_ids[0], interval=5)
+        await asyncio.sleep(30)
+        tallyfy.clear_requests()
+        await asyncio.sleep(LONG / 2)
+        looks = [request for request in tallyfy.requests if request.path.endswith(run_ids[0])]
+        pages = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert len(looks) > LONG / 2 / 5 * 0.5
+        assert len(pages) > 15 * LONG / 2 / INTERVAL * 0.8, "the others are looked at all the same"
+
+
+@virtually
+async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=503, path=r"/runs\?", times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10 * INTERVAL)
+        lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert len(lists) <= 3 * 11
+        assert {len(heard) for heard in waits.heard.values()} == {1}
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(1.5 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+
+@virtually
+async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
+    """Tallyfy read the run as complete; then it was reopened, and only then somebody began to wait."""
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        old = tallyfy.faults.add("status", status=200, body=None, path=run_id)
+        old.body = {"data": dict(tallyfy.run(run_id)) | {"status": "complete"}}
+        tallyfy.latency = 20
+        await until_asked(tallyfy)
+        waits.begin(run_id, name="new")
+        await asyncio.sleep(45)
+        assert [told for _, told in waits.heard["new"]] == ["active"]
+
+
+@virtually
+async def test_who_waits_for_a_state_that_is_known_already_hears_of_it_although_it_is_not_new(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    tallyfy.complete_run(run_id)
+    async with waiting(tallyfy, []) as waits:
+        watch = RunWatch(waits.watcher.organization_id, run_id)
+        with waits.watcher.subscribe([watch], LONG, None, lambda run: run.is_archived) as patient:
+            assert (await patient.news())[watch.key].value.status == "complete"
+            waits.begin(run_id, name="late")
+            await asyncio.sleep(1)
+            assert waits.last("late") == "complete"
+
+
+@virtually
+async def test_a_token_that_is_replaced_just_after_a_check_fails_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(3)
+    async with waiting(tallyfy, run_ids[:1]) as waits:
+        tallyfy.faults.add("status", status=401, path=run_ids[0])
+        await asyncio.sleep(9)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        for run_id in run_ids[1:]:
+            waits.begin(run_id)
+        await asyncio.sleep(40)
+        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids[1:]] == [["active"], ["active"]]
+
+
+@virtually
+async def test_a_secrets_backend_that_is_down_while_the_token_is_replaced_ends_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(3)
+    connect, is_down = tallyfy.connect, True
+
+    async def flaky():
+        if tallyfy.connections_read and is_down:
+            raise RuntimeError("the secrets backend is down")
+        return await connect()
+
+    tallyfy.connect = flaky
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        await asyncio.sleep(2 * INTERVAL)
+        is_down = False
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(INTERVAL)
+        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids] == [["active", "complete"]] * 3
+
+
+@virtually
+async def test_a_look_of_many_requests_keeps_to_the_budget(tallyfy):
+    tallyfy.add_runs(1000, archived=True)
+    missing = [f"{number:032x}" for number in range(40)]
+    async with waiting(tallyfy, missing):
+        await asyncio.sleep(90)
+        assert tallyfy.most_asked_within(60) <= 301
+        assert tallyfy.most_asked_within(1) <= 36
+
+
+@virtually
+async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
+    tallyfy.settings["requests_per_minute"] = 30
+    connection = await SharedConnection(tallyfy.connect).ready()
+    watchers = [Watcher(connection, organization) for organization in (tallyfy.organization_id, "0" * 32)]
+    run_ids = tallyfy.add_runs(200)[::50]
+
+    async def wait(watcher: Watcher) -> None:
+        watches = [RunWatch(watcher.organization_id, run_id) for run_id in run_ids]
+        with watcher.subscribe(watches, 1, None, is_over) as subscription:
+            while True:
+                await subscription.news()
+
+    waits = [asyncio.create_task(wait(watcher)) for watcher in watchers]
+    await asyncio.sleep(300)
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    for watcher in watchers:
+        await watcher.close()
+    await connection.close()
+    assert 20 <= tallyfy.most_asked_within(60) <= 31
+    asked = [sum(each.organization_id in request.path for request in tallyfy.requests) for each in watchers]
+    assert min(asked) > 10, "neither starves"
+
+
+@virtually
+async def test_who_cannot_begin_to_wait_leaves_nothing_behind(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(5)
+
+        def refusing(value):
+            raise TallyfyConfigurationError("nobody can tell")
+
+        watch = RunWatch(waits.watcher.organization_id, run_id)
+        with pytest.raises(TallyfyConfigurationError), waits.watcher.subscribe([watch], 1, None, refusing):
+            pass
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL)
+        assert len(tallyfy.requests) == 1, "at the pace of those who wait"

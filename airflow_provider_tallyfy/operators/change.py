@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.change import check_deletable
+from airflow_provider_tallyfy.api.flows.change import check_confirm, check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
@@ -88,6 +88,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
+            check_confirm(run_id, self.confirm)
             retried = context["ti"].try_number > 1
             try:
                 before = hook.get_run(run_id)

@@ -147,6 +147,7 @@ def delete_run(
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     :raises TallyfyNotFoundError: if there is no such run.
     """
+    check_confirm(run_id, confirm)
     try:
         run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
     except TallyfyNotFoundError:
@@ -201,6 +202,23 @@ def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]
         return archived, False
 
 
+def check_confirm(run_id: str, confirm: str | None) -> None:
+    """
+    Refuse a second key that is none, before it is compared with the name of a run that has none.
+
+    :param run_id: the run.
+    :param confirm: the second key.
+    :raises TallyfyValidationError: if it is empty.
+    """
+    if not confirm:
+        raise TallyfyValidationError(
+            f"Run {run_id} was not deleted: confirm={confirm!r} is empty (did a template render to nothing?). It has "
+            f"to be the run's id or exact name.",
+            run_id=run_id,
+            fields={"confirm": ["empty"]},
+        )
+
+
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     Check both keys of a permanent delete.
@@ -210,6 +228,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     :param archive_first: whether a live run is acceptable.
     :raises TallyfyValidationError: if it must not be deleted.
     """
+    check_confirm(run.id, confirm)
     if confirm not in (run.id, run.name, run.raw.get("name")):
         raise TallyfyValidationError(
             f"Run {run.id} was not deleted: confirm={confirm!r} is neither its id nor its exact name.",

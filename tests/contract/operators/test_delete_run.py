@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyDeleteRunOperator
 from airflow_provider_tallyfy.sandbox import Behaviour
 from tests.airflow_driver import attempt
@@ -63,6 +64,28 @@ def test_a_second_key_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
     end = attempt(lambda: delete(run["id"], confirm=confirm))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert writes(tallyfy) == []
+
+
+@every_world
+@pytest.mark.parametrize("confirm", ["", None])
+@pytest.mark.parametrize("name", ["", None])
+def test_a_second_key_that_rendered_to_nothing_does_not_fit_a_run_without_a_name(tallyfy, run, name, confirm):
+    tallyfy.update_run(run["id"], name=name)
+    end = attempt(lambda: delete(run["id"], confirm=confirm))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "is empty" in str(end.exception)
+    assert writes(tallyfy) == []
+
+
+@every_world
+def test_an_empty_second_key_is_refused_before_tallyfy_is_asked_also_by_the_hook(tallyfy, run):
+    hook = TallyfyHook()
+    for act in (
+        lambda: delete(run["id"], confirm="", try_number=2),
+        lambda: hook.delete_run(run["id"], confirm="", may_be_gone=True),
+    ):
+        assert attempt(act).error == "TallyfyValidationError"
+    assert tallyfy.requests == []
 
 
 @every_world

@@ -22,7 +22,8 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
     Change fields of a run and leave all others as they are (documentation page "Update process").
 
     Tallyfy empties a run's ``users`` and ``groups`` when an update does not name them; this operator reads them first
-    and sends them along, and reads the run again afterwards to see that nothing else changed.
+    and sends them along. Afterwards it reads the run again: what an update can set and what never changes must be as
+    expected, and no due date, tag, folder, role or custom field may be missing.
 
     .. seealso:: :ref:`howto/operator:TallyfyUpdateRunOperator`
 

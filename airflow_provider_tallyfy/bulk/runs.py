@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
@@ -16,6 +17,7 @@ from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.output import write_json
+from airflow_provider_tallyfy.snapshots import keep_earlier
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -192,8 +194,13 @@ class DeleteWork(RunsWork):
         if run is None:
             return
         check_deletable(run, item, archive_first=self._archive_first)
-        everything = await hook.run(flows.snapshot(self.organization_id, item))
-        await asyncio.to_thread(write_json, f"{self._snapshot_dir.rstrip('/')}/{item}.json", everything)
+        path = f"{self._snapshot_dir.rstrip('/')}/{item}.json"
+        try:
+            content = await hook.run(flows.snapshot(self.organization_id, item))
+        except TallyfyError as refusal:
+            await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._past.is_retry)
+            return
+        await asyncio.to_thread(write_json, path, content)
 
     def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
         """Put accepted deletions off till the look at the end."""

@@ -158,6 +158,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
     :param archive_first: archive live runs on the way; otherwise each of them is a failure.
     :param snapshot_dir: write run, tasks, form values and activity of each run as ``<run id>.json`` here first
         (templated), a local path or a URL that ``ObjectStoragePath`` knows. If that fails, the run is not deleted.
+        Where Tallyfy hides the tasks of a run that an earlier try archived, the snapshot of that try is kept.
     """
 
     template_fields: Sequence[str] = ("max_runs", "confirm", "snapshot_dir", *TallyfyRunsOperator.template_fields)

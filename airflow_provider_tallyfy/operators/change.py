@@ -14,7 +14,8 @@ from airflow_provider_tallyfy.api.flows.change import check_confirm, check_delet
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
-from airflow_provider_tallyfy.output import read_json, write_json
+from airflow_provider_tallyfy.output import write_json
+from airflow_provider_tallyfy.snapshots import keep_earlier
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -101,7 +102,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             if self.is_dry_run:
                 return self._describe_deletion(before)
             if self.snapshot_path:
-                self._take_snapshot(self.snapshot_path, run_id, retried=retried)
+                self._take_snapshot(self.snapshot_path, run_id, is_retry=retried)
             deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=self.archive_first, may_be_gone=True)
         if deleted is None:
             return self._gone(run_id)
@@ -126,24 +127,11 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             "changed": False,
         }
 
-    def _take_snapshot(self, path: str, run_id: str, *, retried: bool) -> None:
-        """Write the snapshot; a run that an earlier try archived may not show its tasks now, but then showed them."""
+    def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
         try:
             content = self.hook.run(flows.snapshot(self.hook.organization_id, run_id))
-        except TallyfyError as error:
-            if retried and isinstance(error, TallyfyNotFoundError) and _is_snapshot_of(run_id, path):
-                self.log.info("Kept the snapshot of run %s that an earlier try wrote to %s", run_id, path)
-                return
-            error.args = (
-                f"Run {run_id} was not deleted, because no snapshot could be made. {error} To have one of an archived "
-                f"run whose tasks Tallyfy does not show, restore it and delete it with archive_first=True.",
-            )
-            raise
+        except TallyfyError as refusal:
+            keep_earlier(refusal, run_id, path, is_retry=is_retry)
+            return
         write_json(path, content)
         self.log.info("Wrote a snapshot of run %s to %s", run_id, path)
-
-
-def _is_snapshot_of(run_id: str, path: str) -> bool:
-    earlier = read_json(path)
-    run = earlier.get("run") if isinstance(earlier, dict) else None
-    return isinstance(run, dict) and run.get("id") == run_id

@@ -118,6 +118,39 @@ def test_where_tallyfy_hides_the_parts_of_an_archived_run_there_is_no_snapshot_a
     assert left(tallyfy) == set(ids)
 
 
+@BOTH
+def test_a_retry_keeps_the_snapshots_that_were_made_before_the_runs_were_archived(
+    tallyfy, tries_on_any_airflow, delete, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    tries, ids = tries_on_any_airflow, tallyfy.add_runs(3)
+    options = {"archive_first": True, "snapshot_dir": str(tmp_path)}
+    tallyfy.faults.add("status", method="DELETE", path="/delete", status=500, times=None)
+    first = attempt(lambda: delete(ids, **options).execute(tries.next()))
+    tallyfy.faults.clear()
+
+    retry = attempt(lambda: delete(ids, **options).execute(tries.next()))
+
+    assert (first.state, retry.state) == ("up_for_retry", "success")
+    assert sorted(retry.result["changed"]) == sorted(ids)
+    assert left(tallyfy) == set()
+    assert all(json.loads((tmp_path / f"{run_id}.json").read_text())["tasks"] for run_id in ids)
+
+
+@pytest.mark.tallyfy_sandbox("strict")
+def test_a_retry_takes_no_other_file_for_a_snapshot_and_says_the_way_out(tallyfy, tries, delete, tmp_path):
+    ids = tallyfy.add_runs(2, archived=True)
+    (tmp_path / f"{ids[0]}.json").write_text(json.dumps({"run": {"id": ids[1]}, "tasks": []}))
+    (tmp_path / f"{ids[1]}.json").write_text("half a snap")
+    tries.next()
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path)).execute(tries.next()))
+
+    assert end.state == "failed"
+    assert "restore it and delete it with archive_first=True" in tries.pushed["failures"][0]["reason"]
+    assert left(tallyfy) == set(ids)
+
+
 def test_snapshots_that_cannot_be_written_stop_the_job(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(30, archived=True)
     (tmp_path / "file").write_text("")

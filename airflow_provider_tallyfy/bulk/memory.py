@@ -59,16 +59,16 @@ class Memory:
 
     :param context: of the running task.
     :param purpose: what the job is about; another purpose has another memory.
-    :param report_path: where the report of the try before is.
+    :param report_path: where the report of the try before is, if tries write one.
     """
 
-    def __init__(self, context: Any, purpose: Any, report_path: str | None) -> None:
+    def __init__(self, context: Any, purpose: Any, report_path: str | None = None) -> None:
         ti = context["ti"]
         parts = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, purpose]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
         self.job = digest[:20]
         self._store = context.get("task_state_store")
-        self._key = f"tallyfy_bulk_{self.job}"
+        self._key = f"tallyfy_{self.job}"
         self._report_path = report_path
         self._is_retry = ti.try_number > 1
         self._remembered: frozenset[str] = frozenset()

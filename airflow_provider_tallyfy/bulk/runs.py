@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.output import write_json
-from airflow_provider_tallyfy.snapshots import keep_earlier
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -190,11 +190,17 @@ class DeleteWork(RunsWork):
         """Write a snapshot of the run."""
         if self._snapshot_dir is None:
             return
-        run = self._seen.get(item) or await hook.run(flows.look_up_run(self.organization_id, item))
-        if run is None:
-            return
-        check_deletable(run, item, archive_first=self._archive_first)
         path = f"{self._snapshot_dir.rstrip('/')}/{item}.json"
+        try:
+            run = self._seen.get(item)
+            if run is None:
+                run = await hook.run(flows.find_run(self.organization_id, item))
+        except TallyfyNotFoundError:
+            # An earlier try that deleted it wrote its snapshot first.
+            if self._past.may_have_changed(item) and await asyncio.to_thread(is_snapshot_of, item, path):
+                return
+            raise
+        check_deletable(run, item, archive_first=self._archive_first)
         try:
             content = await hook.run(flows.snapshot(self.organization_id, item))
         except TallyfyError as refusal:

@@ -12,10 +12,11 @@ from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundErr
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_confirm, check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
 from airflow_provider_tallyfy.output import write_json
-from airflow_provider_tallyfy.snapshots import keep_earlier
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -57,6 +58,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     There is no undo, so it takes two keys: ``run_id``, and ``confirm`` with the run's id or exact name. The result is
     the run as it was: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed``.
 
+    A missing run is an error, unless an earlier try may have deleted it: then it is a success that changed nothing,
+    with a warning.
+
     .. seealso:: :ref:`howto/operator:TallyfyDeleteRunOperator`
 
     :param run_id: the run (templated).
@@ -91,21 +95,24 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
             check_confirm(run_id, self.confirm)
-            retried = context["ti"].try_number > 1
+            memory = Memory(context, [self.task_type, run_id])
+            past = memory.recall()
             try:
                 before = hook.get_run(run_id)
             except TallyfyNotFoundError:
-                if not retried:
+                if not self._may_have_deleted(run_id, past):
                     raise
-                return self.describe_plan([]) if self.is_dry_run else self._gone(run_id)
+                gone = self._gone(run_id, is_certain=not past.is_silent_about(run_id) or bool(self.snapshot_path))
+                return self.describe_plan([]) if self.is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=self.archive_first)
             if self.is_dry_run:
                 return self._describe_deletion(before)
+            memory.remember([run_id])
             if self.snapshot_path:
-                self._take_snapshot(self.snapshot_path, run_id, is_retry=retried)
+                self._take_snapshot(self.snapshot_path, run_id, is_retry=past.is_retry)
             deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=self.archive_first, may_be_gone=True)
         if deleted is None:
-            return self._gone(run_id)
+            return self._gone(run_id, is_certain=True)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 
@@ -114,8 +121,21 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
         return self.describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
-    def _gone(self, run_id: str) -> dict[str, Any]:
-        self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+    def _may_have_deleted(self, run_id: str, past: Past) -> bool:
+        """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
+        if past.is_silent_about(run_id) and self.snapshot_path:
+            return is_snapshot_of(run_id, self.snapshot_path)
+        return past.may_have_changed(run_id)
+
+    def _gone(self, run_id: str, *, is_certain: bool) -> dict[str, Any]:
+        if is_certain:
+            self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+        else:
+            self.log.warning(
+                "Run %s does not exist, and before Airflow 3.3 nothing remembers whether an earlier try deleted it or "
+                "it never existed, unless snapshot_path is given. See that the id is right.",
+                run_id,
+            )
         url = self.hook.run_url(run_id)
         return {
             "id": run_id,

@@ -272,6 +272,23 @@ def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_s
 
 
 @BOTH
+def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
+    tallyfy, tries_without_store, delete, tmp_path, monkeypatch
+):
+    tries, ids = tries_without_store, tallyfy.add_runs(3)
+    options = {"archive_first": True, "snapshot_dir": str(tmp_path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(TallyfyDeleteRunsOperator, "_hand_on", Mock(side_effect=Killed))
+        attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
+
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
+
+    assert (retry.state, retry.error) == ("failed", "TallyfyBulkRejectedError")
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
+    assert tries.pushed["counts"]["unchanged"] == 3
+
+
+@BOTH
 def test_a_run_that_was_missing_at_first_is_missing_after_a_clear(tallyfy, tries, delete):
     ends = [attempt(lambda: delete([NEVER_EXISTED]).execute(tries.next())) for _ in range(2)]
 

@@ -179,6 +179,11 @@ class LaunchWork(Work[Launch]):
                 settled.append(Outcome(state, runs[0].id, "launched before", launch.row))
         super().__init__([launch for launch in launches if launch.key.marker not in found], settled)
 
+    @property
+    def planned(self) -> list[str]:
+        """The launches by their markers."""
+        return [launch.key.marker for launch in self.items]
+
     def flow(self, item: Launch) -> Flow[RunChange]:
         """Launch a run."""
         return flows.launch_marked(self._organization_id, item.body, item.key)

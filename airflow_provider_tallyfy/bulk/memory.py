@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.bulk.outcome import State
@@ -13,6 +14,39 @@ from airflow_provider_tallyfy.output import read_lines
 # Airflow keeps at most 64 KiB under a key.
 _CHUNK_BYTES = 60_000
 _IN_QUESTION = (State.CHANGED, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """
+    What earlier tries of a task did, as far as anything remembers it.
+
+    :param is_retry: whether there were any.
+    :param meant: the ids that they set out to change, or changed.
+    :param failed: ids that they certainly did not change.
+    :param is_complete: whether they changed nothing besides ``meant``.
+    """
+
+    is_retry: bool = False
+    meant: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    is_complete: bool = True
+
+    def is_silent_about(self, item: str) -> bool:
+        """
+        Whether nothing remembers if an earlier try changed an item.
+
+        :param item: its id.
+        """
+        return not self.is_complete and item not in self.meant and item not in self.failed
+
+    def may_have_changed(self, item: str) -> bool:
+        """
+        Whether an earlier try may have changed an item.
+
+        :param item: its id.
+        """
+        return item in self.meant or self.is_silent_about(item)
 
 
 class Memory:
@@ -25,26 +59,35 @@ class Memory:
 
     :param context: of the running task.
     :param purpose: what the job is about; another purpose has another memory.
-    :param report_path: where the report of the try before is.
+    :param report_path: where the report of the try before is, if tries write one.
     """
 
-    def __init__(self, context: Any, purpose: Any, report_path: str | None) -> None:
+    def __init__(self, context: Any, purpose: Any, report_path: str | None = None) -> None:
         ti = context["ti"]
         parts = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, purpose]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
         self.job = digest[:20]
         self._store = context.get("task_state_store")
-        self._key = f"tallyfy_bulk_{self.job}"
-        self._report_path = report_path if ti.try_number > 1 else None
+        self._key = f"tallyfy_{self.job}"
+        self._report_path = report_path
+        self._is_retry = ti.try_number > 1
+        self._remembered: frozenset[str] = frozenset()
 
-    def recall(self) -> set[str]:
-        """Give the ids that earlier tries set out to change."""
+    def recall(self) -> Past:
+        """Give what earlier tries did."""
         if self._store is not None:
             head = self._head()
-            return {run_id for key in self._chunk_keys(head) for run_id in self._store.get(key)}
-        if self._report_path:
-            return self._recall_report(self._report_path)
-        return set()
+            meant = frozenset(run_id for key in self._chunk_keys(head) for run_id in self._store.get(key))
+            return Past(self._is_retry, meant)
+        if not self._is_retry:
+            return Past()
+        rows = list(self._reported(self._report_path)) if self._report_path else []
+        return Past(
+            is_retry=True,
+            meant=frozenset(row["id"] for row in rows if row.get("state") in _IN_QUESTION),
+            failed=frozenset(row["id"] for row in rows if row.get("state") == State.FAILED),
+            is_complete=False,  # a try that was killed may not have come to write what it did
+        )
 
     def remember(self, ids: Collection[str]) -> None:
         """
@@ -52,6 +95,7 @@ class Memory:
 
         :param ids: what this try sets out to change or may have changed, and what earlier ones have.
         """
+        self._remembered = frozenset(ids)
         before = self._head()
         if self._store is None or not (ids or before):
             return
@@ -63,23 +107,30 @@ class Memory:
         for key in self._chunk_keys(before):
             self._store.delete(key)
 
+    def remember_also(self, ids: Collection[str]) -> None:
+        """
+        Add to what this try remembered before.
+
+        :param ids: what it may have changed.
+        """
+        if not self._remembered.issuperset(ids):
+            self.remember(self._remembered.union(ids))
+
     def _head(self) -> Mapping[str, int]:
         return (self._store.get(self._key) or {}) if self._store is not None else {}
 
     def _chunk_keys(self, head: Mapping[str, int]) -> list[str]:
         return [f"{self._key}_{head['version']}_{number}" for number in range(head.get("chunks", 0))]
 
-    def _recall_report(self, path: str) -> set[str]:
+    def _reported(self, path: str) -> Iterator[Mapping[str, Any]]:
         """Read the report of the try before; lines of other jobs are no memory of this one."""
-        ids: set[str] = set()
         try:
             for line in read_lines(path):
                 row = _row(line)
-                if row.get("job") == self.job and row.get("state") in _IN_QUESTION and row.get("id"):
-                    ids.add(row["id"])
+                if row.get("job") == self.job and row.get("id"):
+                    yield row
         except FileNotFoundError:
             pass  # the try before ended before it wrote one
-        return ids
 
 
 def _row(line: str) -> Mapping[str, Any]:

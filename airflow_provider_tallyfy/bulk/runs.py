@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.output import write_json
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+log = logging.getLogger(__name__)
+
+_MOST_NAMED = 20
+_NOTHING_REMEMBERS = "nothing remembers whether an earlier try deleted it or it never existed"
 
 
 class RunsWork(Work[str]):
@@ -26,29 +35,32 @@ class RunsWork(Work[str]):
     :param organization_id: the runs' organization.
     :param run_ids: the runs.
     :param seen: what is known of them.
-    :param earlier: the runs that earlier tries of the task set out to change.
+    :param past: what earlier tries of the task did.
     """
 
     #: Lists to look through for the runs, values of ``RunQuery.archived``; most are expected in the first.
     shelves: ClassVar[Sequence[str]]
 
-    def __init__(
-        self, organization_id: str, run_ids: Sequence[str], seen: Mapping[str, Run], earlier: Collection[str] = ()
-    ) -> None:
+    def __init__(self, organization_id: str, run_ids: Sequence[str], seen: Mapping[str, Run], past: Past) -> None:
         self.organization_id = organization_id
-        self._earlier = frozenset(earlier)
+        self._past = past
         done = {
             run_id
             for run_id in run_ids
-            if (run_id in seen or run_id in self._earlier) and self.is_done(seen.get(run_id))
+            if (run_id in seen or run_id in self._past.meant) and self.is_done(seen.get(run_id))
         }
         self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
         # Runs that earlier tries changed may not be named any more, since a filter passes them by now.
-        changed = [run_id for run_id in self._earlier.difference(run_ids) if self.is_done(seen.get(run_id))]
+        changed = [run_id for run_id in self._past.meant.difference(run_ids) if self.is_done(seen.get(run_id))]
         super().__init__(
             [run_id for run_id in run_ids if run_id not in done],
             [*map(self._as_it_is, sorted(done)), *(Outcome(State.CHANGED, run_id) for run_id in sorted(changed))],
         )
+
+    @property
+    def planned(self) -> list[str]:
+        """The runs that are not as they are asked for."""
+        return list(self.items)
 
     @staticmethod
     def look(organization_id: str, run_id: str) -> Flow[Run | None]:
@@ -79,7 +91,7 @@ class RunsWork(Work[str]):
         return Outcome(state, item, reason, retryable=retryable)
 
     def _as_it_is(self, run_id: str) -> Outcome:
-        return Outcome(State.CHANGED if run_id in self._earlier else State.UNCHANGED, run_id)
+        return Outcome(State.CHANGED if run_id in self._past.meant else State.UNCHANGED, run_id)
 
 
 class ActivateWork(RunsWork):
@@ -124,8 +136,9 @@ class DeleteWork(RunsWork):
     """
     Delete runs for good, and see at the end that Tallyfy shows none of them any more.
 
+    A missing run is an error, unless an earlier try of the task may have deleted it.
+
     :param archive_first: archive live runs on the way; otherwise they are refused.
-    :param may_be_gone: an earlier try may have deleted any of them, so a missing run is a success.
     :param snapshot_dir: where a snapshot of each run is written first.
     """
 
@@ -138,17 +151,21 @@ class DeleteWork(RunsWork):
         organization_id: str,
         run_ids: Sequence[str],
         seen: Mapping[str, Run],
-        earlier: Collection[str] = (),
+        past: Past,
         *,
         archive_first: bool = False,
-        may_be_gone: bool = False,
         snapshot_dir: str | None = None,
     ) -> None:
-        super().__init__(organization_id, run_ids, seen, earlier)
+        super().__init__(organization_id, run_ids, seen, past)
         self._archive_first = archive_first
-        self._may_be_gone = may_be_gone
         self._snapshot_dir = snapshot_dir
         self._accepted: list[str] = []
+        self._unexplained: list[str] = []
+
+    @property
+    def planned(self) -> list[str]:
+        """The runs that are there; one that was never seen is none that a later try may take for deleted."""
+        return [item for item in self.items if item in self._seen]
 
     def is_done(self, run: Run | None) -> bool:
         """Whether the run is gone."""
@@ -156,36 +173,52 @@ class DeleteWork(RunsWork):
 
     def flow(self, item: str) -> Flow[RunChange | None]:
         """Delete a run."""
-        return flows.delete_run(
+        change: RunChange | None = yield from flows.delete_run(
             self.organization_id,
             item,
             confirm=item,
             archive_first=self._archive_first,
-            may_be_gone=self._may_be_gone or item in self._earlier,
+            may_be_gone=self._past.may_have_changed(item),
             known=self._seen.get(item),
             see_gone=False,
         )
+        if change is None:
+            self._unexplained.append(item)
+        return change
 
     async def prepare(self, hook: TallyfyAsyncHook, item: str) -> None:
         """Write a snapshot of the run."""
         if self._snapshot_dir is None:
             return
-        run = self._seen.get(item) or await hook.run(flows.look_up_run(self.organization_id, item))
-        if run is None:
-            return
+        path = f"{self._snapshot_dir.rstrip('/')}/{item}.json"
+        try:
+            run = self._seen.get(item)
+            if run is None:
+                run = await hook.run(flows.find_run(self.organization_id, item))
+        except TallyfyNotFoundError:
+            # An earlier try that deleted it wrote its snapshot first.
+            if self._past.may_have_changed(item) and await asyncio.to_thread(is_snapshot_of, item, path):
+                return
+            raise
         check_deletable(run, item, archive_first=self._archive_first)
-        everything = await hook.run(flows.snapshot(self.organization_id, item))
-        await asyncio.to_thread(write_json, f"{self._snapshot_dir.rstrip('/')}/{item}.json", everything)
+        try:
+            content = await hook.run(flows.snapshot(self.organization_id, item))
+        except TallyfyError as refusal:
+            await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._past.is_retry)
+            return
+        await asyncio.to_thread(write_json, path, content)
 
     def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
         """Put accepted deletions off till the look at the end."""
         if result is None:
-            return self._as_it_is(item)
+            return Outcome(State.UNCHANGED, item, f"it is not there, and {_NOTHING_REMEMBERS}")
         self._accepted.append(item)
         return None
 
     async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
-        """See that the deleted runs are gone."""
+        """See that the deleted runs are gone, and tell of those that this try never saw."""
+        if self._unexplained:
+            log.warning("%s", _doubt(self._unexplained))
         if not self._accepted:
             return []
         shown = await hook.run(flows.still_shown(self.organization_id, self._accepted))
@@ -200,3 +233,12 @@ class DeleteWork(RunsWork):
     def _doubtful(self, run_id: str) -> Outcome:
         reason = "Tallyfy accepted the deletion, but it was not seen that the run is gone"
         return Outcome(State.UNKNOWN, run_id, reason, retryable=True)
+
+
+def _doubt(run_ids: Sequence[str]) -> str:
+    more = f" and {len(run_ids) - _MOST_NAMED} more" if len(run_ids) > _MOST_NAMED else ""
+    return (
+        f"{len(run_ids)} runs are not there, and of each {_NOTHING_REMEMBERS}: before Airflow 3.3 only the report "
+        f"(report_path) of a try that was not killed can tell. See that these ids are right: "
+        f"{', '.join(run_ids[:_MOST_NAMED])}{more}"
+    )

@@ -34,6 +34,11 @@ class Work(ABC, Generic[T]):
         """How many items there are, settled ones included."""
         return len(self.items) + len(self.settled)
 
+    @property
+    @abstractmethod
+    def planned(self) -> list[str]:
+        """What the work sets out to change, as the next try finds it among what this one ``meant``."""
+
     @abstractmethod
     def flow(self, item: T) -> Flow[Any]:
         """

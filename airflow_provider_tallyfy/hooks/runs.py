@@ -83,7 +83,7 @@ class RunMethods:
 
         :param run_id: the run.
         :param changes: new values by field, see ``TallyfyUpdateRunOperator``.
-        :raises TallyfyResponseError: if something else changed, or the run does not show what must be kept.
+        :raises TallyfyResponseError: if it does not show what must be kept, or afterwards something is lost or altered.
         """
         return self.run(flows.update_run(self.organization_id, run_id, changes))
 

@@ -16,6 +16,7 @@ from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
 from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
+from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.runs import ActivateWork, ArchiveWork, DeleteWork, RunsWork
 from airflow_provider_tallyfy.bulk.states import Lookout, slim
 from airflow_provider_tallyfy.bulk.work import Work
@@ -67,7 +68,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
             return {name: str(getattr(self, name)) for name in (*_FILTERS, "archived")}
         return self._given_ids
 
-    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[str]:
+    def make_work(self, context: Context, crew: Crew, past: Past) -> Work[str]:
         """Find out which runs there are, and how they are."""
         seen: dict[str, Run] = {}
         run_ids = self._given_ids
@@ -76,15 +77,11 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
             seen = {run.id: slim(run) for run in self.filtered_runs()}
             run_ids = list(seen)
         self.check_count(len(run_ids))
-        unseen = {*run_ids, *earlier} - seen.keys()
+        unseen = {*run_ids, *past.meant} - seen.keys()
         organization_id = self.hook.organization_id
         lookout = Lookout(crew.hook, organization_id, self.max_concurrency)
         seen |= crew.run(lookout.see(unseen, self.work_class.shelves, self.work_class.look))
-        return self.work_class(organization_id, run_ids, seen, earlier, **self.work_options(context))
-
-    def planned(self, work: Work[str]) -> list[str]:
-        """Name the runs that are not as they are asked for."""
-        return list(work.items)
+        return self.work_class(organization_id, run_ids, seen, past, **self.work_options())
 
     def check_count(self, count: int) -> None:
         """
@@ -93,12 +90,8 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         :param count: how many runs there are.
         """
 
-    def work_options(self, context: Context) -> dict[str, Any]:
-        """
-        Give the options of the work.
-
-        :param context: of the running task.
-        """
+    def work_options(self) -> dict[str, Any]:
+        """Give the options of the work."""
         return {}
 
     def _check_filters(self) -> None:
@@ -151,8 +144,11 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
 
     So it takes two keys: ``max_runs``, and ``confirm`` with the id of the organization, so that a DAG that is pointed
     at another connection deletes nothing there. Only archived runs are deleted unless ``archive_first`` is set. At the
-    end it is seen that Tallyfy lists none of them any more. See :class:`TallyfyBulkOperator` for the result, for what
-    happens when some fail, and for the parameters of all bulk operators; filters choose from archived runs only.
+    end it is seen that Tallyfy lists none of them any more. A missing run is a failure, unless an earlier try may have
+    deleted it; where nothing remembers that, it is ``unchanged``, with a warning.
+
+    See :class:`TallyfyBulkOperator` for the result, for what happens when some fail, and for the parameters of all bulk
+    operators; filters choose from archived runs only.
 
     .. seealso:: :ref:`howto/operator:TallyfyDeleteRunsOperator`
 
@@ -162,6 +158,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
     :param archive_first: archive live runs on the way; otherwise each of them is a failure.
     :param snapshot_dir: write run, tasks, form values and activity of each run as ``<run id>.json`` here first
         (templated), a local path or a URL that ``ObjectStoragePath`` knows. If that fails, the run is not deleted.
+        Where Tallyfy hides the tasks of a run that an earlier try archived, the snapshot of that try is kept.
     """
 
     template_fields: Sequence[str] = ("max_runs", "confirm", "snapshot_dir", *TallyfyRunsOperator.template_fields)
@@ -202,13 +199,9 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
                 fields={"confirm": ["not the organization"]},
             )
 
-    def work_options(self, context: Context) -> dict[str, Any]:
+    def work_options(self) -> dict[str, Any]:
         """Say how to delete."""
-        return {
-            "archive_first": self.archive_first,
-            "may_be_gone": context["ti"].try_number > 1,
-            "snapshot_dir": self.snapshot_dir or None,
-        }
+        return {"archive_first": self.archive_first, "snapshot_dir": self.snapshot_dir or None}
 
 
 class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
@@ -259,7 +252,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         """Tell this job by its template."""
         return str(self.template_id)
 
-    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[Any]:
+    def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
         """Check all rows, and find those that were launched before."""
         organization_id, ti = self.hook.organization_id, context["ti"]
         template_id, fields = checked_id(self.template_id, "template_id"), self._checked_fields()
@@ -270,7 +263,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         found: Mapping[str, Sequence[Run]] = {}
         if launches and (self.key_column or ti.try_number > 1):
             found = self._find(context, {launch.key.marker for launch in launches})
-        own = earlier if self.key_column else [*earlier, *found]
+        own = past.meant if self.key_column else [*past.meant, *found]
         return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC))
 
     def _checked_fields(self) -> dict[str, Any]:
@@ -295,7 +288,3 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
             lambda found: is_first or len(found) == len(markers),
         )
         return self.hook.run(look)
-
-    def planned(self, work: Work[Any]) -> list[str]:
-        """Name the launches by their markers."""
-        return [launch.key.marker for launch in work.items]

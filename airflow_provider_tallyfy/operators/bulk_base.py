@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.job import Job
-from airflow_provider_tallyfy.bulk.memory import Memory
+from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.bulk.outcome import State
 from airflow_provider_tallyfy.bulk.report import Report
 from airflow_provider_tallyfy.bulk.summary import Progress, check_size_of_changed, error_of, result_of
@@ -77,21 +77,13 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """Say what tells this job from others of the same task: its input, in plain JSON types."""
 
     @abstractmethod
-    def make_work(self, context: Context, crew: Crew, earlier: Collection[str]) -> Work[Any]:
+    def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
         """
         Read what has to be known before the first write, and check all input.
 
         :param context: of the running task.
         :param crew: sends requests.
-        :param earlier: what earlier tries set out to change.
-        """
-
-    @abstractmethod
-    def planned(self, work: Work[Any]) -> list[str]:
-        """
-        Name what the work sets out to change, as the next try will find it in ``earlier``.
-
-        :param work: from :meth:`make_work`.
+        :param past: what earlier tries did.
         """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -106,16 +98,15 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         with self.hook as hook, airflow_exceptions():
             self._check()
             memory = Memory(context, [self.task_type, self.purpose()], self._report_to)
-            earlier = memory.recall()
+            past = memory.recall()
             with Crew(hook.settings) as crew:
-                work = self.make_work(context, crew, earlier)
+                work = self.make_work(context, crew, past)
                 most = len(work.items) + sum(outcome.state is State.CHANGED for outcome in work.settled)
-                planned = self.planned(work)
                 if self.do_xcom_push:
-                    longest = max(map(len, planned), default=0)
+                    longest = max(map(len, work.planned), default=0)
                     check_size_of_changed(most, longest, self._report_to, self.max_xcom_bytes)
                 if not self.is_dry_run:
-                    memory.remember(earlier.union(planned))
+                    memory.remember(past.meant.union(work.planned))
                 return self._carry_out(context, crew, work, memory)
 
     @property
@@ -163,8 +154,11 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         return result
 
     def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
-        if job.ended.is_set() and not self.is_dry_run and not job.tally.counts[State.UNKNOWN]:
-            memory.remember(job.tally.changed)  # instead of what it set out to change
+        if job.ended.is_set() and not self.is_dry_run:
+            if job.tally.counts[State.UNKNOWN]:
+                memory.remember_also({*job.tally.changed, *job.tally.unknown})
+            else:
+                memory.remember(job.tally.changed)  # instead of what it set out to change
         result = result_of(job, self._report_to, self.max_xcom_bytes)
         if self.is_dry_run:
             result |= self.describe_plan(job.planned)

@@ -10,11 +10,13 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.change import check_deletable
+from airflow_provider_tallyfy.api.flows.change import check_confirm, check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
-from airflow_provider_tallyfy.output import read_json, write_json
+from airflow_provider_tallyfy.output import write_json
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -22,7 +24,8 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
     Change fields of a run and leave all others as they are (documentation page "Update process").
 
     Tallyfy empties a run's ``users`` and ``groups`` when an update does not name them; this operator reads them first
-    and sends them along, and reads the run again afterwards to see that nothing else changed.
+    and sends them along. Afterwards it reads the run again: what an update can set and what never changes must be as
+    expected, and no due date, tag, folder, role or custom field may be missing.
 
     .. seealso:: :ref:`howto/operator:TallyfyUpdateRunOperator`
 
@@ -54,6 +57,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     There is no undo, so it takes two keys: ``run_id``, and ``confirm`` with the run's id or exact name. The result is
     the run as it was: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed``.
+
+    A missing run is an error, unless an earlier try may have deleted it: then it is a success that changed nothing,
+    with a warning.
 
     .. seealso:: :ref:`howto/operator:TallyfyDeleteRunOperator`
 
@@ -88,21 +94,25 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
-            retried = context["ti"].try_number > 1
+            check_confirm(run_id, self.confirm)
+            memory = Memory(context, [self.task_type, run_id])
+            past = memory.recall()
             try:
                 before = hook.get_run(run_id)
             except TallyfyNotFoundError:
-                if not retried:
+                if not self._may_have_deleted(run_id, past):
                     raise
-                return self.describe_plan([]) if self.is_dry_run else self._gone(run_id)
+                gone = self._gone(run_id, is_certain=not past.is_silent_about(run_id) or bool(self.snapshot_path))
+                return self.describe_plan([]) if self.is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=self.archive_first)
             if self.is_dry_run:
                 return self._describe_deletion(before)
+            memory.remember([run_id])
             if self.snapshot_path:
-                self._take_snapshot(self.snapshot_path, run_id, retried=retried)
+                self._take_snapshot(self.snapshot_path, run_id, is_retry=past.is_retry)
             deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=self.archive_first, may_be_gone=True)
         if deleted is None:
-            return self._gone(run_id)
+            return self._gone(run_id, is_certain=True)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 
@@ -111,8 +121,21 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
         return self.describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
-    def _gone(self, run_id: str) -> dict[str, Any]:
-        self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+    def _may_have_deleted(self, run_id: str, past: Past) -> bool:
+        """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
+        if past.is_silent_about(run_id) and self.snapshot_path:
+            return is_snapshot_of(run_id, self.snapshot_path)
+        return past.may_have_changed(run_id)
+
+    def _gone(self, run_id: str, *, is_certain: bool) -> dict[str, Any]:
+        if is_certain:
+            self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+        else:
+            self.log.warning(
+                "Run %s does not exist, and before Airflow 3.3 nothing remembers whether an earlier try deleted it or "
+                "it never existed, unless snapshot_path is given. See that the id is right.",
+                run_id,
+            )
         url = self.hook.run_url(run_id)
         return {
             "id": run_id,
@@ -124,24 +147,11 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             "changed": False,
         }
 
-    def _take_snapshot(self, path: str, run_id: str, *, retried: bool) -> None:
-        """Write the snapshot; a run that an earlier try archived may not show its tasks now, but then showed them."""
+    def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
         try:
             content = self.hook.run(flows.snapshot(self.hook.organization_id, run_id))
-        except TallyfyError as error:
-            if retried and isinstance(error, TallyfyNotFoundError) and _is_snapshot_of(run_id, path):
-                self.log.info("Kept the snapshot of run %s that an earlier try wrote to %s", run_id, path)
-                return
-            error.args = (
-                f"Run {run_id} was not deleted, because no snapshot could be made. {error} To have one of an archived "
-                f"run whose tasks Tallyfy does not show, restore it and delete it with archive_first=True.",
-            )
-            raise
+        except TallyfyError as refusal:
+            keep_earlier(refusal, run_id, path, is_retry=is_retry)
+            return
         write_json(path, content)
         self.log.info("Wrote a snapshot of run %s to %s", run_id, path)
-
-
-def _is_snapshot_of(run_id: str, path: str) -> bool:
-    earlier = read_json(path)
-    run = earlier.get("run") if isinstance(earlier, dict) else None
-    return isinstance(run, dict) and run.get("id") == run_id

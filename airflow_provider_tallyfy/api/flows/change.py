@@ -35,6 +35,12 @@ UPDATABLE_FIELDS = (
     "prerun",
 )
 
+# What neither an update nor work on the run changes.
+_FIXED_FIELDS = ("checklist_id", "parent_id", "type", "created_at", "started_at", "started_by")
+
+# What people may add to or move at any moment, and an update must not take away.
+_KEPT_FIELDS = ("due_date", "tags", "folders", "roles", "custom_fields")
+
 _BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -46,11 +52,15 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     current lists are sent along; if the read does not show both lists, nothing is sent. So are the kick-off values that
     ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognises its run.
 
+    Afterwards the run is read again. As far as it shows them, the fields that an update can set and those that never
+    change (template, parent, type, who started it and when, when it was created) must be as expected, and no due date,
+    tag, folder, role or custom field may be missing. All else moves while people work on the run, and is not compared.
+
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
     :raises TallyfyValidationError: if there are no changes, or of other fields.
-    :raises TallyfyResponseError: if the lists are not shown, or something else changed.
+    :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
     _check_changes(run_id, changes)
@@ -63,10 +73,11 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
         yield calls.update_run(organization_id, run_id, {**kept, **wanted})
     except TallyfyNotFoundError as missing:
         raise (_archived(missing) if before.is_archived else missing) from None
-    expected = {name: before.raw[name] for name in UPDATABLE_FIELDS if name in before.raw} | wanted
+    expected = {name: before.raw[name] for name in (*UPDATABLE_FIELDS, *_FIXED_FIELDS) if name in before.raw}
+    expected |= wanted
     for pause in (*REPLICA_LAG_PAUSES, None):
         after: Run = yield calls.get_run(organization_id, run_id)
-        wrong = _differences(after, expected)
+        wrong = _differences(after, expected) + _losses(before, after)
         if not wrong:
             return RunChange(after, changed=True)
         if pause is not None:
@@ -147,6 +158,7 @@ def delete_run(
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     :raises TallyfyNotFoundError: if there is no such run.
     """
+    check_confirm(run_id, confirm)
     try:
         run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
     except TallyfyNotFoundError:
@@ -201,6 +213,23 @@ def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]
         return archived, False
 
 
+def check_confirm(run_id: str, confirm: str | None) -> None:
+    """
+    Refuse a second key that is none, before it is compared with the name of a run that has none.
+
+    :param run_id: the run.
+    :param confirm: the second key.
+    :raises TallyfyValidationError: if it is empty.
+    """
+    if not confirm:
+        raise TallyfyValidationError(
+            f"Run {run_id} was not deleted: confirm={confirm!r} is empty (did a template render to nothing?). It has "
+            f"to be the run's id or exact name.",
+            run_id=run_id,
+            fields={"confirm": ["empty"]},
+        )
+
+
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     Check both keys of a permanent delete.
@@ -210,6 +239,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     :param archive_first: whether a live run is acceptable.
     :raises TallyfyValidationError: if it must not be deleted.
     """
+    check_confirm(run.id, confirm)
     if confirm not in (run.id, run.name, run.raw.get("name")):
         raise TallyfyValidationError(
             f"Run {run.id} was not deleted: confirm={confirm!r} is neither its id nor its exact name.",
@@ -261,6 +291,19 @@ def _shown_list(run: Run, name: str) -> list[Any]:
 
 def _differences(run: Run, expected: Mapping[str, Any]) -> list[str]:
     return [name for name, value in expected.items() if _normal(run.raw.get(name)) != _normal(value)]
+
+
+def _losses(before: Run, after: Run) -> list[str]:
+    return [name for name in _KEPT_FIELDS if _entries(before.raw.get(name)) - _entries(after.raw.get(name))]
+
+
+def _entries(value: Any) -> set[str]:
+    """Name what a field holds: elements of a list, fields of an object, or anything at all."""
+    if isinstance(value, list):
+        return {str(item.get("id", item) if isinstance(item, Mapping) else item) for item in value}
+    if isinstance(value, Mapping):
+        return {name for name, item in value.items() if item not in _BLANK}
+    return set() if value in _BLANK else {"a value"}
 
 
 def _normal(value: Any) -> Any:

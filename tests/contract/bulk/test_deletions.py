@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
 from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
 from tests.airflow_driver import attempt
-from tests.contract.bulk.observing import requests, writes
+from tests.contract.bulk.observing import report, requests, writes
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
@@ -117,6 +118,39 @@ def test_where_tallyfy_hides_the_parts_of_an_archived_run_there_is_no_snapshot_a
     assert left(tallyfy) == set(ids)
 
 
+@BOTH
+def test_a_retry_keeps_the_snapshots_that_were_made_before_the_runs_were_archived(
+    tallyfy, tries_on_any_airflow, delete, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    tries, ids = tries_on_any_airflow, tallyfy.add_runs(3)
+    options = {"archive_first": True, "snapshot_dir": str(tmp_path)}
+    tallyfy.faults.add("status", method="DELETE", path="/delete", status=500, times=None)
+    first = attempt(lambda: delete(ids, **options).execute(tries.next()))
+    tallyfy.faults.clear()
+
+    retry = attempt(lambda: delete(ids, **options).execute(tries.next()))
+
+    assert (first.state, retry.state) == ("up_for_retry", "success")
+    assert sorted(retry.result["changed"]) == sorted(ids)
+    assert left(tallyfy) == set()
+    assert all(json.loads((tmp_path / f"{run_id}.json").read_text())["tasks"] for run_id in ids)
+
+
+@pytest.mark.tallyfy_sandbox("strict")
+def test_a_retry_takes_no_other_file_for_a_snapshot_and_says_the_way_out(tallyfy, tries, delete, tmp_path):
+    ids = tallyfy.add_runs(2, archived=True)
+    (tmp_path / f"{ids[0]}.json").write_text(json.dumps({"run": {"id": ids[1]}, "tasks": []}))
+    (tmp_path / f"{ids[1]}.json").write_text("half a snap")
+    tries.next()
+
+    end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path)).execute(tries.next()))
+
+    assert end.state == "failed"
+    assert "restore it and delete it with archive_first=True" in tries.pushed["failures"][0]["reason"]
+    assert left(tallyfy) == set(ids)
+
+
 def test_snapshots_that_cannot_be_written_stop_the_job(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(30, archived=True)
     (tmp_path / "file").write_text("")
@@ -169,16 +203,127 @@ def test_if_the_look_at_the_end_fails_the_deletions_are_in_doubt_and_a_retry_cla
     assert writes(tallyfy) == {f"DELETE {run_id}/delete": 1 for run_id in ids}
 
 
+# -- retries --------------------------------------------------------------------------------------------
+
+NEVER_EXISTED = "f" * 32
+
+
+@pytest.fixture
+def no_patience(tallyfy, monkeypatch):
+    """Let a 503 fail its run at once instead of being repeated."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+
+
+class Killed(BaseException):
+    """What leaves a try no time to note what it did."""
+
+
 @BOTH
-def test_a_missing_run_is_an_error_at_first_and_gone_on_a_retry(tallyfy, tries_without_store, delete):
-    missing = "f" * 32
+@pytest.mark.usefixtures("no_patience")
+def test_a_run_that_never_existed_stays_a_failure_on_a_retry(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(3, archived=True)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
 
-    first = attempt(lambda: delete([missing]).execute(tries_without_store.next()))
-    retry = attempt(lambda: delete([missing]).execute(tries_without_store.next()))
+    first = attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
 
-    assert (first.state, first.error) == ("failed", "TallyfyBulkRejectedError")
+    assert first.state == "up_for_retry"
+    assert (retry.state, retry.error) == ("failed", "TallyfyBulkRejectedError")
+    assert sorted(tries.pushed["changed"]) == sorted(ids)
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
+    assert left(tallyfy) == set()
+
+
+@BOTH
+@pytest.mark.usefixtures("no_patience")
+def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_without_store, delete, tmp_path):
+    tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
+    path = str(tmp_path / "report.jsonl")
+
+    attempt(lambda: delete([*ids, NEVER_EXISTED], report_path=path).execute(tries.next()))
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED], report_path=path).execute(tries.next()))
+
+    assert (retry.state, retry.error) == ("failed", "TallyfyBulkRejectedError")
+    assert sorted(tries.pushed["changed"]) == sorted(ids)
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
+
+
+@BOTH
+@pytest.mark.usefixtures("no_patience")
+def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_said(
+    tallyfy, tries_without_store, delete, tmp_path, caplog
+):
+    tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
+    attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
+    path = tmp_path / "report.jsonl"
+
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED], report_path=str(path)).execute(tries.next()))
+
     assert retry.state == "success"
-    assert retry.result["counts"]["unchanged"] == 1
+    assert retry.result["changed"] == [ids[1]]
+    doubtful = {line["id"]: line["reason"] for line in report(path) if line["state"] == "unchanged"}
+    assert doubtful.keys() == {ids[0], ids[2], NEVER_EXISTED}
+    assert "nothing remembers" in doubtful[NEVER_EXISTED]
+    warning = next(r.getMessage() for r in caplog.records if "nothing remembers" in r.getMessage())
+    assert "3 runs" in warning
+    assert NEVER_EXISTED in warning
+
+
+@BOTH
+def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
+    tallyfy, tries_without_store, delete, tmp_path, monkeypatch
+):
+    tries, ids = tries_without_store, tallyfy.add_runs(3)
+    options = {"archive_first": True, "snapshot_dir": str(tmp_path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(TallyfyDeleteRunsOperator, "_hand_on", Mock(side_effect=Killed))
+        attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
+
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
+
+    assert (retry.state, retry.error) == ("failed", "TallyfyBulkRejectedError")
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
+    assert tries.pushed["counts"]["unchanged"] == 3
+
+
+@BOTH
+def test_a_run_that_was_missing_at_first_is_missing_after_a_clear(tallyfy, tries, delete):
+    ends = [attempt(lambda: delete([NEVER_EXISTED]).execute(tries.next())) for _ in range(2)]
+
+    assert [(end.state, end.error) for end in ends] == [("failed", "TallyfyBulkRejectedError")] * 2
+
+
+@BOTH
+def test_what_a_killed_try_deleted_is_claimed_by_the_next_and_nothing_else(tallyfy, tries, delete, monkeypatch):
+    ids = tallyfy.add_runs(3, archived=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(TallyfyDeleteRunsOperator, "_hand_on", Mock(side_effect=Killed))
+        attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
+    assert left(tallyfy) == set()
+
+    retry = attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
+
+    assert retry.state == "failed"
+    assert sorted(tries.pushed["changed"]) == sorted(ids)
+    assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_runs_that_lists_did_not_show_yet_are_claimed_on_a_retry(tallyfy, tries, delete):
+    """They were not in the plan, since only their own flows saw them."""
+    ids = tallyfy.add_runs(4, archived=True)
+    listed = [{"id": run["id"], "status": "archived"} for run in tallyfy.runs if run["id"] in ids[1:3]]
+    page = {"data": listed, "meta": {"pagination": {"current_page": 1, "total_pages": 1}}}
+    tallyfy.faults.add("status", method="GET", path="/runs\\?.*archived=only", status=200, body=page)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
+
+    first = attempt(lambda: delete(ids).execute(tries.next()))
+    retry = attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert (first.state, retry.state) == ("up_for_retry", "success")
+    assert sorted(retry.result["changed"]) == sorted(ids)
 
 
 @BOTH

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyDeleteRunOperator
 from airflow_provider_tallyfy.sandbox import Behaviour
 from tests.airflow_driver import attempt
-from tests.task_contexts import context_of
+from tests.task_contexts import FakeTaskStateStore, context_of
 
 WORLDS = {
     "lenient": Behaviour.lenient(),
@@ -23,9 +24,9 @@ every_world = pytest.mark.parametrize("tallyfy_sandbox", WORLDS.values(), indire
 MISSING = "0123456789abcdef0123456789abcdef"
 
 
-def delete(run_id: str, try_number: int = 1, **arguments: Any) -> Any:
+def delete(run_id: str, try_number: int = 1, store: FakeTaskStateStore | None = None, **arguments: Any) -> Any:
     operator = TallyfyDeleteRunOperator(**{"task_id": "delete", "run_id": run_id, "confirm": run_id} | arguments)
-    return operator.execute(context_of(try_number))
+    return operator.execute(context_of(try_number, store=store))
 
 
 def exists(tallyfy, run: dict[str, Any]) -> bool:
@@ -66,6 +67,28 @@ def test_a_second_key_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
 
 
 @every_world
+@pytest.mark.parametrize("confirm", ["", None])
+@pytest.mark.parametrize("name", ["", None])
+def test_a_second_key_that_rendered_to_nothing_does_not_fit_a_run_without_a_name(tallyfy, run, name, confirm):
+    tallyfy.update_run(run["id"], name=name)
+    end = attempt(lambda: delete(run["id"], confirm=confirm))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "is empty" in str(end.exception)
+    assert writes(tallyfy) == []
+
+
+@every_world
+def test_an_empty_second_key_is_refused_before_tallyfy_is_asked_also_by_the_hook(tallyfy, run):
+    hook = TallyfyHook()
+    for act in (
+        lambda: delete(run["id"], confirm="", try_number=2),
+        lambda: hook.delete_run(run["id"], confirm="", may_be_gone=True),
+    ):
+        assert attempt(act).error == "TallyfyValidationError"
+    assert tallyfy.requests == []
+
+
+@every_world
 def test_a_live_run_is_refused_unless_it_may_be_archived_on_the_way(tallyfy, run):
     tallyfy.restore_run(run["id"])
     end = attempt(lambda: delete(run["id"]))
@@ -96,6 +119,52 @@ def test_a_try_after_the_run_is_gone_is_a_success_that_changed_nothing(tallyfy, 
     delete(run["id"])
     result = delete(run["id"], try_number=2)
     assert (result["id"], result["status"], result["changed"]) == (run["id"], "deleted", False)
+
+
+@every_world
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_retry_after_a_first_look_that_failed_does_not_take_a_wrong_id_for_a_deleted_run(
+    tallyfy, monkeypatch, dry_run
+):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    store = FakeTaskStateStore()
+    tallyfy.faults.add("status", method="GET", status=503)
+    first = attempt(lambda: delete(MISSING, store=store, dry_run=dry_run))
+    retry = attempt(lambda: delete(MISSING, try_number=2, store=store, dry_run=dry_run))
+    assert (first.state, first.error) == ("up_for_retry", "TallyfyServerError")
+    assert (retry.state, retry.error) == ("failed", "TallyfyNotFoundError")
+
+
+@every_world
+def test_a_retry_knows_that_an_earlier_try_saw_the_run_and_was_about_to_delete_it(tallyfy, run, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    store = FakeTaskStateStore()
+    tallyfy.faults.add("status", method="DELETE", status=503, applied=True)
+    first = attempt(lambda: delete(run["id"], store=store))
+    result = delete(run["id"], try_number=2, store=store)
+    assert (first.state, first.error) == ("up_for_retry", "TallyfyServerError")
+    assert (result["status"], result["changed"]) == ("deleted", False)
+    end = attempt(lambda: delete(MISSING, try_number=2, store=store))
+    assert end.error == "TallyfyNotFoundError", "another run is not remembered"
+
+
+@every_world
+def test_before_airflow_3_3_the_snapshot_tells_whether_there_was_a_run(tallyfy, rich_run, tmp_path):
+    arguments = {"archive_first": True, "snapshot_path": str(tmp_path / "snapshot.json")}
+    end = attempt(lambda: delete(MISSING, try_number=2, **arguments))
+    assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
+    delete(rich_run["id"], **arguments)
+    assert delete(rich_run["id"], try_number=2, **arguments)["status"] == "deleted"
+    assert attempt(lambda: delete(MISSING, try_number=2, **arguments)).error == "TallyfyNotFoundError"
+
+
+@every_world
+def test_where_nothing_remembers_a_missing_run_is_a_success_and_the_doubt_is_said(tallyfy, capfd, caplog):
+    caplog.set_level("WARNING")
+    result = delete(MISSING, try_number=2)
+    logged = caplog.text + capfd.readouterr().out
+    assert (result["status"], result["changed"]) == ("deleted", False)
+    assert f"Run {MISSING} does not exist, and before Airflow 3.3 nothing remembers" in logged
 
 
 @every_world

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyUpdateRunOperator
 from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox.present import run_json
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
@@ -126,6 +127,98 @@ def test_something_else_that_changed_with_it_fails_the_task(tallyfy, run):
     tallyfy.faults.add("status", method="GET", path=run["id"], after=1, times=None, status=200, body=body)
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
     assert "users, groups" in str(end.exception)
+
+
+HELD = {
+    "parent_id": "c" * 32,
+    "due_date": "2026-12-01T10:00:00.000Z",
+    "folders": ["a" * 32, "b" * 32],
+    "custom_fields": {"region": "EU", "tier": 1},
+    "roles": {"approver": {"users": [1]}},
+}
+
+
+def shown(tallyfy, run: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"data": run_json(tallyfy.store.find(run["id"]), tallyfy.behaviour) | fields}
+
+
+@pytest.fixture
+def change_with_the_update(tallyfy):
+    """Let fields of the run change between the update and the look at it."""
+
+    def arrange(run: dict[str, Any], **fields: Any) -> None:
+        body = shown(tallyfy, run, name="Acme Inc", **fields)
+        tallyfy.faults.add("status", method="GET", path=run["id"], after=1, times=None, body=body, status=200)
+
+    return arrange
+
+
+@every_world
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("checklist_id", "f" * 32),
+        ("parent_id", "f" * 32),
+        ("parent_id", None),
+        ("type", "form"),
+        ("started_by", 7),
+        ("created_at", None),
+        ("started_at", None),
+        ("due_date", None),
+        ("folders", ["a" * 32]),
+        ("custom_fields", {"region": "EU"}),
+        ("roles", {}),
+    ],
+)
+def test_what_is_lost_or_altered_besides_fails_the_task(tallyfy, run, change_with_the_update, name, value):
+    tallyfy.update_run(run["id"], **HELD)
+    change_with_the_update(run, **{name: value})
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert end.error == "TallyfyResponseError"
+    assert f"than expected in: {name}." in str(end.exception)
+
+
+@every_world
+def test_a_lost_tag_fails_the_task_where_tallyfy_shows_tags(tallyfy, run, change_with_the_update):
+    body = shown(tallyfy, run, tags=[{"id": 1, "title": "vip"}, {"id": 2, "title": "eu"}])
+    tallyfy.faults.add("status", method="GET", path=run["id"], status=200, body=body)
+    change_with_the_update(run, tags=[{"id": 2, "title": "eu"}])
+    end = attempt(lambda: update(run["id"], name="Acme Inc"))
+    assert "than expected in: tags." in str(end.exception)
+
+
+@every_world
+def test_people_who_work_on_the_run_meanwhile_do_not_fail_the_task(tallyfy, run, change_with_the_update):
+    tallyfy.update_run(run["id"], **HELD)
+    moment = "2026-11-30T09:00:00.000Z"
+    work = {
+        "status": "problem",
+        "progress": {"complete": 1, "total": 1, "percent": 100},
+        "whole_progress": {"percent": 100},
+        "last_updated": moment,
+        "completed_at": moment,
+        "archived_at": moment,
+        "has_open_issue": True,
+        "late_tasks": 1,
+        "due_soon": True,
+        "due_date_passed": True,
+        "max_task_deadline": moment,
+        "collaborators": [1, 2],
+        "prerun_status": "complete",
+        "prerun_completed_at": moment,
+        "prerun_completed_by": 1,
+        "can_add_oot": False,
+        "checklist_title": "Onboarding, renamed",
+    }
+    additions = {
+        "due_date": "2026-12-24T10:00:00.000Z",
+        "folders": [*HELD["folders"], "d" * 32],
+        "custom_fields": {**HELD["custom_fields"], "tier": 2, "note": "hot"},
+        "tags": [{"id": 1, "title": "vip"}],
+        "a_field_of_tomorrow": 1,
+    }
+    change_with_the_update(run, **work, **additions)
+    assert update(run["id"], name="Acme Inc")["changed"] is True
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)

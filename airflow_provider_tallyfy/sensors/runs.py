@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
-    :param run_ids: the runs, a list of ids (templated).
+    :param run_ids: the runs, a list of ids, or of dicts with an ``id`` as launch tasks hand them on (templated).
     :param target_status: a status, or several, that end the wait for a run well (templated).
     :param failure_status: a status, several, or none, that end it badly (templated).
     :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
@@ -138,7 +138,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def __init__(
         self,
         *,
-        run_ids: Sequence[str],
+        run_ids: Iterable[str | Mapping[str, Any]],
         target_status: str | Iterable[str] = "complete",
         failure_status: str | Iterable[str] = ("archived",),
         wait_for: str = "all",

@@ -19,11 +19,13 @@ from airflow_provider_tallyfy.watcher import SharedConnection, Watcher
 
 
 class _Jump(selectors.SelectSelector):
-    """Selects without waiting, and moves the clock on by the time that was to be waited."""
+    """Selects without waiting, once a turn of the loop, and moves the clock on by the time that was to be waited."""
 
     now = 0.0
+    turns = 0
 
     def select(self, timeout: float | None = None) -> Any:
+        self.turns += 1
         if timeout is None:
             raise AssertionError("nothing will ever happen any more")
         self.now += max(0.0, timeout)
@@ -37,6 +39,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jump.now
+
+    @property
+    def turns(self) -> int:
+        """How many turns the loop has made: what happens in the same one happens without a pause for others."""
+        return self._jump.turns
 
 
 def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

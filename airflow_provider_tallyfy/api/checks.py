@@ -11,6 +11,23 @@ from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, Tally
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
 
 _LONGEST_ID = 255
+_MOST_PROBLEMS = 20
+
+
+def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidationError:
+    """
+    Put all problems of an input into one error.
+
+    :param name: the parameter.
+    :param problems: what is wrong.
+    :param consequence: what was not done.
+    """
+    lines = "".join(f"\n- {problem}" for problem in problems[:_MOST_PROBLEMS])
+    more = f"\n- and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return TallyfyValidationError(
+        f"{name} has {count}, correct the input. {consequence}{lines}{more}", fields={name: problems}
+    )
 
 
 def checked_id(value: object, name: str = "run_id") -> str:
@@ -41,6 +58,26 @@ def checked_id(value: object, name: str = "run_id") -> str:
         f"address of the run in the web app.",
         fields={name: [problem]},
     )
+
+
+def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
+    """
+    Check ids, and give each once, in order.
+
+    :param given: ids, or dicts with an ``id``, as tasks hand them on.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: naming every id that is not usable.
+    """
+    ids: dict[str, None] = {}
+    problems: list[str] = []
+    for number, item in enumerate(given, start=1):
+        try:
+            ids[checked_id(item.get("id") if isinstance(item, Mapping) else item, f"{name}[{number}]")] = None
+        except TallyfyValidationError as error:
+            problems.append(str(error))
+    if problems:
+        raise refused(name, problems, "Nothing was sent.")
+    return list(ids)
 
 
 def checked_status(value: str, name: str) -> str:

@@ -56,14 +56,13 @@ class Progress:
         """
         progress = data.get("progress")
         counts = progress if isinstance(progress, Mapping) else {"percent": progress}
-        upcoming = data.get("next_task")
-        task = upcoming.get("data", upcoming) if isinstance(upcoming, Mapping) else None
-        task = task if isinstance(task, Mapping) else {}
+        task = _first_object(data.get("next_task"))
+        title = task.get("title")
         return cls(
             percent=_rounded(counts.get("percent")),
             complete=_rounded(counts.get("complete")),
             total=_rounded(counts.get("total")),
-            next_task=task.get("title"),
+            next_task=title if isinstance(title, str) else None,
             next_deadline=_time_if_readable(task.get("deadline")),
         )
 
@@ -365,6 +364,13 @@ def _time_if_readable(value: object) -> datetime | None:
         return parse_time(value)
     except ValueError:
         return None
+
+
+def _first_object(value: object) -> Mapping[str, Any]:
+    """Read an object that may be wrapped in ``data``, in a list, or in both; an empty one if there is none."""
+    unwrapped = value.get("data", value) if isinstance(value, Mapping) else value
+    first = next(iter(unwrapped), None) if isinstance(unwrapped, list) else unwrapped
+    return first if isinstance(first, Mapping) else {}
 
 
 def _rounded(value: object) -> int | None:

@@ -8,11 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import checked_id, list_in_text
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.checks import checked_ids, list_in_text, refused
 from airflow_provider_tallyfy.output import read_lines
-
-_MOST_PROBLEMS = 20
 
 
 def read_run_ids(given: Any) -> list[str]:
@@ -24,16 +21,7 @@ def read_run_ids(given: Any) -> list[str]:
         and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
     :raises TallyfyValidationError: naming every id that is not usable.
     """
-    ids: dict[str, None] = {}
-    problems: list[str] = []
-    for number, item in enumerate(_listed(given), start=1):
-        try:
-            ids[checked_id(item.get("id") if isinstance(item, Mapping) else item, f"run_ids[{number}]")] = None
-        except TallyfyValidationError as error:
-            problems.append(str(error))
-    if problems:
-        raise refused("run_ids", problems, "Nothing was sent.")
-    return list(ids)
+    return checked_ids(_listed(given))
 
 
 def read_rows(given: Any) -> list[dict[str, Any]]:
@@ -58,22 +46,6 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     if problems:
         raise refused("rows", problems, "Nothing was launched.")
     return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidationError:
-    """
-    Put all problems of an input into one error.
-
-    :param name: the parameter.
-    :param problems: what is wrong.
-    :param consequence: what was not done.
-    """
-    lines = "".join(f"\n- {problem}" for problem in problems[:_MOST_PROBLEMS])
-    more = f"\n- and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return TallyfyValidationError(
-        f"{name} has {count}, correct the input. {consequence}{lines}{more}", fields={name: problems}
-    )
 
 
 def _listed(given: Any) -> Iterable[Any]:

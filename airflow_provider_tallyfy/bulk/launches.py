@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.checks import refused
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.templates import Template
-from airflow_provider_tallyfy.bulk.inputs import refused
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
 

@@ -27,6 +27,7 @@ class Behaviour:
         Source: page "delete-process", which names both.
     :param update_wipes_assignees: A PUT without ``users``/``groups`` empties them (measured in production).
     :param progress: Shape of ``progress``. Source: the pages of list, update and get, which disagree.
+    :param next_task: Whether ``with=next_task`` shows the task, or a list with it. Source: page "get-process", a list.
     :param milliseconds: Timestamps of runs carry milliseconds.
     :param activity_timestamps: ``created_at`` of the activity feed as documented, or as measured.
     :param status_filter_honoured: The list obeys ``status``; otherwise it lists every status.
@@ -62,6 +63,7 @@ class Behaviour:
     delete_live: Literal[404, 422] = 404
     update_wipes_assignees: bool = False
     progress: Literal["object", "int", "empty"] = "object"
+    next_task: Literal["object", "list"] = "object"
     milliseconds: bool = True
     activity_timestamps: Literal["iso", "sql"] = "iso"
     status_filter_honoured: bool = True
@@ -112,6 +114,7 @@ class Behaviour:
             delete_live=422,
             update_wipes_assignees=True,
             progress="int",
+            next_task="list",
             milliseconds=False,
             activity_timestamps="sql",
             status_archived_honoured=False,

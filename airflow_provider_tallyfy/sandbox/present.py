@@ -120,7 +120,8 @@ def with_includes(run: Run, names: str, store: Store, behaviour: Behaviour) -> J
         shown["tasks"] = {"data": [task_json(run, task, behaviour, nested) for task in run.tasks]}
     if "next_task" in wanted:
         upcoming = next_task(run)
-        shown["next_task"] = {"data": task_json(run, upcoming, behaviour) if upcoming else []}
+        listed = [task_json(run, upcoming, behaviour)] if upcoming else []
+        shown["next_task"] = {"data": listed[0] if listed and behaviour.next_task == "object" else listed}
     if "checklist" in wanted or "checklist.steps" in wanted:
         template = store.templates[run.data["checklist_id"]]
         shown["checklist"] = {"data": template_json(template, steps="checklist.steps" in wanted)}

@@ -40,7 +40,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
-        so many seconds (Airflow's ``exponential_backoff`` and ``max_wait``, in one argument); ``None`` keeps it.
+        so many seconds (Airflow's ``exponential_backoff`` and ``max_wait``, in one argument); ``None``, or what is not
+        more than ``poke_interval``, keeps it.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
@@ -60,9 +61,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        if max_poke_interval is not None:
-            kwargs = {"exponential_backoff": True, "max_wait": timedelta(seconds=max_poke_interval), **kwargs}
         super().__init__(**kwargs)
+        if max_poke_interval is not None:
+            self.exponential_backoff = max_poke_interval > self.poke_interval
+            self.max_wait = timedelta(seconds=max_poke_interval)
         self.missing = missing
         self.max_poll_failures = max_poll_failures
         self.organization_id = organization_id

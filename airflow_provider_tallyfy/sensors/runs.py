@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.waits.many import RunsWait
 from airflow_provider_tallyfy.api.waits.status import RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
-from airflow_provider_tallyfy.sensors.shortcut import start_trigger_args
+from airflow_provider_tallyfy.sensors.shortcut import refused_for_mapping, start_trigger_args
 from airflow_provider_tallyfy.waiting import LookAtRuns, status_trigger
 
 if TYPE_CHECKING:
@@ -44,18 +44,32 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param deferrable: wait in the triggerer, without a worker.
     :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
         over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
-        the like; anything else is refused while the DAG is parsed. Not an argument of ``partial``.
+        the like; anything else is refused while the DAG is parsed, and so is mapping (``partial``). It is no argument
+        of ``expand`` and ``expand_kwargs``.
     """
 
     template_fields: Sequence[str] = ("target_status", *TallyfyRunSensor.template_fields)
 
     def __init__(self, *, target_status: str | Iterable[str] = "complete", **kwargs: Any) -> None:
-        # Hidden among the others it is unknown to Airflow's partial(), which refuses it: mapping cannot work.
+        # Hidden among the others it is unknown to Airflow's expand(), which refuses it: mapping cannot work.
         start_from_trigger = kwargs.pop("start_from_trigger", False)
         super().__init__(**kwargs)
         self.target_status = target_status
         if start_from_trigger:
             self._start_from_trigger()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Begin to map the sensor over values.
+
+        :param kwargs: arguments that all mapped tasks share.
+        :raises TallyfyConfigurationError: while the DAG is parsed, if they are to begin in the triggerer.
+        """
+        if kwargs.pop("start_from_trigger", False):
+            with airflow_exceptions():
+                raise refused_for_mapping()
+        return super().partial(**kwargs)
 
     @cached_property
     def wait(self) -> RunWait:
@@ -114,7 +128,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
-    :param run_ids: the runs, a list of ids (templated).
+    :param run_ids: the runs, a list of ids, or of dicts with an ``id`` as launch tasks hand them on (templated).
     :param target_status: a status, or several, that end the wait for a run well (templated).
     :param failure_status: a status, several, or none, that end it badly (templated).
     :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
@@ -138,7 +152,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def __init__(
         self,
         *,
-        run_ids: Sequence[str],
+        run_ids: Iterable[str | Mapping[str, Any]],
         target_status: str | Iterable[str] = "complete",
         failure_status: str | Iterable[str] = ("archived",),
         wait_for: str = "all",

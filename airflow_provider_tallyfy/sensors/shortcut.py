@@ -42,7 +42,7 @@ def start_trigger_args(trigger: type, arguments: dict[str, Any], timeout: timede
     if not TASKS_START_IN_TRIGGERER:
         raise _refusal("it needs Airflow 3.3 or newer")
     if is_mapped:
-        raise _refusal("Airflow does not hand mapped values to it")
+        raise refused_for_mapping()
     for name, value in arguments.items():
         _check(name, value)
     from airflow.triggers.base import StartTriggerArgs
@@ -54,6 +54,11 @@ def start_trigger_args(trigger: type, arguments: dict[str, Any], timeout: timede
         timeout=timeout,
     )
     return described
+
+
+def refused_for_mapping() -> TallyfyConfigurationError:
+    """Say why a mapped task cannot begin in the triggerer."""
+    return _refusal("Airflow does not hand mapped values to it")
 
 
 def _check(name: str, value: Any) -> None:

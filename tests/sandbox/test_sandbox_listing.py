@@ -146,3 +146,10 @@ def test_includes_arrive_wrapped(api, tallyfy_sandbox):
     assert shown["checklist"]["data"]["id"] == run["checklist_id"]
     tallyfy_sandbox.complete_run(run["id"])
     assert api("GET", f"/runs/{run['id']}?with=next_task").json()["data"]["next_task"] == {"data": []}
+
+
+@strict
+def test_the_next_task_arrives_as_a_list_of_one(api, tallyfy_sandbox):
+    run = tallyfy_sandbox.add_run()
+    shown = api.data(f"/runs/{run['id']}?with=next_task")
+    assert [task["id"] for task in shown["next_task"]["data"]] == [run["tasks"][0]["id"]]

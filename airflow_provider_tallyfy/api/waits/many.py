@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_tallyfy.api.checks import checked_ids
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import Page, Run
@@ -46,7 +47,7 @@ class RunsWait:
         """
         Check what a user asked to wait for.
 
-        :param run_ids: the runs.
+        :param run_ids: the runs, ids or dicts with an ``id``.
         :param target: a status or several.
         :param failure: a status, several, or none.
         :param missing: ``fail`` or ``wait``.
@@ -54,7 +55,7 @@ class RunsWait:
         :param fail_fast: whether the first bad end ends the wait.
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
-        if isinstance(run_ids, str) or not isinstance(run_ids, Iterable):
+        if isinstance(run_ids, str | bytes | Mapping) or not isinstance(run_ids, Iterable):
             raise TallyfyValidationError(
                 f"run_ids is {type(run_ids).__name__}, not a list of ids.", fields={"run_ids": ["not a list"]}
             )
@@ -62,7 +63,7 @@ class RunsWait:
             raise TallyfyValidationError(
                 f"wait_for={wait_for!r} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
             )
-        ids = dict.fromkeys(run_ids)
+        ids = checked_ids(run_ids)
         if not ids:
             raise TallyfyValidationError("run_ids names no run to wait for.", fields={"run_ids": ["empty"]})
         waits = tuple(RunWait.checked(run_id, target, failure, missing) for run_id in ids)

@@ -38,6 +38,14 @@ def test_all_runs_complete_end_the_wait_with_each_of_them_in_order(tallyfy, mode
     assert end.result[0]["url"] == tallyfy.run_url(run_ids[0])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_mapped_launches_hand_on_names_the_runs(tallyfy, mode):
+    first, second, third = tallyfy.add_runs(3)
+    launched = [{"id": first, "name": "First", "url": "https://..."}, {"id": second}, third, first]
+    end = MODES[mode](wait_for(launched), lambda: [tallyfy.complete_run(run_id) for run_id in (first, second, third)])
+    assert outcomes(end.result) == {first: "reached", second: "reached", third: "reached"}
+
+
 @both_worlds
 @pytest.mark.parametrize("mode", MODES)
 def test_all_means_all(tallyfy, mode):
@@ -152,6 +160,12 @@ def test_a_token_that_is_declined_fails_the_wait(tallyfy):
         {"run_ids": []},
         {"run_ids": None},
         {"run_ids": ["a/b"]},
+        {"run_ids": {"id": "a"}},
+        {"run_ids": b"ab"},
+        {"run_ids": [{"name": "no id"}]},
+        {"run_ids": [["a"]]},
+        {"run_ids": [{"a"}]},
+        {"run_ids": [None]},
         {"wait_for": "some"},
         {"target_status": "done"},
         {"missing": "what"},
@@ -162,6 +176,14 @@ def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, 
     end = attempt(lambda: sensor.execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.requests == []
+
+
+def test_every_run_that_is_not_named_rightly_is_told_of():
+    sensor = wait_for(["a", {"name": "b"}, {"id": "c"}, ""])(timeout=0)
+    end = attempt(lambda: sensor.execute(new_context()))
+    assert "run_ids has 2 problems" in str(end.exception)
+    assert "run_ids[2]" in str(end.exception)
+    assert "run_ids[4]" in str(end.exception)
 
 
 def test_it_tells_how_many_have_ended_and_only_when_that_changes(tallyfy, monkeypatch):

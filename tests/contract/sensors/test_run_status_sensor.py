@@ -185,6 +185,14 @@ def test_one_argument_makes_long_waits_ask_less_often_in_every_mode(waited):
     assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["max_poll_interval"] is None
 
 
+@pytest.mark.parametrize("longest", [0, -1, 6.5, 7])
+def test_an_interval_that_cannot_grow_stays_as_it_is_in_every_mode(waited, longest):
+    steady = sensor(deferrable=True, poke_interval=7, max_poke_interval=longest)
+    assert deferral(steady).trigger.serialize()[1]["max_poll_interval"] is None
+    poking = sensor(poke_interval=7, max_poke_interval=longest, timeout=600)
+    assert poking._get_next_poke_interval(0.0, lambda: 300.0, 9) == 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "ends"),
     [

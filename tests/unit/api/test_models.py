@@ -92,6 +92,25 @@ def test_progress_is_a_number_an_object_or_nothing(progress, percent):
     assert Run.from_json(RUN | {"progress": progress}).progress.percent == percent
 
 
+NEXT = {"id": "k1", "title": "Legal review", "deadline": "2025-01-15T10:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    "upcoming",
+    [NEXT, {"data": NEXT}, [NEXT], {"data": [NEXT]}, {"data": [NEXT, {"id": "k2", "title": "File"}]}],
+    ids=["object", "object in data", "list", "list in data", "the first of a list"],
+)
+def test_the_next_task_is_an_object_or_the_first_of_a_list(upcoming):
+    progress = Run.from_json(RUN | {"progress": {"complete": 7, "total": 12}, "next_task": upcoming}).progress
+    assert str(progress) == "7 of 12 tasks, next: Legal review, due 2025-01-15T10:00:00Z"
+
+
+@pytest.mark.parametrize("upcoming", [None, "", [], {}, {"data": []}, {"data": None}, [5], {"data": {"title": ["x"]}}])
+def test_without_a_next_task_the_progress_is_told_all_the_same(upcoming):
+    progress = Run.from_json(RUN | {"progress": {"complete": 7, "total": 12}, "next_task": upcoming}).progress
+    assert str(progress) == "7 of 12 tasks"
+
+
 def test_a_description_is_small_and_json():
     run = Run.from_json(RUN | {"completed_at": "2025-01-15T10:00:00.000Z", "prerun": {"f": "secret form data"}})
     assert json.loads(json.dumps(run.describe("https://web/r1", changed=True))) == {
@@ -135,7 +154,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-FIELDS = ["id", "status", "name", "checklist_id", "archived_at", "completed_at", "created_at", "progress"]
+FIELDS = ["id", "status", "name", "checklist_id", "archived_at", "completed_at", "created_at", "progress", "next_task"]
 
 
 @ANY

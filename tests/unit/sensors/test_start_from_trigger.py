@@ -68,8 +68,8 @@ def test_a_mapped_task_group_is_refused():
             group.expand(run_id=["r1", "r2"])
 
 
-def test_a_mapped_sensor_is_refused():
-    with DAG("d"), pytest.raises(TypeError, match="unexpected keyword argument 'start_from_trigger'"):
+def test_a_mapped_sensor_is_refused_with_the_reason():
+    with DAG("d"), pytest.raises(TallyfyConfigurationError, match="Airflow does not hand mapped values to it"):
         TallyfyRunStatusSensor.partial(task_id="wait", start_from_trigger=True).expand(run_id=["r1"])
 
 
@@ -77,6 +77,18 @@ def test_a_mapped_sensor_is_refused():
 def test_older_airflow_refuses_it():
     with pytest.raises(TallyfyConfigurationError, match=r"needs Airflow 3\.3"):
         sensor()
+
+
+@pytest.mark.filterwarnings("ignore:Task 'wait' was never mapped")
+def test_it_is_nothing_to_map_over_either():
+    with DAG("d"), pytest.raises(TypeError, match="unexpected keyword argument 'start_from_trigger'"):
+        TallyfyRunStatusSensor.partial(task_id="wait").expand(run_id=["r1"], start_from_trigger=[True])
+
+
+def test_a_mapped_sensor_that_begins_on_a_worker_is_as_ever():
+    with DAG("d"):
+        mapped = TallyfyRunStatusSensor.partial(task_id="wait", start_from_trigger=False).expand(run_id=["r1", "r2"])
+    assert (mapped.operator_class, mapped.start_from_trigger) == (TallyfyRunStatusSensor, False)
 
 
 def test_a_sensor_begins_on_a_worker_unless_it_is_told_otherwise():

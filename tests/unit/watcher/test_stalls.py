@@ -27,7 +27,7 @@ async def count_wakings(subscription: Subscription, by_turn: Counter[int]) -> No
 async def wakings_by_turn(tallyfy: VirtualTallyfy) -> tuple[Counter[int], Counter[int]]:
     """Let five waits for each of a hundred runs hear first that they are active, and then that they are complete."""
     run_ids = tallyfy.add_runs(RUNS)
-    watcher = await tallyfy.watcher().connected()
+    watcher = await tallyfy.watcher()
     first_seen: Counter[int] = Counter()
     ended: Counter[int] = Counter()
     with ExitStack() as subscriptions:

@@ -44,8 +44,11 @@ with DAG(
         return f"{len(form)} form values of {run['name']}, finished at {run['completed_at']}"
 
     # [START howto_teardown]
-    # A teardown runs even if a task in between failed, as long as its setup succeeded.
-    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", run_id=RUN_ID).as_teardown(setups=restore)
+    # A teardown runs even if a task in between failed, as long as its setup succeeded. By default nobody hears if the
+    # teardown itself fails, and the run would stay live.
+    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", run_id=RUN_ID).as_teardown(
+        setups=restore, on_failure_fail_dagrun=True
+    )
     # [END howto_teardown]
 
     form = extract(restore.output["run_id"])

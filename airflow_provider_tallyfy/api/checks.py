@@ -45,7 +45,7 @@ def checked_id(value: object, name: str = "run_id") -> str:
         problem = "it is empty"
     elif text in ("None", "null"):
         problem = "a template rendered it for a missing value (did the upstream task push it?)"
-    elif any(character.isspace() or not character.isprintable() for character in text):
+    elif not text.isprintable() or text.split() != [text]:
         problem = "it contains white space or control characters"
     elif "/" in text or "\\" in text or text in (".", ".."):
         problem = "it contains a path, not an id"

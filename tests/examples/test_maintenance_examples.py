@@ -76,3 +76,12 @@ def test_a_restored_run_is_archived_again_although_a_task_in_between_failed(exam
     assert (states["restore"], states["load"], states["archive_again"]) == ("success", "upstream_failed", "success")
     assert str(dag_run.state) == "failed"
     assert tallyfy_sandbox.run(run["id"])["archived_at"]
+
+
+def test_a_restored_run_that_could_not_be_archived_again_fails_the_dag_run(example, tallyfy_sandbox, monkeypatch):
+    monkeypatch.setattr(example_tallyfy_restore_in_pipeline.wait_for_people, "poke_interval", 0.5)
+    run = tallyfy_sandbox.add_run(archived=True, complete_after=0.5)
+    tallyfy_sandbox.faults.add("status", status=403, method="DELETE", path=run["id"], times=None)
+    dag_run = example("example_tallyfy_restore_in_pipeline", run_id=run["id"])
+    assert task_states(dag_run)["archive_again"] == "failed"
+    assert str(dag_run.state) == "failed"

@@ -44,12 +44,12 @@ with DAG(
         return f"{len(form)} form values of {run['name']}, finished at {run['completed_at']}"
 
     # [START howto_teardown]
-    # A teardown runs even if a task in between failed, as long as its setup succeeded. By default nobody hears if the
-    # teardown itself fails, and the run would stay live.
+    # A teardown runs even if a task in between failed, as long as its setup succeeded. If it fails itself, so does the
+    # DAG run; `load` is no task before it, because Airflow judges a DAG run by its last tasks only.
     archive_again = TallyfyArchiveRunOperator(task_id="archive_again", run_id=RUN_ID).as_teardown(
         setups=restore, on_failure_fail_dagrun=True
     )
     # [END howto_teardown]
 
     form = extract(restore.output["run_id"])
-    form >> wait_for_people >> load(form, wait_for_people.output) >> archive_again
+    form >> wait_for_people >> [load(form, wait_for_people.output), archive_again]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.templates import Template
+from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
 
@@ -101,7 +100,7 @@ class RowReader:
         return LaunchKey.given(value, self.template.id)
 
     def _key_made(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
-        content = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
+        content = fingerprint(row)
         times_seen[content] += 1
         return LaunchKey(f"{self.scope}/{content}/{times_seen[content]}")
 

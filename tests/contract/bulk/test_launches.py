@@ -105,6 +105,14 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
     assert not tallyfy.runs
 
 
+def test_a_row_that_a_retry_would_not_recognise_is_refused_before_anything_is_launched(tallyfy, tries, launch):
+    end = attempt(lambda: launch([{"Company": "ACME"}, {"Company": "Globex", "name": object()}]).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "row 2: name: a retry would not recognise <object" in str(end.exception)
+    assert not tallyfy.runs
+
+
 def test_the_name_column_can_be_another_or_none(tallyfy, tries, launch):
     launch([{"Company": "ACME", "title": "Hello"}], name_column="title").execute(tries.next())
     end = attempt(lambda: launch([{"Company": "ACME", "name": "x"}], name_column=None).execute(tries.next()))
@@ -168,6 +176,22 @@ def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, la
     assert companies(tallyfy) == {f"Company {number}": 1 for number in range(20)}
     assert requests(tallyfy)["POST runs"] == 14
     assert len(end.result["changed"]) == 20, "the first try's launches are this task's"
+
+
+@BOTH
+def test_a_retry_recognises_a_set_whose_items_come_in_another_order(tallyfy, tries_on_any_airflow, launch):
+    field = {"label": "Sizes", "field_type": "multiselect", "options": ["0", "8"]}
+    template_id = tallyfy.add_template("Sizes", kickoff=[field])["id"]
+    first, second = set([0, 8]), set([8, 0])  # noqa: C405 - which of two that collide comes first is up to the maker
+    assert list(first) != list(second)
+
+    for sizes in (first, second):
+        operator = launch([{"Sizes": sizes}])
+        operator.template_id = template_id
+        end = attempt(lambda: operator.execute(tries_on_any_airflow.next()))  # noqa: B023
+
+    assert end.state == "success"
+    assert len(tallyfy.runs) == 1
 
 
 @BOTH

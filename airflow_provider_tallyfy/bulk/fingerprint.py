@@ -1,0 +1,57 @@
+"""By what a row of values is recognised in another process: the same content gives the same text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Integral
+from typing import Any
+from uuid import UUID
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.kickoff.wording import shown
+
+
+def fingerprint(row: Mapping[str, Any]) -> str:
+    """
+    Reduce a row to a text that depends on nothing but its values.
+
+    :param row: values by column.
+    :raises TallyfyValidationError: naming the first column whose value may look different in another process.
+    """
+    content: dict[str, Any] = {}
+    for column, value in row.items():
+        try:
+            content[column] = _canonical(value)
+        except _Unsteady as unsteady:
+            problem = (
+                f"a retry would not recognise {shown(unsteady.args[0])}; give text, numbers, dates, or lists of these"
+            )
+            raise TallyfyValidationError(f"{column}: {problem}", fields={column: [problem]}) from None
+    return hashlib.sha256(_as_json(content).encode()).hexdigest()
+
+
+class _Unsteady(Exception):
+    """The argument's text may be another one in every process."""
+
+
+def _canonical(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(_canonical, value), key=_as_json)  # each process has an order of its own for them
+    if isinstance(value, Integral | Decimal | UUID):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise _Unsteady(value)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

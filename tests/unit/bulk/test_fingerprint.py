@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
+
+PRINT_ONE = """
+from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
+print(fingerprint({"Plans": {"Trial", "Paid", "Gold", "Free"}, "Groups": [frozenset("abcdefgh"), {"x": {1, 2}}]}))
+"""
+
+
+def test_a_row_with_sets_has_the_same_one_in_every_process():
+    """Python orders the texts of a set by hashes that are others in every process."""
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", PRINT_ONE],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": {"x", "y"}}, {"a": frozenset(["y", "x"])}),
+        ({"a": date(2026, 1, 31)}, {"a": "2026-01-31"}),
+        ({"a": datetime(2026, 1, 31, tzinfo=UTC)}, {"a": "2026-01-31T00:00:00+00:00"}),
+        ({"a": {1: "x"}}, {"a": {"1": "x"}}),
+    ],
+    ids=str,
+)
+def test_it_depends_on_the_content_only(row, other):
+    assert fingerprint(row) == fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2, None, "", "x", 1.5, {"x"}, {"x", "y"}, ["y", "x"], {"x": 1}, Decimal("1.50"), UUID(int=7), date(2026, 1, 31)],
+    ids=repr,
+)
+def test_other_content_has_another_one(value):
+    assert fingerprint({"a": value}) != fingerprint({"a": 1})
+
+
+@pytest.mark.parametrize("value", [object(), b"bytes", [{"deep": object()}]], ids=lambda value: type(value).__name__)
+def test_what_may_look_different_in_another_process_is_refused_by_column(value):
+    with pytest.raises(TallyfyValidationError, match="Notes: a retry would not recognise"):
+        fingerprint({"Company": "ACME", "Notes": value})

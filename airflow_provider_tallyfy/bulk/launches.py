@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api import flows
@@ -15,7 +16,7 @@ from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.models import Run, RunChange
-from airflow_provider_tallyfy.api.templates import Template
+from airflow_provider_tallyfy.api.templates import Template, fields_named
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
@@ -49,9 +50,9 @@ class RowReader:
     :param template: the template to launch.
     :param tasks: settings by step id, for every launch.
     :param fields: what every launch's request holds besides.
-    :param name_column: column of the runs' names, if there is one.
-    :param key_column: column by which launches are recognised; without one a row is recognised by ``scope``, its
-        content, and how often that content came before.
+    :param name_column: column of the runs' names, if there is one; it fills no field.
+    :param key_column: column by which launches are recognised, which also fills the field that is called so, if there
+        is one; without it a row is recognised by ``scope``, its content, and how often that content came before.
     :param scope: what tells these rows from the same rows of another task or DAG run.
     """
 
@@ -91,7 +92,7 @@ class RowReader:
 
     def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
         column = str(self.key_column)
-        value = str(row.get(column) or "").strip()
+        value = _text(row.get(column))
         times_seen[value] += 1
         if value and times_seen[value] > 1:
             raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
@@ -109,13 +110,24 @@ class RowReader:
         return [f"{self.name_column} is longer than {_LONGEST_NAME} characters"] if too_long else []
 
     def _name(self, row: Mapping[str, Any]) -> str:
-        return str(row.get(self.name_column) or "").strip() if self.name_column else ""
+        return _text(row.get(self.name_column)) if self.name_column else ""
+
+    @cached_property
+    def _columns_beside_the_form(self) -> set[str | None]:
+        columns = {self.name_column, self.key_column}
+        if self.key_column and fields_named(self.template.fields, self.key_column):
+            columns.discard(self.key_column)
+        return columns
 
     def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        values = {name: value for name, value in row.items() if name not in (self.name_column, self.key_column)}
+        values = {name: value for name, value in row.items() if name not in self._columns_beside_the_form}
         fields = {**self.fields, "name": self._name(row) or None}
         request = LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields)
         return {"checklist_id": self.template.id, **request.encoded(self.template)}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
 
 
 def find_launches(

@@ -220,7 +220,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         (templated), a local one or a URL that ``ObjectStoragePath`` knows. Empty cells are not sent.
     :param name_column: column with the names of the runs, where there is one; ``None`` if a field is called that.
     :param key_column: column by which launches are recognised instead, for example an order number: one run per key and
-        template, across DAG runs.
+        template, across DAG runs. If a field is called that, it fills the field, too.
     :param tasks: deadline and owners by step id, for every run (templated).
     :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it:
         ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``, ``groups``, ``parent_id``, ``roles``, ``prerun``.

@@ -220,6 +220,31 @@ def test_keys_that_are_missing_or_double_are_refused(tallyfy, tries, launch):
 
 
 @BOTH
+@pytest.mark.parametrize("column", ["Company", "company", " COMPANY ", "its id"])
+def test_a_key_column_that_is_called_like_a_field_fills_it_too(tallyfy, tries, launch, template, column):
+    column = template["prerun"][0]["id"] if column == "its id" else column
+
+    for _ in range(2):
+        end = attempt(lambda: launch([{column: "ACME"}], key_column=column).execute(tries.next()))
+
+    assert end.state == "success"
+    assert companies(tallyfy) == {"ACME": 1}
+
+
+def test_a_key_column_that_names_the_runs_and_a_field_does_all_three(tallyfy, tries, launch):
+    launch([{"Company": "ACME"}], name_column="Company", key_column="Company").execute(tries.next())
+
+    assert companies(tallyfy) == {"ACME": 1}
+    assert [run["name"] for run in tallyfy.runs] == ["ACME"]
+
+
+def test_zero_is_a_key_and_a_name(tallyfy, tries, launch):
+    launch([{"Company": "ACME", "order": 0, "name": 0}], key_column="order").execute(tries.next())
+
+    assert [run["name"] for run in tallyfy.runs] == ["0"]
+
+
+@BOTH
 def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch):
     """A try that Airflow gave up goes on for a while; both end with the same runs, and the others are archived."""
     contexts = [tries.next(), tries.next()]

@@ -89,9 +89,25 @@ def read_lines(path: str) -> Iterator[str]:
 
     :param path: local path, or URL of an object store.
     :raises FileNotFoundError: if there is none.
+    :raises UnicodeDecodeError: if it is not UTF-8, at the latest when the line comes that is not.
     """
     with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as file:
         yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
+
+
+def first_undecodable_line(path: str) -> int | None:
+    """
+    Find the line, counted from 1, at which a file is no UTF-8 text; decoding it by larger pieces does not tell.
+
+    :param path: local path, or URL of an object store.
+    """
+    with ObjectStoragePath(path).open("rb") as file:
+        for number, line in enumerate(iter(file.readline, b""), start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def open_for_writing(path: str) -> TextIO:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.checks import checked_ids, list_in_text, refused
-from airflow_provider_tallyfy.output import read_lines
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.kickoff.wording import shown
+from airflow_provider_tallyfy.bulk.files import items_of_json_lines, rows_of_csv
 
 
 def read_run_ids(given: Any) -> list[str]:
@@ -19,7 +19,7 @@ def read_run_ids(given: Any) -> list[str]:
     :param given: ids, dicts with an ``id``, or both; text with a list in it, or with ids between commas, spaces or
         lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON lines, as bulk operators
         and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
-    :raises TallyfyValidationError: naming every id that is not usable.
+    :raises TallyfyValidationError: naming every id that is not usable, or the line that cannot be read.
     """
     return checked_ids(_listed(given))
 
@@ -29,13 +29,13 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     Read rows of values by column.
 
     :param given: dicts, text with a list of them in it, or the path of a CSV file with a header line (``.csv``) or of a
-        file of JSON lines.
-    :raises TallyfyValidationError: naming every row that is not one.
+        file of JSON lines, where blank lines count for nothing.
+    :raises TallyfyValidationError: naming every row that is not one, or the line that cannot be read.
     """
     if isinstance(given, str):
         given = _rows_of_text(given)
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
-        raise refused("rows", [f"expected rows or the path of a file, got {type(given).__name__}"], "")
+        raise _refused_rows(f"expected rows or the path of a file, got {type(given).__name__}")
     rows = list(given)
     problems = [f"row {number} is no object" for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
     problems += [
@@ -56,14 +56,17 @@ def _listed(given: Any) -> Iterable[Any]:
         return _ids_of_text(given)
     elif isinstance(given, Iterable):
         return given
-    raise refused("run_ids", [f"expected ids, got {type(given).__name__}"], "Nothing was sent.")
+    raise _refused_ids(f"expected ids, got {type(given).__name__}")
 
 
 def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
-    for line in read_lines(path):
-        row = json.loads(line)
-        if state is None or row.get("state") == state:
-            yield row
+    for item in items_of_json_lines(path, _refused_ids):
+        if state is None:
+            yield item
+        elif not isinstance(item, Mapping):
+            raise _refused_ids(f"{path} has lines without a state, as {shown(item)}")
+        elif item.get("state") == state:
+            yield item
 
 
 def _ids_of_text(text: str) -> Iterable[Any]:
@@ -75,7 +78,8 @@ def _ids_of_text(text: str) -> Iterable[Any]:
 def _rows_of_text(text: str) -> Iterable[Any]:
     if text.strip().startswith("["):
         return _list_in(text, "rows")
-    return _rows_of_csv(text) if text.lower().endswith(".csv") else _rows_of_json(text)
+    read = rows_of_csv if text.lower().endswith(".csv") else items_of_json_lines
+    return read(text, _refused_rows)
 
 
 def _list_in(text: str, name: str) -> list[Any]:
@@ -85,14 +89,9 @@ def _list_in(text: str, name: str) -> list[Any]:
     return items
 
 
-def _rows_of_csv(path: str) -> Iterator[dict[Any, Any]]:
-    return csv.DictReader(read_lines(path))
+def _refused_ids(problem: str) -> TallyfyValidationError:
+    return refused("run_ids", [problem], "Nothing was sent.")
 
 
-def _rows_of_json(path: str) -> Iterator[Any]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise refused("rows", [f"line {number} of {path} is not JSON"], "Nothing was launched.") from None
+def _refused_rows(problem: str) -> TallyfyValidationError:
+    return refused("rows", [problem], "Nothing was launched.")

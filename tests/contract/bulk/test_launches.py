@@ -77,6 +77,22 @@ def test_rows_come_from_a_csv_file(tallyfy, tries, launch, tmp_path):
     assert companies(tallyfy) == {"ACME": 1, "Globex": 1}
 
 
+@pytest.mark.parametrize(
+    "content", [b"Company,Company\nACME,Globex\n", b'Company\nACME\n"Globex\n', b"Company\nACME\nM\xfcller\n"]
+)
+def test_a_file_that_cannot_be_read_for_certain_launches_nothing_and_is_not_retried(
+    tallyfy, tries, launch, tmp_path, content
+):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+
+    end = attempt(lambda: launch(str(path)).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert str(path) in str(end.exception)
+    assert not tallyfy.requests
+
+
 def test_launching_many_takes_one_request_each_the_template_and_a_look_at_the_end(tallyfy, tries, launch):
     tallyfy.clear_requests()
 

@@ -65,6 +65,32 @@ def test_a_reference_stands_for_the_ids_in_a_file(tmp_path):
     assert read_run_ids({"path": str(path), "state": "changed"}) == ["a1", "c3"]
 
 
+def test_blank_lines_in_a_file_of_ids_are_skipped(tmp_path):
+    path = tmp_path / "report.jsonl"
+    path.write_text('{"id": "a1"}\n\n{"id": "b2"}\n \n')
+
+    assert read_run_ids({"path": str(path)}) == ["a1", "b2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"id": "a1", "state": "changed"}\n\n{"id": "b2", "sta', r"line 3 of .*report\.jsonl is not JSON: .*b2"),
+        (b'{"id": "a1", "state": "changed"}\n{"id": "\xfc"}\n', r"line 2 of .*report\.jsonl is not UTF-8"),
+        (b'{"id": "a1", "state": "changed"}\n"b2"\n', r"report\.jsonl has lines without a state, as 'b2'"),
+    ],
+    ids=["half a line", "another encoding", "no object"],
+)
+def test_a_line_of_a_file_of_ids_that_cannot_be_read_is_named(tmp_path, content, problem):
+    path = tmp_path / "report.jsonl"
+    path.write_bytes(content)
+
+    with pytest.raises(TallyfyValidationError, match=problem) as error:
+        read_run_ids({"path": str(path), "state": "changed"})
+
+    assert "Nothing was sent" in str(error.value)
+
+
 def test_rows_are_read_from_csv_with_a_byte_order_mark(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text('\ufeffCompany,Notes\nACME,"two\nlines"\nGlobex,\n', encoding="utf-8")
@@ -98,6 +124,49 @@ def test_a_csv_row_with_too_many_cells_is_named(tmp_path):
 
     with pytest.raises(TallyfyValidationError, match="row 2 has more cells"):
         read_rows(str(path))
+
+
+def test_rows_without_any_text_are_skipped(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("\nCompany,Plan\n,\nACME,Trial\n\n , \n,,,\nGlobex\n")
+
+    assert read_rows(str(path)) == [{"Company": "ACME", "Plan": "Trial"}, {"Company": "Globex"}]
+
+
+def test_a_header_that_names_columns_twice_is_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("Company,Plan,Notes,Plan,Company\nACME,Trial,x,Paid,Globex\n")
+
+    with pytest.raises(TallyfyValidationError, match=r"rows\.csv names columns more than once: 'Company', 'Plan'$"):
+        read_rows(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('Company\nACME\n"Globex\nInitech\nHooli\n', "begins in line 3 .* unexpected end of data"),
+        ('Company\nACME\n"Globex\n"Initech"\nHooli\n', "begins in line 3 .* expected after"),
+        ('Company\n"two\nlines"\n' + "x" * 200_000 + "\n", "begins in line 4 .* larger than field limit"),
+    ],
+    ids=["quote that swallows the rest", "quote that meets another", "cell without an end"],
+)
+def test_a_csv_row_that_cannot_be_read_is_named_by_its_line(tmp_path, text, problem):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+
+    with pytest.raises(TallyfyValidationError, match=problem):
+        read_rows(str(path))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_line_that_is_no_utf_8_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes('"Company"\n"ACME"\n"Müller"\n"Globex"\n'.encode("latin-1"))
+
+    with pytest.raises(TallyfyValidationError, match=r"line 3 of .*rows\..* is not UTF-8") as error:
+        read_rows(str(path))
+
+    assert "Nothing was launched" in str(error.value)
 
 
 def test_rows_that_are_no_objects_are_named():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
@@ -12,6 +13,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
 MOST_XCOM_BYTES = 48 * 1024
+_LOCAL = {"", "file", "local"}
 
 
 def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
@@ -110,6 +112,19 @@ def first_undecodable_line(path: str) -> int | None:
     return None
 
 
+def is_same_file(path: str, other: str) -> bool:
+    """
+    Tell whether two paths lead to the same file, however they are written.
+
+    :param path: local path, or URL of an object store.
+    :param other: another, or the same.
+    """
+    one, two = ObjectStoragePath(path), ObjectStoragePath(other)
+    if {one.protocol, two.protocol} <= _LOCAL:
+        return one.exists() and two.exists() and os.path.samefile(one.path, two.path)
+    return (one.protocol, one.path) == (two.protocol, two.path)
+
+
 def open_for_writing(path: str) -> TextIO:
     """
     Open a file, which takes the place of one that is there.
@@ -121,6 +136,6 @@ def open_for_writing(path: str) -> TextIO:
 
 def _target(path: str) -> ObjectStoragePath:
     target = ObjectStoragePath(path)
-    if target.protocol in ("", "file", "local"):  # object stores have no folders to make
+    if target.protocol in _LOCAL:  # object stores have no folders to make
         target.parent.mkdir(parents=True, exist_ok=True)
     return target

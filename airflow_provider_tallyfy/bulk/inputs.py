@@ -32,8 +32,10 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
         file of JSON lines, where blank lines count for nothing.
     :raises TallyfyValidationError: naming every row that is not one, or the line that cannot be read.
     """
-    if isinstance(given, str):
-        given = _rows_of_text(given)
+    if path := file_of_rows(given):
+        given = _rows_of_file(path)
+    elif isinstance(given, str):
+        given = _list_in(given, "rows")
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise _refused_rows(f"expected rows or the path of a file, got {type(given).__name__}")
     rows = list(given)
@@ -48,13 +50,35 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
+def file_of_ids(given: Any) -> str | None:
+    """
+    Name the file that stands for ids, if one does.
+
+    :param given: what :func:`read_run_ids` is given.
+    """
+    path = given.get("path") if isinstance(given, Mapping) else None
+    return path if isinstance(path, str) else None
+
+
+def file_of_rows(given: Any) -> str | None:
+    """
+    Name the file that rows are read from, if they are.
+
+    :param given: what :func:`read_rows` is given.
+    """
+    return given if isinstance(given, str) and not _is_list(given) else None
+
+
+def _is_list(text: str) -> bool:
+    return text.strip().startswith("[")
+
+
 def _listed(given: Any) -> Iterable[Any]:
-    if isinstance(given, Mapping):
-        if isinstance(given.get("path"), str):
-            return _ids_of_file(given["path"], given.get("state"))
-    elif isinstance(given, str):
+    if isinstance(given, str):
         return _ids_of_text(given)
-    elif isinstance(given, Iterable):
+    if path := file_of_ids(given):
+        return _ids_of_file(path, given.get("state"))
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):
         return given
     raise _refused_ids(f"expected ids, got {type(given).__name__}")
 
@@ -70,16 +94,14 @@ def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
 
 
 def _ids_of_text(text: str) -> Iterable[Any]:
-    if text.strip().startswith("["):
+    if _is_list(text):
         return _list_in(text, "run_ids")
     return [word for word in re.split(r"[\s,;]+", text) if word]
 
 
-def _rows_of_text(text: str) -> Iterable[Any]:
-    if text.strip().startswith("["):
-        return _list_in(text, "rows")
-    read = rows_of_csv if text.lower().endswith(".csv") else items_of_json_lines
-    return read(text, _refused_rows)
+def _rows_of_file(path: str) -> Iterable[Any]:
+    read = rows_of_csv if path.lower().endswith(".csv") else items_of_json_lines
+    return read(path, _refused_rows)
 
 
 def _list_in(text: str, name: str) -> list[Any]:

@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
-from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
+from airflow_provider_tallyfy.bulk.inputs import file_of_ids, file_of_rows, read_rows, read_run_ids
 from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.runs import ActivateWork, ArchiveWork, DeleteWork, RunsWork
@@ -67,6 +67,10 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         if self._given_ids is None:
             return {name: str(getattr(self, name)) for name in (*_FILTERS, "archived")}
         return self._given_ids
+
+    def input_file(self) -> str | None:
+        """Name the file of ids, if they come in one."""
+        return file_of_ids(self.run_ids)
 
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[str]:
         """Find out which runs there are, and how they are."""
@@ -251,6 +255,10 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     def purpose(self) -> Any:
         """Tell this job by its template."""
         return str(self.template_id)
+
+    def input_file(self) -> str | None:
+        """Name the file of rows, if they come in one."""
+        return file_of_rows(self.rows)
 
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
         """Check all rows, and find those that were launched before."""

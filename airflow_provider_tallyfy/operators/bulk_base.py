@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.bulk.summary import Progress, check_size_of_change
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, is_same_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_CONCURRENT = 32
@@ -45,7 +45,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     :param fail_on_errors: whether the task fails if any run does; otherwise only if it had to stop.
     :param report_path: write one JSON line per run here (templated), a local path or any URL that ``ObjectStoragePath``
         knows: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``, ``skipped``), ``reason``, ``url``
-        and ``job``, which tells jobs apart.
+        and ``job``, which tells jobs apart. It must not be the file that the input comes from.
     :param max_xcom_bytes: how much ``changed`` may take as XCom. With ``report_path`` a longer one is a reference to
         the report, which bulk operators read; without, the task refuses to begin.
     :param dry_run: read states, report what would be done and send nothing that changes anything (templated).
@@ -75,6 +75,10 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     @abstractmethod
     def purpose(self) -> Any:
         """Say what tells this job from others of the same task: its input, in plain JSON types."""
+
+    @abstractmethod
+    def input_file(self) -> str | None:
+        """Name the file that says what to do, if one does."""
 
     @abstractmethod
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
@@ -182,6 +186,16 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 fields={"max_concurrency": ["out of range"]},
             )
         self._most_failures(0)
+        self._check_report_path()
+
+    def _check_report_path(self) -> None:
+        source, report = self.input_file(), self._report_to
+        if source and report and is_same_file(source, report):
+            raise TallyfyValidationError(
+                f"report_path={report!r} is the file that this task takes its input from, and the report would replace "
+                f"it. Nothing was sent, and nothing written. Choose another report_path.",
+                fields={"report_path": ["is the input"]},
+            )
 
     def _most_failures(self, total: int) -> int | None:
         if self.max_failures in (None, ""):

@@ -93,6 +93,17 @@ def test_a_file_that_cannot_be_read_for_certain_launches_nothing_and_is_not_retr
     assert not tallyfy.requests
 
 
+def test_a_report_in_place_of_the_rows_is_refused(tallyfy, tries, launch, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"Company": "ACME"}\n')
+
+    end = attempt(lambda: launch(str(path), report_path=str(path)).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert path.read_text() == '{"Company": "ACME"}\n'
+    assert not tallyfy.requests
+
+
 def test_launching_many_takes_one_request_each_the_template_and_a_look_at_the_end(tallyfy, tries, launch):
     tallyfy.clear_requests()
 

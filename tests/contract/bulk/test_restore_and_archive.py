@@ -214,6 +214,27 @@ def test_a_result_too_long_for_xcom_refers_to_the_report(tallyfy, tries, tries_w
     assert archived(tallyfy) == set(before)
 
 
+@BOTH
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("way", ["{0}/report.jsonl", "file://{0}/report.jsonl", "{0}/x/../report.jsonl", "{0}/link"])
+def test_a_report_in_place_of_the_ids_that_it_reports_on_is_refused(tallyfy, tries, tmp_path, way, dry_run):
+    """Opening it would empty the ids, and the next try would find nothing to undo and succeed."""
+    path = tmp_path / "report.jsonl"
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link").symlink_to(path)
+    archive(tallyfy.add_runs(30), max_xcom_bytes=1000, report_path=str(path)).execute(tries.next())
+    changed, before = tries.pushed["changed"], path.read_text()
+    tallyfy.clear_requests()
+
+    undo = restore(changed, report_path=way.format(tmp_path), dry_run=dry_run)
+    end = attempt(lambda: undo.execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "is the file that this task takes its input from" in str(end.exception)
+    assert path.read_text() == before
+    assert not tallyfy.requests
+
+
 def test_without_xcoms_nothing_is_pushed_and_no_size_is_too_large(tallyfy, tries):
     ids = tallyfy.add_runs(30)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # So many items in a row that come to nothing for passing reasons, and it is not the items.
 _FEWEST_SIGNS_OF_AN_OUTAGE = 5
-_MOST_PLANNED = 20
 
 
 class Job(Generic[T]):
@@ -32,7 +31,7 @@ class Job(Generic[T]):
     :param hook: sends the requests.
     :param concurrency: how many items at a time.
     :param max_failures: so many items may fail before no further one is begun; ``None`` for any number.
-    :param simulate: stop each flow at its first write.
+    :param simulate: stop each flow at its first write, and plan that and what would follow.
     """
 
     def __init__(
@@ -49,8 +48,8 @@ class Job(Generic[T]):
         self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
         #: Set after the last outcome.
         self.ended = threading.Event()
-        #: The first writes that a simulation did not send.
-        self.planned: list[Call[Any]] = []
+        #: The writes that a simulation did not send, by item.
+        self.planned: list[list[Call[Any]]] = []
         #: How many items' flows have ended.
         self.dealt_with = 0
         #: Why no further item was begun, and the error behind it, if there is one.
@@ -130,12 +129,13 @@ class Job(Generic[T]):
     async def _try(self, item: T, written: list[Call[Any]]) -> Outcome | None:
         flow = self._work.flow(item)
         if self._simulate:
-            planned = await self._hook.run(first_write(flow))
-            if planned is None:
+            first = await self._hook.run(first_write(flow))
+            if first is None:
                 return self._work.end(item, State.UNCHANGED, "")
-            if len(self.planned) < _MOST_PLANNED:
-                self.planned.append(planned)
-            return self._work.end(item, State.SKIPPED, f"dry run, would {planned.action}")
+            writes = [first, *self._work.writes_after(item, first)]
+            self.planned.append(writes)
+            actions = ", then ".join(write.action for write in writes)
+            return self._work.end(item, State.SKIPPED, f"dry run, would {actions}")
         await self._work.prepare(self._hook, item)
         result = await self._hook.run(noting_writes(flow, written.append))
         return self._work.outcome(item, result)

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
-from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.exchange import Call, Flow
 from airflow_provider_tallyfy.api.flows.change import check_deletable
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.bulk.memory import Past
@@ -185,6 +185,11 @@ class DeleteWork(RunsWork):
         if change is None:
             self._unexplained.append(item)
         return change
+
+    def writes_after(self, item: str, first: Call[Any]) -> list[Call[Any]]:
+        """Name the deletion that follows if the run is archived first."""
+        deletion = calls.delete_run(self.organization_id, item)
+        return [] if first.path == deletion.path else [deletion]
 
     async def prepare(self, hook: TallyfyAsyncHook, item: str) -> None:
         """Write a snapshot of the run."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
-from airflow_provider_tallyfy.api.exchange import Flow, T
+from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ class Work(ABC, Generic[T]):
 
         :param item: one of the items.
         """
+
+    def writes_after(self, item: T, first: Call[Any]) -> list[Call[Any]]:
+        """
+        Name what a flow writes after its first write, which a dry run cannot learn by driving the flow.
+
+        :param item: the flow's item.
+        :param first: the first write.
+        """
+        return []
 
     @abstractmethod
     def outcome(self, item: T, result: Any) -> Outcome | None:

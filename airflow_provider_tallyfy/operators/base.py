@@ -112,17 +112,22 @@ class TallyfyWriteOperator(TallyfyOperator):
         planned = self.hook.first_write(flow)
         return self.describe_plan([] if planned is None else [planned])
 
-    def describe_plan(self, requests: Sequence[Call[Any]]) -> dict[str, Any]:
+    def describe_plan(self, requests: Sequence[Call[Any]], most: int | None = None) -> dict[str, Any]:
         """
         Log the requests of a dry run and give them as the task's result.
 
         :param requests: what would be sent, in order.
+        :param most: how many the result holds; of others it says how many there are.
         """
         for request in requests:
             self.log.info("Dry run, not sent: %s %s %s", request.method, request.path, dict(request.body or {}))
-        effect = "; ".join(request.action for request in requests) or "nothing would change"
+        shown = requests[:most]
+        actions = [request.action for request in shown]
+        if len(requests) > len(shown):
+            actions.append(f"and {len(requests) - len(shown)} more requests, all of them in the log")
+        effect = "; ".join(actions) or "nothing would change"
         self.log.info("Dry run: %s.", effect)
-        return {"dry_run": True, "effect": effect, "requests": [_request(request) for request in requests]}
+        return {"dry_run": True, "effect": effect, "requests": [_request(request) for request in shown]}
 
 
 class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):

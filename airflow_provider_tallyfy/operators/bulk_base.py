@@ -6,6 +6,7 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -24,6 +25,8 @@ from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, is_same_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_CONCURRENT = 32
+# So many runs' requests a dry run hands on; the log has all of them.
+_MOST_PLANNED = 20
 _KILLED = "the task was killed"
 
 
@@ -48,7 +51,8 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         and ``job``, which tells jobs apart. It must not be the file that the input comes from.
     :param max_xcom_bytes: how much ``changed`` may take as XCom. With ``report_path`` a longer one is a reference to
         the report, which bulk operators read; without, the task refuses to begin.
-    :param dry_run: read states, report what would be done and send nothing that changes anything (templated).
+    :param dry_run: read states and send nothing that changes anything (templated). The log has the exact requests of
+        every run, the result those of the first twenty, and how many more; ``report_path`` is left as it is.
     """
 
     template_fields: Sequence[str] = ("max_failures", "report_path", *TallyfyWriteOperator.template_fields)
@@ -117,6 +121,11 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     def _report_to(self) -> str | None:
         return self.report_path or None
 
+    @property
+    def _report_of_this_try(self) -> str | None:
+        """Name the report, unless a dry run would replace that of what was really done."""
+        return None if self.is_dry_run else self._report_to
+
     def on_kill(self) -> None:
         """Begin no further run; :meth:`execute` ends in good order."""
         self._killed = True
@@ -142,15 +151,17 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 told = time.monotonic()
                 self.log.info("%s", progress.line())
 
+        if self.is_dry_run and self._report_to:
+            self.log.info("Dry run, no report is written: %s stays as it is.", self._report_to)
         try:
-            with Report(self._report_to, memory.job, self.hook.run_url) as report:
+            with Report(self._report_of_this_try, memory.job, self.hook.run_url) as report:
                 crew.carry_out(job, report.write, tell_now_and_then)
         except BaseException:
             self._hand_on_what_there_is(context, job, memory)
             raise
         self.log.info("%s", progress.line())
         result = self._hand_on(context, job, memory)
-        shortfall = error_of(work, job, self._report_to)
+        shortfall = error_of(work, job, self._report_of_this_try)
         if shortfall is not None:
             self.log.error("%s", shortfall)
             if job.stopped or self.fail_on_errors:
@@ -163,9 +174,10 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 memory.remember_also({*job.tally.changed, *job.tally.unknown})
             else:
                 memory.remember(job.tally.changed)  # instead of what it set out to change
-        result = result_of(job, self._report_to, self.max_xcom_bytes)
+        result = result_of(job, self._report_of_this_try, self.max_xcom_bytes)
         if self.is_dry_run:
-            result |= self.describe_plan(job.planned)
+            fitting = sum(map(len, job.planned[:_MOST_PLANNED]))
+            result |= self.describe_plan(list(chain.from_iterable(job.planned)), fitting)
         if self.do_xcom_push:
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)

@@ -10,6 +10,16 @@ from typing import Any
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 
+class Log:
+    """Stands in for the operator's log, which is another library's on each Airflow."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str, *values: object) -> None:
+        self.lines.append(message % values)
+
+
 def writes(tallyfy: Sandbox) -> Counter[str]:
     """Count the requests that change something, by method and run."""
     return Counter(

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
 from tests.airflow_driver import attempt
-from tests.contract.bulk.observing import archived, report, writes
+from tests.contract.bulk.observing import Log, archived, report, writes
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 NOWHERE = "f" * 32
@@ -279,16 +279,6 @@ def test_waiting_in_line_uses_up_no_calls_budget(tallyfy, tries, monkeypatch):
     end = attempt(lambda: archive(ids).execute(tries.next()))
 
     assert end.state == "success"
-
-
-class Log:
-    """Stands in for the operator's log, which is another library's on each Airflow."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def info(self, message: str, *values: object) -> None:
-        self.lines.append(message % values)
 
 
 def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):

@@ -96,8 +96,8 @@ class Crew:
 def _attend(job: Job[Any], future: Future[None], take: Callable[[Outcome], None], tick: Callable[[], None]) -> None:
     """Hand on outcomes to the last. Once the job is killed, what is under way has a moment before it is cancelled."""
     deadline = math.inf
+    has_ended = False  # what is known before the first request is written down without waiting for more
     while True:
-        has_ended = job.ended.wait(_TICK)
         while not job.outcomes.empty():
             take(job.outcomes.get())
         tick()
@@ -107,3 +107,4 @@ def _attend(job: Job[Any], future: Future[None], take: Callable[[Outcome], None]
             deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         if time.monotonic() > deadline:
             future.cancel()
+        has_ended = job.ended.wait(_TICK)

@@ -63,6 +63,7 @@ class Job(Generic[T]):
         self._simulate = simulate
         self._rest = iter(work.items)
         self._failed_in_passing = 0
+        self._add_all(work.settled)
 
     def stop(self, reason: str, error: BaseException | None = None) -> None:
         """
@@ -88,7 +89,6 @@ class Job(Generic[T]):
         """Do it all; errors are in :attr:`error`, only a cancellation leaves here."""
         settled: list[Outcome] | None = None
         try:
-            self._add_all(self._work.settled)
             await work_through(self._until_stopped(), self._deal_with, self._concurrency)
             settled = await self._work.settle(self._hook)
         except Exception as error:  # noqa: BLE001 - whoever reads the outcomes has to see their end, and raises it

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.bulk.report import Report
+from airflow_provider_tallyfy.bulk.runs import ArchiveWork
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
-from tests.airflow_driver import attempt, eventually
+from tests.airflow_driver import TOO_LONG, attempt, eventually
 from tests.contract.bulk.observing import archived, report, writes
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -139,6 +142,32 @@ def test_before_airflow_3_3_the_report_remembers(tallyfy, tries_without_store, e
     assert end.state == "success"
     assert sorted(end.result["changed"]) == sorted(ids)
     assert all(count == 1 for count in writes(tallyfy).values())
+
+
+def test_the_report_holds_what_earlier_tries_did_before_anything_else_is_sent(
+    tallyfy, tries_without_store, end_after, tmp_path, monkeypatch
+):
+    """From its opening on it is all that is left of them, whatever ends the task."""
+    ids = tallyfy.add_runs(60)
+    path = tmp_path / "report.jsonl"
+    end_after(20)
+    with pytest.raises(Terminated):
+        archive(ids, report_path=str(path)).execute(tries_without_store.next())
+    changed = archived(tallyfy)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 2.0 * TOO_LONG)
+    begin, is_held = ArchiveWork.flow, []
+
+    def look_first(self: ArchiveWork, item: str) -> Flow[RunChange]:
+        if not is_held:
+            is_held.append(eventually(lambda: {line["id"] for line in report(path)} >= changed))
+        return begin(self, item)
+
+    monkeypatch.setattr(ArchiveWork, "flow", look_first)
+
+    archive(ids, report_path=str(path)).execute(tries_without_store.next())
+
+    assert changed
+    assert is_held == [True]
 
 
 def test_without_store_and_report_nothing_is_written_twice_either(tallyfy, tries_without_store, end_after):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
@@ -36,25 +36,30 @@ class RunsWork(Work[str]):
     :param run_ids: the runs.
     :param seen: what is known of them.
     :param past: what earlier tries of the task did.
+    :param unreadable: runs that may be there, but could not be read: not to be seen is no proof that they are gone.
     """
 
     #: Lists to look through for the runs, values of ``RunQuery.archived``; most are expected in the first.
     shelves: ClassVar[Sequence[str]]
 
-    def __init__(self, organization_id: str, run_ids: Sequence[str], seen: Mapping[str, Run], past: Past) -> None:
+    def __init__(
+        self,
+        organization_id: str,
+        run_ids: Sequence[str],
+        seen: Mapping[str, Run],
+        past: Past,
+        unreadable: Set[str] = frozenset(),
+    ) -> None:
         self.organization_id = organization_id
         self._past = past
-        done = {
-            run_id
-            for run_id in run_ids
-            if (run_id in seen or run_id in self._past.meant) and self.is_done(seen.get(run_id))
-        }
+        # Runs that earlier tries meant may not be named any more, since a filter passes them by now.
+        meant = sorted(past.meant.difference(run_ids))
+        known = (seen.keys() | past.meant) - (unreadable - seen.keys())
+        done = {run_id for run_id in (*run_ids, *meant) if run_id in known and self.is_done(seen.get(run_id))}
         self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
-        # Runs that earlier tries changed may not be named any more, since a filter passes them by now.
-        changed = [run_id for run_id in self._past.meant.difference(run_ids) if self.is_done(seen.get(run_id))]
+        open_ids = [*run_ids, *(run_id for run_id in meant if run_id in unreadable)]
         super().__init__(
-            [run_id for run_id in run_ids if run_id not in done],
-            [*map(self._as_it_is, sorted(done)), *(Outcome(State.CHANGED, run_id) for run_id in sorted(changed))],
+            [run_id for run_id in open_ids if run_id not in done], [self._as_it_is(run_id) for run_id in sorted(done)]
         )
 
     @property
@@ -152,11 +157,12 @@ class DeleteWork(RunsWork):
         run_ids: Sequence[str],
         seen: Mapping[str, Run],
         past: Past,
+        unreadable: Set[str] = frozenset(),
         *,
         archive_first: bool = False,
         snapshot_dir: str | None = None,
     ) -> None:
-        super().__init__(organization_id, run_ids, seen, past)
+        super().__init__(organization_id, run_ids, seen, past, unreadable)
         self._archive_first = archive_first
         self._snapshot_dir = snapshot_dir
         self._accepted: list[str] = []

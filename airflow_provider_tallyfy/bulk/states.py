@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +40,8 @@ class Lookout:
         self._hook = hook
         self._organization_id = organization_id
         self._concurrency = concurrency
+        #: Runs that are there, or may be, but could not be read.
+        self.unreadable: set[str] = set()
 
     async def see(
         self, run_ids: Iterable[str], shelves: Sequence[str], look: Callable[[str, str], Flow[Run | None]]
@@ -51,7 +52,8 @@ class Lookout:
         :param run_ids: the runs.
         :param shelves: which lists to look through, values of ``RunQuery.archived``, the likeliest first.
         :param look: makes the flow that reads one run, of organization and id.
-        :return: the runs that were seen, by id; a missing run, and one that only its own flow can find, is not in it.
+        :return: the runs that were seen, by id; a missing run, one that only its own flow can find, and one that is
+            :attr:`unreadable` is not in it.
         :raises TallyfyError: if a list cannot be read.
         """
         unseen = set(run_ids)
@@ -74,7 +76,7 @@ class Lookout:
             nonlocal last
             page: Page = await self._hook.run(calls.list_runs(self._organization_id, query, page_number))
             last = page.total_pages
-            _take(page, unseen, seen)
+            self._take(page, unseen, seen)
 
         while 0 <= last - number < len(unseen) - 1:
             batch = range(number, min(number + self._concurrency, last + 1))
@@ -94,17 +96,20 @@ class Lookout:
             except TallyfyError as error:
                 if not error.permanent or concerns_everything(error):
                     raise
-            else:  # what cannot be read here is for the run's own flow to find out, and to report
+                self.unreadable.add(run_id)  # why is for the run's own flow to find out, and to report
+            else:
                 if run is not None:
                     seen[run_id] = slim(run)
 
         await work_through(run_ids, read, self._concurrency)
 
-
-def _take(page: Page, unseen: set[str], seen: dict[str, Run]) -> None:
-    for row in page.rows:
-        if row.get("id") in unseen:
-            with suppress(ValueError):  # what a list shows unreadably is asked for singly
-                run = Run.from_json(row)
-                seen[run.id] = slim(run)
-                unseen.discard(run.id)
+    def _take(self, page: Page, unseen: set[str], seen: dict[str, Run]) -> None:
+        for row in page.rows:
+            if row.get("id") in unseen:
+                try:
+                    run = Run.from_json(row)
+                except ValueError:
+                    self.unreadable.add(str(row["id"]))
+                else:
+                    seen[run.id] = slim(run)
+                    unseen.discard(run.id)

@@ -66,7 +66,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         """Tell this job by its ids or its filters."""
         if self._given_ids is None:
             return {name: str(getattr(self, name)) for name in (*_FILTERS, "archived")}
-        return self._given_ids
+        return sorted(self._given_ids)
 
     def input_file(self) -> str | None:
         """Name the file of ids, if they come in one."""
@@ -85,7 +85,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         organization_id = self.hook.organization_id
         lookout = Lookout(crew.hook, organization_id, self.max_concurrency)
         seen |= crew.run(lookout.see(unseen, self.work_class.shelves, self.work_class.look))
-        return self.work_class(organization_id, run_ids, seen, past, **self.work_options())
+        return self.work_class(organization_id, run_ids, seen, past, lookout.unreadable, **self.work_options())
 
     def check_count(self, count: int) -> None:
         """

@@ -236,6 +236,22 @@ def test_a_run_that_never_existed_stays_a_failure_on_a_retry(tallyfy, tries, del
 
 @BOTH
 @pytest.mark.usefixtures("no_patience")
+def test_a_run_that_cannot_be_read_on_a_retry_is_not_taken_for_gone(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(3, archived=True)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
+    attempt(lambda: delete(ids).execute(tries.next()))
+    tallyfy.faults.add("status", method="GET", path=f"{ids[1]}$", status=422, times=None)
+    tallyfy.faults.add("status", method="DELETE", path=ids[1], status=422, times=None)
+
+    retry = attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert retry.state != "success"
+    assert sorted(tries.pushed["changed"]) == sorted([ids[0], ids[2]])
+    assert left(tallyfy) == {ids[1]}
+
+
+@BOTH
+@pytest.mark.usefixtures("no_patience")
 def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_without_store, delete, tmp_path):
     tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
     tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)

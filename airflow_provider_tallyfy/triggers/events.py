@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.waits.events import Event, EventLog, RunsWatch, checked_events
@@ -38,22 +39,24 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     Every look reads the whole list (a request per hundred runs), so narrow it.
 
-    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``.
+    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a list, or a
+        text with commas.
     :param template_id: only runs of this template.
-    :param tags: only runs with one of these tag ids.
+    :param tags: only runs with one of these tag ids; a list, or a text with commas.
     :param query: only runs whose name Tallyfy finds by these words.
     :param replay: seconds before the start of which the events are told, too, where no state can be kept.
     :param poll_interval: seconds between two looks at the list.
     :param organization_id: the organization; by default the connection's.
     :param tallyfy_conn_id: the Airflow connection.
+    :raises TallyfyValidationError: if an event is unknown or something is no list.
     """
 
     def __init__(
         self,
         *,
-        events: Sequence[str] = ("completed",),
+        events: Sequence[str] | str = ("completed",),
         template_id: str | None = None,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | str = (),
         query: str | None = None,
         replay: float = 3600,
         poll_interval: float = 60,
@@ -61,9 +64,9 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.events = list(events)
+        self.events = [event.value for event in checked_events(events)]
         self.template_id = template_id
-        self.tags = list(tags)
+        self.tags = sorted(listed(tags, "tags"))
         self.query = query
         self.replay = replay
         self.poll_interval = poll_interval
@@ -86,8 +89,11 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for everything that happens, for as long as somebody wants to know."""
-        events = checked_events(self.events)
-        log = EventLog(events, await self._stored(), timedelta(seconds=self.replay if self._state_store is None else 0))
+        log = EventLog(
+            map(Event, self.events),
+            await self._stored(),
+            timedelta(seconds=self.replay if self._state_store is None else 0),
+        )
         while True:
             try:
                 async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
@@ -98,7 +104,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 await asyncio.sleep(_LISTENING_AGAIN)
 
     async def _listen(self, watcher: Watcher, log: EventLog) -> AsyncIterator[TriggerEvent]:
-        is_archive_of_interest = {Event.ARCHIVED, Event.RESTORED} & set(checked_events(self.events))
+        is_archive_of_interest = {Event.ARCHIVED, Event.RESTORED} & set(self.events)
         query = RunQuery(
             template_id=self.template_id,
             tags=tuple(self.tags),

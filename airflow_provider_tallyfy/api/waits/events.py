@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.details import collect
@@ -173,20 +174,17 @@ def checked_events(events: object) -> tuple[Event, ...]:
     """
     Check what a user wants to hear of.
 
-    :param events: a name or several.
-    :raises TallyfyValidationError: naming the bad one and the valid ones.
+    :param events: names, or a text with one or, between commas, several.
+    :return: each once, in alphabetical order.
+    :raises TallyfyValidationError: if there is none or an unknown one, naming the valid ones.
     """
-    names = [events] if isinstance(events, str) else events
-    known = ", ".join(event.value for event in Event)
-    try:
-        checked = tuple(dict.fromkeys(Event(name) for name in names))  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        checked = ()
-    if not checked:
+    names = set(listed(events, "events"))
+    if not names or not names <= set(Event):
+        known = ", ".join(event.value for event in Event)
         raise TallyfyValidationError(
             f"events={events!r} is not usable. Valid: {known}.", fields={"events": ["unknown"]}
         )
-    return checked
+    return tuple(sorted(map(Event, names)))
 
 
 def _has_problem(run: Run) -> bool:

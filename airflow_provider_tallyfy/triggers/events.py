@@ -13,7 +13,8 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.waits.events import Event, EventLog, RunsWatch, checked_events
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
+from airflow_provider_tallyfy.api.waits.run_list import RunsWatch
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.watcher import Watcher, watching
 
@@ -37,7 +38,8 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
     loses nor repeats an event, save one that it was just telling. Before that nothing can be kept: after a restart the
     events of the last ``replay`` seconds are told again, under the same ``event_id``.
 
-    Every look reads the whole list (a request per hundred runs), so narrow it.
+    The first look reads all runs, archived ones too; later ones the live runs, the newest archived ones, and what left
+    the live ones. A request reads a hundred runs, so narrow them.
 
     :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a list, or a
         text with commas.
@@ -104,13 +106,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 await asyncio.sleep(_LISTENING_AGAIN)
 
     async def _listen(self, watcher: Watcher, log: EventLog) -> AsyncIterator[TriggerEvent]:
-        is_archive_of_interest = {Event.ARCHIVED, Event.RESTORED} & set(self.events)
-        query = RunQuery(
-            template_id=self.template_id,
-            tags=tuple(self.tags),
-            query=self.query,
-            archived="include" if is_archive_of_interest else "exclude",
-        )
+        query = RunQuery(template_id=self.template_id, tags=tuple(self.tags), query=self.query)
         watch = RunsWatch(watcher.organization_id, query)
         with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:

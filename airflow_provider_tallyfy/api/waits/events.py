@@ -11,15 +11,8 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.details import collect
-from airflow_provider_tallyfy.api.flows.runs import run_pager
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time, parse_time
-from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.waits.watches import Watch
-
-# Lists come from replicas that lag behind, and not all of them equally: an event may show up after a later one.
-_LATENESS = timedelta(minutes=10)
+from airflow_provider_tallyfy.api.waits.run_list import LATENESS
 
 #: Most runs of which the state is kept across restarts; Airflow stores at most 64 KB.
 _MOST_KEPT = 500
@@ -66,29 +59,6 @@ class RunEvent:
         return {"event_id": self.id, "event": self.event.value, "at": format_time(self.at), "run": run}
 
 
-class RunsWatch(Watch):
-    """
-    Looks at a list of runs.
-
-    :param organization_id: the runs' organization.
-    :param query: which runs.
-    """
-
-    def __init__(self, organization_id: str, query: RunQuery) -> None:
-        super().__init__("runs", *(f"{name}={value}" for name, value in query.parameters()))
-        self._organization_id = organization_id
-        self._query = query
-
-    def look(self) -> Flow[tuple[Run, ...]]:
-        """Read the whole list."""
-        runs = yield from collect(run_pager(self._organization_id, self._query))
-        return tuple(run.without_raw() for run in runs if self._query.accepts(run))
-
-    def concerns(self, run_id: str) -> bool:
-        """Any run may get into the list."""
-        return True
-
-
 class EventLog:
     """
     Finds the events in one list after the other, each of them once.
@@ -126,7 +96,7 @@ class EventLog:
             fresh = [event for event in found if self._is_fresh(event)]
         for run in runs:
             self._keep(run)
-        self._since = max([self._since, *(event.at - _LATENESS for event in found)])
+        self._since = max([self._since, *(event.at - LATENESS for event in found)])
         known = self._known | {event.id: event.at for event in found}
         self._known = {event_id: at for event_id, at in known.items() if at is not None and at > self._since}
         self._is_new = False

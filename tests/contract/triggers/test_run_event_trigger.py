@@ -42,9 +42,12 @@ async def heard(tallyfy, listening: TallyfyRunEventTrigger, *acts: Any, count: i
         async for event in listening.run():
             events.append(event.payload)  # noqa: PERF401 - they are read while more come
 
+    def looks_begun() -> int:
+        return sum(("sort", "created_at") in request.query for request in list(tallyfy.requests))
+
     async def looks(more: int) -> None:
-        begun = len(tallyfy.requests)
-        assert await asyncio.to_thread(eventually, lambda: len(tallyfy.requests) >= begun + more)
+        begun = looks_begun()
+        assert await asyncio.to_thread(eventually, lambda: looks_begun() >= begun + more)
 
     task = asyncio.create_task(listen())
     await looks(1)
@@ -89,6 +92,21 @@ def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
 
     events = asyncio.run(heard(tallyfy, trigger(events=["launched", "completed"]), act, count=2))
     assert names(events) == [("launched", "1" * 32), ("completed", "1" * 32)]
+
+
+@BOTH_WORLDS
+def test_what_happened_to_a_run_before_it_was_archived_is_told(tallyfy):
+    run_id, store = tallyfy.add_run()["id"], StateStore()
+
+    def act() -> None:
+        tallyfy.complete_run(run_id)
+        tallyfy.archive_run(run_id)
+        tallyfy.add_run(id="1" * 32, status="complete", archived=True)
+
+    told = asyncio.run(heard(tallyfy, trigger(store), act, count=2))
+    assert sorted(names(told)) == sorted([("completed", run_id), ("completed", "1" * 32)])
+    tallyfy.add_run(id="2" * 32, status="complete", archived=True)  # while no triggerer runs
+    assert names(asyncio.run(heard(tallyfy, trigger(store), count=1))) == [("completed", "2" * 32)]
 
 
 def test_a_problem_is_told(tallyfy):

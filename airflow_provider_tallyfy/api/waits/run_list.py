@@ -17,7 +17,8 @@ from airflow_provider_tallyfy.api.waits.watches import Watch
 #: Lists come from replicas that lag behind, and not all of them equally: by so much, in the worst case.
 LATENESS = timedelta(minutes=10)
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+#: Before anything happened.
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SEARCHES = 3
 
 
@@ -41,7 +42,7 @@ class RunsWatch(Watch):
         self._live: dict[str, Run] = {}
         self._archived: dict[str, Run] = {}
         self._searches: dict[str, int] = {}
-        self._newest = _LONG_AGO
+        self._newest = LONG_AGO
 
     def look(self) -> Flow[tuple[Run, ...]]:
         """Read what may have changed since the last look, and give all runs as they are known now."""
@@ -114,4 +115,4 @@ class RunsWatch(Watch):
 
 
 def _age(run: Run) -> datetime:
-    return run.last_updated or _LONG_AGO
+    return run.last_updated or LONG_AGO

@@ -15,7 +15,9 @@ from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
 from airflow_provider_tallyfy.api.waits.run_list import RunsWatch
+from airflow_provider_tallyfy.compat import asset_state_stores
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.triggers.event_memory import EventMemory
 from airflow_provider_tallyfy.watcher import Watcher, watching
 
 if TYPE_CHECKING:
@@ -34,9 +36,11 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
             name="done", trigger=TallyfyRunEventTrigger(events=["completed"], template_id="..."))])
 
     The payload is ``{"event_id", "event", "at", "run": {"id", "name", "status", "archived_at", "completed_at", "url",
-    "template_id"}}``. On Airflow >= 3.3 what was told is kept in the asset's state store: a restarted triggerer neither
-    loses nor repeats an event, save one that it was just telling. Before that nothing can be kept: after a restart the
-    events of the last ``replay`` seconds are told again, under the same ``event_id``.
+    "template_id"}}``. On Airflow >= 3.3 what was told is kept in the state stores of the assets, five seconds after it
+    was told, when it has reached Airflow's database. So a restart loses no event, and repeats one only if it comes
+    within those seconds. Before Airflow 3.3 nothing can be kept: after a restart the events of the last ``replay``
+    seconds are told again. A repeated event has the same ``event_id``, save a problem or a restore of a run that was
+    changed in between.
 
     The first look reads all runs, archived ones too; later ones the live runs, the newest archived ones, and what left
     the live ones. A request reads a hundred runs, so narrow them.
@@ -91,47 +95,30 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for everything that happens, for as long as somebody wants to know."""
-        log = EventLog(
-            map(Event, self.events),
-            await self._stored(),
-            timedelta(seconds=self.replay if self._state_store is None else 0),
-        )
+        listened_to = (self.tallyfy_conn_id, self.organization_id, self.template_id, self.tags, self.query, self.events)
+        memory = EventMemory(asset_state_stores(self), listened_to)
+        replay = timedelta(seconds=0 if memory.lasts else self.replay)
+        log = EventLog(map(Event, self.events), await memory.recall(), replay)
         while True:
             try:
                 async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
-                    async for event in self._listen(watcher, log):
+                    async for event in self._listen(watcher, log, memory):
                         yield event
             except TallyfyError as error:
                 self.log.error("Cannot listen to Tallyfy; trying again in %.0f s. %s", _LISTENING_AGAIN, error)
                 await asyncio.sleep(_LISTENING_AGAIN)
 
-    async def _listen(self, watcher: Watcher, log: EventLog) -> AsyncIterator[TriggerEvent]:
+    async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent]:
         query = RunQuery(template_id=self.template_id, tags=tuple(self.tags), query=self.query)
         watch = RunsWatch(watcher.organization_id, query)
         with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
-                for sight in (await subscription.news()).values():
+                for sight in (await memory.news(subscription)).values():
                     if sight.error is not None:
                         self.log.warning("Cannot see the runs at the moment, still listening. %s", sight.error)
                         continue
-                    for event in log.read(sight.value, datetime.now(UTC)):
+                    events = log.read(sight.value, datetime.now(UTC))
+                    for event in events:
                         self.log.info("Run %s (%r): %s", event.run.id, event.run.name, event.event)
                         yield TriggerEvent(event.describe(watcher.run_url(event.run.id)))
-                    await self._store(log)
-
-    # What is told and what is kept: the state store of the asset, which Airflow >= 3.3 gives to watchers.
-
-    @property
-    def _state_store(self) -> Any:
-        return getattr(self, "asset_state_store", None)
-
-    @property
-    def _state_key(self) -> str:
-        return f"tallyfy:{self.tallyfy_conn_id}:{self.organization_id}:{self.template_id}:{self.tags}:{self.query}"
-
-    async def _stored(self) -> Any:
-        return None if self._state_store is None else await self._state_store.aget(self._state_key)
-
-    async def _store(self, log: EventLog) -> None:
-        if self._state_store is not None:
-            await self._state_store.aset(self._state_key, log.state())
+                    await memory.note(log.state(), told=bool(events))

@@ -70,9 +70,9 @@ class EventLog:
     """
     Finds the events in one list after the other, each of them once.
 
-    What is known is a moment and the events after it: ten minutes before the latest event, by Tallyfy's clock, because an
-    event may show up after a later one. Of problems and restores Tallyfy keeps no time; if they are of interest, it is
-    also known which runs had a problem, or were archived.
+    What is known is a moment and the events after it: ten minutes before the latest event, by Tallyfy's clock, because
+    an event may show up after a later one. Of problems and restores Tallyfy keeps no time; if they are of interest, it
+    is also known which runs had a problem, or were archived.
 
     :param events: which events are of interest.
     :param state: what :meth:`state` gave before a restart; ``None`` to begin with the first list.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy import watcher
+from airflow_provider_tallyfy.triggers import event_memory
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from tests.airflow_driver import eventually
 
@@ -26,6 +27,12 @@ class StateStore:
 
     async def aset(self, key: str, value: Any) -> None:
         self.kept[key] = json.dumps(value)
+
+
+@pytest.fixture
+def kept_at_once(monkeypatch):
+    """Airflow takes no time to take events over."""
+    monkeypatch.setattr(event_memory, "_SHIPPING", 0.0)
 
 
 def trigger(store: StateStore | None = None, **arguments: Any) -> TallyfyRunEventTrigger:
@@ -95,6 +102,7 @@ def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
 
 
 @BOTH_WORLDS
+@pytest.mark.usefixtures("kept_at_once")
 def test_what_happened_to_a_run_before_it_was_archived_is_told(tallyfy):
     run_id, store = tallyfy.add_run()["id"], StateStore()
 
@@ -115,6 +123,7 @@ def test_a_problem_is_told(tallyfy):
     assert names(events) == [("problem", run_id)]
 
 
+@pytest.mark.usefixtures("kept_at_once")
 def test_a_restart_neither_loses_nor_repeats_an_event(tallyfy):
     run_ids, store = tallyfy.add_runs(4), StateStore()
     before = asyncio.run(heard(tallyfy, trigger(store), lambda: tallyfy.complete_run(run_ids[0]), count=1))

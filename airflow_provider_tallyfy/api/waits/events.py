@@ -83,6 +83,7 @@ class EventLog:
         self._events = frozenset(events)
         self._replay = replay
         self._is_new = state is None
+        self._seen: dict[str, Run] = {}
         state = state or {}
         self._since = datetime.fromisoformat(state["since"]) if state else LONG_AGO
         self._known = {event_id: datetime.fromisoformat(at) for event_id, at in state.get("known", {}).items()}
@@ -96,7 +97,9 @@ class EventLog:
         :param now: wall clock, for ``replay``.
         :return: the new events, the earliest first.
         """
-        runs = list(runs)
+        # A long archive that is the same as before must not hold up the event loop.
+        runs = [run for run in runs if self._seen.get(run.id) is not run]
+        self._seen |= {run.id: run for run in runs}
         told_until = self._since
         self._advance(runs, now)
         found = [event for run in runs for event in self._events_of(run)]

@@ -120,6 +120,15 @@ def many(**facts) -> list[Run]:
     return [run(f"{number:032x}", created=-5000, updated=-4000, **facts) for number in range(3000)]
 
 
+def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
+    archive, story = many(archived_at=-4000), log()
+    story.read(archive, NOON)
+    compared = []
+    monkeypatch.setattr(EventLog, "_keep", lambda self, run: compared.append(run.id))
+    assert told(story, *archive, run("new", created=1), now=1) == [("launched", "new")]
+    assert compared == ["new"]
+
+
 @pytest.mark.parametrize("facts", [{"status": "problem"}, {"archived_at": -4000}])
 def test_a_restart_tells_nothing_twice_however_many_runs_there_are(facts):
     story = begun(*many(**facts))

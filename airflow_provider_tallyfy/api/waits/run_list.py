@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyPermissionError
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import find_run, run_pager
@@ -91,10 +91,12 @@ class RunsWatch(Watch):
         return run.created_at is None or run.created_at > self._newest
 
     def _look_up(self, known: Run) -> Flow[Run]:
-        """Read a run that left the list; one that cannot be found stays as it was."""
+        """Read a run that left the list; one that cannot be read stays as it was, and must not hide the others."""
         try:
             run: Run = yield from find_run(self._organization_id, known.id, known)
-        except (TallyfyNotFoundError, TallyfyPermissionError):
+        except TallyfyError as error:
+            if not error.permanent or isinstance(error, TallyfyAuthError):
+                raise
             return known
         return run.without_raw()
 

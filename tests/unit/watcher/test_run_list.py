@@ -136,6 +136,18 @@ async def test_a_look_that_fails_changes_nothing(tallyfy):
     assert (await looks.look())[run_id].is_archived
 
 
+@in_both_worlds
+async def test_a_run_that_may_not_be_read_hides_no_other(tallyfy):
+    hidden, other = tallyfy.add_runs(2)
+    looks = Looks(tallyfy)
+    await looks.look()
+    tallyfy.faults.add("status", status=403, path=hidden, times=None)
+    tallyfy.archive_run(hidden)
+    tallyfy.delete_run(hidden)
+    tallyfy.complete_run(other)
+    assert (await looks.look())[other].completed_at is not None
+
+
 def test_a_list_that_lags_behind_restores_no_run():
     async def main() -> None:
         tallyfy = VirtualTallyfy()

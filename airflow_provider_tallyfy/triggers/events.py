@@ -54,7 +54,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
     :param poll_interval: seconds between two looks at the list.
     :param organization_id: the organization; by default the connection's.
     :param tallyfy_conn_id: the Airflow connection.
-    :raises TallyfyValidationError: if an event is unknown or something is no list.
+    :raises TallyfyValidationError: if an event is unknown, something is no list, or a filter says nothing.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         self.poll_interval = poll_interval
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
+        self._runs = RunQuery(template_id=template_id, tags=tuple(self.tags), query=query)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the database."""
@@ -109,8 +110,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 await asyncio.sleep(_LISTENING_AGAIN)
 
     async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent]:
-        query = RunQuery(template_id=self.template_id, tags=tuple(self.tags), query=self.query)
-        watch = RunsWatch(watcher.organization_id, query)
+        watch = RunsWatch(watcher.organization_id, self._runs)
         with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
                 for sight in (await memory.news(subscription)).values():

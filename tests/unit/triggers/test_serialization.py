@@ -87,7 +87,18 @@ def test_event_triggers_are_equal_however_their_arguments_are_written(events, ta
     assert (arguments["events"], arguments["tags"]) == (["completed", "problem"], ["a", "b"])
 
 
-@pytest.mark.parametrize("arguments", [{"events": "finished"}, {"events": []}, {"tags": 5}, {"tags": {"a": 1}}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"events": "finished"},
+        {"events": []},
+        {"tags": 5},
+        {"tags": {"a": 1}},
+        {"tags": [""]},
+        {"template_id": ""},
+        {"query": " "},
+    ],
+)
 def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(arguments):
     with pytest.raises(TallyfyValidationError):
         module.TallyfyRunEventTrigger(**arguments)

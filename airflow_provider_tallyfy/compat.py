@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import mask_secret
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
@@ -25,6 +27,22 @@ def is_deferral_timeout(error: Exception) -> bool:
     return type(error).__name__ == "TaskDeferralTimeout" or str(error) == "Trigger/execution timeout"
 
 
+def asset_state_stores(trigger: object) -> tuple[Any, ...]:
+    """
+    Give the state store of each asset that a trigger is watched for; none before Airflow 3.3.
+
+    Airflow makes one trigger of all that are equal, whatever assets they are watched for. It does not tell the trigger
+    for which, and refuses to choose one.
+
+    :param trigger: a ``BaseEventTrigger``.
+    """
+    stores = getattr(trigger, "asset_state_store", None)
+    if stores is None:
+        return ()
+    by_asset = (*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values())
+    return by_asset or (stores,)
+
+
 async def mask_secret_async(secret: str) -> None:
     """
     Mask a secret from a coroutine, where the supervisor must not be called synchronously.
@@ -46,6 +64,7 @@ __all__ = [
     "TASKS_START_IN_TRIGGERER",
     "TRIGGERS_END_TASKS",
     "airflow_version",
+    "asset_state_stores",
     "is_deferral_timeout",
     "mask_secret",
     "mask_secret_async",

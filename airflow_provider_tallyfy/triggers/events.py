@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.waits.events import Event, EventLog, RunsWatch, checked_events
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
+from airflow_provider_tallyfy.api.waits.run_list import RunsWatch
+from airflow_provider_tallyfy.compat import asset_state_stores
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.triggers.event_memory import EventMemory
 from airflow_provider_tallyfy.watcher import Watcher, watching
 
 if TYPE_CHECKING:
@@ -32,28 +36,33 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
             name="done", trigger=TallyfyRunEventTrigger(events=["completed"], template_id="..."))])
 
     The payload is ``{"event_id", "event", "at", "run": {"id", "name", "status", "archived_at", "completed_at", "url",
-    "template_id"}}``. On Airflow >= 3.3 what was told is kept in the asset's state store: a restarted triggerer neither
-    loses nor repeats an event, save one that it was just telling. Before that nothing can be kept: after a restart the
-    events of the last ``replay`` seconds are told again, under the same ``event_id``.
+    "template_id"}}``. On Airflow >= 3.3 what was told is kept in the state stores of the assets, five seconds after it
+    was told, when it has reached Airflow's database. So a restart loses no event, and repeats one only if it comes
+    within those seconds. Before Airflow 3.3 nothing can be kept: after a restart the events of the last ``replay``
+    seconds are told again. A repeated event has the same ``event_id``, save a problem or a restore of a run that was
+    changed in between.
 
-    Every look reads the whole list (a request per hundred runs), so narrow it.
+    The first look reads all runs, archived ones too; later ones the live runs, the newest archived ones, and what left
+    the live ones. A request reads a hundred runs, so narrow them.
 
-    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``.
+    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a list, or a
+        text with commas.
     :param template_id: only runs of this template.
-    :param tags: only runs with one of these tag ids.
+    :param tags: only runs with one of these tag ids; a list, or a text with commas.
     :param query: only runs whose name Tallyfy finds by these words.
     :param replay: seconds before the start of which the events are told, too, where no state can be kept.
     :param poll_interval: seconds between two looks at the list.
     :param organization_id: the organization; by default the connection's.
     :param tallyfy_conn_id: the Airflow connection.
+    :raises TallyfyValidationError: if an event is unknown, something is no list, or a filter says nothing.
     """
 
     def __init__(
         self,
         *,
-        events: Sequence[str] = ("completed",),
+        events: Sequence[str] | str = ("completed",),
         template_id: str | None = None,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | str = (),
         query: str | None = None,
         replay: float = 3600,
         poll_interval: float = 60,
@@ -61,14 +70,15 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.events = list(events)
+        self.events = [event.value for event in checked_events(events)]
         self.template_id = template_id
-        self.tags = list(tags)
+        self.tags = sorted(listed(tags, "tags"))
         self.query = query
         self.replay = replay
         self.poll_interval = poll_interval
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
+        self._runs = RunQuery(template_id=template_id, tags=tuple(self.tags), query=query)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the database."""
@@ -86,50 +96,29 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for everything that happens, for as long as somebody wants to know."""
-        events = checked_events(self.events)
-        log = EventLog(events, await self._stored(), timedelta(seconds=self.replay if self._state_store is None else 0))
+        listened_to = (self.tallyfy_conn_id, self.organization_id, self.template_id, self.tags, self.query, self.events)
+        memory = EventMemory(asset_state_stores(self), listened_to)
+        replay = timedelta(seconds=0 if memory.lasts else self.replay)
+        log = EventLog(map(Event, self.events), await memory.recall(), replay)
         while True:
             try:
                 async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
-                    async for event in self._listen(watcher, log):
+                    async for event in self._listen(watcher, log, memory):
                         yield event
             except TallyfyError as error:
                 self.log.error("Cannot listen to Tallyfy; trying again in %.0f s. %s", _LISTENING_AGAIN, error)
                 await asyncio.sleep(_LISTENING_AGAIN)
 
-    async def _listen(self, watcher: Watcher, log: EventLog) -> AsyncIterator[TriggerEvent]:
-        is_archive_of_interest = {Event.ARCHIVED, Event.RESTORED} & set(checked_events(self.events))
-        query = RunQuery(
-            template_id=self.template_id,
-            tags=tuple(self.tags),
-            query=self.query,
-            archived="include" if is_archive_of_interest else "exclude",
-        )
-        watch = RunsWatch(watcher.organization_id, query)
+    async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent]:
+        watch = RunsWatch(watcher.organization_id, self._runs)
         with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
-                for sight in (await subscription.news()).values():
+                for sight in (await memory.news(subscription)).values():
                     if sight.error is not None:
                         self.log.warning("Cannot see the runs at the moment, still listening. %s", sight.error)
                         continue
-                    for event in log.read(sight.value, datetime.now(UTC)):
+                    events = log.read(sight.value, datetime.now(UTC))
+                    for event in events:
                         self.log.info("Run %s (%r): %s", event.run.id, event.run.name, event.event)
                         yield TriggerEvent(event.describe(watcher.run_url(event.run.id)))
-                    await self._store(log)
-
-    # What is told and what is kept: the state store of the asset, which Airflow >= 3.3 gives to watchers.
-
-    @property
-    def _state_store(self) -> Any:
-        return getattr(self, "asset_state_store", None)
-
-    @property
-    def _state_key(self) -> str:
-        return f"tallyfy:{self.tallyfy_conn_id}:{self.organization_id}:{self.template_id}:{self.tags}:{self.query}"
-
-    async def _stored(self) -> Any:
-        return None if self._state_store is None else await self._state_store.aget(self._state_key)
-
-    async def _store(self, log: EventLog) -> None:
-        if self._state_store is not None:
-            await self._state_store.aset(self._state_key, log.state())
+                    await memory.note(log.state(), told=bool(events))

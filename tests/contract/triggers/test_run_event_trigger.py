@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy import watcher
+from airflow_provider_tallyfy.triggers import event_memory
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from tests.airflow_driver import eventually
 
@@ -28,6 +29,12 @@ class StateStore:
         self.kept[key] = json.dumps(value)
 
 
+@pytest.fixture
+def kept_at_once(monkeypatch):
+    """Airflow takes no time to take events over."""
+    monkeypatch.setattr(event_memory, "_SHIPPING", 0.0)
+
+
 def trigger(store: StateStore | None = None, **arguments: Any) -> TallyfyRunEventTrigger:
     made = TallyfyRunEventTrigger(**{"poll_interval": 0.5, "replay": 0, **arguments})
     made.asset_state_store = store
@@ -42,9 +49,12 @@ async def heard(tallyfy, listening: TallyfyRunEventTrigger, *acts: Any, count: i
         async for event in listening.run():
             events.append(event.payload)  # noqa: PERF401 - they are read while more come
 
+    def looks_begun() -> int:
+        return sum(("sort", "created_at") in request.query for request in list(tallyfy.requests))
+
     async def looks(more: int) -> None:
-        begun = len(tallyfy.requests)
-        assert await asyncio.to_thread(eventually, lambda: len(tallyfy.requests) >= begun + more)
+        begun = looks_begun()
+        assert await asyncio.to_thread(eventually, lambda: looks_begun() >= begun + more)
 
     task = asyncio.create_task(listen())
     await looks(1)
@@ -91,12 +101,29 @@ def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
     assert names(events) == [("launched", "1" * 32), ("completed", "1" * 32)]
 
 
+@BOTH_WORLDS
+@pytest.mark.usefixtures("kept_at_once")
+def test_what_happened_to_a_run_before_it_was_archived_is_told(tallyfy):
+    run_id, store = tallyfy.add_run()["id"], StateStore()
+
+    def act() -> None:
+        tallyfy.complete_run(run_id)
+        tallyfy.archive_run(run_id)
+        tallyfy.add_run(id="1" * 32, status="complete", archived=True)
+
+    told = asyncio.run(heard(tallyfy, trigger(store), act, count=2))
+    assert sorted(names(told)) == sorted([("completed", run_id), ("completed", "1" * 32)])
+    tallyfy.add_run(id="2" * 32, status="complete", archived=True)  # while no triggerer runs
+    assert names(asyncio.run(heard(tallyfy, trigger(store), count=1))) == [("completed", "2" * 32)]
+
+
 def test_a_problem_is_told(tallyfy):
     run_id = tallyfy.add_run()["id"]
     events = asyncio.run(heard(tallyfy, trigger(events=["problem"]), lambda: tallyfy.add_problem(run_id), count=1))
     assert names(events) == [("problem", run_id)]
 
 
+@pytest.mark.usefixtures("kept_at_once")
 def test_a_restart_neither_loses_nor_repeats_an_event(tallyfy):
     run_ids, store = tallyfy.add_runs(4), StateStore()
     before = asyncio.run(heard(tallyfy, trigger(store), lambda: tallyfy.complete_run(run_ids[0]), count=1))

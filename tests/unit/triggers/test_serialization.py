@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.triggers import tallyfy as module
 from tests.airflow_driver import rebuilt
 
@@ -77,3 +78,27 @@ def test_a_trigger_comes_out_of_the_database_as_it_went_in(name):
 def test_a_trigger_stores_plain_json(name):
     _, arguments = getattr(module, name)(**ARGUMENTS[name]).serialize()
     assert json.loads(json.dumps(arguments)) == arguments
+
+
+@pytest.mark.parametrize("tags", ["b, a", ["b", "a"], ("a", "b")])
+@pytest.mark.parametrize("events", ["problem, completed", ["completed", "problem"]])
+def test_event_triggers_are_equal_however_their_arguments_are_written(events, tags):
+    _, arguments = module.TallyfyRunEventTrigger(events=events, tags=tags).serialize()
+    assert (arguments["events"], arguments["tags"]) == (["completed", "problem"], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"events": "finished"},
+        {"events": []},
+        {"tags": 5},
+        {"tags": {"a": 1}},
+        {"tags": [""]},
+        {"template_id": ""},
+        {"query": " "},
+    ],
+)
+def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(arguments):
+    with pytest.raises(TallyfyValidationError):
+        module.TallyfyRunEventTrigger(**arguments)

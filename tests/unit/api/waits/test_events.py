@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events, merged
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NO_TIME = timedelta()
@@ -116,11 +116,75 @@ def test_an_event_has_the_same_id_wherever_it_is_noticed():
     assert other != ids[0]
 
 
-def test_what_is_kept_stays_small():
-    story = log()
-    runs = [run(f"{number:032x}", created=number, status="problem", archived_at=number) for number in range(3000)]
-    story.read(runs, at(3000))
-    assert len(json.dumps(story.state())) < 60_000
+def many(**facts) -> list[Run]:
+    return [run(f"{number:032x}", created=-5000, updated=-4000, **facts) for number in range(3000)]
+
+
+def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
+    archive, story = many(archived_at=-4000), log()
+    story.read(archive, NOON)
+    compared = []
+    monkeypatch.setattr(EventLog, "_keep", lambda self, run: compared.append(run.id))
+    assert told(story, *archive, run("new", created=1), now=1) == [("launched", "new")]
+    assert compared == ["new"]
+
+
+@pytest.mark.parametrize("facts", [{"status": "problem"}, {"archived_at": -4000}])
+def test_a_restart_tells_nothing_twice_however_many_runs_there_are(facts):
+    story = begun(*many(**facts))
+    assert told(restarted(story), *many(**facts)) == []
+
+
+def test_a_restart_loses_no_restore_however_many_runs_there_are():
+    story = begun(*many(archived_at=-4000))
+    assert len(told(restarted(story), *many())) == 3000
+
+
+@pytest.mark.parametrize("event", [Event.LAUNCHED, Event.COMPLETED, Event.ARCHIVED])
+def test_events_that_leave_their_time_on_the_run_are_remembered_by_time(event):
+    story = log(events=[event])
+    story.read(many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
+    story.read([run("new", created=1)], at(1))
+    assert len(json.dumps(story.state())) < 200
+
+
+@pytest.mark.parametrize("event", [Event.PROBLEM, Event.RESTORED])
+def test_only_what_the_events_of_interest_need_is_remembered(event):
+    story = log(events=[event])
+    story.read([run("a", status="problem"), run("b", archived_at=-5)], NOON)
+    kept = {Event.PROBLEM: {"problem": ["a"]}, Event.RESTORED: {"archived": ["b"]}}[event]
+    assert {name: ids for name, ids in story.state().items() if name not in ("since", "known")} == kept
+
+
+def test_a_problem_that_an_archived_run_hides_is_not_told_again_after_it_is_restored():
+    story = begun(run(status="problem"))
+    assert told(story, run(status="archived", updated=1, archived_at=1)) == [("archived", "a")]
+    assert told(story, run(status="problem", updated=2)) == [("restored", "a")]
+
+
+def test_an_event_in_the_future_hides_none_before_it():
+    story = begun(run("a", created=1_000_000))
+    assert told(story, run("b", created=1), now=1) == [("launched", "b")]
+
+
+def test_states_that_are_equal_merge_into_the_same():
+    story = begun(run("a", status="problem"), run("b", archived_at=-5))
+    assert merged([story.state()] * 2) == merged([story.state()]) == story.state()
+    assert merged([]) is None
+
+
+def test_of_states_that_differ_only_what_all_of_them_told_is_told():
+    runs = [run("problem", status="problem"), run("old", archived_at=-500)]
+    story = begun(*runs)
+    runs += [run("early", created=1)]
+    told(story, *runs, now=1)
+    early = story.state()
+    runs += [run("later", created=30), run("solved", created=-10, updated=29, status="problem")]
+    runs[1] = run("old", updated=28)
+    told(story, *runs, now=30)
+    story = log(merged([early, story.state()]))
+    assert told(story, *runs, now=31) == [("restored", "old"), ("problem", "solved"), ("launched", "later")]
+    assert told(story, *runs, now=31) == []
 
 
 def test_the_payload_is_plain_and_small():
@@ -132,7 +196,18 @@ def test_the_payload_is_plain_and_small():
     assert payload["run"]["id"] == "a"
 
 
-@pytest.mark.parametrize("events", ["finished", [], None, 5, ["completed", "finished"]])
+@pytest.mark.parametrize("events", ["finished", "", [], None, ["completed", "finished"]])
 def test_unknown_events_are_refused_with_the_known_ones(events):
     with pytest.raises(TallyfyValidationError, match="launched, completed, problem, archived, restored"):
         checked_events(events)
+
+
+@pytest.mark.parametrize("events", [5, {"completed": True}, [None]])
+def test_events_that_are_no_list_of_names_are_refused(events):
+    with pytest.raises(TallyfyValidationError, match=r"is not a list|says nothing"):
+        checked_events(events)
+
+
+@pytest.mark.parametrize("events", ["problem,completed", ["problem", "completed", "problem"], {"completed", "problem"}])
+def test_events_are_the_same_however_they_are_written(events):
+    assert checked_events(events) == (Event.COMPLETED, Event.PROBLEM)

@@ -1,0 +1,120 @@
+"""A list of runs that is looked at again and again, archived runs included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.flows.details import collect
+from airflow_provider_tallyfy.api.flows.runs import find_run, run_pager
+from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.waits.watches import Watch
+
+#: Lists come from replicas that lag behind, and not all of them equally: by so much, in the worst case.
+LATENESS = timedelta(minutes=10)
+
+#: Before anything happened.
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_SEARCHES = 3
+
+
+class RunsWatch(Watch):
+    """
+    Looks at all runs that a query finds, archived ones included, without reading the whole archive each time.
+
+    The first look reads everything. Each later one reads the live runs, and of the archived runs the newest; a run that
+    is not among the live ones any more was most likely archived, and is looked for until it is found, in at most three
+    looks. An archived run that is restored and archived again between two looks is the one change that is not seen.
+
+    :param organization_id: the runs' organization.
+    :param query: which runs; its ``archived`` and ``sort`` do not matter.
+    """
+
+    def __init__(self, organization_id: str, query: RunQuery) -> None:
+        super().__init__("runs", *(f"{name}={value}" for name, value in query.parameters()))
+        self._organization_id = organization_id
+        self._query = query
+        self._has_looked = False
+        self._live: dict[str, Run] = {}
+        self._archived: dict[str, Run] = {}
+        self._searches: dict[str, int] = {}
+        self._newest = LONG_AGO
+
+    def look(self) -> Flow[tuple[Run, ...]]:
+        """Read what may have changed since the last look, and give all runs as they are known now."""
+        if not self._has_looked:
+            return self._remember((yield from self._read(archived="include")), {})
+        runs = yield from self._read(archived="exclude")
+        left = self._left(runs)
+        runs += yield from self._read_newest_archived(left)
+        found = {run.id for run in runs}
+        for run_id, known in left.items():
+            if run_id not in found:
+                runs.append((yield from self._look_up(known)))
+        return self._remember(runs, left)
+
+    def concerns(self, run_id: str) -> bool:
+        """Any run may get into the list."""
+        return True
+
+    def _read(self, *, archived: str) -> Flow[list[Run]]:
+        query = replace(self._query, archived=archived, sort="created_at")
+        runs = yield from collect(run_pager(self._organization_id, query))
+        return [run.without_raw() for run in runs if query.accepts(run)]
+
+    def _left(self, live: Iterable[Run]) -> dict[str, Run]:
+        """Give the runs that were live and are not listed any more, save those that were looked for in vain."""
+        listed = {run.id for run in live}
+        gone = {run_id: run for run_id, run in self._live.items() if run_id not in listed}
+        return {run_id: run for run_id, run in gone.items() if self._searches.get(run_id, 0) < _SEARCHES}
+
+    def _read_newest_archived(self, left: Mapping[str, Run]) -> Flow[list[Run]]:
+        """Read as far as there may be runs that were launched since the last look, or it is the cheapest search."""
+        query = replace(self._query, archived="only", sort="-created_at")
+        pager, missing, runs = run_pager(self._organization_id, query), set(left), []
+        while (call := pager.next_call()) is not None:
+            page = yield call
+            shown = list(pager.accept(page))
+            runs += [run.without_raw() for run in shown if query.accepts(run)]
+            hits = missing.intersection(run.id for run in shown)
+            missing -= hits
+            is_cheap = len(hits) > 1 or page.total_pages - page.number < len(missing)
+            if not all(self._is_new(run) for run in shown) and not (missing and is_cheap):
+                break
+        return runs
+
+    def _is_new(self, run: Run) -> bool:
+        return run.created_at is None or run.created_at > self._newest
+
+    def _look_up(self, known: Run) -> Flow[Run]:
+        """Read a run that left the list; one that cannot be read stays as it was, and must not hide the others."""
+        try:
+            run: Run = yield from find_run(self._organization_id, known.id, known)
+        except TallyfyError as error:
+            if not error.permanent or isinstance(error, TallyfyAuthError):
+                raise
+            return known
+        return run.without_raw()
+
+    def _remember(self, runs: Iterable[Run], left: Mapping[str, Run]) -> tuple[Run, ...]:
+        seen = dict(self._archived)
+        for run in runs:
+            known = seen.get(run.id)
+            # A list that lags behind shows a run that was just archived as if it had been restored.
+            if known is None or _age(run) >= _age(known):
+                seen[run.id] = run
+        self._has_looked = True
+        self._archived = {run_id: run for run_id, run in seen.items() if run.is_archived}
+        self._live = {run_id: run for run_id, run in seen.items() if not run.is_archived}
+        self._searches = {run_id: self._searches.get(run_id, 0) + 1 for run_id in left if run_id in self._live}
+        created = (run.created_at - LATENESS for run in seen.values() if run.created_at is not None)
+        self._newest = max(created, default=self._newest)
+        return tuple(seen.values())
+
+
+def _age(run: Run) -> datetime:
+    return run.last_updated or LONG_AGO

@@ -1,0 +1,302 @@
+"""Event triggers across restarts and kills, with Airflow's own state stores and a supervisor like Airflow's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
+
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older Airflow keeps no state of assets")
+
+INTERVAL = 60
+ONE, OTHER = "one", "other"
+
+
+class Supervisor:
+    """
+    The triggerer's two processes: one runs a trigger, the other answers it in order and writes to the database.
+
+    :param tallyfy: what the trigger listens to.
+    """
+
+    def __init__(self, tallyfy: VirtualTallyfy) -> None:
+        self.tallyfy = tallyfy
+        self.kept: dict[tuple[str, str], str] = {}
+        self.told: list[dict[str, Any]] = []
+        self.stuck_until = 0.0
+        self.broken: set[str] = set()
+        self._requests: deque[tuple[Any, asyncio.Future[Any]]] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, assets: Iterable[str] = (ONE,), **arguments: Any) -> None:
+        from airflow.sdk import Asset
+        from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+        trigger = TallyfyRunEventTrigger(**{"poll_interval": INTERVAL, **arguments})
+        trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset(name) for name in assets])
+        events: deque[Any] = deque()
+        work = (self._run(trigger, events), self._ship(events), self._supervise())
+        self._tasks += [asyncio.create_task(each) for each in work]
+
+    async def kill(self) -> None:
+        crashes = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._requests.clear()
+        assert crashes == []
+
+    async def asend(self, message: Any) -> Any:
+        answer = asyncio.get_running_loop().create_future()
+        self._requests.append((message, answer))
+        return await answer
+
+    async def _run(self, trigger: TallyfyRunEventTrigger, events: deque[Any]) -> None:
+        async for event in trigger.run():
+            events.append(json.loads(json.dumps(event.payload)))
+
+    async def _ship(self, events: deque[Any]) -> None:
+        while True:
+            shipped = list(events)
+            events.clear()
+            await self.asend(shipped)
+            await asyncio.sleep(1)
+
+    async def _supervise(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            received = []
+            while self._requests and asyncio.get_running_loop().time() >= self.stuck_until:
+                message, answer = self._requests.popleft()
+                if isinstance(message, list):
+                    received += message
+                try:
+                    answer.set_result(self._answer(message))
+                except Exception as error:  # noqa: BLE001 - it is for whoever asked
+                    answer.set_exception(error)
+            await asyncio.sleep(0.25)
+            self.told += received
+
+    def _answer(self, message: Any) -> Any:
+        from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+        from airflow.sdk.execution_time.comms import AssetStateStoreResult, ErrorResponse
+
+        if isinstance(message, list):
+            return None
+        if message.name in self.broken:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+        place = (message.name, message.key)
+        if type(message).__name__.startswith("Set"):
+            self.kept[place] = json.dumps(message.value)
+            return None
+        if place not in self.kept:
+            return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
+        return AssetStateStoreResult(value=json.loads(self.kept[place]))
+
+    def times_told(self, run_id: str) -> int:
+        return sum(event["run"]["id"] == run_id for event in self.told)
+
+
+@pytest.fixture
+def virtually(monkeypatch):
+    """Run something in virtual time with a Tallyfy and an Airflow."""
+
+    def run(scenario) -> None:
+        async def main() -> None:
+            tallyfy = VirtualTallyfy()
+            airflow = Supervisor(tallyfy)
+            monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: tallyfy.connect())
+            monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", airflow, raising=False)
+            await scenario(tallyfy, airflow)
+            await airflow.kill()
+
+        in_virtual_time(main)
+
+    return run
+
+
+async def until_told(airflow: Supervisor, run_id: str) -> None:
+    while not airflow.times_told(run_id):  # noqa: ASYNC110 - virtual time costs nothing
+        await asyncio.sleep(0.25)
+
+
+@pytest.mark.parametrize("assets", [[ONE], [ONE, OTHER]])
+def test_an_event_is_told_once_across_a_restart(virtually, assets):
+    async def scenario(tallyfy, airflow):
+        before, between, after = tallyfy.add_runs(3)
+        airflow.start(assets)
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(before)
+        await asyncio.sleep(2 * INTERVAL)
+        await airflow.kill()
+        tallyfy.complete_run(between)
+        airflow.start(assets)
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(after)
+        await asyncio.sleep(2 * INTERVAL)
+        assert [event["run"]["id"] for event in airflow.told] == [before, between, after]
+        assert {name for name, _ in airflow.kept} == set(assets)
+
+    virtually(scenario)
+
+
+@pytest.mark.parametrize("alive", [number / 2 for number in range(24)])
+def test_a_kill_at_any_moment_loses_no_event_and_repeats_it_under_the_same_id_only_if_it_comes_at_once(
+    virtually, alive
+):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        airflow.start([ONE, OTHER])
+        await asyncio.sleep(2)
+        tallyfy.complete_run(run_id)
+        asked = len(tallyfy.asked_at)
+        while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(alive)
+        await airflow.kill()
+        airflow.start([ONE, OTHER])
+        await asyncio.sleep(3 * INTERVAL)
+        times = airflow.times_told(run_id)
+        assert times == 1 if alive > 8 else 1 <= times <= 2
+        assert len({event["event_id"] for event in airflow.told}) == 1
+
+    virtually(scenario)
+
+
+@pytest.mark.parametrize("alive", [number / 2 for number in range(12)])
+def test_a_kill_after_airflow_was_stuck_loses_no_event(virtually, alive):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        airflow.start()
+        await asyncio.sleep(2)
+        tallyfy.complete_run(run_id)
+        airflow.stuck_until = 2 * INTERVAL
+        await asyncio.sleep(2 * INTERVAL - 2 + alive)
+        await airflow.kill()
+        airflow.start()
+        await asyncio.sleep(3 * INTERVAL)
+        assert 1 <= airflow.times_told(run_id) <= 2
+
+    virtually(scenario)
+
+
+def test_what_happens_between_a_first_look_and_a_restart_is_told(virtually):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        airflow.start()
+        while not airflow.kept:  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(0.25)
+        assert asyncio.get_running_loop().time() < 2
+        await airflow.kill()
+        tallyfy.complete_run(run_id)
+        airflow.start()
+        await until_told(airflow, run_id)
+
+    virtually(scenario)
+
+
+def test_events_without_a_pause_are_kept_all_the_same(virtually):
+    async def scenario(tallyfy, airflow):
+        run_ids = tallyfy.add_runs(40)
+        airflow.start(poll_interval=0.5)
+        await asyncio.sleep(1)
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+            await asyncio.sleep(1)
+        await airflow.kill()
+        airflow.start()
+        await asyncio.sleep(INTERVAL)
+        times = Counter(event["run"]["id"] for event in airflow.told)
+        assert times.keys() == set(run_ids)
+        assert all(times[run_id] == 1 for run_id in run_ids[:-10])
+
+    virtually(scenario)
+
+
+def test_an_asset_that_is_added_later_begins_where_the_others_are(virtually):
+    async def scenario(tallyfy, airflow):
+        old, new = tallyfy.add_runs(2)
+        airflow.start()
+        await asyncio.sleep(2)
+        tallyfy.complete_run(old)
+        await asyncio.sleep(2 * INTERVAL)
+        await airflow.kill()
+        tallyfy.complete_run(new)
+        airflow.start([OTHER, ONE])
+        await asyncio.sleep(INTERVAL)
+        assert [event["run"]["id"] for event in airflow.told] == [old, new]
+
+    virtually(scenario)
+
+
+def test_what_one_of_two_assets_missed_is_told_again(virtually):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        for assets in ([ONE, OTHER], [ONE], [ONE, OTHER], [ONE, OTHER]):
+            airflow.start(assets)
+            await asyncio.sleep(INTERVAL)
+            if len(assets) == 1:
+                tallyfy.complete_run(run_id)
+                await asyncio.sleep(2 * INTERVAL)
+            await airflow.kill()
+        assert airflow.times_told(run_id) == 2
+        assert len({event["event_id"] for event in airflow.told}) == 1
+
+    virtually(scenario)
+
+
+def test_triggers_of_one_asset_for_different_events_do_not_disturb_each_other(virtually):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        for events in ("completed", "problem", "problem", "completed"):
+            airflow.start(events=events)
+            await asyncio.sleep(2)
+            tallyfy.add_problem(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            await airflow.kill()
+            tallyfy.complete_run(run_id)
+        assert len(airflow.kept) == 2
+        assert [event["event"] for event in airflow.told] == ["problem", "problem", "completed"]
+
+    virtually(scenario)
+
+
+def test_a_state_that_airflow_does_not_keep_stops_nothing_and_is_tried_again(virtually, caplog):
+    async def scenario(tallyfy, airflow):
+        first, second = tallyfy.add_runs(2)
+        airflow.start([ONE, OTHER])
+        await asyncio.sleep(2)
+        airflow.broken = {OTHER}
+        tallyfy.complete_run(first)
+        await asyncio.sleep(2 * INTERVAL)
+        assert "Airflow does not keep which Tallyfy events were told" in caplog.text
+        airflow.broken = set()
+        await asyncio.sleep(2 * INTERVAL)
+        await airflow.kill()
+        tallyfy.complete_run(second)
+        airflow.start([ONE, OTHER])
+        await asyncio.sleep(INTERVAL)
+        assert [event["run"]["id"] for event in airflow.told] == [first, second]
+
+    virtually(scenario)
+
+
+def test_the_state_has_a_short_key_whatever_is_listened_to(virtually):
+    async def scenario(tallyfy, airflow):
+        airflow.start(query="A/B " * 500, tags=[f"{number:032x}" for number in range(50)])
+        await asyncio.sleep(2)
+        [(_, key)] = airflow.kept
+        assert len(key) < 100
+        assert "/" not in key
+
+    virtually(scenario)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_tallyfy.api.checks import checked_status, checked_text
+from airflow_provider_tallyfy.api.checks import checked_status
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run, RunStatus
 
@@ -56,11 +56,11 @@ class RunQuery:
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
                 raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
-            for one in ids:
-                checked_text(one, name)
-        for name in ("template_id", "query", "folder"):
-            if getattr(self, name) is not None:
-                checked_text(getattr(self, name), name)
+        for name in ("template_id", "query", "folder", "tags", "owners"):
+            value = getattr(self, name)
+            items = () if value is None else (value,) if isinstance(value, str) else value
+            if not all(str(item).strip() for item in items):
+                raise TallyfyValidationError(f"{name}={value!r} says nothing.", fields={name: ["empty"]})
 
     @property
     def only_archived(self) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
 
-from airflow_provider_tallyfy.api.checks import checked_count, listed, moment_before
+from airflow_provider_tallyfy.api.checks import checked_count, checked_text, listed, moment_before
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
 
@@ -80,15 +80,19 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         limit = checked_count(self.limit, "limit")
         runs = self.hook.list_runs(
             status=self.status or None,
-            template_id=self.template_id or None,
-            query=self.query or None,
+            template_id=self._text("template_id"),
+            query=self._text("query"),
             tags=listed(self.tags, "tags"),
             owners=listed(self.owners, "owners"),
-            folder=self.folder or None,
+            folder=self._text("folder"),
             archived=self._archived,
         )
         chosen = (run for run in runs if before is None or self._is_older(run, before))
         return islice(chosen, limit)
+
+    def _text(self, name: str) -> str | None:
+        value = getattr(self, name)
+        return None if value in (None, "") else checked_text(value, name)
 
     @property
     def _archived(self) -> str:

@@ -85,7 +85,11 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
     queries = [everything]
     if known is not None:
         of_template = replace(everything, template_id=known.template_id)
-        queries = [replace(of_template, query=known.name), of_template] if known.name else [of_template]
+        queries = (
+            [replace(of_template, query=known.name), of_template]
+            if known.name and known.name.strip()
+            else [of_template]
+        )
     for query in queries:
         pager = run_pager(organization_id, query)
         while (call := pager.next_call()) is not None:

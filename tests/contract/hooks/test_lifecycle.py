@@ -259,6 +259,13 @@ def test_the_search_for_an_archived_run_is_narrowed_by_what_is_known_and_widened
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+@pytest.mark.parametrize("name", ["None", "null", "  "])
+def test_an_archived_run_is_found_whatever_its_name_looks_like(tallyfy, client, given, name):
+    given("active", name=name)
+    assert archive(tallyfy, client).run.is_archived
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 def test_the_search_for_an_archived_run_begins_with_the_newest_and_stops_at_the_first_hit(tallyfy, client):
     run_ids = tallyfy.add_runs(350, archived=True)
     change = client.run(flows.archive_run(tallyfy.organization_id, run_ids[120]))

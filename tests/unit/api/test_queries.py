@@ -49,6 +49,12 @@ def test_ids_of_users_may_be_numbers_but_one_text_is_not_a_list_of_letters():
             RunQuery(**{name: "abc"})
 
 
+@pytest.mark.parametrize("wrong", [{"query": " "}, {"tags": [""]}, {"owners": ("1", " ")}, {"template_id": ""}])
+def test_a_filter_that_says_nothing_is_refused_and_not_taken_for_none(wrong):
+    with pytest.raises(TallyfyValidationError, match="says nothing"):
+        RunQuery(**wrong)
+
+
 @pytest.mark.parametrize("wrong", [{"status": "completed"}, {"archived": "yes"}, {"archived": ""}])
 def test_a_misspelt_filter_is_refused(wrong):
     with pytest.raises(TallyfyValidationError, match=r"Valid: active|exclude, include, only"):

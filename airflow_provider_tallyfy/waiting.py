@@ -27,7 +27,7 @@ _BACKSTOP = timedelta(minutes=1)
 
 class Patience:
     """
-    How long a task waits: the shorter of its own timeout and its ``execution_timeout``.
+    How long a task waits from now on: the shorter of its own timeout and its ``execution_timeout``.
 
     Airflow 3 does not enforce ``execution_timeout`` on a deferred task, so both are kept here.
 
@@ -38,16 +38,13 @@ class Patience:
     def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:
         self.seconds = min(timeout, execution_timeout.total_seconds() if execution_timeout else float("inf"))
         self._is_own = self.seconds == timeout
-
-    @property
-    def deadline(self) -> float:
-        """When it ends if it starts now, in seconds since the epoch."""
-        return time.time() + self.seconds
+        #: When it ends, in seconds since the epoch.
+        self.deadline = time.time() + self.seconds
 
     @property
     def backstop(self) -> timedelta:
         """What to pass to ``defer(timeout=...)``."""
-        return timedelta(seconds=self.seconds) + _BACKSTOP
+        return timedelta(seconds=max(0.0, self.deadline - time.time())) + _BACKSTOP
 
     def end(self, what: str) -> NoReturn:
         """
@@ -61,7 +58,7 @@ class Patience:
 
 class Look:
     """
-    Looks from a worker, and judges.
+    Looks from a worker, and judges. A look is one attempt: one that fails is borne, and the next look repeats it.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -85,14 +82,14 @@ class Look:
     def __call__(self) -> Ending | None:
         """Look once; ``None`` if the wait goes on."""
         try:
-            return self._log.saw(self._hook.run(self._watch.look()))
+            return self._log.saw(self._hook.run(self._watch.look(), retry_budget=0))
         except TallyfyError as error:
             return self._log.stumbled(error)
 
 
 class LookAtRuns:
     """
-    Looks at many runs from a worker, and judges.
+    Looks at many runs from a worker, and judges; in one attempt, as :class:`Look` does.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -118,7 +115,7 @@ class LookAtRuns:
         """Look at all once; ``None`` if the wait goes on."""
         looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
         try:
-            self._hook.run(looks)
+            self._hook.run(looks, retry_budget=0)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
         return self._log.ending()

@@ -110,13 +110,14 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
         :param context: of the running task.
         """
+        patience = self._patience
         with self.hook:
             self.announce(context)
             if not self.deferrable:
                 return super().execute(context)
             with self._soft_failures():
                 first_look = self.poke(context)
-        return first_look.xcom_value if first_look else self._defer()
+        return first_look.xcom_value if first_look else self._defer(patience)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -195,9 +196,9 @@ class TallyfyWaitSensor(BaseSensorOperator):
             "end_task": may_end_in_triggerer(self),
         }
 
-    def _defer(self) -> NoReturn:
-        trigger = self.make_trigger(**self.trigger_settings(self._patience.deadline))
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=self._patience.backstop)
+    def _defer(self, patience: Patience) -> NoReturn:
+        trigger = self.make_trigger(**self.trigger_settings(patience.deadline))
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 
     @contextmanager
     def _soft_failures(self) -> Iterator[None]:

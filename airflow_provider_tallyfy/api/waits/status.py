@@ -267,8 +267,8 @@ class WaitLog:
         self._failures += 1
         patient = self._max_poll_failures is None or self._failures <= self._max_poll_failures
         if patient and not error.permanent:
-            trouble = (type(error), error.status, error.code)  # each has another request id, and is the same trouble
-            self._tell_once(trouble, f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
+            line = f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}"
+            self._tell_once(kind_of_trouble(error), line)
             return None
         again = f" Gave up after {self._failures} failed looks in a row." if not error.permanent else ""
         return Ending(Outcome.ERROR, f"{error}{again}", error=type(error).__name__)
@@ -277,6 +277,15 @@ class WaitLog:
         if news != self._last_told:
             self._last_told = news
             self._tell(line)
+
+
+def kind_of_trouble(error: TallyfyError) -> object:
+    """
+    Tell trouble from other trouble: each answer has another request id, and may be of the same trouble.
+
+    :param error: why a look failed.
+    """
+    return type(error), error.status, error.code
 
 
 def checked_missing(missing: str) -> Missing:

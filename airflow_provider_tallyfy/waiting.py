@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -56,9 +57,39 @@ class Patience:
         raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)
 
 
-class Look:
+class Looking(ABC):
     """
-    Looks from a worker, and judges. A look is one attempt: one that fails is borne, and the next look repeats it.
+    Base of what looks from a worker, and judges.
+
+    A look is one attempt: one that fails is borne, and the next look repeats it, though not before Tallyfy wants to be
+    asked again.
+
+    :param hook: talks to Tallyfy.
+    """
+
+    def __init__(self, hook: TallyfyHook) -> None:
+        self._hook = hook
+        self._resumes_at = float("-inf")
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which Tallyfy wants to be left alone."""
+        return max(0.0, self._resumes_at - time.monotonic())
+
+    def __call__(self) -> Ending | None:
+        """Look once, unless Tallyfy wants to be left alone; ``None`` if the wait goes on."""
+        return None if self.pause else self._look()
+
+    @abstractmethod
+    def _look(self) -> Ending | None: ...
+
+    def _heed(self, error: TallyfyError) -> None:
+        self._resumes_at = time.monotonic() + (error.retry_after or 0.0)
+
+
+class Look(Looking):
+    """
+    Looks at one run.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -69,7 +100,7 @@ class Look:
     def __init__(
         self, hook: TallyfyHook, wait: Wait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
-        self._hook = hook
+        super().__init__(hook)
         self._watch = wait.watch(hook.organization_id)
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
 
@@ -79,17 +110,17 @@ class Look:
         moment = self._watch.newer_than
         return None if moment is None else moment.isoformat()
 
-    def __call__(self) -> Ending | None:
-        """Look once; ``None`` if the wait goes on."""
+    def _look(self) -> Ending | None:
         try:
             return self._log.saw(self._hook.run(self._watch.look(), retry_budget=0))
         except TallyfyError as error:
+            self._heed(error)
             return self._log.stumbled(error)
 
 
-class LookAtRuns:
+class LookAtRuns(Looking):
     """
-    Looks at many runs from a worker, and judges; in one attempt, as :class:`Look` does.
+    Looks at many runs.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -100,7 +131,7 @@ class LookAtRuns:
     def __init__(
         self, hook: TallyfyHook, wait: RunsWait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
-        self._hook = hook
+        super().__init__(hook)
         self._wait = wait
         self._watches = wait.watches(hook.organization_id, {})
         self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell)
@@ -111,13 +142,14 @@ class LookAtRuns:
         moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
         return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
 
-    def __call__(self) -> Ending | None:
-        """Look at all once; ``None`` if the wait goes on."""
+    def _look(self) -> Ending | None:
         looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
         try:
-            self._hook.run(looks, retry_budget=0)
+            trouble = self._hook.run(looks, retry_budget=0)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+        if trouble is not None:
+            self._heed(trouble)
         return self._log.ending()
 
 

@@ -25,7 +25,7 @@ from airflow_provider_tallyfy.api.waits.status import Ending, Wait
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
-from airflow_provider_tallyfy.waiting import Look, Patience, conclude, ending_of, may_end_in_triggerer
+from airflow_provider_tallyfy.waiting import Look, Looking, Patience, conclude, ending_of, may_end_in_triggerer
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -88,8 +88,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
         """
 
     @abstractmethod
-    def make_look(self) -> Callable[[], Ending | None]:
-        """Make what looks once and gives the end of the wait, if this is it."""
+    def make_look(self) -> Looking:
+        """Make what looks."""
 
     @abstractmethod
     def make_trigger(self, **settings: Any) -> TallyfyWaitTrigger:
@@ -161,6 +161,12 @@ class TallyfyWaitSensor(BaseSensorOperator):
     def look(self) -> Any:
         """What looks, and remembers between two looks."""
         return self.make_look()
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        """Leave Tallyfy alone for as long as it wants, though not beyond the end of the wait."""
+        usual: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        pause: float = self.look.pause
+        return max(usual, min(pause, self.timeout - run_duration()))
 
     @property
     def tolerance(self) -> int | None:

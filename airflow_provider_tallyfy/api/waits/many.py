@@ -199,7 +199,7 @@ class RunsLog:
 
 def look_at_runs(
     organization_id: str, watches: Mapping[str, RunWatch], is_end: Callable[[Run | None], bool], log: RunsLog
-) -> Flow[None]:
+) -> Flow[TallyfyError | None]:
     """
     Look at many runs once: in lists where that is cheaper, and one by one at the rest.
 
@@ -207,9 +207,20 @@ def look_at_runs(
     :param watches: what looks at each of them.
     :param is_end: whether what is seen ends the wait for a run.
     :param log: takes in what is seen.
+    :return: the trouble because of which Tallyfy was not asked about all of them, if any.
     :raises TallyfyAuthError: if Tallyfy does not accept the token.
     """
     unseen = {run_id: watch for run_id, watch in watches.items() if run_id not in log.endings}
+    error = yield from _look_at_lists(organization_id, unseen, is_end, log)
+    # Otherwise reading them one by one tells whether Tallyfy or only this list is in trouble.
+    is_limited = error is not None and not error.permanent and error.retry_after
+    return (yield from _look_one_by_one(unseen, log, error if is_limited else None))
+
+
+def _look_at_lists(
+    organization_id: str, unseen: dict[str, RunWatch], is_end: Callable[[Run | None], bool], log: RunsLog
+) -> Flow[TallyfyError | None]:
+    """Take the runs that lists show out of those that are to be seen, until a list fails."""
     for status in ("active", "complete"):
         sought = [run_id for run_id, watch in unseen.items() if watch.list_status in (status, "active")]
         scan = Scan(organization_id, status, sought if len(sought) > FEW else ())
@@ -223,17 +234,19 @@ def look_at_runs(
                         del unseen[run.id]
         except TallyfyAuthError:
             raise
-        except TallyfyError:
-            break  # reading them one by one tells whether Tallyfy or only this list is in trouble
-    yield from _look_one_by_one(unseen, log)
+        except TallyfyError as error:
+            return error
+    return None
 
 
-def _look_one_by_one(watches: Mapping[str, RunWatch], log: RunsLog) -> Flow[None]:
-    """Look at some runs, those that could not be read last time at the end, until Tallyfy turns out to be down."""
-    failed: list[TallyfyError] = []
+def _look_one_by_one(
+    watches: Mapping[str, RunWatch], log: RunsLog, trouble: TallyfyError | None
+) -> Flow[TallyfyError | None]:
+    """Look at some runs, last at those that could not be read last time, until Tallyfy turns out to be in trouble."""
+    failures = 0
     for run_id in sorted(watches, key=log.unreadable.__contains__):
-        if len(failed) >= _OUTAGE:
-            log.passed_over(run_id, failed[-1])
+        if trouble is not None:
+            log.passed_over(run_id, trouble)
             continue
         try:
             seen = yield from watches[run_id].look()
@@ -241,7 +254,10 @@ def _look_one_by_one(watches: Mapping[str, RunWatch], log: RunsLog) -> Flow[None
             raise
         except TallyfyError as error:
             log.stumbled(run_id, error)
-            failed = [] if error.permanent else [*failed, error]
+            failures = 0 if error.permanent else failures + 1
+            if failures and (error.retry_after or failures >= _OUTAGE):
+                trouble = error
         else:
             log.saw(run_id, seen)
-            failed = []
+            failures = 0
+    return trouble

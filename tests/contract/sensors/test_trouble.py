@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -144,3 +145,75 @@ def test_what_is_wrong_with_each_run_is_not_taken_for_an_outage(tallyfy):
         tallyfy.faults.add(status=403, times=None, path=run_id)
     many(timeout=60, fail_fast=False).poke(new_context())
     assert asked(tallyfy) == RUN_IDS
+
+
+def limit(tallyfy, retry_after: float | str = 60, **arguments: Any) -> None:
+    tallyfy.faults.add(**{"status": 429, "retry_after": retry_after, "times": None} | arguments)
+
+
+@pytest.mark.parametrize("kind", SENSORS)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_poke_that_was_told_to_wait_asks_nothing_before(tallyfy, clock, kind, status):
+    limit(tallyfy, status=status)
+    waiting = sensor(kind, timeout=1000)
+    waiting.poke(new_context())
+    for _ in range(3):
+        clock.now += 19
+        assert not waiting.poke(new_context())
+    assert len(tallyfy.requests) == 1
+    clock.now += 4
+    waiting.poke(new_context())
+    assert len(tallyfy.requests) == 2
+
+
+def test_looks_that_are_left_out_are_not_counted_as_failed(tallyfy, clock):
+    limit(tallyfy)
+    waiting = sensor(timeout=1000, max_poll_failures=1)
+    assert not any(waiting.poke(new_context()) for _ in range(5))
+
+
+def test_a_limit_reached_between_runs_leaves_the_rest_alone(tallyfy, clock):
+    limit(tallyfy, path=RUN_IDS[1])
+    sensor("runs", timeout=1000).poke(new_context())
+    assert asked(tallyfy) == RUN_IDS[:2]
+
+
+def test_a_limit_on_the_list_leaves_the_runs_alone(tallyfy, clock):
+    limit(tallyfy, path="/runs\\?")
+    assert not many(timeout=1000).poke(new_context())
+    assert len(tallyfy.requests) == 1
+
+
+def test_a_wait_in_poke_mode_ends_in_time_although_tallyfy_wants_to_be_left_alone_for_longer(tallyfy):
+    limit(tallyfy)
+    end = attempt(lambda: sensor(timeout=0.1, poke_interval=0.01).execute(new_context()))
+    assert end.error == "AirflowSensorTimeout"
+    assert len(tallyfy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "arguments", "seconds"),
+    [
+        (60, {"poke_interval": 1, "timeout": 1000}, 60),
+        (60, {"poke_interval": 90, "timeout": 1000}, 90),
+        (60, {"poke_interval": 1, "timeout": 20}, 20),
+        ("1e300", {"poke_interval": 1, "timeout": 20}, 20),
+        (None, {"poke_interval": 1, "timeout": 20}, 1),
+    ],
+    ids=["for longer than usual", "for less", "beyond the timeout", "for ever", "not at all"],
+)
+def test_a_rescheduled_look_comes_when_tallyfy_wants_it_or_as_usual(tallyfy, retry_after, arguments, seconds):
+    limit(tallyfy, retry_after)
+    waiting = sensor(mode="reschedule", **arguments)
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as again:
+        waiting.execute(new_context())
+    after = datetime.now(UTC)
+    span = timedelta(seconds=seconds)
+    assert before + span <= again.value.reschedule_date <= after + span
+
+
+def test_a_first_look_that_is_told_to_wait_leaves_that_to_the_triggerer(tallyfy):
+    limit(tallyfy)
+    deferral(sensor(deferrable=True, timeout=1000))
+    assert len(tallyfy.requests) == 1

@@ -43,6 +43,11 @@ class Patience:
         self.deadline = time.time() + self.seconds
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return time.time() >= self.deadline
+
+    @property
     def backstop(self) -> timedelta:
         """What to pass to ``defer(timeout=...)``."""
         return timedelta(seconds=max(0.0, self.deadline - time.time())) + _BACKSTOP
@@ -76,12 +81,17 @@ class Looking(ABC):
         """Seconds for which Tallyfy wants to be left alone."""
         return max(0.0, self._resumes_at - time.monotonic())
 
-    def __call__(self) -> Ending | None:
-        """Look once, unless Tallyfy wants to be left alone; ``None`` if the wait goes on."""
-        return None if self.pause else self._look()
+    def __call__(self, *, is_last: bool = False) -> Ending | None:
+        """
+        Look once, unless Tallyfy wants to be left alone.
+
+        :param is_last: whether no look comes after it, so that none may be relied on.
+        :return: how the wait ends, or ``None`` if it goes on.
+        """
+        return None if self.pause else self._look(is_last)
 
     @abstractmethod
-    def _look(self) -> Ending | None: ...
+    def _look(self, is_last: bool) -> Ending | None: ...
 
     def _heed(self, error: TallyfyError) -> None:
         self._resumes_at = time.monotonic() + (error.retry_after or 0.0)
@@ -102,6 +112,7 @@ class Look(Looking):
     ) -> None:
         super().__init__(hook)
         self._watch = wait.watch(hook.organization_id)
+        self._is_absent = False
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
 
     @property
@@ -110,9 +121,12 @@ class Look(Looking):
         moment = self._watch.newer_than
         return None if moment is None else moment.isoformat()
 
-    def _look(self) -> Ending | None:
+    def _look(self, is_last: bool) -> Ending | None:
+        watch = self._watch.anew() if is_last and self._is_absent else self._watch
         try:
-            return self._log.saw(self._hook.run(self._watch.look(), retry_budget=0))
+            sight = self._hook.run(watch.look(), retry_budget=0)
+            self._is_absent = sight is None
+            return self._log.saw(sight)
         except TallyfyError as error:
             self._heed(error)
             return self._log.stumbled(error)
@@ -142,8 +156,9 @@ class LookAtRuns(Looking):
         moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
         return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
 
-    def _look(self) -> Ending | None:
-        looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
+    def _look(self, is_last: bool) -> Ending | None:
+        anew = {run_id: self._watches[run_id].anew() for run_id in self._log.absent} if is_last else {}
+        looks = look_at_runs(self._hook.organization_id, self._watches | anew, self._wait.is_end, self._log)
         try:
             trouble = self._hook.run(looks, retry_budget=0)
         except TallyfyError as error:

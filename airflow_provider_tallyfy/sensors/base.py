@@ -36,7 +36,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     """
     Base of the sensors.
 
-    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
+    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
@@ -70,6 +71,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
         self.deferrable = deferrable
+        self._wait_under_way: Patience | None = None
 
     @cached_property
     def hook(self) -> TallyfyHook:
@@ -110,7 +112,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
         :param context: of the running task.
         """
-        patience = self._patience
+        self._wait_under_way = patience = self._patience
         with self.hook:
             self.announce(context)
             if not self.deferrable:
@@ -127,7 +129,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
         :raises AirflowFailException: if the wait ends badly.
         :raises TallyfyError: if a run is missing, or cannot be looked at any longer.
         """
-        ending = self.look()
+        is_last = self._is_time_up
+        ending = self.look(is_last=is_last)
+        if ending is None and not is_last and self._is_time_up:
+            ending = self.look(is_last=True)
         if ending is None:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(ending))
@@ -177,6 +182,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
     def tell(self) -> Callable[[str], None]:
         """Where a line for the task's log goes."""
         return lambda line: self.log.info("%s", line)
+
+    @property
+    def _is_time_up(self) -> bool:
+        return self._wait_under_way is not None and self._wait_under_way.is_over
 
     @property
     def _patience(self) -> Patience:

@@ -119,6 +119,8 @@ class RunsLog:
         self.endings: dict[str, Ending] = {}
         #: Runs that were asked for last time, in vain.
         self.unreadable: set[str] = set()
+        #: Runs that did not exist when last seen.
+        self.absent: set[str] = set()
 
     def saw(self, run_id: str, run: Run | None) -> None:
         """
@@ -129,6 +131,7 @@ class RunsLog:
         """
         self._troubles.pop(run_id, None)
         self.unreadable.discard(run_id)
+        (self.absent.add if run is None else self.absent.discard)(run_id)
         self._keep(run_id, self._logs[run_id].saw(run))
 
     def stumbled(self, run_id: str, error: TallyfyError) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # The trigger keeps the deadline; Airflow's own timeout only ends a wait whose trigger never got to run.
 _BACKSTOP = timedelta(minutes=1)
 
+#: What waiting for ever comes to: Airflow stores the moment of the end, which on MySQL is not later than 2038.
+LONGEST_WAIT = timedelta(days=3650)
+
 
 class Patience:
     """
@@ -32,13 +35,14 @@ class Patience:
 
     Airflow 3 does not enforce ``execution_timeout`` on a deferred task, so both are kept here.
 
-    :param timeout: seconds, the wait's own limit.
+    :param timeout: seconds, the wait's own limit; more than :data:`LONGEST_WAIT` counts as that.
     :param execution_timeout: the task's.
     """
 
     def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:
-        self.seconds = min(timeout, execution_timeout.total_seconds() if execution_timeout else float("inf"))
-        self._is_own = self.seconds == timeout
+        own = min(timeout, LONGEST_WAIT.total_seconds())
+        self.seconds = min(own, execution_timeout.total_seconds() if execution_timeout else own)
+        self._is_own = self.seconds == own
         #: When it ends, in seconds since the epoch.
         self.deadline = time.time() + self.seconds
 

@@ -24,8 +24,17 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_tallyfy.api.waits.status import Ending, Wait
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
-from airflow_provider_tallyfy.waiting import Look, Looking, Patience, conclude, ending_of, may_end_in_triggerer
+from airflow_provider_tallyfy.waiting import (
+    LONGEST_WAIT,
+    Look,
+    Looking,
+    Patience,
+    conclude,
+    ending_of,
+    may_end_in_triggerer,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -62,6 +71,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("timeout") == float("inf"):
+            kwargs["timeout"] = LONGEST_WAIT  # Airflow makes a timedelta of it, and cannot of infinity
         super().__init__(**kwargs)
         if max_poke_interval is not None:
             self.exponential_backoff = max_poke_interval > self.poke_interval
@@ -165,7 +176,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     @cached_property
     def look(self) -> Any:
         """What looks, and remembers between two looks."""
-        return self.make_look()
+        with airflow_exceptions():
+            return self.make_look()
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         """Leave Tallyfy alone for as long as it wants, though not beyond the end of the wait."""

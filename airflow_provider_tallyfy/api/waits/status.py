@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from airflow_provider_tallyfy.api import errors
-from airflow_provider_tallyfy.api.checks import checked_id, checked_status
+from airflow_provider_tallyfy.api.checks import checked_count, checked_id, checked_status
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -227,12 +227,13 @@ class WaitLog:
     :param run_url: address of the run in the web app.
     :param max_poll_failures: how many looks in a row may fail before the wait does; ``None`` for any number.
     :param tell: where a line for the task's log goes.
+    :raises TallyfyValidationError: if ``max_poll_failures`` is no such number.
     """
 
     def __init__(self, wait: Wait, run_url: str, max_poll_failures: int | None, tell: Callable[[str], None]) -> None:
         self._wait = wait
         self._run_url = run_url
-        self._max_poll_failures = max_poll_failures
+        self._max_poll_failures = checked_count(max_poll_failures, "max_poll_failures", least=0)
         self._tell = tell
         self._failures = 0
         self._last_told: object = None
@@ -302,7 +303,7 @@ def checked_missing(missing: str) -> Missing:
     return Missing(missing)
 
 
-def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
     """
     Check one or several statuses.
 
@@ -310,5 +311,6 @@ def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: naming the bad one and the valid ones.
     """
-    given = (value,) if isinstance(value, str) else tuple(value or ())
+    is_several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    given: Iterable[Any] = () if value is None else value if is_several else (value,)
     return tuple(dict.fromkeys(checked_status(status, name) for status in given))

@@ -161,6 +161,13 @@ def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
     assert only_event(rebuilt(deferred.value.trigger)).payload["outcome"] == "reached"
 
 
+@pytest.mark.parametrize("arguments", [{"failure_status": 0}, {"failure_status": "done"}, {"max_poll_failures": -1}])
+def test_a_wait_that_cannot_be_is_refused_before_anything_is_launched(tallyfy, arguments):
+    end = attempt(lambda: launcher(tallyfy, **arguments).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert (tallyfy.runs, tallyfy.requests) == ([], [])
+
+
 def looks(tallyfy) -> int:
     return sum(request.path.endswith(tallyfy.runs[0]["id"]) for request in tallyfy.requests)
 

@@ -16,6 +16,9 @@ from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, Wai
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
+# A pause begins with any answer, and nobody tells of it.
+_RECONSIDER = 0.5
+
 
 class Story(ABC):
     """
@@ -245,19 +248,19 @@ class TallyfyWaitTrigger(BaseTrigger):
         anew = (watch.anew() for watch in absent)
         try:
             with watcher.subscribe(anew, self.poll_interval, self.max_poll_interval, story.is_end) as search:
-                async with asyncio.timeout(watcher.timeout):
-                    for each in (subscription, search):
-                        ending = await self._see_all(each, story)
-                        if ending is not None:
-                            return ending
+                until = asyncio.get_running_loop().time() + watcher.timeout
+                for each in (subscription, search):
+                    ending = await self._see_all(watcher, each, story, until)
+                    if ending is not None:
+                        return ending
         except TimeoutError:
             pass
         return Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
 
-    async def _see_all(self, subscription: Subscription, story: Story) -> Ending | None:
+    async def _see_all(self, watcher: Watcher, subscription: Subscription, story: Story, until: float) -> Ending | None:
         to_be_seen = {watch.key for watch in subscription.watches}
         while to_be_seen:
-            news = await subscription.news()
+            news = await _news(watcher, subscription, until)
             ending = story.take_in(news)
             if ending is not None:
                 return ending
@@ -266,3 +269,14 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+
+async def _news(watcher: Watcher, subscription: Subscription, until: float) -> Mapping[Key, Sight]:
+    """Wait for news until some moment, or until it is clear that no request will be sent before."""
+    while True:
+        try:
+            async with asyncio.timeout(_RECONSIDER):  # an answer may still be on its way when a pause begins
+                return await subscription.news()
+        except TimeoutError:
+            if max(asyncio.get_running_loop().time(), watcher.paused_until) >= until:
+                raise

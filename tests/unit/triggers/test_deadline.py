@@ -106,3 +106,41 @@ def test_a_run_that_never_comes_costs_little_more_than_a_request_a_look(tallyfy)
 
     assert in_virtual_time(main).outcome is Outcome.TIMED_OUT
     assert len(tallyfy.asked_at) <= 80
+
+
+def limited(tallyfy: VirtualTallyfy, retry_after: float, after: int = 0) -> None:
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("status", status=429, retry_after=retry_after, times=None, after=after)
+
+
+@pytest.mark.parametrize("kind", TRIGGERS)
+def test_the_end_of_a_wait_does_not_wait_for_a_look_that_cannot_be_sent_in_time(tallyfy, kind):
+    limited(tallyfy, 60)
+    ending, moment = in_virtual_time(lambda: end_of(TRIGGERS[kind](deadline=6.0, poll_interval=1)))
+    assert ending.outcome is Outcome.TIMED_OUT
+    assert moment < 7
+    assert len(tallyfy.asked_at) == 1
+
+
+@pytest.mark.parametrize("kind", TRIGGERS)
+def test_nor_for_one_that_may_not_be_repeated_in_time(tallyfy, kind):
+    limited(tallyfy, 60, after=1)
+    ending, moment = in_virtual_time(lambda: end_of(TRIGGERS[kind](deadline=6.0)))
+    assert ending.outcome is Outcome.TIMED_OUT
+    assert moment < 8
+    assert len(tallyfy.asked_at) == 2
+
+
+def test_a_short_pause_does_not_cost_the_wait_its_last_look(tallyfy):
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("status", status=429, retry_after=7, times=1)
+
+    async def main() -> tuple[Ending, float]:
+        completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
+        ended = await end_of(TRIGGERS["run"](deadline=6.0, poll_interval=1))
+        await completing
+        return ended
+
+    ending, moment = in_virtual_time(main)
+    assert ending.outcome is Outcome.REACHED
+    assert 7 <= moment < 10

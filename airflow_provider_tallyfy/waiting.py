@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,30 +25,36 @@ if TYPE_CHECKING:
 # The trigger keeps the deadline; Airflow's own timeout only ends a wait whose trigger never got to run.
 _BACKSTOP = timedelta(minutes=1)
 
+#: What waiting for ever comes to: Airflow stores the moment of the end, which on MySQL is not later than 2038.
+LONGEST_WAIT = timedelta(days=3650)
+
 
 class Patience:
     """
-    How long a task waits: the shorter of its own timeout and its ``execution_timeout``.
+    How long a task waits from now on: the shorter of its own timeout and its ``execution_timeout``.
 
     Airflow 3 does not enforce ``execution_timeout`` on a deferred task, so both are kept here.
 
-    :param timeout: seconds, the wait's own limit.
+    :param timeout: seconds, the wait's own limit; more than :data:`LONGEST_WAIT` counts as that.
     :param execution_timeout: the task's.
     """
 
     def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:
-        self.seconds = min(timeout, execution_timeout.total_seconds() if execution_timeout else float("inf"))
-        self._is_own = self.seconds == timeout
+        own = min(timeout, LONGEST_WAIT.total_seconds())
+        self.seconds = min(own, execution_timeout.total_seconds() if execution_timeout else own)
+        self._is_own = self.seconds == own
+        #: When it ends, in seconds since the epoch.
+        self.deadline = time.time() + self.seconds
 
     @property
-    def deadline(self) -> float:
-        """When it ends if it starts now, in seconds since the epoch."""
-        return time.time() + self.seconds
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return time.time() >= self.deadline
 
     @property
     def backstop(self) -> timedelta:
         """What to pass to ``defer(timeout=...)``."""
-        return timedelta(seconds=self.seconds) + _BACKSTOP
+        return timedelta(seconds=max(0.0, self.deadline - time.time())) + _BACKSTOP
 
     def end(self, what: str) -> NoReturn:
         """
@@ -59,9 +66,44 @@ class Patience:
         raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)
 
 
-class Look:
+class Looking(ABC):
     """
-    Looks from a worker, and judges.
+    Base of what looks from a worker, and judges.
+
+    A look is one attempt: one that fails is borne, and the next look repeats it, though not before Tallyfy wants to be
+    asked again.
+
+    :param hook: talks to Tallyfy.
+    """
+
+    def __init__(self, hook: TallyfyHook) -> None:
+        self._hook = hook
+        self._resumes_at = float("-inf")
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which Tallyfy wants to be left alone."""
+        return max(0.0, self._resumes_at - time.monotonic())
+
+    def __call__(self, *, is_last: bool = False) -> Ending | None:
+        """
+        Look once, unless Tallyfy wants to be left alone.
+
+        :param is_last: whether no look comes after it, so that none may be relied on.
+        :return: how the wait ends, or ``None`` if it goes on.
+        """
+        return None if self.pause else self._look(is_last)
+
+    @abstractmethod
+    def _look(self, is_last: bool) -> Ending | None: ...
+
+    def _heed(self, error: TallyfyError) -> None:
+        self._resumes_at = time.monotonic() + (error.retry_after or 0.0)
+
+
+class Look(Looking):
+    """
+    Looks at one run.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -72,8 +114,9 @@ class Look:
     def __init__(
         self, hook: TallyfyHook, wait: Wait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
-        self._hook = hook
+        super().__init__(hook)
         self._watch = wait.watch(hook.organization_id)
+        self._is_absent = False
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
 
     @property
@@ -82,17 +125,20 @@ class Look:
         moment = self._watch.newer_than
         return None if moment is None else moment.isoformat()
 
-    def __call__(self) -> Ending | None:
-        """Look once; ``None`` if the wait goes on."""
+    def _look(self, is_last: bool) -> Ending | None:
+        watch = self._watch.anew() if is_last and self._is_absent else self._watch
         try:
-            return self._log.saw(self._hook.run(self._watch.look()))
+            sight = self._hook.run(watch.look(), retry_budget=0)
+            self._is_absent = sight is None
+            return self._log.saw(sight)
         except TallyfyError as error:
+            self._heed(error)
             return self._log.stumbled(error)
 
 
-class LookAtRuns:
+class LookAtRuns(Looking):
     """
-    Looks at many runs from a worker, and judges.
+    Looks at many runs.
 
     :param hook: talks to Tallyfy.
     :param wait: what the wait is for.
@@ -103,7 +149,7 @@ class LookAtRuns:
     def __init__(
         self, hook: TallyfyHook, wait: RunsWait, max_poll_failures: int | None, tell: Callable[[str], None]
     ) -> None:
-        self._hook = hook
+        super().__init__(hook)
         self._wait = wait
         self._watches = wait.watches(hook.organization_id, {})
         self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell)
@@ -114,13 +160,15 @@ class LookAtRuns:
         moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
         return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
 
-    def __call__(self) -> Ending | None:
-        """Look at all once; ``None`` if the wait goes on."""
-        looks = look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
+    def _look(self, is_last: bool) -> Ending | None:
+        anew = {run_id: self._watches[run_id].anew() for run_id in self._log.absent} if is_last else {}
+        looks = look_at_runs(self._hook.organization_id, self._watches | anew, self._wait.is_end, self._log)
         try:
-            self._hook.run(looks)
+            trouble = self._hook.run(looks, retry_budget=0)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+        if trouble is not None:
+            self._heed(trouble)
         return self._log.ending()
 
 

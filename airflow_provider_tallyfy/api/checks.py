@@ -163,19 +163,22 @@ def list_in_text(text: str) -> list[object] | None:
     return None
 
 
-def checked_count(value: object, name: str) -> int | None:
+def checked_count(value: object, name: str, least: int = 1) -> int | None:
     """
     Check a number of things, which may come out of a template as text.
 
     :param value: what the user gave; nothing gives ``None``.
     :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is no whole number above zero.
+    :param least: the smallest that makes sense.
+    :raises TallyfyValidationError: if it is no whole number, or a smaller one.
     """
     if value is None or value == "":
         return None
     text = str(value).strip()
-    if not text.isdecimal() or int(text) < 1:
-        raise TallyfyValidationError(f"{name}={value!r} is not a number above 0.", fields={name: ["no number"]})
+    if not text.isdecimal() or int(text) < least:
+        raise TallyfyValidationError(
+            f"{name}={value!r} is not a whole number of at least {least}.", fields={name: ["no number"]}
+        )
     return int(text)
 
 

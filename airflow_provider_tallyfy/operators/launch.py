@@ -12,11 +12,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import checked_id, moment_before
+from airflow_provider_tallyfy.api.checks import checked_count, checked_id, moment_before
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.models import RunChange
-from airflow_provider_tallyfy.api.waits.status import RunWait
+from airflow_provider_tallyfy.api.waits.status import RunWait, checked_statuses
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
@@ -97,6 +97,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook as hook, airflow_exceptions():
+            # What would be refused when the wait begins is refused before anything is launched.
+            checked_statuses(self.failure_status, "failure_status")
+            checked_count(self.max_poll_failures, "max_poll_failures", least=0)
             key = self._key(context)
             change = self._remembered(context, key)
             if self.is_dry_run:

@@ -24,8 +24,17 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_tallyfy.api.waits.status import Ending, Wait
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
-from airflow_provider_tallyfy.waiting import Look, Patience, conclude, ending_of, may_end_in_triggerer
+from airflow_provider_tallyfy.waiting import (
+    LONGEST_WAIT,
+    Look,
+    Looking,
+    Patience,
+    conclude,
+    ending_of,
+    may_end_in_triggerer,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -36,7 +45,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     """
     Base of the sensors.
 
-    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
+    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
@@ -61,6 +71,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("timeout") == float("inf"):
+            kwargs["timeout"] = LONGEST_WAIT  # Airflow makes a timedelta of it, and cannot of infinity
         super().__init__(**kwargs)
         if max_poke_interval is not None:
             self.exponential_backoff = max_poke_interval > self.poke_interval
@@ -70,6 +82,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
         self.deferrable = deferrable
+        self._wait_under_way: Patience | None = None
 
     @cached_property
     def hook(self) -> TallyfyHook:
@@ -88,8 +101,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
         """
 
     @abstractmethod
-    def make_look(self) -> Callable[[], Ending | None]:
-        """Make what looks once and gives the end of the wait, if this is it."""
+    def make_look(self) -> Looking:
+        """Make what looks."""
 
     @abstractmethod
     def make_trigger(self, **settings: Any) -> TallyfyWaitTrigger:
@@ -110,13 +123,14 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
         :param context: of the running task.
         """
+        self._wait_under_way = patience = self._patience
         with self.hook:
             self.announce(context)
             if not self.deferrable:
                 return super().execute(context)
             with self._soft_failures():
                 first_look = self.poke(context)
-        return first_look.xcom_value if first_look else self._defer()
+        return first_look.xcom_value if first_look else self._defer(patience)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -126,7 +140,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
         :raises AirflowFailException: if the wait ends badly.
         :raises TallyfyError: if a run is missing, or cannot be looked at any longer.
         """
-        ending = self.look()
+        is_last = self._is_time_up
+        ending = self.look(is_last=is_last)
+        if ending is None and not is_last and self._is_time_up:
+            ending = self.look(is_last=True)
         if ending is None:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(ending))
@@ -159,7 +176,14 @@ class TallyfyWaitSensor(BaseSensorOperator):
     @cached_property
     def look(self) -> Any:
         """What looks, and remembers between two looks."""
-        return self.make_look()
+        with airflow_exceptions():
+            return self.make_look()
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        """Leave Tallyfy alone for as long as it wants, though not beyond the end of the wait."""
+        usual: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        pause: float = self.look.pause
+        return max(usual, min(pause, self.timeout - run_duration()))
 
     @property
     def tolerance(self) -> int | None:
@@ -170,6 +194,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
     def tell(self) -> Callable[[str], None]:
         """Where a line for the task's log goes."""
         return lambda line: self.log.info("%s", line)
+
+    @property
+    def _is_time_up(self) -> bool:
+        return self._wait_under_way is not None and self._wait_under_way.is_over
 
     @property
     def _patience(self) -> Patience:
@@ -195,9 +223,9 @@ class TallyfyWaitSensor(BaseSensorOperator):
             "end_task": may_end_in_triggerer(self),
         }
 
-    def _defer(self) -> NoReturn:
-        trigger = self.make_trigger(**self.trigger_settings(self._patience.deadline))
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=self._patience.backstop)
+    def _defer(self, patience: Patience) -> NoReturn:
+        trigger = self.make_trigger(**self.trigger_settings(patience.deadline))
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 
     @contextmanager
     def _soft_failures(self) -> Iterator[None]:

@@ -16,6 +16,9 @@ from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, Wai
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
+# A pause begins with any answer, and nobody tells of it.
+_RECONSIDER = 0.5
+
 
 class Story(ABC):
     """
@@ -26,6 +29,20 @@ class Story(ABC):
 
     def __init__(self, watches: Iterable[Watch]) -> None:
         self.watches = tuple(watches)
+        #: What did not exist when last seen.
+        self.absent: set[Key] = set()
+
+    def take_in(self, news: Mapping[Key, Sight]) -> Ending | None:
+        """
+        Take in what came of looks, and remember what does not exist.
+
+        :param news: sights by the key of their watch.
+        :return: how the wait ends, or ``None`` if it goes on.
+        """
+        for key, sight in news.items():
+            if sight.error is None:
+                (self.absent.add if sight.value is None else self.absent.discard)(key)
+        return self.hear(news)
 
     @abstractmethod
     def is_end(self, sight: Any) -> bool:
@@ -94,7 +111,7 @@ class RunsStory(Story):
 
     def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
         """Judge every sight in the news."""
-        for (_, run_id), sight in news.items():
+        for (_, run_id, *_), sight in news.items():
             if sight.error is None:
                 self._log.saw(run_id, sight.value)
             else:
@@ -218,26 +235,48 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         while True:
-            ending = story.hear(await subscription.news())
+            ending = story.take_in(await subscription.news())
             if ending is not None:
                 return ending
             watcher.leave(subscription, story.done)
 
     async def _look_once_more(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         """End with what is there at the deadline, which may have passed while no triggerer ran."""
+        absent = [watch for watch in subscription.watches if watch.key in story.absent]
+        watcher.leave(subscription, {watch.key for watch in absent})
         watcher.look_now(subscription)
-        to_be_seen = {watch.key for watch in subscription.watches}
+        anew = (watch.anew() for watch in absent)
         try:
-            async with asyncio.timeout(watcher.timeout):
-                while to_be_seen:
-                    news = await subscription.news()
-                    ending = story.hear(news)
+            with watcher.subscribe(anew, self.poll_interval, self.max_poll_interval, story.is_end) as search:
+                until = asyncio.get_running_loop().time() + watcher.timeout
+                for each in (subscription, search):
+                    ending = await self._see_all(watcher, each, story, until)
                     if ending is not None:
                         return ending
-                    to_be_seen -= news.keys()
         except TimeoutError:
             pass
         return Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
 
+    async def _see_all(self, watcher: Watcher, subscription: Subscription, story: Story, until: float) -> Ending | None:
+        to_be_seen = {watch.key for watch in subscription.watches}
+        while to_be_seen:
+            news = await _news(watcher, subscription, until)
+            ending = story.take_in(news)
+            if ending is not None:
+                return ending
+            to_be_seen -= news.keys()
+        return None
+
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+
+async def _news(watcher: Watcher, subscription: Subscription, until: float) -> Mapping[Key, Sight]:
+    """Wait for news until some moment, or until it is clear that no request will be sent before."""
+    while True:
+        try:
+            async with asyncio.timeout(_RECONSIDER):  # an answer may still be on its way when a pause begins
+                return await subscription.news()
+        except TimeoutError:
+            if max(asyncio.get_running_loop().time(), watcher.paused_until) >= until:
+                raise

@@ -51,7 +51,14 @@ class TasksWatch(Watch):
     def __init__(self, organization_id: str, run_id: str) -> None:
         super().__init__("tasks", run_id)
         self._organization_id = organization_id
+        self._run_id = run_id
         self._run = RunWatch(organization_id, run_id, includes=("tasks", "next_task"))
+
+    def anew(self) -> TasksWatch:
+        """Make one that has found nothing yet."""
+        watch = TasksWatch(self._organization_id, self._run_id)
+        watch.key = (*self.key, "anew")
+        return watch
 
     def look(self) -> Flow[RunTasks | None]:
         """Read the run with its tasks: in one request, unless Tallyfy does not include them."""
@@ -78,7 +85,14 @@ class FormWatch(Watch):
     def __init__(self, organization_id: str, run_id: str) -> None:
         super().__init__("form", run_id)
         self._organization_id = organization_id
+        self._run_id = run_id
         self._tasks = TasksWatch(organization_id, run_id)
+
+    def anew(self) -> FormWatch:
+        """Make one that has found nothing yet."""
+        watch = FormWatch(self._organization_id, self._run_id)
+        watch.key = (*self.key, "anew")
+        return watch
 
     def look(self) -> Flow[RunForm | None]:
         """Read the run with its tasks, and its form fields."""

@@ -12,11 +12,14 @@ from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, 
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import Page, Run
 from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
-from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
 
 WAIT_FOR = ("all", "any")
 _SHOWN = 10
+
+# So many looks that fail one after the other are Tallyfy's trouble: the rest would only take long to fail as well.
+_OUTAGE = 5
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class RunsWait:
 
 class RunsLog:
     """
-    Follows a wait for many runs: keeps how each ended, and tells the sum whenever it changes.
+    Follows a wait for many runs: keeps how each ended, and tells the sum and the trouble whenever that changes.
 
     :param wait: what it is for.
     :param run_url: gives the address of a run in the web app.
@@ -107,11 +110,17 @@ class RunsLog:
         self._wait = wait
         self._tell = tell
         self._last_told = ""
+        self._last_trouble: object = None
+        self._troubles: dict[str, TallyfyError] = {}
         self._logs = {
             each.run_id: WaitLog(each, run_url(each.run_id), max_poll_failures, tell=lambda line: None)
             for each in wait.waits
         }
         self.endings: dict[str, Ending] = {}
+        #: Runs that were asked for last time, in vain.
+        self.unreadable: set[str] = set()
+        #: Runs that did not exist when last seen.
+        self.absent: set[str] = set()
 
     def saw(self, run_id: str, run: Run | None) -> None:
         """
@@ -120,6 +129,9 @@ class RunsLog:
         :param run_id: the run.
         :param run: what was seen, or ``None`` if it does not exist.
         """
+        self._troubles.pop(run_id, None)
+        self.unreadable.discard(run_id)
+        (self.absent.add if run is None else self.absent.discard)(run_id)
         self._keep(run_id, self._logs[run_id].saw(run))
 
     def stumbled(self, run_id: str, error: TallyfyError) -> None:
@@ -129,6 +141,18 @@ class RunsLog:
         :param run_id: the run.
         :param error: why.
         """
+        self.passed_over(run_id, error)
+        self.unreadable.add(run_id)
+
+    def passed_over(self, run_id: str, error: TallyfyError) -> None:
+        """
+        Judge a look at one run that was not even tried.
+
+        :param run_id: the run.
+        :param error: what came of looks at other runs.
+        """
+        self.unreadable.discard(run_id)
+        self._troubles[run_id] = error
         self._keep(run_id, self._logs[run_id].stumbled(error))
 
     def ending(self) -> Ending | None:
@@ -141,6 +165,7 @@ class RunsLog:
         if news != self._last_told:
             self._last_told = news
             self._tell(f"{news}.")
+        self._tell_trouble()
         if self._is_reached(counts[Outcome.REACHED]):
             return Ending(Outcome.REACHED, news, result=self.results())
         if bad and (len(self.endings) == len(self._logs) or (self._wait.fail_fast and self._wait.wait_for == "all")):
@@ -161,7 +186,15 @@ class RunsLog:
 
     def _keep(self, run_id: str, ending: Ending | None) -> None:
         if ending is not None:
+            self._troubles.pop(run_id, None)
             self.endings.setdefault(run_id, ending)
+
+    def _tell_trouble(self) -> None:
+        error = next(iter(self._troubles.values()), None)
+        trouble = None if error is None else kind_of_trouble(error)
+        if trouble is not None and trouble != self._last_trouble:
+            self._tell(f"Cannot see all of the runs at the moment, still waiting. {error}")
+        self._last_trouble = trouble
 
     def _is_reached(self, reached: int) -> bool:
         return reached == len(self._logs) or (self._wait.wait_for == "any" and reached > 0)
@@ -169,7 +202,7 @@ class RunsLog:
 
 def look_at_runs(
     organization_id: str, watches: Mapping[str, RunWatch], is_end: Callable[[Run | None], bool], log: RunsLog
-) -> Flow[None]:
+) -> Flow[TallyfyError | None]:
     """
     Look at many runs once: in lists where that is cheaper, and one by one at the rest.
 
@@ -177,9 +210,20 @@ def look_at_runs(
     :param watches: what looks at each of them.
     :param is_end: whether what is seen ends the wait for a run.
     :param log: takes in what is seen.
+    :return: the trouble because of which Tallyfy was not asked about all of them, if any.
     :raises TallyfyAuthError: if Tallyfy does not accept the token.
     """
     unseen = {run_id: watch for run_id, watch in watches.items() if run_id not in log.endings}
+    error = yield from _look_at_lists(organization_id, unseen, is_end, log)
+    # Otherwise reading them one by one tells whether Tallyfy or only this list is in trouble.
+    is_limited = error is not None and not error.permanent and error.retry_after
+    return (yield from _look_one_by_one(unseen, log, error if is_limited else None))
+
+
+def _look_at_lists(
+    organization_id: str, unseen: dict[str, RunWatch], is_end: Callable[[Run | None], bool], log: RunsLog
+) -> Flow[TallyfyError | None]:
+    """Take the runs that lists show out of those that are to be seen, until a list fails."""
     for status in ("active", "complete"):
         sought = [run_id for run_id, watch in unseen.items() if watch.list_status in (status, "active")]
         scan = Scan(organization_id, status, sought if len(sought) > FEW else ())
@@ -193,14 +237,30 @@ def look_at_runs(
                         del unseen[run.id]
         except TallyfyAuthError:
             raise
-        except TallyfyError:
-            break  # reading them one by one tells whether Tallyfy or only this list is in trouble
-    for run_id, watch in unseen.items():
+        except TallyfyError as error:
+            return error
+    return None
+
+
+def _look_one_by_one(
+    watches: Mapping[str, RunWatch], log: RunsLog, trouble: TallyfyError | None
+) -> Flow[TallyfyError | None]:
+    """Look at some runs, last at those that could not be read last time, until Tallyfy turns out to be in trouble."""
+    failures = 0
+    for run_id in sorted(watches, key=log.unreadable.__contains__):
+        if trouble is not None:
+            log.passed_over(run_id, trouble)
+            continue
         try:
-            seen = yield from watch.look()
+            seen = yield from watches[run_id].look()
         except TallyfyAuthError:
             raise
         except TallyfyError as error:
             log.stumbled(run_id, error)
+            failures = 0 if error.permanent else failures + 1
+            if failures and (error.retry_after or failures >= _OUTAGE):
+                trouble = error
         else:
             log.saw(run_id, seen)
+            failures = 0
+    return trouble

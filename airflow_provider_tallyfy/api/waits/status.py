@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from airflow_provider_tallyfy.api import errors
-from airflow_provider_tallyfy.api.checks import checked_id, checked_status
+from airflow_provider_tallyfy.api.checks import checked_count, checked_id, checked_status
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -227,12 +227,13 @@ class WaitLog:
     :param run_url: address of the run in the web app.
     :param max_poll_failures: how many looks in a row may fail before the wait does; ``None`` for any number.
     :param tell: where a line for the task's log goes.
+    :raises TallyfyValidationError: if ``max_poll_failures`` is no such number.
     """
 
     def __init__(self, wait: Wait, run_url: str, max_poll_failures: int | None, tell: Callable[[str], None]) -> None:
         self._wait = wait
         self._run_url = run_url
-        self._max_poll_failures = max_poll_failures
+        self._max_poll_failures = checked_count(max_poll_failures, "max_poll_failures", least=0)
         self._tell = tell
         self._failures = 0
         self._last_told: object = None
@@ -267,8 +268,8 @@ class WaitLog:
         self._failures += 1
         patient = self._max_poll_failures is None or self._failures <= self._max_poll_failures
         if patient and not error.permanent:
-            trouble = (type(error), error.status, error.code)  # each has another request id, and is the same trouble
-            self._tell_once(trouble, f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}")
+            line = f"Cannot see run {self._wait.run_id} at the moment, still waiting. {error}"
+            self._tell_once(kind_of_trouble(error), line)
             return None
         again = f" Gave up after {self._failures} failed looks in a row." if not error.permanent else ""
         return Ending(Outcome.ERROR, f"{error}{again}", error=type(error).__name__)
@@ -277,6 +278,15 @@ class WaitLog:
         if news != self._last_told:
             self._last_told = news
             self._tell(line)
+
+
+def kind_of_trouble(error: TallyfyError) -> object:
+    """
+    Tell trouble from other trouble: each answer has another request id, and may be of the same trouble.
+
+    :param error: why a look failed.
+    """
+    return type(error), error.status, error.code
 
 
 def checked_missing(missing: str) -> Missing:
@@ -293,7 +303,7 @@ def checked_missing(missing: str) -> Missing:
     return Missing(missing)
 
 
-def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
     """
     Check one or several statuses.
 
@@ -301,5 +311,6 @@ def checked_statuses(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: naming the bad one and the valid ones.
     """
-    given = (value,) if isinstance(value, str) else tuple(value or ())
+    is_several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    given: Iterable[Any] = () if value is None else value if is_several else (value,)
     return tuple(dict.fromkeys(checked_status(status, name) for status in given))

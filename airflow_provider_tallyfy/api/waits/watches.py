@@ -15,6 +15,9 @@ from airflow_provider_tallyfy.api.waits.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
 
+# At every so manieth look that finds no run the archive is searched, which may take many requests.
+_SEARCH_ARCHIVE_EVERY = 10
+
 
 class Watch(ABC):
     """
@@ -37,6 +40,10 @@ class Watch(ABC):
     @abstractmethod
     def look(self) -> Flow[Any]:
         """Look once. What is seen compares equal to what was seen before if nothing changed."""
+
+    def anew(self) -> Watch:
+        """Make a watch that has found nothing yet, and so spares nothing; it shares no look with this one."""
+        return self
 
     def expect_newer_than(self, moment: datetime | None) -> None:
         """
@@ -79,7 +86,13 @@ class RunWatch(Watch):
         self._run_id = run_id
         self.newer_than = parse_time(newer_than) if isinstance(newer_than, str) else newer_than
         self._known: Run | None = None
-        self._search_archive = True
+        self._misses = 0
+
+    def anew(self) -> RunWatch:
+        """Make one that searches the archive at its first look, even if this one would not at its next."""
+        watch = RunWatch(self._organization_id, self._run_id, includes=self._includes)
+        watch.key, watch.list_status = (*self.key, "anew"), None
+        return watch
 
     def look(self) -> Flow[Run | None]:
         """Read the run as lists show it, or find out that it does not exist."""
@@ -90,17 +103,17 @@ class RunWatch(Watch):
         """
         Read the run with all that was included, or find out that it does not exist.
 
-        A run that was never seen is looked for among the archived ones once, not at every look: to get there,
-        it would have to be live first.
+        A run that was never seen is looked for among the archived ones now and then, not at every look: it gets there
+        unseen only if it is finished and archived between two looks.
         """
         try:
             run: Run | None = yield calls.get_run(self._organization_id, self._run_id, self._includes)
         except TallyfyNotFoundError:
             run = None
-            if self._search_archive:
+            if self._known is not None or self._misses % _SEARCH_ARCHIVE_EVERY == 0:
                 run = yield from find_archived_run(self._organization_id, self._run_id, self._known)
         self._remember(None if run is None else run.without_raw())
-        self._search_archive = self._known is not None
+        self._misses = self._misses + 1 if run is None else 0
         return run
 
     def is_believable(self, row: Run, *, ends_a_wait: bool) -> bool:

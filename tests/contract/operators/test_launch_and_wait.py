@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchProjectOperator, TallyfyLaunchRunOperator
 from tests.airflow_driver import End, attempt, only_event, rebuilt
 from tests.task_contexts import context_of
@@ -158,3 +159,54 @@ def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
         project.execute(context_of())
     tallyfy.complete_run(tallyfy.runs[0]["id"])
     assert only_event(rebuilt(deferred.value.trigger)).payload["outcome"] == "reached"
+
+
+@pytest.mark.parametrize("arguments", [{"failure_status": 0}, {"failure_status": "done"}, {"max_poll_failures": -1}])
+def test_a_wait_that_cannot_be_is_refused_before_anything_is_launched(tallyfy, arguments):
+    end = attempt(lambda: launcher(tallyfy, **arguments).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert (tallyfy.runs, tallyfy.requests) == ([], [])
+
+
+def looks(tallyfy) -> int:
+    return sum(request.path.endswith(tallyfy.runs[0]["id"]) for request in tallyfy.requests)
+
+
+@both_modes
+def test_a_look_that_fails_is_one_attempt(tallyfy, meanwhile, deferrable):
+    tallyfy.faults.add(status=503, times=None, method="GET", path="/runs/")
+    try:
+        end = attempt(lambda: launcher(tallyfy, deferrable=deferrable, timeout=0).execute(context_of()))
+    except TaskDeferred:
+        assert deferrable
+    else:
+        assert end.error == "AirflowSensorTimeout"
+    assert looks(tallyfy) == 1
+
+
+def test_a_limit_is_heeded_from_look_to_look(tallyfy, meanwhile):
+    tallyfy.faults.add(status=429, retry_after=600, times=None, method="GET", path="/runs/")
+    meanwhile(lambda run_id: None, lambda run_id: None, kill)
+    with pytest.raises(KeyboardInterrupt):
+        launcher(tallyfy, deferrable=False).execute(context_of())
+    assert looks(tallyfy) == 1
+
+
+def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
+    now, run = [1_900_000_000.0], TallyfyHook.run
+    clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr("airflow_provider_tallyfy.waiting.time", clock)
+
+    def slow_run(*work: Any, **arguments: Any) -> Any:
+        now[0] += 5
+        return run(*work, **arguments)
+
+    monkeypatch.setattr(TallyfyHook, "run", slow_run)
+    with pytest.raises(TaskDeferred) as deferred:
+        launcher(tallyfy, deferrable=True, timeout=600).execute(context_of())
+    assert deferred.value.trigger.deadline == now[0] - 5 + 600
+    assert deferred.value.timeout == timedelta(seconds=595, minutes=1)
+
+
+def kill(run_id: str) -> None:
+    raise KeyboardInterrupt

@@ -94,7 +94,18 @@ def test_never_fail_skips_whatever_goes_wrong_but_the_timeout(waited, event, mod
     [
         ({"target_status": "completed"}, "target_status 'completed' is not a status"),
         ({"target_status": []}, "target_status names no status"),
+        ({"target_status": 5}, "target_status 5 is not a status of a Tallyfy run. Valid: active"),
+        ({"target_status": True}, "target_status True is not a status"),
+        ({"target_status": object}, "target_status <class 'object'> is not a status"),
+        ({"target_status": {"complete": 1}}, "target_status {'complete': 1} is not a status"),
+        ({"target_status": b"complete"}, "target_status b'complete' is not a status"),
+        ({"target_status": [["complete"]]}, "target_status ['complete'] is not a status"),
         ({"failure_status": "cancelled"}, "failure_status 'cancelled' is not a status"),
+        ({"failure_status": 0}, "failure_status 0 is not a status"),
+        ({"failure_status": False}, "failure_status False is not a status"),
+        ({"failure_status": {}}, "failure_status {} is not a status"),
+        ({"max_poll_failures": "x"}, "max_poll_failures='x' is not a whole number of at least 0"),
+        ({"max_poll_failures": -1}, "max_poll_failures=-1 is not a whole number of at least 0"),
         ({"missing": "perhaps"}, "use 'fail' or 'wait'"),
         ({"run_id": " "}, "run_id ' ' is not usable"),
     ],
@@ -125,8 +136,10 @@ def test_run_id_and_url_are_pushed_at_the_start_also_if_the_wait_fails(waited, m
 def test_a_deferral_tells_airflow_when_to_give_up_and_the_trigger_earlier(waited):
     before = time.time()
     deferred = deferral(sensor(deferrable=True, timeout=600))
-    assert before + 600 <= deferred.trigger.deadline <= time.time() + 600
-    assert deferred.timeout == timedelta(seconds=600) + timedelta(minutes=1)
+    after = time.time()
+    assert before + 600 <= deferred.trigger.deadline <= after + 600
+    given_up_at = before + deferred.timeout.total_seconds(), after + deferred.timeout.total_seconds()
+    assert given_up_at[0] <= deferred.trigger.deadline + 60 <= given_up_at[1]
     assert deferred.method_name == "execute_complete"
     assert not deferred.kwargs
 
@@ -244,3 +257,17 @@ def test_a_failure_names_the_run_its_state_and_where_to_look(waited):
     waited.archive_run(RUN_ID)
     with pytest.raises(AirflowFailException, match=f"Run {RUN_ID} .* is archived; waited for complete: http"):
         sensor().execute(new_context())
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+def test_a_wait_for_ever_is_one_that_airflow_can_store(waited, timeout):
+    deferred = deferral(sensor(deferrable=True, timeout=timeout))
+    assert timedelta(days=3649) < deferred.timeout < timedelta(days=3651)
+    assert deferred.trigger.deadline < time.time() + deferred.timeout.total_seconds()
+    assert json.loads(json.dumps(deferred.trigger.deadline)) == deferred.trigger.deadline
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_wait_for_ever_may_end_on_a_worker_too(waited, mode):
+    waited.complete_run(RUN_ID)
+    assert sensor(mode=mode, timeout=float("inf")).execute(new_context())["status"] == "complete"

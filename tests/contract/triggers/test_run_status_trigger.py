@@ -189,6 +189,8 @@ def test_permanent_trouble_ends_the_wait_at_once(tallyfy, fault, error):
         ({"run_id": "a/b"}, "TallyfyValidationError"),
         ({"organization_id": ".."}, "TallyfyValidationError"),
         ({"target_status": ["completed"]}, "TallyfyValidationError"),
+        ({"target_status": 5}, "TallyfyValidationError"),
+        ({"max_poll_failures": "x"}, "TallyfyValidationError"),
     ],
 )
 def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(tallyfy, arguments, error):

@@ -130,12 +130,18 @@ def causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def is_tls_problem(error: BaseException) -> bool:
+def handshake_reason(chain: list[BaseException]) -> LostReason:
     """
-    Whether TLS itself failed, before anything was sent; an end of the stream is just a broken connection.
+    Why a TLS handshake failed; nothing was sent then. An end of the stream is just a broken connection.
 
-    :param error: one of :func:`causes`.
+    :param chain: from :func:`causes`.
     """
+    if any(map(_is_about_tls, chain)):
+        return "tls"
+    return "connect_timeout" if any(isinstance(cause, TimeoutError) for cause in chain) else "reset"
+
+
+def _is_about_tls(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 

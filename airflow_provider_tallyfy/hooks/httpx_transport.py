@@ -13,7 +13,7 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
 
 _MOST_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
@@ -106,7 +106,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
                 body = await _read_body(response, settings.max_response_bytes)
         finally:
             await response.aclose()
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (httpx.HTTPError, OSError) as error:  # httpx lets TLS errors of an open connection through as they are
         return _lost(error)
     if body is None:
         return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
@@ -130,11 +130,9 @@ def _tls_context(verify: bool | str) -> ssl.SSLContext:
 
 def _lost(error: Exception) -> Lost:
     chain = causes(error)
-    if any(map(is_tls_problem, chain)):
-        return lost(chain, "tls", sent=False)
     never_made = any(isinstance(cause, httpx.ConnectError) for cause in chain)
     if never_made and any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in chain):
-        return lost(chain, "reset", sent=False)  # it ended during the TLS handshake
+        return lost(chain, handshake_reason(chain), sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

@@ -50,7 +50,7 @@ class TallyfySettings:
 
     :param base_url: API base URL without a slash at the end.
     :param credentials: a personal access token, or how to get tokens.
-    :param organization_id: default organization.
+    :param organization_id: the organization that calls are about, if the task or the connection names one.
     :param timeout: seconds to wait for an answer, and for the whole of its body.
     :param retry_budget: seconds within which a call may be repeated.
     :param web_url: origin of the web app, for links that people click.
@@ -95,14 +95,17 @@ class TallyfySettings:
         return f"{self.web_url}/{quote(organization_id, safe='')}/processes/{quote(run_id, safe='')}"
 
 
-def read_settings(connection: AirflowConnection) -> TallyfySettings:
+def read_settings(connection: AirflowConnection, organization_id: str | None = None) -> TallyfySettings:
     """
     Read and check a connection.
 
     :param connection: Airflow's connection.
+    :param organization_id: taken instead of the connection's.
     :raises TallyfyConfigurationError: naming the field or the key of the extra that is wrong.
     """
     extra = _read_extra(connection)
+    if organization_id:
+        extra["organization_id"] = organization_id
     allow_http = bool(extra.get("allow_http", False))
     base_url = _checked_url(_base_url(connection), "host", allow_http)
     as_they_are = {field.name for field in fields(TallyfySettings)} - {"web_url"}

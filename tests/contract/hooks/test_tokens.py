@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from airflow_provider_tallyfy.api import calls
@@ -14,6 +16,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 TOKEN = "/oauth/token"
@@ -127,10 +130,30 @@ def test_an_unknown_user_is_told_by_the_exchange(tallyfy, client, me, connect):
         client.run(me)
 
 
-def test_a_users_token_needs_an_organization(tallyfy, client, me, connect):
+def test_a_users_token_needs_an_organization_and_is_not_begun_without(tallyfy, client, me, connect):
     connect(user_email=tallyfy.user_email, organization_id=None)
-    with pytest.raises(TallyfyConfigurationError, match="user_email needs organization_id"):
+    with pytest.raises(TallyfyConfigurationError, match="No Tallyfy organization is given"):
         client.run(me)
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("of_connection", [None, "ab" * 16])
+def test_a_users_token_is_for_the_organization_that_the_task_names(tallyfy, connect, of_connection):
+    connect(user_email=tallyfy.user_email, organization_id=of_connection)
+    run_id = tallyfy.add_run()["id"]
+    with TallyfyHook(organization_id=tallyfy.organization_id) as hook:
+        assert hook.get_run(run_id).id == run_id
+    assert hook.settings.organization_id == tallyfy.organization_id
+
+
+def test_coroutines_may_name_the_organization_as_well(tallyfy, me, connect):
+    async def ask() -> str:
+        async with await TallyfyAsyncHook.connect("tallyfy_default", tallyfy.organization_id) as hook:
+            assert hook.organization_id(None) == tallyfy.organization_id
+            return (await hook.run(me))["email"]
+
+    connect(user_email=tallyfy.user_email, organization_id=None)
+    assert asyncio.run(ask()) == tallyfy.user_email
 
 
 def test_the_token_endpoint_is_retried_like_any_other(tallyfy, client, me, connect, naps):

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.exchange import Actor
 from airflow_provider_tallyfy.api.models import ClientCredentials, is_token
 
 DEFAULT_CONN_ID = "tallyfy_default"
@@ -77,6 +78,13 @@ class TallyfySettings:
     def connect_timeout(self) -> float:
         """Seconds to wait for a connection to be made."""
         return min(self.timeout, _LONGEST_CONNECT_TIMEOUT)
+
+    @property
+    def actor(self) -> Actor:
+        """As whom the connection acts."""
+        if isinstance(self.credentials, str):
+            return "person"
+        return "user" if self.credentials.user_email else "application"
 
     @property
     def secrets(self) -> tuple[str, ...]:

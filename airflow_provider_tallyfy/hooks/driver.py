@@ -47,6 +47,7 @@ class Attempts:
             )
         self._host = urlsplit(call.base_url or settings.base_url).netloc
         self._budget = settings.retry_budget if budget is None else budget
+        self._actor = settings.actor
         self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
         self._started = time.monotonic()
         self._number = 0
@@ -62,6 +63,7 @@ class Attempts:
             now=datetime.now(UTC),
             chance=random.random(),  # noqa: S311 - jitter, not cryptography
             renewable=self._token_renewable,
+            actor=self._actor,
             host=self._host,
             in_doubt=self._in_doubt,
         )

@@ -75,8 +75,17 @@ def test_an_application_token_is_exchanged_for_the_users_where_one_is_named(tall
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 def test_where_an_application_may_not_act_the_error_is_about_permission(tallyfy, client, me, connect):
     connect()
-    with pytest.raises(TallyfyPermissionError):
+    with pytest.raises(TallyfyPermissionError, match="name a member in the connection's extra user_email"):
         client.run(me)
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+def test_where_a_named_user_may_not_act_the_error_is_about_that_user(tallyfy, client, connect):
+    connect(user_email=tallyfy.user_email)
+    tallyfy.user_role = "light"
+    run_id = tallyfy.add_run()["id"]
+    with pytest.raises(TallyfyPermissionError, match="whom the connection's extra user_email names is a member"):
+        client.run(calls.archive_run(tallyfy.organization_id, run_id))
 
 
 @BOTH_WORLDS
@@ -92,7 +101,7 @@ def test_an_expired_token_is_renewed_once_and_the_request_repeated(tallyfy, clie
 def test_a_token_that_is_declined_although_it_is_new_is_the_end(tallyfy, client, me, connect):
     connect()
     tallyfy.faults.add(status=401, path="/me", times=None)
-    with pytest.raises(TallyfyAuthError):
+    with pytest.raises(TallyfyAuthError, match=r"had with the connection's client credentials.* same Tallyfy"):
         client.run(me)
     assert paths(tallyfy) == [TOKEN, "/me", TOKEN, "/me"]
 

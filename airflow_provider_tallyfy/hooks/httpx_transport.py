@@ -100,7 +100,9 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
         headers["Authorization"] = f"Bearer {token}"
     request = client.build_request(call.method, call.url(settings.base_url), content=content, headers=headers)
     try:
-        response = await client.send(request, stream=True)
+        # httpx waits for each piece of the headers anew; to connect has a limit of its own, which comes first.
+        async with asyncio.timeout(settings.connect_timeout + settings.timeout):
+            response = await client.send(request, stream=True)
         try:
             async with asyncio.timeout(settings.timeout):
                 body = await _read_body(response, settings.max_response_bytes)

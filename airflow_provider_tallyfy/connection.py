@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.exchange import Actor
 from airflow_provider_tallyfy.api.models import ClientCredentials, is_token
 
 DEFAULT_CONN_ID = "tallyfy_default"
@@ -50,8 +51,9 @@ class TallyfySettings:
 
     :param base_url: API base URL without a slash at the end.
     :param credentials: a personal access token, or how to get tokens.
-    :param organization_id: default organization.
-    :param timeout: seconds to wait for an answer, and for the whole of its body.
+    :param organization_id: the organization that calls are about, if the task or the connection names one.
+    :param timeout: seconds to wait for an answer, and again for the whole of its body; over requests, the wait for an
+        answer begins anew with each piece of its headers.
     :param retry_budget: seconds within which a call may be repeated.
     :param web_url: origin of the web app, for links that people click.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle.
@@ -79,6 +81,13 @@ class TallyfySettings:
         return min(self.timeout, _LONGEST_CONNECT_TIMEOUT)
 
     @property
+    def actor(self) -> Actor:
+        """As whom the connection acts."""
+        if isinstance(self.credentials, str):
+            return "person"
+        return "user" if self.credentials.user_email else "application"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What no log, message or XCom may show."""
         own = self.credentials if isinstance(self.credentials, str) else self.credentials.client_secret
@@ -95,14 +104,17 @@ class TallyfySettings:
         return f"{self.web_url}/{quote(organization_id, safe='')}/processes/{quote(run_id, safe='')}"
 
 
-def read_settings(connection: AirflowConnection) -> TallyfySettings:
+def read_settings(connection: AirflowConnection, organization_id: str | None = None) -> TallyfySettings:
     """
     Read and check a connection.
 
     :param connection: Airflow's connection.
+    :param organization_id: taken instead of the connection's.
     :raises TallyfyConfigurationError: naming the field or the key of the extra that is wrong.
     """
     extra = _read_extra(connection)
+    if organization_id:
+        extra["organization_id"] = organization_id
     allow_http = bool(extra.get("allow_http", False))
     base_url = _checked_url(_base_url(connection), "host", allow_http)
     as_they_are = {field.name for field in fields(TallyfySettings)} - {"web_url"}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost
+from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost
 
 ErrorT = TypeVar("ErrorT", bound="TallyfyError")
 
@@ -140,19 +140,21 @@ class TallyfyBulkRejectedError(TallyfyBulkError):
     permanent = True
 
 
-def error_from_answer(call: Call[Any], answer: Answer) -> TallyfyError:
+def error_from_answer(call: Call[Any], answer: Answer, actor: Actor = "person") -> TallyfyError:
     """
     Turn an answer other than 2xx into the error to raise.
 
     :param call: what was asked.
     :param answer: what Tallyfy said.
+    :param actor: as whom the connection acts.
     """
     code, text, fields = _read_error_body(answer)
-    kind, hint = _classify(call, answer, code, text)
+    kind, hint = _classify(call, answer, code, text, actor)
     said = " ".join(part for part in (str(answer.status), code, f'"{text}"' if text else None) if part)
     listed = f" [{_render_fields(fields)}]" if fields else ""
     return kind(
-        f"Could not {call.action}: Tallyfy answered {said}{listed} {_to(call, answer)}. {hint}",
+        f"Could not {call.action}: Tallyfy answered {said}{listed} {_to(call, answer)}. "
+        f"{hint.format(**_address(call))}",
         code=code,
         fields=fields,
         **_facts(call, answer),
@@ -170,7 +172,8 @@ def error_from_loss(call: Call[Any], lost: Lost, host: str) -> TallyfyError:
     what, hint = _LOSSES[lost.reason]
     detail = f" ({lost.detail})" if lost.detail else ""
     return TallyfyTransportError(
-        f"Could not {call.action}: {what.format(host=host)}{detail} on {call.method} {call.target}. {hint}",
+        f"Could not {call.action}: {what.format(host=host)}{detail} on {call.method} {call.target}. "
+        f"{hint.format(**_address(call))}",
         **_facts(call),
     )
 
@@ -185,8 +188,7 @@ def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyR
     """
     return TallyfyResponseError(
         f"Could not {call.action}: Tallyfy answered {answer.status}, but not with the documented JSON "
-        f"({_presentable(problem)}) {_to(call, answer)}. Check that the connection's host is the API base URL "
-        f"(https://go.tallyfy.com/api or https://api.tallyfy.com) and that no proxy answers in its place.",
+        f"({_presentable(problem)}) {_to(call, answer)}. {_ADDRESS_HINT.format(**_address(call))}",
         **_facts(call, answer),
     )
 
@@ -218,14 +220,24 @@ _CLIENT_HINT = (
     "The connection's login and password are not the id and the secret of a client that Tallyfy Support issued, or its "
     "extra token_url belongs to another Tallyfy."
 )
+_RENEWED_HINT = (
+    "The token is new, and was had with the connection's client credentials: check that the connection's host and its "
+    "extra token_url belong to the same Tallyfy."
+)
 _ACCESS_HINT = (
     "Check the organization id, and that the token's user is a member with a role that allows this (not light)."
 )
-_BASE_URL_HINT = (
-    "There is no such endpoint: the connection's host is probably not the API base URL "
-    "(https://go.tallyfy.com/api or https://api.tallyfy.com)."
+_APPLICATION_HINT = (
+    "An application's own token may not do everything: name a member in the connection's extra user_email to act as "
+    "that user, and check the organization id."
 )
-_NETWORK_HINT = "Check the connection's host, DNS, proxy and firewall from this machine."
+_NAMED_USER_HINT = (
+    "Check the organization id, and that the user whom the connection's extra user_email names is a member with a role "
+    "that allows this (not light)."
+)
+_NO_ENDPOINT_HINT = "There is no such endpoint: the connection's {setting} is probably not {endpoint}."
+_ADDRESS_HINT = "Check that the connection's {setting} is {endpoint} and that no proxy answers in its place."
+_NETWORK_HINT = "Check the connection's {setting}, DNS, proxy and firewall from this machine."
 
 _BY_STATUS: dict[int, tuple[type[TallyfyError], str]] = {
     401: (TallyfyAuthError, _CREDENTIALS_HINT),
@@ -234,13 +246,25 @@ _BY_STATUS: dict[int, tuple[type[TallyfyError], str]] = {
     404: (TallyfyNotFoundError, "Check the id and the organization."),
     429: (TallyfyRateLimitError, "Try again later, or spread the load: fewer tasks at once, longer intervals."),
 }
+_BY_ACTOR: dict[tuple[int, Actor], str] = {
+    (401, "application"): _RENEWED_HINT,
+    (401, "user"): _RENEWED_HINT,
+    (403, "application"): _APPLICATION_HINT,
+    (403, "user"): _NAMED_USER_HINT,
+}
+_BY_STATUS_OF_TOKEN_ENDPOINT: dict[int, tuple[type[TallyfyError], str]] = {
+    401: (TallyfyAuthError, _CLIENT_HINT),
+    403: (TallyfyPermissionError, _CLIENT_HINT),
+    404: (TallyfyConfigurationError, _NO_ENDPOINT_HINT),
+    405: (TallyfyConfigurationError, _NO_ENDPOINT_HINT),
+}
 _BY_CLASS: dict[int, tuple[type[TallyfyError], str]] = {
     4: (TallyfyValidationError, "Correct the request; it will not succeed as it is."),
     5: (TallyfyServerError, "Try again later; Tallyfy support can use the request id."),
 }
 _REDIRECT = (
     TallyfyResponseError,
-    "Redirects are not followed, so that the token goes nowhere else; correct the connection's host.",
+    "Redirects are not followed, so that the token goes nowhere else; correct the connection's {setting}.",
 )
 
 _LOSSES: dict[str, tuple[str, str]] = {
@@ -267,15 +291,31 @@ _LOSSES: dict[str, tuple[str, str]] = {
 }
 
 
-def _classify(call: Call[Any], answer: Answer, code: str | None, text: str) -> tuple[type[TallyfyError], str]:
+def _classify(
+    call: Call[Any], answer: Answer, code: str | None, text: str, actor: Actor
+) -> tuple[type[TallyfyError], str]:
     status = answer.status
-    if status == 401 and call.form is not None:
-        return TallyfyAuthError, _CLIENT_HINT
+    if call.form is not None and status in _BY_STATUS_OF_TOKEN_ENDPOINT:
+        return _BY_STATUS_OF_TOKEN_ENDPOINT[status]
     if status == 401 and (code == "UNAUTHORIZED" or _UNAUTHORIZED_OBJECT.match(text)):
         status = 403
     if status == 404 and (code == "ENDPOINT_NOT_FOUND" or _is_html(answer)):
-        return TallyfyConfigurationError, _BASE_URL_HINT
-    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _REDIRECT
+        return TallyfyConfigurationError, _NO_ENDPOINT_HINT
+    kind, hint = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _REDIRECT
+    return kind, _BY_ACTOR.get((status, actor), hint)
+
+
+def _address(call: Call[Any]) -> dict[str, str]:
+    """Name what the connection says about where a call goes, and what that should be."""
+    if call.form is not None:
+        return {
+            "setting": "extra token_url",
+            "endpoint": "the token endpoint (https://account.tallyfy.com/oauth/token)",
+        }
+    return {
+        "setting": "host",
+        "endpoint": "the API base URL (https://go.tallyfy.com/api or https://api.tallyfy.com)",
+    }
 
 
 def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:

@@ -14,6 +14,9 @@ REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
 
 LostReason = Literal["dns", "refused", "tls", "proxy", "connect_timeout", "timeout", "reset", "too_large"]
 
+#: As whom a connection acts: the person who made its token, the application itself, or a user that it names.
+Actor = Literal["person", "application", "user"]
+
 
 @dataclass(frozen=True)
 class Answer:

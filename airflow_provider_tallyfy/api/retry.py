@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.errors import (
     unexpected_answer,
     unknown_outcome,
 )
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, T
+from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost, T
 
 _RETRIED_STATUS = frozenset({500, 502, 503, 504})
 _RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
@@ -37,6 +37,7 @@ class Attempt:
     :param now: wall clock, to read a ``Retry-After`` date.
     :param chance: random number in [0, 1), the jitter.
     :param renewable: whether a new token can be had.
+    :param actor: as whom the connection acts, for messages.
     :param host: the server that was asked, for messages.
     :param in_doubt: whether an attempt before may have been applied although it failed.
     """
@@ -47,6 +48,7 @@ class Attempt:
     now: datetime
     chance: float
     renewable: bool = False
+    actor: Actor = "person"
     host: str = "Tallyfy"
     in_doubt: bool = False
 
@@ -142,7 +144,7 @@ def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
 def _error(call: Call[Any], outcome: Answer | Lost, attempt: Attempt) -> TallyfyError:
     if isinstance(outcome, Lost):
         return error_from_loss(call, outcome, attempt.host)
-    error = error_from_answer(call, outcome)
+    error = error_from_answer(call, outcome, attempt.actor)
     error.retry_after = retry_after_seconds(outcome.headers.get("retry-after"), attempt.now)
     return error
 

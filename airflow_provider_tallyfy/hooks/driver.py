@@ -47,6 +47,7 @@ class Attempts:
             )
         self._host = urlsplit(call.base_url or settings.base_url).netloc
         self._budget = settings.retry_budget if budget is None else budget
+        self._actor = settings.actor
         self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
         self._started = time.monotonic()
         self._number = 0
@@ -62,6 +63,7 @@ class Attempts:
             now=datetime.now(UTC),
             chance=random.random(),  # noqa: S311 - jitter, not cryptography
             renewable=self._token_renewable,
+            actor=self._actor,
             host=self._host,
             in_doubt=self._in_doubt,
         )
@@ -130,12 +132,18 @@ def causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def is_tls_problem(error: BaseException) -> bool:
+def handshake_reason(chain: list[BaseException]) -> LostReason:
     """
-    Whether TLS itself failed, before anything was sent; an end of the stream is just a broken connection.
+    Why a TLS handshake failed; nothing was sent then. An end of the stream is just a broken connection.
 
-    :param error: one of :func:`causes`.
+    :param chain: from :func:`causes`.
     """
+    if any(map(_is_about_tls, chain)):
+        return "tls"
+    return "connect_timeout" if any(isinstance(cause, TimeoutError) for cause in chain) else "reset"
+
+
+def _is_about_tls(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 

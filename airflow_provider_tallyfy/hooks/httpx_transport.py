@@ -13,7 +13,7 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
 
 _MOST_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
@@ -100,13 +100,15 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
         headers["Authorization"] = f"Bearer {token}"
     request = client.build_request(call.method, call.url(settings.base_url), content=content, headers=headers)
     try:
-        response = await client.send(request, stream=True)
+        # httpx waits for each piece of the headers anew; to connect has a limit of its own, which comes first.
+        async with asyncio.timeout(settings.connect_timeout + settings.timeout):
+            response = await client.send(request, stream=True)
         try:
             async with asyncio.timeout(settings.timeout):
                 body = await _read_body(response, settings.max_response_bytes)
         finally:
             await response.aclose()
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (httpx.HTTPError, OSError) as error:  # httpx lets TLS errors of an open connection through as they are
         return _lost(error)
     if body is None:
         return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
@@ -130,11 +132,9 @@ def _tls_context(verify: bool | str) -> ssl.SSLContext:
 
 def _lost(error: Exception) -> Lost:
     chain = causes(error)
-    if any(map(is_tls_problem, chain)):
-        return lost(chain, "tls", sent=False)
     never_made = any(isinstance(cause, httpx.ConnectError) for cause in chain)
     if never_made and any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in chain):
-        return lost(chain, "reset", sent=False)  # it ended during the TLS handshake
+        return lost(chain, handshake_reason(chain), sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, is_tls_problem, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -122,8 +123,8 @@ def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes 
 
 def _lost(error: Exception) -> Lost:
     chain = causes(error)
-    if any(map(is_tls_problem, chain)):
-        return lost(chain, "tls", sent=False)
+    if any(map(_ended_a_handshake, chain)):
+        return lost(chain, handshake_reason(chain), sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
             return lost(chain, reason, sent=False)
@@ -131,3 +132,8 @@ def _lost(error: Exception) -> Lost:
         isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in chain
     )
     return lost(chain, "timeout" if timed_out else "reset", sent=True)
+
+
+def _ended_a_handshake(error: BaseException) -> bool:
+    """Whether TLS was still being agreed upon; the same errors come later too, and only where they began tells."""
+    return any(frame.f_code.co_name == "do_handshake" for frame, _ in traceback.walk_tb(error.__traceback__))

@@ -74,12 +74,12 @@ class TallyfyHook(RunMethods, BaseHook):
     @cached_property
     def settings(self) -> TallyfySettings:
         """
-        The connection, read once.
+        The connection, read once, with the hook's organization in place of its own.
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
         with airflow_exceptions(), defined(self.tallyfy_conn_id):
-            settings = read_settings(self.get_connection(self.tallyfy_conn_id))
+            settings = read_settings(self.get_connection(self.tallyfy_conn_id), self._organization_id)
         for secret in settings.secrets:
             mask_secret(secret)
         return settings
@@ -92,7 +92,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :raises TallyfyConfigurationError: if neither the hook nor the connection names one.
         """
         with airflow_exceptions():
-            return required_organization(self._organization_id or self.settings.organization_id)
+            return required_organization(self.settings.organization_id)
 
     def run_url(self, run_id: str) -> str:
         """
@@ -135,7 +135,7 @@ class TallyfyHook(RunMethods, BaseHook):
         """Ask Tallyfy who the token is, without retries; say what is wrong if that fails. Used by Airflow's UI."""
         try:
             with self:
-                organization_id = self._organization_id or self.settings.organization_id or None
+                organization_id = self.settings.organization_id or None
                 user = self.run(calls.current_user(organization_id), retry_budget=0)
         except TallyfyError as error:
             return False, str(error)
@@ -299,7 +299,7 @@ class TallyfyHook(RunMethods, BaseHook):
             return credentials
         with self._lock:
             if self._fetched_token is None:
-                flow = flows.new_token(credentials, self.settings.organization_id)
+                flow = flows.new_token(credentials, self.organization_id if credentials.user_email else None)
                 self._fetched_token = self._drive(flow, budget)
                 mask_secret(self._fetched_token)
             return self._fetched_token

@@ -41,15 +41,16 @@ class TallyfyAsyncHook:
         self._token_lock = asyncio.Lock()
 
     @classmethod
-    async def connect(cls, tallyfy_conn_id: str) -> TallyfyAsyncHook:
+    async def connect(cls, tallyfy_conn_id: str, organization_id: str | None = None) -> TallyfyAsyncHook:
         """
         Read an Airflow connection without blocking the event loop.
 
         :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
+        :param organization_id: the Tallyfy organization; by default the connection's.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
         with airflow_exceptions(), defined(tallyfy_conn_id):
-            settings = read_settings(await get_async_connection(tallyfy_conn_id))
+            settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
         for secret in settings.secrets:
             await mask_secret_async(secret)
         return cls(settings)
@@ -58,7 +59,7 @@ class TallyfyAsyncHook:
         """
         The organization that calls are about.
 
-        :param own: the task's; by default the connection's.
+        :param own: the task's; by default the hook's.
         :raises TallyfyConfigurationError: if there is neither.
         """
         with airflow_exceptions():
@@ -172,7 +173,7 @@ class TallyfyAsyncHook:
             return credentials
         async with self._token_lock:
             if self._fetched_token is None:
-                flow = flows.new_token(credentials, self.settings.organization_id)
+                flow = flows.new_token(credentials, self.organization_id(None) if credentials.user_email else None)
                 self._fetched_token = await self._drive(flow, budget)
                 await mask_secret_async(self._fetched_token)
             return self._fetched_token

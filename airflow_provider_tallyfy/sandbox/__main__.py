@@ -8,9 +8,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
+from airflow_provider_tallyfy.sandbox.seeds import DEFAULT, SeedError, read_seed
 from airflow_provider_tallyfy.sandbox.server import Sandbox
-from airflow_provider_tallyfy.sandbox.world import read_seed
+
+_LAST_PORT = 65535
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m airflow_provider_tallyfy.sandbox", description="A Tallyfy to try things on."
     )
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    command.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one (default: %(default)s)")
+    command.add_argument("--port", type=_port, default=8765, help="port; 0 takes a free one (default: %(default)s)")
     command.add_argument("--behaviour", choices=["lenient", "strict"], default="lenient")
     command.add_argument("--seed", metavar="FILE.json", help="templates, tags and runs to begin with")
     command.add_argument("--token", help="the access token to accept (default: a random one)")
@@ -27,24 +28,45 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LAST_PORT}")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM.
 
     :param arguments: Command line; the process's own by default.
     """
-    options = parser().parse_args(arguments)
-    seed = read_seed(options.seed) if options.seed else DEFAULT
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with Sandbox(
+    command = parser()
+    options = command.parse_args(arguments)
+    try:
+        sandbox = _sandbox(options)
+    except SeedError as error:
+        command.error(f"--seed {options.seed}: {error}")
+    except OSError as error:
+        command.error(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
+    _serve(sandbox)
+    return 0
+
+
+def _sandbox(options: argparse.Namespace) -> Sandbox:
+    return Sandbox(
         options.behaviour,
         host=options.host,
         port=options.port,
         token=options.token,
         organization_id=options.organization_id,
-        seed=seed,
-    ) as sandbox:
+        seed=read_seed(options.seed) if options.seed else DEFAULT,
+    )
+
+
+def _serve(sandbox: Sandbox) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with sandbox:
         sys.stdout.write(
             f"base URL      {sandbox.base_url}\n"
             f"organization  {sandbox.organization_id}\n"
@@ -55,7 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
         stop.wait()
-    return 0
 
 
 if __name__ == "__main__":

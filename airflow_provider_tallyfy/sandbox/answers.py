@@ -94,6 +94,11 @@ def wrong_path() -> Refusal:
     return Refusal(404, {"error": True, "message": "API endpoint not found", "code": "ENDPOINT_NOT_FOUND"})
 
 
+def wrong_method() -> Refusal:
+    """Refuse a method that a path does not have. Its shape is documented nowhere; it is that of a wrong path."""
+    return Refusal(405, {"error": True, "message": "Method not allowed", "code": "METHOD_NOT_ALLOWED"})
+
+
 def missing() -> Refusal:
     """Refuse an id nobody has. Source: documentation page "errors"."""
     return Refusal(404, {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"})

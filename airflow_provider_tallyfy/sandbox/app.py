@@ -13,7 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
-from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_path
+from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
 from airflow_provider_tallyfy.sandbox.call import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.control import control_app
 from airflow_provider_tallyfy.sandbox.credentials import Token
@@ -127,8 +127,18 @@ def api_router(world: World) -> Router:
     return Router(routes, default=_unknown)
 
 
+class _ApiRoute(Route):
+    """A route that answers as the API does to a method that its path does not have."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in (self.methods or ()):
+            await self.app(scope, receive, send)
+        else:
+            await _response(Request(scope, receive), wrong_method().answer)(scope, receive, send)
+
+
 def _route(world: World, method: str, path: str, handler: Handler, guard: Guard) -> Route:
-    return Route(path, _endpoint(world, handler, guard), methods=[method])
+    return _ApiRoute(path, _endpoint(world, handler, guard), methods=[method])
 
 
 def _endpoint(world: World, handler: Handler, guard: Guard) -> Endpoint:

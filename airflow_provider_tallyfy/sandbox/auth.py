@@ -58,7 +58,7 @@ def issue_application_token(call: Call) -> Answer:
     """
     if "application/x-www-form-urlencoded" not in call.headers.get("content-type", ""):
         raise Refusal(400, {"error": "unsupported_grant_type", "message": "The request must be form-encoded."})
-    form = dict(parse_qsl(call.body.decode()))
+    form = _form(call.body)
     if form.get("grant_type") != "client_credentials":
         raise Refusal(400, {"error": "unsupported_grant_type"})
     credentials = call.world.credentials
@@ -70,11 +70,22 @@ def issue_application_token(call: Call) -> Answer:
     return Answer.json({"token_type": "Bearer", "expires_in": int(lifetime), "access_token": token})
 
 
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode()))
+    except ValueError:
+        message = "The request is missing a required parameter, or is otherwise malformed."
+        raise Refusal(400, {"error": "invalid_request", "message": message}) from None
+
+
 def _client(authorization: str) -> tuple[str, str] | None:
     scheme, _, text = authorization.partition(" ")
     if scheme.casefold() != "basic":
         return None
-    client, _, secret = base64.b64decode(text).decode().partition(":")
+    try:
+        client, _, secret = base64.b64decode(text).decode().partition(":")
+    except ValueError:
+        return "", ""
     return client, secret
 
 

@@ -1,6 +1,11 @@
-"""What the sandbox holds when it is started from the command line without a seed file."""
+"""Seeds: what a sandbox holds at the start."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from airflow_provider_tallyfy.sandbox.values import Json
 
@@ -32,6 +37,7 @@ _VENDOR: Json = {
     "steps": ["Check certificates", "Score risks", "Decide"],
 }
 
+#: What the command line sows without a seed file.
 DEFAULT: Json = {
     "templates": [_ONBOARDING, _VENDOR],
     "tags": ["priority", "emea"],
@@ -97,3 +103,48 @@ DEFAULT: Json = {
         },
     ],
 }
+
+
+class SeedError(ValueError):
+    """A seed cannot be sown; the message says what is wrong with it."""
+
+
+def read_seed(path: str) -> Any:
+    """Read a seed file.
+
+    :param path: Path of a JSON file.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise SeedError(f"it cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise SeedError(f"it is not JSON ({error})") from None
+
+
+def sow(seed: Any, sowers: Mapping[str, Callable[[Any], object]]) -> None:
+    """Add everything a seed names.
+
+    :param seed: Lists by kind.
+    :param sowers: What adds one thing of a kind, in the order of adding.
+    """
+    known = ", ".join(sowers)
+    if not isinstance(seed, dict):
+        raise SeedError(f"it is not an object with {known}")
+    if unknown := sorted(seed.keys() - sowers.keys()):
+        raise SeedError(f"it has unknown keys: {', '.join(unknown)}. Known: {known}")
+    for kind, add in sowers.items():
+        things = seed.get(kind, [])
+        if not isinstance(things, list):
+            raise SeedError(f"its {kind} are not a list")
+        for number, thing in enumerate(things):
+            _sow_one(f"{kind}[{number}]", thing, text=kind == "tags", add=add)
+
+
+def _sow_one(place: str, thing: Any, *, text: bool, add: Callable[[Any], object]) -> None:
+    if not isinstance(thing, str if text else dict):
+        raise SeedError(f"its {place} is not {'text' if text else 'an object'}")
+    try:
+        add(thing)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SeedError(f"its {place} cannot be added: {error.args[0]}") from error

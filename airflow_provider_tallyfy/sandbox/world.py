@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from airflow_provider_tallyfy.sandbox import seeds
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
 from airflow_provider_tallyfy.sandbox.credentials import Credentials
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
@@ -103,7 +104,7 @@ class World:
             self.store = Store(self.clock)
             self.user = self.store.add_user("ada.service@sandbox.example", "Ada Service")
             self.token = self.credentials.issue("personal", self.user["id"], text=token)
-            if seed:
+            if seed is not None:
                 self.sow(seed)
 
     # -- who may ask --------------------------------------------------------------------------------------
@@ -179,13 +180,13 @@ class World:
 
         :param seed: Arguments of ``add_template``, titles of tags, arguments of ``add_run``.
         """
+        sowers: dict[str, Callable[[Any], object]] = {
+            "templates": lambda template: self.add_template(**template),
+            "tags": self.add_tag,
+            "runs": lambda run: self.add_run(**run),
+        }
         with self.lock:
-            for template in seed.get("templates", ()):
-                self.add_template(**template)
-            for title in seed.get("tags", ()):
-                self.add_tag(title)
-            for run in seed.get("runs", ()):
-                self.add_run(**run)
+            seeds.sow(seed, sowers)
 
     def add_template(self, title: str = "Generic review", **fields: Any) -> Json:
         """Add a template; see :meth:`Store.add_template` for the fields.
@@ -362,12 +363,3 @@ class World:
     def forget_connections(self) -> None:
         """Count connections from nought again, beginning with those that are open."""
         self.connections.opened = 0
-
-
-def read_seed(path: str) -> Json:
-    """Read a seed file.
-
-    :param path: Path of a JSON file.
-    """
-    seed: Json = json.loads(Path(path).read_text(encoding="utf-8"))
-    return seed

@@ -112,6 +112,21 @@ def test_the_token_endpoint_takes_forms_and_known_clients_only(api, tallyfy_sand
     assert requests.post(url, data=basic, auth=auth, timeout=10).status_code == 200
 
 
+def test_a_token_request_that_is_not_readable_is_refused(api, tallyfy_sandbox):
+    url, form = tallyfy_sandbox.token_url, {"Content-Type": "application/x-www-form-urlencoded"}
+    garbled = api.send("POST", url, data=b"\xff\xfe=1", headers=form)
+    assert (garbled.status_code, garbled.json()["error"]) == (400, "invalid_request")
+    for credentials in ("x", "/w==", "\xe4"):
+        headers = {"Authorization": f"Basic {credentials}".encode("latin-1")}
+        answer = api.send("POST", url, data={"grant_type": "client_credentials"}, headers=headers)
+        assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
+
+
+def test_a_method_that_a_path_does_not_have_is_told_in_json(api, tallyfy_sandbox):
+    for answer in (api("PATCH", "/runs"), api("POST", "/runs/x"), api.send("GET", tallyfy_sandbox.token_url)):
+        assert (answer.status_code, answer.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+
+
 def test_a_connection_can_ask_for_client_credentials(tallyfy_sandbox):
     connection = tallyfy_sandbox.connection(auth="client_credentials", user_email=tallyfy_sandbox.user_email)
     assert (connection["login"], connection["password"]) == (tallyfy_sandbox.client_id, tallyfy_sandbox.client_secret)

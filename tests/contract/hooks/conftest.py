@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,10 +57,15 @@ def certificate(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def tls_server(certificate):
+def tls(certificate) -> Callable[[socket.socket], socket.socket]:
+    """Wraps a server's side of a connection in TLS, with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    user = answer(b'{"data": {"id": 7}}')
+    return lambda raw: context.wrap_socket(raw, server_side=True)
 
-    with wire(lambda c: c.sendall(user), wrap=lambda raw: context.wrap_socket(raw, server_side=True)) as port:
+
+@pytest.fixture
+def tls_server(tls):
+    user = answer(b'{"data": {"id": 7}}')
+    with wire(lambda connection: connection.sendall(user), wrap=tls) as port:
         yield f"https://127.0.0.1:{port}"

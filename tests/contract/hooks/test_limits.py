@@ -14,6 +14,7 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
+from tests.contract.clients import AsyncClient
 from tests.contract.hooks.wire import answer, chunked, wire
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -51,6 +52,23 @@ def test_a_body_that_drips_is_left_after_the_timeout_although_each_drop_is_in_ti
     with pytest.raises(TallyfyTransportError, match="did not answer in time"):
         read_run(client, tallyfy)
     assert eventually(lambda: tallyfy.open_connections == 0)
+
+
+def test_headers_that_drip_are_left_by_coroutines_although_each_line_is_in_time(tallyfy, connect):
+    def drip_headers(connection: socket.socket) -> None:
+        head, _, body = answer(BODY).partition(b"\r\n\r\n")
+        connection.sendall(head)
+        for number in range(100):
+            connection.sendall(b"\r\nX-%d: drop" % number)
+            time.sleep(0.05)
+        connection.sendall(b"\r\n\r\n" + body)
+
+    client = AsyncClient()
+    with wire(drip_headers) as port:
+        connect(host=f"http://127.0.0.1:{port}", timeout=0.3)
+        with pytest.raises(TallyfyTransportError, match="did not answer in time"):
+            read_run(client, tallyfy)
+    client.close()
 
 
 def test_a_session_used_directly_has_the_same_timeout_unless_it_is_told_otherwise(tallyfy, connect):

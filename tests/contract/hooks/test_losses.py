@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from typing import Any
 
 import pytest
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyTransportError, TallyfyUnknownOutcomeError
-from tests.contract.hooks.wire import wire
+from tests.contract.hooks.wire import answer, garble, wire
 
 TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
 
 
 @pytest.fixture
 def ask(tallyfy, client, monkeypatch):
-    """Ask another host once, for a read or a launch."""
+    """Ask another host, by default once, for a read, a restoration or a launch."""
 
-    def send(host: str, method: str, **extra: object) -> None:
+    def send(host: str, method: str, **extra: object) -> Any:
         connection = tallyfy.connection(**{"retry_budget": 0, "timeout": 5, **extra}) | {"host": host}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
-        launch = calls.launch_run(tallyfy.organization_id, {"checklist_id": TEMPLATE_ID})
-        client.run(launch if method == "POST" else calls.get_run(tallyfy.organization_id, "r1"))
+        organization_id = tallyfy.organization_id
+        works = {
+            "GET": calls.get_run(organization_id, "r1"),
+            "PUT": calls.activate_run(organization_id, "r1"),
+            "POST": calls.launch_run(organization_id, {"checklist_id": TEMPLATE_ID}),
+        }
+        return client.run(works[method])
 
     return send
 
@@ -70,11 +76,20 @@ def test_a_certificate_that_need_not_be_verified(tallyfy, client, monkeypatch, t
 
 @BOTH_METHODS
 def test_a_connection_that_ends_during_the_tls_handshake_is_a_broken_one(ask, method):
-    with wire(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as port:
-        # requests does not tell whether the handshake was over, so for a launch it assumes the worst.
-        kinds = (TallyfyTransportError, TallyfyUnknownOutcomeError) if method == "POST" else TallyfyTransportError
-        with pytest.raises(kinds, match="broke before the answer was complete"):
-            ask(f"https://127.0.0.1:{port}", method)
+    with (
+        wire(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as port,
+        pytest.raises(TallyfyTransportError, match="broke before the answer was complete"),
+    ):
+        ask(f"https://127.0.0.1:{port}", method)
+
+
+@BOTH_METHODS
+def test_a_tls_handshake_that_takes_too_long_is_a_connection_that_was_never_made(ask, method):
+    with (
+        wire(lambda connection: connection.recv(1)) as port,
+        pytest.raises(TallyfyTransportError, match="did not accept a connection in time"),
+    ):
+        ask(f"https://127.0.0.1:{port}", method, timeout=0.3)
 
 
 @BOTH_METHODS
@@ -87,3 +102,45 @@ def test_once_it_was_sent_a_launch_may_have_happened(tallyfy, ask, method, fault
     with pytest.raises(kind):
         ask(tallyfy.base_url, method, timeout=0.3, max_response_bytes=1024 * 1024)
     assert len(tallyfy.requests) == 1
+
+
+RUN = answer(b'{"data": {"id": "r1", "name": "Onboarding", "status": "active"}}')
+
+
+@pytest.fixture(params=["before the answer", "within the answer"])
+def garbling_server(request, tls):
+    """Answers over TLS, except for the first request, whose answer is garbled; give its address and what was asked."""
+    begun = b"" if request.param == "before the answer" else RUN[:-20]
+    connections = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(connection)
+        connection.sendall(begun if len(connections) == 1 else RUN)
+        if len(connections) == 1:
+            garble(connection)
+
+    with wire(talk, wrap=tls) as port:
+        yield f"https://127.0.0.1:{port}", connections
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_tls_that_breaks_when_the_request_was_sent_is_a_broken_connection(ask, method, garbling_server):
+    host, _ = garbling_server
+    kind = TallyfyUnknownOutcomeError if method == "POST" else TallyfyTransportError
+    with pytest.raises(kind, match="broke before the answer was complete") as caught:
+        ask(host, method, verify=False)
+    assert caught.value.may_be_applied is (method != "GET")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_what_may_be_repeated_is_repeated_when_tls_breaks(ask, naps, method, garbling_server):
+    host, connections = garbling_server
+    assert ask(host, method, verify=False, retry_budget=60)
+    assert (len(connections), len(naps)) == (2, 1)
+
+
+def test_a_launch_is_not_repeated_when_tls_breaks(ask, naps, garbling_server):
+    host, connections = garbling_server
+    with pytest.raises(TallyfyUnknownOutcomeError):
+        ask(host, "POST", verify=False, retry_budget=60)
+    assert (len(connections), naps) == (1, [])

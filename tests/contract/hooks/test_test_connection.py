@@ -63,6 +63,12 @@ def test_client_credentials_are_tested_by_getting_a_token(tallyfy, check):
     assert '401 "invalid_client"' in message
 
 
+def test_a_wrong_address_of_the_token_endpoint(tallyfy, check):
+    good, message = check({"auth": "client_credentials", "token_url": f"{tallyfy.url}/oauth/tokens"})
+    assert not good
+    assert "the connection's extra token_url is probably not the token endpoint" in message
+
+
 @BOTH_WORLDS
 def test_a_bad_token(tallyfy, check):
     good, message = check(password="another-token")

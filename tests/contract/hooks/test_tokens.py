@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from airflow_provider_tallyfy.api import calls
@@ -14,6 +16,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 TOKEN = "/oauth/token"
@@ -72,8 +75,17 @@ def test_an_application_token_is_exchanged_for_the_users_where_one_is_named(tall
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 def test_where_an_application_may_not_act_the_error_is_about_permission(tallyfy, client, me, connect):
     connect()
-    with pytest.raises(TallyfyPermissionError):
+    with pytest.raises(TallyfyPermissionError, match="name a member in the connection's extra user_email"):
         client.run(me)
+
+
+@pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
+def test_where_a_named_user_may_not_act_the_error_is_about_that_user(tallyfy, client, connect):
+    connect(user_email=tallyfy.user_email)
+    tallyfy.user_role = "light"
+    run_id = tallyfy.add_run()["id"]
+    with pytest.raises(TallyfyPermissionError, match="whom the connection's extra user_email names is a member"):
+        client.run(calls.archive_run(tallyfy.organization_id, run_id))
 
 
 @BOTH_WORLDS
@@ -89,7 +101,7 @@ def test_an_expired_token_is_renewed_once_and_the_request_repeated(tallyfy, clie
 def test_a_token_that_is_declined_although_it_is_new_is_the_end(tallyfy, client, me, connect):
     connect()
     tallyfy.faults.add(status=401, path="/me", times=None)
-    with pytest.raises(TallyfyAuthError):
+    with pytest.raises(TallyfyAuthError, match=r"had with the connection's client credentials.* same Tallyfy"):
         client.run(me)
     assert paths(tallyfy) == [TOKEN, "/me", TOKEN, "/me"]
 
@@ -127,10 +139,30 @@ def test_an_unknown_user_is_told_by_the_exchange(tallyfy, client, me, connect):
         client.run(me)
 
 
-def test_a_users_token_needs_an_organization(tallyfy, client, me, connect):
+def test_a_users_token_needs_an_organization_and_is_not_begun_without(tallyfy, client, me, connect):
     connect(user_email=tallyfy.user_email, organization_id=None)
-    with pytest.raises(TallyfyConfigurationError, match="user_email needs organization_id"):
+    with pytest.raises(TallyfyConfigurationError, match="No Tallyfy organization is given"):
         client.run(me)
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("of_connection", [None, "ab" * 16])
+def test_a_users_token_is_for_the_organization_that_the_task_names(tallyfy, connect, of_connection):
+    connect(user_email=tallyfy.user_email, organization_id=of_connection)
+    run_id = tallyfy.add_run()["id"]
+    with TallyfyHook(organization_id=tallyfy.organization_id) as hook:
+        assert hook.get_run(run_id).id == run_id
+    assert hook.settings.organization_id == tallyfy.organization_id
+
+
+def test_coroutines_may_name_the_organization_as_well(tallyfy, me, connect):
+    async def ask() -> str:
+        async with await TallyfyAsyncHook.connect("tallyfy_default", tallyfy.organization_id) as hook:
+            assert hook.organization_id(None) == tallyfy.organization_id
+            return (await hook.run(me))["email"]
+
+    connect(user_email=tallyfy.user_email, organization_id=None)
+    assert asyncio.run(ask()) == tallyfy.user_email
 
 
 def test_the_token_endpoint_is_retried_like_any_other(tallyfy, client, me, connect, naps):

@@ -42,6 +42,15 @@ def _serve(listener: socket.socket, talk: Talk, wrap: Callable[[socket.socket], 
                 talk(connection)
 
 
+def garble(connection: socket.socket) -> None:
+    """Send something that is no TLS over a connection on which TLS was good so far."""
+    with socket.socket(fileno=connection.detach()) as raw:
+        raw.settimeout(10)
+        raw.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        while raw.recv(65536):
+            pass
+
+
 def answer(body: bytes, *headers: str, length: int | None = None) -> bytes:
     size = len(body) if length is None else length
     lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {size}", "Connection: close"]

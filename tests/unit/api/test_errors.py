@@ -30,9 +30,12 @@ ORGANIZATION = "f" * 32
 CALL = calls.archive_run(ORGANIZATION, "r1")
 
 
-def error_of(status: int, body: object = None, call=CALL, **headers: str) -> TallyfyError:
+TOKEN_CALL = calls.application_token(ClientCredentials("17", "secret", "https://account.example/oauth/token"))
+
+
+def error_of(status: int, body: object = None, call=CALL, actor="person", **headers: str) -> TallyfyError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return error_from_answer(call, Answer(status, headers, content))
+    return error_from_answer(call, Answer(status, headers, content), actor)
 
 
 #: status, body -> class, code, a part of the message. Source of the shapes: documentation pages "errors", "Open API".
@@ -83,12 +86,51 @@ def test_every_error_tells_the_on_call_person_what_was_asked_of_which_run_and_wh
 
 
 def test_an_unaccepted_client_is_told_apart_from_an_unaccepted_token():
-    call = calls.application_token(ClientCredentials("17", "secret", "https://account.example/oauth/token"))
-    error = error_of(401, {"error": "invalid_client"}, call)
+    error = error_of(401, {"error": "invalid_client"}, TOKEN_CALL)
     assert isinstance(error, TallyfyAuthError)
     assert '401 "invalid_client" to POST https://account.example/oauth/token' in str(error)
     assert "login and password are not the id and the secret of a client" in str(error)
     assert "Personal tokens" not in str(error)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("body", [b"<html></html>", {"message": "Not Found"}, {"code": "ENDPOINT_NOT_FOUND"}])
+def test_a_token_url_that_leads_nowhere_is_what_the_error_names(status, body):
+    error = error_of(status, body, TOKEN_CALL)
+    assert type(error) is TallyfyConfigurationError
+    assert "the connection's extra token_url is probably not the token endpoint" in str(error)
+    assert "host" not in str(error)
+
+
+def test_whatever_goes_wrong_with_the_token_endpoint_the_error_names_token_url_and_not_the_host():
+    told = [
+        error_of(302, b"", TOKEN_CALL),
+        error_of(403, b"<html></html>", TOKEN_CALL),
+        error_from_loss(TOKEN_CALL, Lost("refused", sent=False), "account.example"),
+        unexpected_answer(TOKEN_CALL, Answer(200), "got an HTML page"),
+    ]
+    for error in told:
+        assert "extra token_url" in str(error)
+        assert "connection's host" not in str(error)
+        assert "organization" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "actor", "words"),
+    [
+        (401, {"message": "Unauthenticated."}, "person", "Personal tokens last six months"),
+        (401, {"message": "Unauthenticated."}, "application", "its extra token_url belong to the same Tallyfy"),
+        (401, {"message": "Unauthenticated."}, "user", "its extra token_url belong to the same Tallyfy"),
+        (403, {"message": "Forbidden"}, "person", "the token's user is a member with a role"),
+        (403, {"message": "Forbidden"}, "application", "name a member in the connection's extra user_email"),
+        (403, {"message": "Forbidden"}, "user", "extra user_email names is a member with a role"),
+        (401, b"Unauthorized.", "application", "name a member in the connection's extra user_email"),
+    ],
+)
+def test_what_to_do_about_a_refusal_depends_on_the_credentials(status, body, actor, words):
+    error = error_of(status, body, actor=actor)
+    assert words in str(error)
+    assert ("Personal tokens" in str(error)) is (status == 401 and actor == "person")
 
 
 LEAKS = [

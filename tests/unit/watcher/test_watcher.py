@@ -204,6 +204,7 @@ async def test_trouble_with_one_run_is_not_the_others_trouble(tallyfy):
 @virtually
 async def test_a_look_that_hangs_holds_up_nobody_else(tallyfy):
     hanging, *others = tallyfy.add_runs(3)
+    tallyfy.settings["timeout"] = 10_000
     tallyfy.faults.add("hang", path=hanging, times=None, seconds=10_000)
     async with waiting(tallyfy, [hanging, *others]) as waits:
         await asyncio.sleep(INTERVAL)

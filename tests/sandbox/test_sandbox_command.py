@@ -1,0 +1,71 @@
+"""The command line says in one line what is wrong with it, and serves nothing then."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from airflow_provider_tallyfy.sandbox import Sandbox, __main__
+
+
+@pytest.fixture
+def complaint(capsys, monkeypatch):
+    """Start the sandbox with arguments that it does not take; give what it says about them."""
+    monkeypatch.setattr(__main__, "_serve", lambda sandbox: pytest.fail("it would have served"))
+
+    def start(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            __main__.main(arguments)
+        assert ended.value.code == 2
+        return capsys.readouterr().err.splitlines()[-1].partition(": error: ")[2]
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        (b"{not json", "it is not JSON (Expecting property name"),
+        (b"\xff\xfe", "it is not JSON"),
+        ([], "it is not an object with templates, tags, runs"),
+        ({"run": []}, "it has unknown keys: run. Known: templates, tags, runs"),
+        ({"runs": {"name": "x"}}, "its runs are not a list"),
+        ({"runs": ["x"]}, "its runs[0] is not an object"),
+        ({"tags": ["vip", 5]}, "its tags[1] is not text"),
+        ({"runs": [{}, {"bogus": 1}]}, "its runs[1] cannot be added: A run has no field bogus"),
+        ({"runs": [{"template": "Nowhere"}]}, "its runs[0] cannot be added: There is no template 'Nowhere'"),
+        ({"runs": [{"created_at": "lately"}]}, "its runs[0] cannot be added: Invalid isoformat string: 'lately'"),
+        ({"templates": [{"title": 5}]}, "its templates[0] cannot be added: "),
+    ],
+)
+def test_a_seed_that_cannot_be_sown(complaint, tmp_path, seed, words):
+    path = tmp_path / "seed.json"
+    path.write_bytes(seed if isinstance(seed, bytes) else json.dumps(seed).encode())
+    assert complaint("--port", "0", "--seed", str(path)).startswith(f"--seed {path}: {words}")
+
+
+def test_a_seed_that_is_not_there(complaint, tmp_path):
+    path = tmp_path / "seed.json"
+    assert complaint("--seed", str(path)) == f"--seed {path}: it cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none(complaint, port):
+    assert complaint("--port", port) == f"argument --port: {port!r} is not a number from 0 to 65535"
+
+
+def test_a_port_that_is_taken(complaint):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert complaint("--port", str(port)) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+def test_a_host_that_is_not_this_machine(complaint):
+    assert complaint("--host", "192.0.2.1").startswith("cannot listen on 192.0.2.1:8765: ")
+
+
+def test_a_seed_with_unknown_keys_is_refused_in_tests_as_well():
+    with pytest.raises(ValueError, match="unknown keys: process"):
+        Sandbox(seed={"process": []})

@@ -116,17 +116,18 @@ def _forms_of(secrets: Iterable[str]) -> list[str]:
     return sorted(forms, key=len, reverse=True)
 
 
-def causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException, handled: BaseException | None) -> list[BaseException]:
     """
     Unwrap an error of an HTTP library: what really happened is an argument, a ``reason`` or the context of it.
 
     :param error: what was caught.
+    :param handled: what the caller was handling when the request was sent, and which has nothing to do with it.
     """
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
         cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and cause not in found:
+        if isinstance(cause, BaseException) and cause is not handled and cause not in found:
             found.append(cause)
             waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
     return found

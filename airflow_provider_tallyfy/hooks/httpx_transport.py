@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -95,6 +96,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
     :param call: what to ask.
     :param token: bearer token, or ``""`` for none.
     """
+    handled = sys.exception()
     content, headers = call.content()
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -109,7 +111,7 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
         finally:
             await response.aclose()
     except (httpx.HTTPError, OSError) as error:  # httpx lets TLS errors of an open connection through as they are
-        return _lost(error)
+        return _lost(error, handled)
     if body is None:
         return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
     return presentable_answer(response.status_code, response.headers, body, settings, token)
@@ -130,8 +132,8 @@ def _tls_context(verify: bool | str) -> ssl.SSLContext:
     return httpx.create_ssl_context(verify=verify)
 
 
-def _lost(error: Exception) -> Lost:
-    chain = causes(error)
+def _lost(error: Exception, handled: BaseException | None) -> Lost:
+    chain = causes(error, handled)
     never_made = any(isinstance(cause, httpx.ConnectError) for cause in chain)
     if never_made and any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in chain):
         return lost(chain, handshake_reason(chain), sent=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -89,6 +90,7 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
     :param call: what to ask.
     :param token: bearer token, or ``""`` for none.
     """
+    handled = sys.exception()
     data, headers = call.content()
     try:
         with session.request(
@@ -105,7 +107,7 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
                 return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
             return presentable_answer(response.status_code, response.headers, body, settings, token)
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
-        return _lost(error)
+        return _lost(error, handled)
 
 
 def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes | None:
@@ -121,8 +123,8 @@ def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes 
     return bytes(body)
 
 
-def _lost(error: Exception) -> Lost:
-    chain = causes(error)
+def _lost(error: Exception, handled: BaseException | None) -> Lost:
+    chain = causes(error, handled)
     if any(map(_ended_a_handshake, chain)):
         return lost(chain, handshake_reason(chain), sent=False)
     for kinds, reason in _BEFORE_SENDING:

@@ -144,3 +144,15 @@ def test_a_launch_is_not_repeated_when_tls_breaks(ask, naps, garbling_server):
     with pytest.raises(TallyfyUnknownOutcomeError):
         ask(host, "POST", verify=False, retry_budget=60)
     assert (len(connections), naps) == (1, [])
+
+
+@pytest.mark.parametrize("handled", [socket.gaierror(8, "no such name"), ConnectionRefusedError(111, "refused")])
+def test_what_the_caller_was_handling_says_nothing_about_a_loss(tallyfy, client, handled):
+    tallyfy.faults.add("reset", method="POST", applied=True)
+    launch = calls.launch_run(tallyfy.organization_id, {"checklist_id": tallyfy.add_template("Onboarding")["id"]})
+    try:
+        raise handled
+    except OSError:
+        with pytest.raises(TallyfyUnknownOutcomeError):
+            client.run(launch)
+    assert len(tallyfy.runs) == 1

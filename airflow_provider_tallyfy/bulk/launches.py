@@ -122,8 +122,7 @@ class RowReader:
     def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
         values = {name: value for name, value in row.items() if name not in self._columns_beside_the_form}
         fields = {**self.fields, "name": self._name(row) or None}
-        request = LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields)
-        return {"checklist_id": self.template.id, **request.encoded(self.template)}
+        return LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields).encoded(self.template)
 
 
 def _text(value: Any) -> str:

@@ -56,37 +56,35 @@ class LaunchRequest:
 
     def body(self, organization_id: str) -> Flow[dict[str, Any]]:
         """
-        Make the request's body, reading the template if it takes its fields or steps.
+        Make the request's body, after reading the template: it alone tells which values a launch has to give.
 
         :param organization_id: the template's organization.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
-        template_id = checked_id(self.template_id, "template_id")
-        template: Template | None = None
-        if self.kickoff is not None or self.fields.get("prerun") or self.tasks:
-            template = yield calls.get_template(organization_id, template_id)
-        return {"checklist_id": template_id, **self.encoded(template)}
+        template: Template = yield calls.get_template(organization_id, checked_id(self.template_id, "template_id"))
+        return self.encoded(template)
 
-    def encoded(self, template: Template | None) -> dict[str, Any]:
+    def encoded(self, template: Template) -> dict[str, Any]:
         """
-        Make the request's body but for the template's id.
+        Make the request's body.
 
-        :param template: the template; ``None`` if nothing of the request takes its fields or steps.
+        :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
         given = {name: value for name, value in self.fields.items() if value is not None}
-        prerun = given.get("prerun")
+        encoded = given.pop("prerun", None) or None
         problems = Problems()
         problems.of(_check_fields, given)
         body = problems.of(with_numbers, given, "owner_id", "user_id", "users") or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
-        if template is not None and (self.kickoff is not None or prerun):
-            body["prerun"] = problems.of(encode_kickoff, template, self.kickoff or {}, prerun)
-        if template is not None and self.tasks:
+        prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
+        if prerun:
+            body["prerun"] = prerun
+        if self.tasks:
             body["tasks"] = problems.of(complete_steps, template, self.tasks)
         problems.raise_all("Nothing was launched.")
-        return body
+        return {"checklist_id": template.id, **body}
 
 
 @dataclass(frozen=True)

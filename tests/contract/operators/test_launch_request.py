@@ -192,10 +192,22 @@ def test_a_template_that_does_not_show_its_steps_takes_no_settings_for_them(tall
 
 
 @both_worlds
-def test_a_form_that_only_tallyfy_knows_to_be_incomplete_is_refused_by_it(tallyfy, template):
-    end = attempt(lambda: launch(template))
+@pytest.mark.parametrize("arguments", [{}, {"dry_run": True}, {"kickoff": {}}, {"name": "Acme"}], ids=str)
+def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy, template, arguments):
+    end = attempt(lambda: launch(template, **arguments))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "Company name is required" in str(end.exception)
+    assert "Company name: it is required" in str(end.exception)
+    assert [request.method for request in tallyfy.requests] == ["GET"]
+
+
+@both_worlds
+@pytest.mark.parametrize("nothing", ["", " ", None, []], ids=repr)
+def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy, template, nothing):
+    company, contact = (field["id"] for field in template["prerun"][:2])
+    end = attempt(lambda: launch(template, kickoff={"Notes": "x"}, prerun={company: nothing, contact: "a@b.example"}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "Company name: it is required" in str(end.exception)
+    assert [request.method for request in tallyfy.requests] == ["GET"]
 
 
 @both_worlds

@@ -11,9 +11,10 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.ids import ID_LISTS, with_ids
 from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
 from airflow_provider_tallyfy.api.models import format_request_time
-from airflow_provider_tallyfy.api.people import checked_people, checked_roles, with_numbers
+from airflow_provider_tallyfy.api.people import checked_people, checked_roles
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
@@ -71,11 +72,11 @@ class LaunchRequest:
         :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
-        given = {name: value for name, value in self.fields.items() if value is not None}
+        given = {name: value for name, value in self.fields.items() if not _is_left_out(name, value)}
         encoded = given.pop("prerun", None) or None
         problems = Problems()
         problems.of(_check_fields, given)
-        body = problems.of(with_numbers, given, "owner_id", "user_id", "users") or {}
+        body = problems.of(with_ids, given) or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
         prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
@@ -122,6 +123,11 @@ class ProjectRequest:
             "summary": self.summary,
             "separate_task_for_each_assignee": True,
         }
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    """Whether a field is not given; a template that has no ids to render leaves an empty text."""
+    return value is None or (name in ID_LISTS and value == "")
 
 
 def _check_fields(given: Mapping[str, Any]) -> None:

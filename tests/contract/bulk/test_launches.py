@@ -166,6 +166,24 @@ def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
 
 
 @BOTH
+def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render_them(tallyfy, tries, launch):
+    user = tallyfy.add_user("sam@sandbox.example")["id"]
+
+    launch(rows_of(2), fields={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
+
+    assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], ["g1", "g2"])] * 2
+
+
+@BOTH
+def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy, tries, launch):
+    end = attempt(lambda: launch([{"Plan": "Gold"}], fields={"users": "Ada", "tags": 5}).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert all(f"row 1: {name}" in str(end.exception) for name in ("users", "tags", "Plan", "Company"))
+    assert not tallyfy.runs
+
+
+@BOTH
 @pytest.mark.parametrize("fault", ["status", "reset", "truncated"])
 def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow, launch, fault):
     tallyfy.faults.add(fault, method="POST", path="/runs$", status=502, applied=True, after=3)

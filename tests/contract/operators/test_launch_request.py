@@ -145,9 +145,53 @@ def test_all_other_fields_arrive(tallyfy):
 
 
 @both_worlds
+@pytest.mark.parametrize(
+    ("tags", "users", "groups"),
+    [
+        ("{tag}", "{user}", "g1"),
+        (" {tag} , {tag}", "{user},{user}", ["g1"]),
+        ("['{tag}']", "[{user}]", '["g1"]'),
+        (("{tag}",), ["{user}"], ("g1",)),
+    ],
+    ids=["text", "text with commas", "rendered lists", "lists"],
+)
+def test_lists_of_ids_are_sent_as_lists_however_templates_render_them(tallyfy, tags, users, groups):
+    template = tallyfy.add_template("Plain")
+    known = {"tag": tallyfy.add_tag("emea")["id"], "user": tallyfy.add_user("sam@sandbox.example")["id"]}
+
+    def rendered(value: Any) -> Any:
+        return value.format(**known) if isinstance(value, str) else [item.format(**known) for item in value]
+
+    lists = {"tags": rendered(tags), "users": rendered(users), "groups": groups, "folders": "f1, f2"}
+    launch(template, **lists)
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert (set(post["tags"]), set(post["users"])) == ({known["tag"]}, {known["user"]})
+    assert (post["groups"], post["folders"]) == (["g1"], ["f1", "f2"])
+
+
+@both_worlds
+def test_everything_that_is_no_list_of_ids_is_refused_at_once(tallyfy):
+    template = tallyfy.add_template("Plain")
+    end = attempt(lambda: launch(template, tags={"id": "t1"}, folders=["a b"], users="Ada", groups=5, owner_id="Eve"))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert end.exception.fields.keys() == {"tags", "folders", "users", "groups", "owner_id"}
+    assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("nothing", ["None", ",", " ", [None], [""]], ids=repr)
+@pytest.mark.parametrize("name", ["tags", "folders", "users", "groups"])
+def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
+    end = attempt(lambda: launch(tallyfy.add_template("Plain"), **{name: nothing}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert end.exception.fields.keys() == {name}
+    assert tallyfy.runs == []
+
+
+@both_worlds
 def test_what_is_not_given_is_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
-    result = launch(template)
+    result = launch(template, tags="", folders="", users=None, groups="")
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert post.keys() == {"checklist_id", "summary"}
     assert result["name"].startswith("Plain - ")

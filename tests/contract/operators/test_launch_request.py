@@ -215,7 +215,15 @@ def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
 @both_worlds
 @pytest.mark.parametrize(
     "settings",
-    ["due tomorrow", {"owners": [1001]}, {"owners": {"members": [1]}}, {"owners": {"users": "1001"}}],
+    [
+        "due tomorrow",
+        {"owners": [1001]},
+        {"owners": {"members": [1]}},
+        {"owners": {"users": "1001"}},
+        {"deadlin": "2026-01-31"},
+        {"deadline": "31/01/2026"},
+        {"deadline": timedelta(days=1)},
+    ],
     ids=str,
 )
 def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, settings):
@@ -223,6 +231,39 @@ def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, setting
     end = attempt(lambda: launch(template, tasks={template["steps"][0]["id"]: settings}))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("tasks", ["due tomorrow", ["a step"], 5], ids=str)
+def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tallyfy, template, tasks):
+    end = attempt(lambda: launch(template, tasks=tasks))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "expected settings by step id" in str(end.exception)
+    assert "Company name: it is required" in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_everything_that_is_wrong_with_the_steps_is_said_at_once(tallyfy):
+    template = tallyfy.add_template("Plain", steps=["One", "Two"])
+    one, two = (step["id"] for step in template["steps"])
+    tasks = {one: {"deadlin": 1, "deadline": "31/01/2026", "owners": {"users": ["Ada"]}}, two: "soon", "three": {}}
+    end = attempt(lambda: launch(template, tasks=tasks))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    for problem in ("'deadlin'", "deadline, owners", "31/01/2026", "'Ada'", "'soon'", "three"):
+        assert problem in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("deadline", ["2026-01-31T18:00:00+01:00", "2026-01-31 17:00", datetime(2026, 1, 31, 17)])
+def test_a_steps_deadline_is_sent_as_tallyfy_documents_it(tallyfy, deadline):
+    template = tallyfy.add_template("Plain", steps=["One", "Two"])
+    one, two = (step["id"] for step in template["steps"])
+    settings = {"deadline": deadline, "position": 1, "max_assignable": 2}
+    launch(template, tasks={one: settings, two: {"deadline": "", "owners": None}})
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert post["tasks"] == {one: {**settings, "deadline": "2026-01-31 17:00:00"}, two: {"position": 2}}
 
 
 @both_worlds

@@ -38,6 +38,11 @@ LAUNCH_FIELDS = (
     "groups",
 )
 
+#: What the tasks of a project can be (page "Launch process without template").
+TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
+
+_LONGEST_NAME = 550  # documentation page "Launch process"
+
 
 @dataclass(frozen=True)
 class LaunchRequest:
@@ -76,6 +81,7 @@ class LaunchRequest:
         encoded = given.pop("prerun", None) or None
         problems = Problems()
         problems.of(_check_fields, given)
+        problems.of(_check_name, given.get("name"))
         body = problems.of(with_ids, given) or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
@@ -110,19 +116,19 @@ class ProjectRequest:
         """
         Make the request's body.
 
-        :raises TallyfyValidationError: if a part of it is missing or not acceptable.
+        :raises TallyfyValidationError: with every part of it that is missing or not acceptable.
         """
-        deadline = checked_time(self.deadline, "deadline")
-        if deadline is None:
-            raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
-        return {
-            "title": checked_text(self.title, "title"),
-            "owners": checked_people(self.owners, "owners"),
-            "task_type": self.task_kind,
-            "deadline": format_request_time(deadline),
+        problems = Problems()
+        body = {
+            "title": problems.of(checked_text, self.title, "title"),
+            "owners": problems.of(_somebody, self.owners),
+            "task_type": problems.of(_task_kind, self.task_kind),
+            "deadline": problems.of(_deadline, self.deadline),
             "summary": self.summary,
             "separate_task_for_each_assignee": True,
         }
+        problems.raise_all("Nothing was launched.")
+        return body
 
 
 def _is_left_out(name: str, value: Any) -> bool:
@@ -138,3 +144,33 @@ def _check_fields(given: Mapping[str, Any]) -> None:
             f"{', '.join(LAUNCH_FIELDS)}.",
             fields={name: ["unknown"] for name in unknown},
         )
+
+
+def _check_name(name: object) -> None:
+    if name is not None and len(str(name)) > _LONGEST_NAME:
+        problem = f"longer than {_LONGEST_NAME} characters"
+        raise TallyfyValidationError(f"name is {problem}.", fields={"name": [problem]})
+
+
+def _somebody(owners: object) -> dict[str, list[Any]]:
+    people = checked_people(owners, "owners")
+    if not any(people.values()):
+        raise TallyfyValidationError(
+            f"owners names nobody; a project gets a task for each of {', '.join(people)}.", fields={"owners": ["empty"]}
+        )
+    return people
+
+
+def _task_kind(kind: object) -> str:
+    if kind not in TASK_KINDS:
+        raise TallyfyValidationError(
+            f"task_kind {kind!r} is not known; use one of {', '.join(TASK_KINDS)}.", fields={"task_kind": ["unknown"]}
+        )
+    return str(kind)
+
+
+def _deadline(given: datetime | str) -> str:
+    deadline = checked_time(given, "deadline")
+    if deadline is None:
+        raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
+    return format_request_time(deadline)

@@ -126,7 +126,7 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     message = str(end.exception)
-    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name is longer"):
+    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name: longer than 550"):
         assert part in message
     assert "row 1" not in message
     assert not tallyfy.runs

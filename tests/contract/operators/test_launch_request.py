@@ -296,6 +296,17 @@ def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy
 
 
 @both_worlds
+def test_a_name_that_is_too_long_is_refused_with_the_other_problems(tallyfy, template):
+    end = attempt(lambda: launch(template, name="x" * 551, owner_id="Ada"))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    for problem in ("longer than 550 characters", "'Ada'", "Company name: it is required"):
+        assert problem in str(end.exception)
+    assert tallyfy.runs == []
+    plain = tallyfy.add_template("Plain")
+    assert launch(plain, name="x" * 550)["name"] == "x" * 550
+
+
+@both_worlds
 @pytest.mark.parametrize("template_id", ["", "None", "a b", "../x", None])
 def test_a_template_id_that_is_none_is_refused(tallyfy, template_id):
     end = attempt(lambda: launch({"id": template_id}))
@@ -345,7 +356,18 @@ def test_a_project_is_due_in_a_week_unless_said_otherwise(tallyfy):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"title": ""}, {"title": "None"}, {"owners": ["1001"]}, {"owners": {"users": ["Ada"]}}, {"deadline": "soon"}],
+    [
+        {"title": ""},
+        {"title": "None"},
+        {"owners": ["1001"]},
+        {"owners": {"users": ["Ada"]}},
+        {"owners": {}},
+        {"owners": {"users": [], "guests": []}},
+        {"task_kind": "aproval"},
+        {"task_kind": None},
+        {"deadline": "soon"},
+        {"deadline": ""},
+    ],
     ids=str,
 )
 def test_a_project_that_tallyfy_would_refuse_is_refused_before_it_is_sent(tallyfy, wrong):
@@ -353,6 +375,15 @@ def test_a_project_that_tallyfy_would_refuse_is_refused_before_it_is_sent(tallyf
     end = attempt(lambda: TallyfyLaunchProjectOperator(task_id="task", **arguments).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.requests == []
+
+
+def test_everything_that_is_wrong_with_a_project_is_said_at_once(tallyfy):
+    project = TallyfyLaunchProjectOperator(task_id="task", title="", owners={}, task_kind="chore", deadline="soon")
+    end = attempt(lambda: project.execute(context_of()))
+    assert end.exception.fields.keys() == {"title", "owners", "task_kind", "deadline"}
+    assert "owners names nobody" in str(end.exception)
+    assert "'chore'" in str(end.exception)
+    assert "expiring_email" in str(end.exception)
 
 
 @both_worlds

@@ -1,16 +1,12 @@
-"""Every night, keep the audit trail and an export of every finished run."""
+"""Every night, keep the audit trail and an export of every run that was finished in the last days."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import (
-    TallyfyExportRunOperator,
-    TallyfyListRunsOperator,
-    TallyfyRunActivityOperator,
-)
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyExportRunOperator, TallyfyRunActivityOperator
 
 with DAG(
     dag_id="example_tallyfy_audit_export",
@@ -20,21 +16,31 @@ with DAG(
     max_active_runs=1,
     params={
         "folder": Param("/tmp/tallyfy-audit", type="string", description="Folder or object store URL."),  # noqa: S108
-        "since": Param("2026-01-01", type="string", description="Keep the audit trail from this moment on."),
+        "days": Param(2, type="integer", minimum=1, description="Go back so far; more after nights without a run."),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:
-    finished = TallyfyListRunsOperator(task_id="list_finished_runs", status="complete", limit=1000, fields="id")
+
+    @task
+    def finished_runs(params: dict) -> list[str]:
+        """Find them in the list of all finished runs: Tallyfy has no filter for the time of completion."""
+        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+        since = datetime.now(UTC) - timedelta(days=params["days"])
+        with TallyfyHook() as hook:
+            runs = hook.list_runs(status="complete")
+            return [run.id for run in runs if run.completed_at is not None and run.completed_at >= since]
+
+    finished = finished_runs()
 
     # [START howto_operator_tallyfy_run_activity]
     audit = TallyfyRunActivityOperator.partial(
         task_id="audit",
-        since="{{ params.since }}",
         output_path="{{ params.folder }}/{{ task.run_id }}.jsonl",
         map_index_template="{{ task.run_id }}",
         max_active_tis_per_dagrun=4,
-    ).expand(run_id=finished.output)
+    ).expand(run_id=finished)
     # [END howto_operator_tallyfy_run_activity]
 
     # [START howto_operator_tallyfy_export_run]
@@ -43,5 +49,5 @@ with DAG(
         output_path="{{ params.folder }}/{{ task.run_id }}.json",
         map_index_template="{{ task.run_id }}",
         max_active_tis_per_dagrun=4,
-    ).expand(run_id=finished.output)
+    ).expand(run_id=finished)
     # [END howto_operator_tallyfy_export_run]

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_tallyfy.api.exchange import Answer
+from airflow_provider_tallyfy.api.pagination import read_pagination
 
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -220,12 +221,14 @@ class Page:
 
     :param rows: the page's items.
     :param number: number of the page, from 1, as Tallyfy counts it.
-    :param total_pages: how many pages Tallyfy says there are.
+    :param total_pages: how many pages there are, as far as Tallyfy says it.
+    :param total: how many items Tallyfy says the whole list has; ``None`` if it does not say it.
     """
 
     rows: tuple[Mapping[str, Any], ...]
     number: int
     total_pages: int
+    total: int | None = None
 
 
 def read_item(answer: Answer) -> Mapping[str, Any]:
@@ -251,11 +254,12 @@ def read_run_if_shown(answer: Answer) -> Run | None:
     return read_run(answer) if answer.body.strip() else None
 
 
-def read_page(answer: Answer) -> Page:
+def read_page(answer: Answer, asked: int = 1) -> Page:
     """
-    Read ``{"data": [...], "meta": {"pagination": {...}}}``; without ``meta`` it is the only page.
+    Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing.
 
     :param answer: a 2xx answer.
+    :param asked: number of the page that was asked for.
     :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
     """
     envelope = _envelope(answer)
@@ -266,11 +270,8 @@ def read_page(answer: Answer) -> Page:
     pagination = (meta.get("pagination") or {}) if isinstance(meta, Mapping) else None
     if not isinstance(pagination, Mapping):
         raise ValueError('the "meta" of the list is not readable')
-    return Page(
-        rows=tuple(rows),
-        number=_page_number(pagination, "current_page"),
-        total_pages=_page_number(pagination, "total_pages"),
-    )
+    number, total_pages, total = read_pagination(pagination, len(rows), asked)
+    return Page(tuple(rows), number, total_pages, total)
 
 
 def read_token(answer: Answer) -> str:
@@ -382,15 +383,6 @@ def _rounded(value: object) -> int | None:
 def _text_id(value: object) -> str | None:
     """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
     return str(value) if isinstance(value, str | int) and value != "" else None
-
-
-def _page_number(pagination: Mapping[str, Any], name: str) -> int:
-    value = pagination.get(name, 1)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f'"{name}" of the list is {_kind(value)}, not a number of pages')
-    return value
 
 
 def _kind(value: object) -> str:

@@ -10,18 +10,22 @@ from airflow_provider_tallyfy.api.exchange import Call, T
 from airflow_provider_tallyfy.api.models import Page
 
 _MOST_PAGES = 10_000
+_MOST_RESTARTS = 3
 
 
 class Pager(Generic[T]):
     """
     Knows which page to ask for next; the driver (or a flow) does the asking.
 
-    The number of pages is the server's word, items that slid from one page to the next are given once, and a
-    server that does not advance is an error: a list is complete or it fails.
+    The number of pages is the server's word, and each item is given once, also if it slid to another page. A list that
+    ends before it holds as many rows as the server counts is an error, and so is a server that does not advance. A list
+    that gets shorter while it is read is read again from the start: what moved up to a page that was read already would
+    be missing. What nobody can see is an item that moved up while as many others came.
 
     :param page_call: builds the call for a page number, from 1.
     :param read: turns a row into an item; raises ``ValueError`` on one that is not readable.
     :param identify: the item's identity, for items seen twice.
+    :param whole: whether the list has to be whole; a search takes the pages as they come.
     """
 
     def __init__(
@@ -29,12 +33,18 @@ class Pager(Generic[T]):
         page_call: Callable[[int], Call[Page]],
         read: Callable[[Mapping[str, Any]], T],
         identify: Callable[[T], object],
+        *,
+        whole: bool = True,
     ) -> None:
         self._page_call = page_call
         self._read = read
         self._identify = identify
+        self._whole = whole
         self._seen: set[object] = set()
         self._next_page: int | None = 1
+        self._last: Page | None = None
+        self._rows = 0
+        self._restarts = 0
 
     def next_call(self) -> Call[Page] | None:
         """Build the call for the next page, or ``None`` after the last."""
@@ -45,30 +55,45 @@ class Pager(Generic[T]):
         Take the page that was asked for and give its new items.
 
         :param page: the answer to :meth:`next_call`.
-        :raises TallyfyResponseError: if it is not that page, or is not readable.
+        :raises TallyfyResponseError: if it is not that page, or is not readable, or ends a list that is not whole.
         """
-        asked = self._next_page or 1
+        asked, last = self._next_page or 1, self._last
         if page.number != asked:
-            raise TallyfyResponseError(
-                f"Could not read the list: asked for page {asked}, Tallyfy answered page {page.number}."
-            )
+            raise _unreadable(f"asked for page {asked}, Tallyfy answered page {page.number}.")
+        if last is not None and page.rows and page.rows == last.rows:
+            raise _unreadable(f"page {asked} is page {last.number} again.")
         more = page.number < page.total_pages
         if more and (not page.rows or asked >= _MOST_PAGES):
-            raise TallyfyResponseError(
-                f"Could not read the list: page {asked} of {page.total_pages} ends it early or is one too many."
-            )
-        self._next_page = asked + 1 if more else None
+            raise _unreadable(f"page {asked} of {page.total_pages} ends it early or is one too many.")
+        self._next_page, self._last = (asked + 1 if more else None), page
+        self._rows += len(page.rows)
+        if self._whole and page.total is not None:
+            if last is not None and last.total is not None and page.total < last.total:
+                self._start_again()
+            elif not more and self._rows < page.total:
+                raise _unreadable(f"it ended after {self._rows} rows, and Tallyfy counts {page.total}.")
         return self._new_items(page)
+
+    def _start_again(self) -> None:
+        if self._restarts == _MOST_RESTARTS:
+            raise _unreadable(
+                "items left it while it was read, each time anew. If it is this task that takes them out of it, read "
+                "the list to its end first."
+            )
+        self._restarts += 1
+        self._next_page, self._last, self._rows = 1, None, 0
 
     def _new_items(self, page: Page) -> Iterator[T]:
         for row in page.rows:
             try:
                 item = self._read(row)
             except ValueError as problem:
-                raise TallyfyResponseError(
-                    f"Could not read the list: an item on page {page.number} is not as documented ({problem})."
-                ) from None
+                raise _unreadable(f"an item on page {page.number} is not as documented ({problem}).") from None
             identity = self._identify(item)
             if identity not in self._seen:
                 self._seen.add(identity)
                 yield item
+
+
+def _unreadable(problem: str) -> TallyfyResponseError:
+    return TallyfyResponseError(f"Could not read the list: {problem}")

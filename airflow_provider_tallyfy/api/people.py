@@ -15,15 +15,19 @@ KINDS = ("users", "guests", "groups")
 USER_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-def with_numbers(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def user_number(value: object, name: str) -> int:
     """
-    Write user ids as the numbers they are; templates render them as text.
+    Read a user's id, which is a number; templates render it as text.
 
-    :param body: a request's body.
-    :param names: the fields that hold a user id or a list of them.
-    :raises TallyfyValidationError: if one is no user id.
+    :param value: what the user gave.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is no user's number.
     """
-    return {name: _numbers(value, name) if name in names else value for name, value in body.items()}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and USER_NUMBER.fullmatch(value.strip()):
+        return int(value)
+    raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})
 
 
 def checked_people(people: object, name: str) -> dict[str, list[Any]]:
@@ -42,7 +46,8 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     for kind, members in given.items():
         if not isinstance(members, list | tuple):
             raise TallyfyValidationError(f"{name}: {kind} is {members!r}; expected a list.", fields={name: [kind]})
-    return {kind: list(members) for kind, members in with_numbers(given, "users").items()}
+    users = [user_number(user, name) for user in given["users"]]
+    return {"users": users, "guests": list(given["guests"]), "groups": list(given["groups"])}
 
 
 def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
@@ -57,13 +62,3 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
             f"roles is {roles!r}; expected people by role id.", fields={"roles": ["not by role"]}
         )
     return {str(role): checked_people(people, f"roles[{role!r}]") for role, people in roles.items()}
-
-
-def _numbers(value: Any, name: str) -> Any:
-    if isinstance(value, list | tuple):
-        return [_numbers(item, name) for item in value]
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str) and USER_NUMBER.fullmatch(value.strip()):
-        return int(value)
-    raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})

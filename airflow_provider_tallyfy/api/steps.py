@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
+from airflow_provider_tallyfy.api.checks import checked_time
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people
+from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Step, Template
+
+#: What can be set of a step (page "Launch process"; the last two: official Python client).
+STEP_SETTINGS = ("deadline", "owners", "position", "max_assignable")
 
 
 def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,24 +21,34 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names.
 
     :param template: the template, with its steps.
-    :param tasks: settings by step id: ``deadline``, ``owners`` (which replace all of the step's own) and so on.
-    :raises TallyfyValidationError: if the template does not show its steps, or shows no such step.
+    :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
+    :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
     """
+    if not isinstance(tasks, Mapping):
+        raise TallyfyValidationError(
+            f"tasks is {tasks!r}; expected settings by step id.", fields={"tasks": ["not by step"]}
+        )
     if template.steps is None:
         raise TallyfyValidationError(
             f"tasks cannot be set: template {template.id} does not show its steps, and Tallyfy would drop those that "
             f"tasks does not name.",
             fields={"tasks": ["the template shows no steps"]},
         )
-    known = {step.id: step for step in template.steps}
-    unknown = sorted(map(str, tasks.keys() - known.keys()))
+    problems = Problems()
+    problems.of(_check_known, template.id, template.steps, tasks)
+    settings = {step.id: problems.of(_settings, step, tasks.get(step.id)) or {} for step in template.steps}
+    problems.raise_all()
+    return {step.id: {**_as_it_is(step), **settings[step.id]} for step in template.steps}
+
+
+def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, Any]) -> None:
+    unknown = sorted(map(str, tasks.keys() - {step.id for step in steps}))
     if unknown:
-        steps = ", ".join(f"{step.id} ({step.title})" for step in known.values())
+        known = ", ".join(f"{step.id} ({step.title})" for step in steps)
         raise TallyfyValidationError(
-            f"tasks names steps that template {template.id} does not have: {', '.join(unknown)}. Its steps: {steps}.",
+            f"tasks names steps that template {template_id} does not have: {', '.join(unknown)}. Its steps: {known}.",
             fields={"tasks": unknown},
         )
-    return {step_id: {**_as_it_is(step), **_settings(step, tasks.get(step_id))} for step_id, step in known.items()}
 
 
 def _as_it_is(step: Step) -> dict[str, Any]:
@@ -51,7 +65,27 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
             f"tasks: the settings of step {step.id} ({step.title}) are {settings!r}; expected an object.",
             fields={"tasks": [step.id]},
         )
-    written = {name: format_request_time(v) if isinstance(v, datetime) else v for name, v in settings.items()}
-    if settings.get("owners") is not None:
-        written["owners"] = checked_people(settings["owners"], f"tasks[{step.id!r}].owners")
-    return written
+    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    problems = Problems()
+    problems.of(_check_names, step, given)
+    if "deadline" in given:
+        given["deadline"] = problems.of(_deadline, given["deadline"], f"tasks[{step.id!r}].deadline")
+    if "owners" in given:
+        given["owners"] = problems.of(checked_people, given["owners"], f"tasks[{step.id!r}].owners")
+    problems.raise_all()
+    return given
+
+
+def _check_names(step: Step, given: Mapping[str, Any]) -> None:
+    unknown = [name for name in given if name not in STEP_SETTINGS]
+    if unknown:
+        raise TallyfyValidationError(
+            f"tasks: of step {step.id} ({step.title}) {', '.join(map(repr, unknown))} cannot be set; Tallyfy takes "
+            f"{', '.join(STEP_SETTINGS)}.",
+            fields={"tasks": [f"unknown setting {name!r}" for name in unknown]},
+        )
+
+
+def _deadline(value: Any, name: str) -> str | None:
+    moment = checked_time(value, name)
+    return None if moment is None else format_request_time(moment)

@@ -24,8 +24,6 @@ from airflow_provider_tallyfy.bulk.work import Work
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
-_LONGEST_NAME = 550  # documentation page "Launch process"
-
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -74,7 +72,7 @@ class RowReader:
         problems: list[str] = []
         times_seen: Counter[str] = Counter()
         for number, row in enumerate(rows, start=1):
-            found = self._problems_of_name(row)
+            found: list[str] = []
             try:
                 key = self._key_given(row, times_seen) if self.key_column else self._key_made(row, times_seen)
             except TallyfyValidationError as error:
@@ -105,10 +103,6 @@ class RowReader:
         times_seen[content] += 1
         return LaunchKey(f"{self.scope}/{content}/{times_seen[content]}")
 
-    def _problems_of_name(self, row: Mapping[str, Any]) -> list[str]:
-        too_long = len(self._name(row)) > _LONGEST_NAME
-        return [f"{self.name_column} is longer than {_LONGEST_NAME} characters"] if too_long else []
-
     def _name(self, row: Mapping[str, Any]) -> str:
         return _text(row.get(self.name_column)) if self.name_column else ""
 
@@ -122,8 +116,7 @@ class RowReader:
     def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
         values = {name: value for name, value in row.items() if name not in self._columns_beside_the_form}
         fields = {**self.fields, "name": self._name(row) or None}
-        request = LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields)
-        return {"checklist_id": self.template.id, **request.encoded(self.template)}
+        return LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields).encoded(self.template)
 
 
 def _text(value: Any) -> str:

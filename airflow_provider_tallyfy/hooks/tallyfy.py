@@ -168,6 +168,9 @@ class TallyfyHook(RunMethods, BaseHook):
         """
         List runs, reading each page of 100 when it is needed.
 
+        If runs leave the list meanwhile, it is read again from the start, and the runs that would have been missed are
+        given last. Whoever takes runs out of the list, by archiving them say, reads it to its end first.
+
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
         :param template_id: only runs of this template.
         :param query: only runs whose name matches this text; how it matches is up to Tallyfy.
@@ -176,7 +179,8 @@ class TallyfyHook(RunMethods, BaseHook):
         :param folder: only runs in this folder.
         :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs.
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
-        :raises TallyfyResponseError: if a page is not readable; a list is never cut short silently.
+        :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
+            keep leaving it.
         """
         with airflow_exceptions():
             wanted = RunQuery(
@@ -189,7 +193,7 @@ class TallyfyHook(RunMethods, BaseHook):
                 archived=archived,
                 sort=sort,
             )
-        pager = flows.run_pager(self.organization_id, wanted)
+        pager = flows.run_pager(self.organization_id, wanted, whole=True)
         return self._list_runs(pager, wanted)
 
     def archive_run(self, run_id: str) -> RunChange:

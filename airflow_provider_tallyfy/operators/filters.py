@@ -74,7 +74,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         List the runs that the filters let through, as Tallyfy's pages come.
 
         :raises TallyfyValidationError: on an unknown status.
-        :raises TallyfyError: in one of its other kinds; the list is complete or it fails.
+        :raises TallyfyError: in one of its other kinds; a list that is seen to be incomplete fails.
         """
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")

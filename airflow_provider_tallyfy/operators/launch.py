@@ -213,7 +213,7 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         ``kickoff``. A key that is no field's id is an error, since Tallyfy would drop it silently.
     :param summary: description of the run (templated); the launch's marker is added to it.
     :param owner_id: user who owns the run (templated).
-    :param tags: ids of tags (templated).
+    :param tags: ids of tags (templated): a list, or text with commas as a template renders it; so are the next three.
     :param folders: ids of folders (templated).
     :param users: ids of users who are assigned to the run (templated).
     :param groups: ids of groups that are assigned to the run (templated).

@@ -18,7 +18,8 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     """
     List runs, the first launched ones first, and hand them on as slim dicts, ready for ``.expand``.
 
-    The list is complete or the task fails: an unreadable page is an error, never a shorter list.
+    A list that is seen to be incomplete fails the task: one with an unreadable page, with fewer runs than Tallyfy
+    counts, or that runs keep leaving while it is read. Runs that were missed because others left stand at its end.
 
     .. seealso:: :ref:`howto/operator:TallyfyListRunsOperator`
 

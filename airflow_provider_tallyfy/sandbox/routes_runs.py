@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.sandbox.values import Json
 NAME_LIMIT = 550
 
 _STORED_AT_LAUNCH = ("name", "summary", "owner_id", "starred", "is_public", "parent_id", "users", "groups", "folders")
+_ID_LISTS = ("tags", "users", "groups", "folders")
 _STORED_AT_UPDATE = ("name", "summary", "owner_id", "starred", "is_public", "publicly_hidden_fields")
 
 
@@ -35,6 +36,7 @@ def launch_run(call: Call) -> Answer:
     call.require_role("admin", "standard")
     body = call.json()
     _check_name(body)
+    _check_lists(body)
     template = _template(call, body)
     fields = {name: body[name] for name in _STORED_AT_LAUNCH if body.get(name) is not None}
     prerun = kickoff.accept(template["prerun"], body.get("prerun"))
@@ -67,6 +69,12 @@ def _check_name(body: Json) -> None:
         raise invalid({"name": [f"The name may not be greater than {NAME_LIMIT} characters."]})
 
 
+def _check_lists(body: Json) -> None:
+    wrong = [name for name in _ID_LISTS if not isinstance(body.get(name, []), list | None)]
+    if wrong:
+        raise invalid({name: [f"The {name} must be an array."] for name in wrong})
+
+
 def _template(call: Call, body: Json) -> Json:
     if not body.get("checklist_id"):
         raise invalid_field("checklist_id", "The checklist id field is required.")
@@ -87,6 +95,7 @@ def update_run(call: Call) -> Answer:
     call.require_role("admin", "standard")
     run, body = call.run(), call.json()
     _check_name(body)
+    _check_lists(body)
     template = call.store.templates[run.data["checklist_id"]]
     prerun = kickoff.accept(template["prerun"], body.get("prerun"), partial=True)
     run.data.update({name: body[name] for name in _STORED_AT_UPDATE if name in body})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -104,9 +105,12 @@ def test_only_what_was_archived_long_ago_is_deleted_and_only_with_its_snapshot(e
         assert left == before
 
 
-def test_every_finished_run_is_audited_and_exported(example, seeded, tmp_path):
-    finished = {run["id"] for run in seeded.runs if run["completed_at"] and not run["archived_at"]}
-    dag_run = example("example_tallyfy_audit_export", folder=str(tmp_path), since="2020-01-01")
+def test_every_run_that_was_finished_lately_is_audited_and_exported(example, seeded, tmp_path):
+    seeded.add_runs(1000, completed_at="40 days ago", created_at="50 days ago")
+    seeded.add_run(completed_at="1 day ago")
+    lately = (datetime.now(UTC) - timedelta(days=30)).isoformat()
+    finished = {run["id"] for run in seeded.runs if (run["completed_at"] or "") > lately and not run["archived_at"]}
+    dag_run = example("example_tallyfy_audit_export", folder=str(tmp_path), days=30)
     assert str(dag_run.state) == "success", task_states(dag_run)
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{run}{end}" for run in finished for end in (".json", ".jsonl")

@@ -18,11 +18,9 @@ from airflow_provider_tallyfy.api.models import (
     read_run,
     read_run_if_shown,
 )
+from airflow_provider_tallyfy.api.pagination import PAGE_SIZE
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.records import TagLink, read_tag_links
-
-#: The server caps ``per_page`` at 100 and starts from 10.
-PAGE_SIZE = 100
 
 
 def get_run(organization_id: str, run_id: str, includes: tuple[str, ...] = ()) -> Call[Run]:
@@ -43,7 +41,7 @@ def list_runs(organization_id: str, query: RunQuery, page: int) -> Call[Page]:
         action=f"list runs (page {page})",
         method="GET",
         path=in_organization(organization_id, "runs"),
-        parse=read_page,
+        parse=lambda answer: read_page(answer, page),
         query=(*query.parameters(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
     )
 
@@ -116,7 +114,7 @@ def list_activity(organization_id: str, run_id: str, page: int) -> Call[Page]:
         action=f"read the activity of run {run_id} (page {page})",
         method="GET",
         path=in_organization(organization_id, "activity-feeds"),
-        parse=read_page,
+        parse=lambda answer: read_page(answer, page),
         run_id=run_id,
         query=(*query.items(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
     )

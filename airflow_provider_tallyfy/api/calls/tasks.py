@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
-from airflow_provider_tallyfy.api.calls.runs import PAGE_SIZE
 from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.models import Page, read_item, read_nothing, read_page
+from airflow_provider_tallyfy.api.pagination import PAGE_SIZE
 from airflow_provider_tallyfy.api.records import Task, read_project_run_id, read_task
 
 
@@ -19,7 +19,7 @@ def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
         action=f"list the tasks of run {run_id} (page {page})",
         method="GET",
         path=of_run(organization_id, run_id, "tasks"),
-        parse=read_page,
+        parse=lambda answer: read_page(answer, page),
         run_id=run_id,
         query=(("page", str(page)), ("per_page", str(PAGE_SIZE))),
     )

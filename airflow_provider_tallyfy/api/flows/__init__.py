@@ -15,13 +15,8 @@ from airflow_provider_tallyfy.api.flows.details import (
     list_tasks,
     snapshot,
 )
-from airflow_provider_tallyfy.api.flows.launch import (
-    LaunchRequest,
-    ProjectRequest,
-    launch_marked,
-    launch_project,
-    launch_run,
-)
+from airflow_provider_tallyfy.api.flows.launch import launch_marked, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.launch_request import LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.runs import (
     activate_run,

@@ -15,10 +15,10 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run, find_archived_run
+from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
-from airflow_provider_tallyfy.api.people import with_numbers
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.templates import without_marks
 
@@ -59,11 +59,12 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
-    :raises TallyfyValidationError: if there are no changes, or of other fields.
+    :raises TallyfyValidationError: if there are no changes, or of other fields, or ids are none.
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
     _check_changes(run_id, changes)
+    changes = with_ids(changes)
     before: Run = yield from _read_for_update(organization_id, run_id)
     wanted = _as_stored(before, changes)
     if not _differences(before, wanted):
@@ -124,7 +125,7 @@ def _archived(missing: TallyfyNotFoundError) -> TallyfyNotFoundError:
 
 def _as_stored(before: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Write the new values so that they lose nothing: neither a launch's marker nor the rest of the kick-off form."""
-    wanted = with_numbers(changes, "owner_id", "users")
+    wanted = dict(changes)
     if "summary" in wanted:
         wanted["summary"] = with_markers_of(before.raw.get("summary"), wanted["summary"])
     shown = before.raw.get("prerun")
@@ -192,6 +193,7 @@ def still_shown(organization_id: str, run_ids: Collection[str]) -> Flow[set[str]
                 lambda page: calls.list_runs(organization_id, RunQuery(archived="only"), page),
                 lambda row: Run.from_json(row).id,
                 str,
+                whole=False,  # it gets shorter by what was just deleted
             )
         )
         shown &= set(archived)

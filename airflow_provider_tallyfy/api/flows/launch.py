@@ -8,134 +8,20 @@ again looks for the marker first and adopts the run that carries it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
-    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.flows.launch_request import LaunchRequest
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
-from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
-from airflow_provider_tallyfy.api.models import Run, RunChange, format_request_time
-from airflow_provider_tallyfy.api.people import checked_people, checked_roles, with_numbers
-from airflow_provider_tallyfy.api.steps import complete_steps
-from airflow_provider_tallyfy.api.templates import Template
-
-#: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
-LAUNCH_FIELDS = (
-    "name",
-    "summary",
-    "owner_id",
-    "user_id",
-    "parent_id",
-    "starred",
-    "is_public",
-    "publicly_hidden_fields",
-    "assign_someone_else",
-    "prerun",
-    "roles",
-    "tags",
-    "folders",
-    "users",
-    "groups",
-)
-
-
-@dataclass(frozen=True)
-class LaunchRequest:
-    """
-    What to launch (documentation page "Launch process").
-
-    :param template_id: the template (API: ``checklist_id``).
-    :param kickoff: kick-off form values by label, alias or id, in the user's words.
-    :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
-    :param fields: everything else of the request's body, as Tallyfy takes it, of :data:`LAUNCH_FIELDS`.
-    """
-
-    template_id: str
-    kickoff: Mapping[str, Any] | None = None
-    tasks: Mapping[str, Any] | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-    def body(self, organization_id: str) -> Flow[dict[str, Any]]:
-        """
-        Make the request's body, reading the template if it takes its fields or steps.
-
-        :param organization_id: the template's organization.
-        :raises TallyfyValidationError: with every problem of the values at once.
-        """
-        template_id = checked_id(self.template_id, "template_id")
-        template: Template | None = None
-        if self.kickoff is not None or self.fields.get("prerun") or self.tasks:
-            template = yield calls.get_template(organization_id, template_id)
-        return {"checklist_id": template_id, **self.encoded(template)}
-
-    def encoded(self, template: Template | None) -> dict[str, Any]:
-        """
-        Make the request's body but for the template's id.
-
-        :param template: the template; ``None`` if nothing of the request takes its fields or steps.
-        :raises TallyfyValidationError: with every problem of the values at once.
-        """
-        given = {name: value for name, value in self.fields.items() if value is not None}
-        prerun = given.get("prerun")
-        problems = _Problems()
-        problems.of(_check_fields, given)
-        body = problems.of(with_numbers, given, "owner_id", "user_id", "users") or {}
-        if "roles" in given:
-            body["roles"] = problems.of(checked_roles, given["roles"])
-        if template is not None and (self.kickoff is not None or prerun):
-            body["prerun"] = problems.of(encode_kickoff, template, self.kickoff or {}, prerun)
-        if template is not None and self.tasks:
-            body["tasks"] = problems.of(complete_steps, template, self.tasks)
-        problems.raise_all()
-        return body
-
-
-@dataclass(frozen=True)
-class ProjectRequest:
-    """
-    What to launch without a template (documentation page "Launch process without template").
-
-    :param title: name of the run and its tasks, at most 600 characters.
-    :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    :param deadline: when it is due; text without a time zone is UTC.
-    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    :param summary: what is to be done.
-    """
-
-    title: str
-    owners: Mapping[str, Any]
-    deadline: datetime | str
-    task_kind: str = "task"
-    summary: str | None = None
-
-    def body(self) -> dict[str, Any]:
-        """
-        Make the request's body.
-
-        :raises TallyfyValidationError: if a part of it is missing or not acceptable.
-        """
-        deadline = checked_time(self.deadline, "deadline")
-        if deadline is None:
-            raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
-        return {
-            "title": checked_text(self.title, "title"),
-            "owners": checked_people(self.owners, "owners"),
-            "task_type": self.task_kind,
-            "deadline": format_request_time(deadline),
-            "summary": self.summary,
-            "separate_task_for_each_assignee": True,
-        }
+from airflow_provider_tallyfy.api.models import Run, RunChange
 
 
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
@@ -258,42 +144,3 @@ def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[Run
         if pause is not None:
             yield Pause(pause)
     return RunChange(launched, changed=True)
-
-
-def _check_fields(given: Mapping[str, Any]) -> None:
-    unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
-    if unknown:
-        raise TallyfyValidationError(
-            f"A launch does not take {', '.join(unknown)}, and Tallyfy would drop it silently; it takes: "
-            f"{', '.join(LAUNCH_FIELDS)}.",
-            fields={name: ["unknown"] for name in unknown},
-        )
-
-
-class _Problems:
-    """Collects what is wrong with a request, so that all of it is said at once."""
-
-    def __init__(self) -> None:
-        self._errors: list[TallyfyValidationError] = []
-
-    def of(self, make: Callable[..., T], *arguments: Any) -> T | None:
-        """
-        Make a part of the request.
-
-        :param make: makes it, or raises.
-        :param arguments: what it takes.
-        """
-        try:
-            return make(*arguments)
-        except TallyfyValidationError as error:
-            self._errors.append(error)
-            return None
-
-    def raise_all(self) -> None:
-        """Raise one error that says it all, if there was any."""
-        if not self._errors:
-            return
-        raise TallyfyValidationError(
-            "\n".join([*map(str, self._errors), "Nothing was launched."]),
-            fields={name: texts for error in self._errors for name, texts in error.fields.items()},
-        )

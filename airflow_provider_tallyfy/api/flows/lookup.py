@@ -124,12 +124,12 @@ class Lookup:
     def newest(self) -> Flow[list[Run]]:
         """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""
         page: Page = yield calls.list_runs(self._organization_id, self._query, 1)
-        runs = run_pager(self._organization_id, self._query).accept(page)
+        runs = run_pager(self._organization_id, self._query, whole=False).accept(page)
         return [run for run in runs if self._key.is_on(run) and not self._key.is_older_than(run)]
 
     def _scan(self) -> Flow[list[Run]]:
         found: list[Run] = []
-        pager = run_pager(self._organization_id, self._query)
+        pager = run_pager(self._organization_id, self._query, whole=False)
         while (call := pager.next_call()) is not None:
             page = yield call
             for run in pager.accept(page):
@@ -154,7 +154,7 @@ def find_marked(
     """
     found: dict[str, list[Run]] = {}
     query = RunQuery(template_id=template_id, archived="include", sort="-created_at")
-    pager, is_too_old = run_pager(organization_id, query), False
+    pager, is_too_old = run_pager(organization_id, query, whole=False), False
     while not is_too_old and (call := pager.next_call()) is not None:
         page = yield call
         for run in pager.accept(page):

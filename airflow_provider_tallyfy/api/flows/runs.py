@@ -27,14 +27,17 @@ from airflow_provider_tallyfy.api.queries import RunQuery
 REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
-def run_pager(organization_id: str, query: RunQuery) -> Pager[Run]:
+def run_pager(organization_id: str, query: RunQuery, *, whole: bool) -> Pager[Run]:
     """
     Walk through a list of runs.
 
     :param organization_id: where to look.
     :param query: which runs.
+    :param whole: whether the list has to be whole, see :class:`Pager`.
     """
-    return Pager(lambda page: calls.list_runs(organization_id, query, page), Run.from_json, lambda run: run.id)
+    return Pager(
+        lambda page: calls.list_runs(organization_id, query, page), Run.from_json, lambda run: run.id, whole=whole
+    )
 
 
 def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run]:
@@ -91,7 +94,7 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
             else [of_template]
         )
     for query in queries:
-        pager = run_pager(organization_id, query)
+        pager = run_pager(organization_id, query, whole=False)
         while (call := pager.next_call()) is not None:
             page = yield call
             for run in pager.accept(page):

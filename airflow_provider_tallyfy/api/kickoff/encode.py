@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value
+from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value, is_blank
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
 from airflow_provider_tallyfy.api.templates import KickoffField, Template, fields_named
 
@@ -41,8 +41,10 @@ def encode_kickoff(
     prerun: dict[str, Any] = {}
     for field in fields:
         try:
-            skipped = field.id in unclear or field.id in raw
-            value = raw.get(field.id) if skipped else encode_value(field, given.get(field.id))
+            if field.id in raw:
+                value = _as_given(field, raw[field.id])
+            else:
+                value = None if field.id in unclear else encode_value(field, given.get(field.id))
         except Unfit as unfit:
             problems.setdefault(field.name, []).extend(unfit.args)
         else:
@@ -81,6 +83,12 @@ def _sort_by_field(
             problem = f"it is given more than once, as {enumerated(map(shown, keys[field.id]))}; keep one"
             problems.setdefault(field.name, []).append(problem)
     return {field_id: values[names[0]] for field_id, names in keys.items()}, unclear
+
+
+def _as_given(field: KickoffField, value: Any) -> Any:
+    if field.required and is_blank(value):
+        raise Unfit("it is required")
+    return value
 
 
 def _no_such_field(fields: Sequence[KickoffField], key: str) -> str:

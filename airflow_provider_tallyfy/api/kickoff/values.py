@@ -42,10 +42,21 @@ def encode_value(field: KickoffField, value: Any) -> Any:
     :return: what Tallyfy takes; ``None`` if there is no value, where that is allowed.
     :raises Unfit: if it does not fit the field.
     """
-    encoded = None if _is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)
+    encoded = None if is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)
     if encoded is None and field.required:
         raise Unfit("it is required")
     return encoded
+
+
+def is_blank(value: Any) -> bool:
+    """
+    Whether a value says nothing, so that it counts as not given.
+
+    :param value: what the user gave.
+    """
+    if isinstance(value, str):
+        return not folded(value)
+    return value is None or (isinstance(value, (Mapping, *_SEVERAL)) and not value)
 
 
 def _text(field: KickoffField, value: Any) -> str:
@@ -84,7 +95,7 @@ def _dropdown(field: KickoffField, value: Any) -> dict[str, Any]:
 def _multiselect(field: KickoffField, value: Any) -> list[dict[str, Any]] | None:
     """Encode the chosen options in the form's order; without ``selected`` Tallyfy stores them and shows nothing."""
     unpacked = value if _options_meant(field, value) else _from_json_text(value)
-    wanted = [item for item in _as_list(unpacked) if not _is_blank(item) and not _is_deselected(item)]
+    wanted = [item for item in _as_list(unpacked) if not is_blank(item) and not _is_deselected(item)]
     chosen = _choose(field, wanted)
     return [{"id": o.id, "text": o.text, "selected": True} for o in field.options if o in chosen] or None
 
@@ -103,7 +114,7 @@ def _table(field: KickoffField, value: Any) -> list[str] | None:
     if field.columns and len(row) != len(field.columns):
         columns = quoted(column.text for column in field.columns)
         raise Unfit(f"expected {len(field.columns)} values, one per column ({columns}), got {len(row)}")
-    cells = _each(lambda cell: "" if _is_blank(cell) else _as_text(cell), row)
+    cells = _each(lambda cell: "" if is_blank(cell) else _as_text(cell), row)
     return cells if any(cells) else None
 
 
@@ -131,7 +142,7 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
     unknown = [f"{shown(kind)} is none of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
     if unknown:
         raise Unfit(*unknown)
-    pairs = [(kind, person) for kind in _PEOPLE for person in _as_list(people.get(kind)) if not _is_blank(person)]
+    pairs = [(kind, person) for kind in _PEOPLE for person in _as_list(people.get(kind)) if not is_blank(person)]
     read = dict.fromkeys(_each(lambda pair: (pair[0], _PEOPLE[pair[0]](pair[1])), pairs))
     return {kind: [person for of, person in read if of == kind] for kind in _PEOPLE} if read else None
 
@@ -141,7 +152,7 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
     by_kind: dict[str, list[Any]] = {kind: [] for kind in _PEOPLE}
 
     def place(person: Any) -> None:
-        text = "" if _is_blank(person) else _as_text(person).strip()
+        text = "" if is_blank(person) else _as_text(person).strip()
         if USER_NUMBER.fullmatch(text):
             by_kind["users"].append(text)
         elif "@" in text:
@@ -157,7 +168,7 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
 
 def _files(field: KickoffField, value: Any) -> list[dict[str, Any]] | None:
     files = _from_json_text(value)
-    return _each(_as_file, [file for file in _as_list(files) if not _is_blank(file)]) or None
+    return _each(_as_file, [file for file in _as_list(files) if not is_blank(file)]) or None
 
 
 def _as_file(file: Any) -> dict[str, Any]:
@@ -325,9 +336,3 @@ def _each(read: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     if problems:
         raise Unfit(*problems[:_MOST_ITEM_PROBLEMS], *([f"and {more} more like these"] if more > 0 else []))
     return done
-
-
-def _is_blank(value: Any) -> bool:
-    if isinstance(value, str):
-        return not folded(value)
-    return value is None or (isinstance(value, (Mapping, *_SEVERAL)) and not value)

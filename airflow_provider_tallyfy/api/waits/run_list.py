@@ -63,7 +63,7 @@ class RunsWatch(Watch):
 
     def _read(self, *, archived: str) -> Flow[list[Run]]:
         query = replace(self._query, archived=archived, sort="created_at")
-        runs = yield from collect(run_pager(self._organization_id, query))
+        runs = yield from collect(run_pager(self._organization_id, query, whole=True))
         return [run.without_raw() for run in runs if query.accepts(run)]
 
     def _left(self, live: Iterable[Run]) -> dict[str, Run]:
@@ -75,7 +75,7 @@ class RunsWatch(Watch):
     def _read_newest_archived(self, left: Mapping[str, Run]) -> Flow[list[Run]]:
         """Read as far as there may be runs that were launched since the last look, or it is the cheapest search."""
         query = replace(self._query, archived="only", sort="-created_at")
-        pager, missing, runs = run_pager(self._organization_id, query), set(left), []
+        pager, missing, runs = run_pager(self._organization_id, query, whole=False), set(left), []
         while (call := pager.next_call()) is not None:
             page = yield call
             shown = list(pager.accept(page))

@@ -126,7 +126,7 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     message = str(end.exception)
-    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name is longer"):
+    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name: longer than 550"):
         assert part in message
     assert "row 1" not in message
     assert not tallyfy.runs
@@ -162,6 +162,24 @@ def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
     end = attempt(lambda: launch(rows_of(1), fields={"checklist_id": "x"}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert not tallyfy.runs
+
+
+@BOTH
+def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render_them(tallyfy, tries, launch):
+    user = tallyfy.add_user("sam@sandbox.example")["id"]
+
+    launch(rows_of(2), fields={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
+
+    assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], ["g1", "g2"])] * 2
+
+
+@BOTH
+def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy, tries, launch):
+    end = attempt(lambda: launch([{"Plan": "Gold"}], fields={"users": "Ada", "tags": 5}).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert all(f"row 1: {name}" in str(end.exception) for name in ("users", "tags", "Plan", "Company"))
     assert not tallyfy.runs
 
 

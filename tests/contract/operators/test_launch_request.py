@@ -145,9 +145,53 @@ def test_all_other_fields_arrive(tallyfy):
 
 
 @both_worlds
+@pytest.mark.parametrize(
+    ("tags", "users", "groups"),
+    [
+        ("{tag}", "{user}", "g1"),
+        (" {tag} , {tag}", "{user},{user}", ["g1"]),
+        ("['{tag}']", "[{user}]", '["g1"]'),
+        (("{tag}",), ["{user}"], ("g1",)),
+    ],
+    ids=["text", "text with commas", "rendered lists", "lists"],
+)
+def test_lists_of_ids_are_sent_as_lists_however_templates_render_them(tallyfy, tags, users, groups):
+    template = tallyfy.add_template("Plain")
+    known = {"tag": tallyfy.add_tag("emea")["id"], "user": tallyfy.add_user("sam@sandbox.example")["id"]}
+
+    def rendered(value: Any) -> Any:
+        return value.format(**known) if isinstance(value, str) else [item.format(**known) for item in value]
+
+    lists = {"tags": rendered(tags), "users": rendered(users), "groups": groups, "folders": "f1, f2"}
+    launch(template, **lists)
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert (set(post["tags"]), set(post["users"])) == ({known["tag"]}, {known["user"]})
+    assert (post["groups"], post["folders"]) == (["g1"], ["f1", "f2"])
+
+
+@both_worlds
+def test_everything_that_is_no_list_of_ids_is_refused_at_once(tallyfy):
+    template = tallyfy.add_template("Plain")
+    end = attempt(lambda: launch(template, tags={"id": "t1"}, folders=["a b"], users="Ada", groups=5, owner_id="Eve"))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert end.exception.fields.keys() == {"tags", "folders", "users", "groups", "owner_id"}
+    assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("nothing", ["None", ",", " ", [None], [""]], ids=repr)
+@pytest.mark.parametrize("name", ["tags", "folders", "users", "groups"])
+def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
+    end = attempt(lambda: launch(tallyfy.add_template("Plain"), **{name: nothing}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert end.exception.fields.keys() == {name}
+    assert tallyfy.runs == []
+
+
+@both_worlds
 def test_what_is_not_given_is_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
-    result = launch(template)
+    result = launch(template, tags="", folders="", users=None, groups="")
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert post.keys() == {"checklist_id", "summary"}
     assert result["name"].startswith("Plain - ")
@@ -171,7 +215,15 @@ def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
 @both_worlds
 @pytest.mark.parametrize(
     "settings",
-    ["due tomorrow", {"owners": [1001]}, {"owners": {"members": [1]}}, {"owners": {"users": "1001"}}],
+    [
+        "due tomorrow",
+        {"owners": [1001]},
+        {"owners": {"members": [1]}},
+        {"owners": {"users": "1001"}},
+        {"deadlin": "2026-01-31"},
+        {"deadline": "31/01/2026"},
+        {"deadline": timedelta(days=1)},
+    ],
     ids=str,
 )
 def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, settings):
@@ -179,6 +231,39 @@ def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, setting
     end = attempt(lambda: launch(template, tasks={template["steps"][0]["id"]: settings}))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("tasks", ["due tomorrow", ["a step"], 5], ids=str)
+def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tallyfy, template, tasks):
+    end = attempt(lambda: launch(template, tasks=tasks))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "expected settings by step id" in str(end.exception)
+    assert "Company name: it is required" in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_everything_that_is_wrong_with_the_steps_is_said_at_once(tallyfy):
+    template = tallyfy.add_template("Plain", steps=["One", "Two"])
+    one, two = (step["id"] for step in template["steps"])
+    tasks = {one: {"deadlin": 1, "deadline": "31/01/2026", "owners": {"users": ["Ada"]}}, two: "soon", "three": {}}
+    end = attempt(lambda: launch(template, tasks=tasks))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    for problem in ("'deadlin'", "deadline, owners", "31/01/2026", "'Ada'", "'soon'", "three"):
+        assert problem in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+@pytest.mark.parametrize("deadline", ["2026-01-31T18:00:00+01:00", "2026-01-31 17:00", datetime(2026, 1, 31, 17)])
+def test_a_steps_deadline_is_sent_as_tallyfy_documents_it(tallyfy, deadline):
+    template = tallyfy.add_template("Plain", steps=["One", "Two"])
+    one, two = (step["id"] for step in template["steps"])
+    settings = {"deadline": deadline, "position": 1, "max_assignable": 2}
+    launch(template, tasks={one: settings, two: {"deadline": "", "owners": None}})
+    [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    assert post["tasks"] == {one: {**settings, "deadline": "2026-01-31 17:00:00"}, two: {"position": 2}}
 
 
 @both_worlds
@@ -192,10 +277,33 @@ def test_a_template_that_does_not_show_its_steps_takes_no_settings_for_them(tall
 
 
 @both_worlds
-def test_a_form_that_only_tallyfy_knows_to_be_incomplete_is_refused_by_it(tallyfy, template):
-    end = attempt(lambda: launch(template))
+@pytest.mark.parametrize("arguments", [{}, {"dry_run": True}, {"kickoff": {}}, {"name": "Acme"}], ids=str)
+def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy, template, arguments):
+    end = attempt(lambda: launch(template, **arguments))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "Company name is required" in str(end.exception)
+    assert "Company name: it is required" in str(end.exception)
+    assert [request.method for request in tallyfy.requests] == ["GET"]
+
+
+@both_worlds
+@pytest.mark.parametrize("nothing", ["", " ", None, []], ids=repr)
+def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy, template, nothing):
+    company, contact = (field["id"] for field in template["prerun"][:2])
+    end = attempt(lambda: launch(template, kickoff={"Notes": "x"}, prerun={company: nothing, contact: "a@b.example"}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "Company name: it is required" in str(end.exception)
+    assert [request.method for request in tallyfy.requests] == ["GET"]
+
+
+@both_worlds
+def test_a_name_that_is_too_long_is_refused_with_the_other_problems(tallyfy, template):
+    end = attempt(lambda: launch(template, name="x" * 551, owner_id="Ada"))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    for problem in ("longer than 550 characters", "'Ada'", "Company name: it is required"):
+        assert problem in str(end.exception)
+    assert tallyfy.runs == []
+    plain = tallyfy.add_template("Plain")
+    assert launch(plain, name="x" * 550)["name"] == "x" * 550
 
 
 @both_worlds
@@ -248,7 +356,18 @@ def test_a_project_is_due_in_a_week_unless_said_otherwise(tallyfy):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"title": ""}, {"title": "None"}, {"owners": ["1001"]}, {"owners": {"users": ["Ada"]}}, {"deadline": "soon"}],
+    [
+        {"title": ""},
+        {"title": "None"},
+        {"owners": ["1001"]},
+        {"owners": {"users": ["Ada"]}},
+        {"owners": {}},
+        {"owners": {"users": [], "guests": []}},
+        {"task_kind": "aproval"},
+        {"task_kind": None},
+        {"deadline": "soon"},
+        {"deadline": ""},
+    ],
     ids=str,
 )
 def test_a_project_that_tallyfy_would_refuse_is_refused_before_it_is_sent(tallyfy, wrong):
@@ -256,6 +375,15 @@ def test_a_project_that_tallyfy_would_refuse_is_refused_before_it_is_sent(tallyf
     end = attempt(lambda: TallyfyLaunchProjectOperator(task_id="task", **arguments).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.requests == []
+
+
+def test_everything_that_is_wrong_with_a_project_is_said_at_once(tallyfy):
+    project = TallyfyLaunchProjectOperator(task_id="task", title="", owners={}, task_kind="chore", deadline="soon")
+    end = attempt(lambda: project.execute(context_of()))
+    assert end.exception.fields.keys() == {"title", "owners", "task_kind", "deadline"}
+    assert "owners names nobody" in str(end.exception)
+    assert "'chore'" in str(end.exception)
+    assert "expiring_email" in str(end.exception)
 
 
 @both_worlds

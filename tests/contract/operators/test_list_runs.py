@@ -188,6 +188,83 @@ def test_a_run_that_slides_to_the_next_page_while_the_list_is_read_is_listed_onc
 
 
 @both_worlds
+def test_runs_that_leave_the_list_while_it_is_read_hide_no_others(tallyfy):
+    run_ids = tallyfy.add_runs(250)
+    rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
+    first = next(rows)
+    tallyfy.archive_run(run_ids[7])  # the hundred and first moves to the page that was read already
+    rest = list(rows)
+    assert sorted([first, *rest]) == sorted(run_ids)
+    assert [query["page"] for query in queries(tallyfy)] == ["1", "2", "1", "2", "3"]
+
+
+@both_worlds
+def test_a_list_that_its_reader_empties_fails_instead_of_leaving_runs_out(tallyfy):
+    tallyfy.add_runs(1000)
+    rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
+    end = attempt(lambda: [tallyfy.archive_run(run_id) for run_id in rows])
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
+    assert "read the list to its end first" in str(end.exception)
+
+
+def shown_as(tallyfy, change: Any) -> None:
+    """Let Tallyfy describe each page of its list in another way."""
+    rows = [{"id": run["id"], "name": run["name"], "status": "active"} for run in tallyfy.runs]
+    for page in (1, 2, 3):
+        described = {"total": len(rows), "per_page": 100, "current_page": page, "total_pages": 3}
+        body = {"data": rows[100 * page - 100 : 100 * page], "meta": {"pagination": described}}
+        tallyfy.faults.add("status", status=200, path=f"[?&]page={page}(&|$)", times=None, body=change(body))
+
+
+def without(*names: str) -> Any:
+    def change(body: dict[str, Any]) -> dict[str, Any]:
+        described = body["meta"]["pagination"]
+        return {**body, "meta": {"pagination": {name: described[name] for name in described if name not in names}}}
+
+    return change
+
+
+LESS_SAID = {
+    "no number of pages": without("total_pages"),
+    "only how many runs there are": without("total_pages", "per_page", "current_page"),
+    "neither pages nor runs": without("total_pages", "total"),
+    "nothing": lambda body: {"data": body["data"]},
+}
+
+
+@pytest.mark.parametrize("less", LESS_SAID)
+def test_a_list_is_read_to_its_end_also_if_tallyfy_says_less_of_it(tallyfy, less):
+    run_ids = tallyfy.add_runs(250)
+    shown_as(tallyfy, LESS_SAID[less])
+    assert listed(fields="id") == run_ids
+    assert len(tallyfy.requests) == 3
+
+
+FEWER_SHOWN = {
+    "fewer pages than runs": lambda body: {
+        **body,
+        "meta": {"pagination": body["meta"]["pagination"] | {"total_pages": 1}},
+    },
+    "no runs, but a number of them": lambda body: {
+        "data": [],
+        "meta": {"pagination": body["meta"]["pagination"] | {"total_pages": 1}},
+    },
+    "pages of ten": lambda body: without("total_pages", "per_page")({**body, "data": body["data"][:10]}),
+    "the same page whatever is asked": lambda body: {"data": [{"id": str(n), "status": "active"} for n in range(100)]},
+}
+
+
+@pytest.mark.parametrize("fewer", FEWER_SHOWN)
+def test_a_list_that_shows_less_than_there_is_fails_the_task(tallyfy, tmp_path, fewer):
+    tallyfy.add_runs(250)
+    shown_as(tallyfy, FEWER_SHOWN[fewer])
+    path = tmp_path / "runs.jsonl"
+    for end in (attempt(lambda: listed(fields="id")), attempt(lambda: listed(output_path=str(path)))):
+        assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
+    assert not path.exists()
+
+
+@both_worlds
 def test_more_than_an_xcom_should_hold_is_refused_as_soon_as_it_is_known(tallyfy):
     tallyfy.add_runs(1000)
     end = attempt(lambda: listed(max_xcom_bytes=4096))

@@ -27,8 +27,9 @@ class Supervisor:
 
 
 @pytest.fixture
-def run_task(monkeypatch):
+def run_task(monkeypatch, tallyfy):
     """Return a function that has Airflow's task runner run a task, and gives what it tells its supervisor."""
+    tallyfy.add_template("Onboarding", id=RUN_ID)
     import structlog
     from airflow.sdk.api.datamodels import _generated as api
     from airflow.sdk.execution_time import task_runner

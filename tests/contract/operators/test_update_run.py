@@ -73,6 +73,26 @@ def test_user_ids_may_come_out_of_templates_as_text(tallyfy, run):
 
 
 @every_world
+@pytest.mark.parametrize("given", ["{}", "[{}]", "['{}']", ["{}"]], ids=str)
+def test_lists_are_sent_as_lists_however_templates_render_them(tallyfy, run, given):
+    other = tallyfy.add_user("sam@sandbox.example")["id"]
+    users = given.format(other) if isinstance(given, str) else [str(other)]
+    update(run["id"], users=users, groups=f"{GROUP},{'f' * 32}")
+    assert puts(tallyfy) == [{"users": [other], "groups": [GROUP, "f" * 32]}]
+    assert tallyfy.run(run["id"])["users"] == [other]
+
+
+@every_world
+@pytest.mark.parametrize("name", ["users", "groups"])
+@pytest.mark.parametrize("nothing", [None, "", ",", "None", {}, 5, [None]], ids=repr)
+def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
+    end = attempt(lambda: update(run["id"], **{name: nothing}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert end.exception.fields.keys() == {name}
+    assert tallyfy.requests == []
+
+
+@every_world
 def test_kick_off_values_that_are_not_named_stay(tallyfy, run):
     company, notes = run["prerun"]
     update(run["id"], prerun={notes: "some"})

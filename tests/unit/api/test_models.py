@@ -181,10 +181,41 @@ def test_a_page_of_any_json_is_read_or_refused(rows, current, total):
         assert isinstance(page.total_pages, int)
 
 
-@pytest.mark.parametrize("meta", [{}, {"meta": None}, {"meta": []}, {"meta": {"pagination": None}}])
-def test_a_list_without_pagination_is_the_only_page(meta):
+NO_PAGINATION = [{}, {"meta": None}, {"meta": []}, {"meta": {"pagination": None}}]
+
+
+@pytest.mark.parametrize("meta", NO_PAGINATION)
+def test_a_list_without_pagination_ends_with_a_page_that_is_not_full(meta):
     page = read_page(answer({"data": [RUN], **meta}))
-    assert (page.number, page.total_pages, page.rows) == (1, 1, (RUN,))
+    assert (page.number, page.total_pages, page.total, page.rows) == (1, 1, None, (RUN,))
+    page = read_page(answer({"data": [], **meta}), asked=3)
+    assert (page.number, page.total_pages) == (3, 3)
+
+
+@pytest.mark.parametrize("meta", NO_PAGINATION)
+def test_a_list_without_pagination_may_go_on_after_a_full_page(meta):
+    page = read_page(answer({"data": [RUN] * 100, **meta}), asked=2)
+    assert (page.number, page.total_pages) == (2, 3)
+    page = read_page(answer({"data": [RUN] * 101, **meta}))
+    assert (page.number, page.total_pages) == (1, 1), "no page holds more than 100, so this list has none"
+
+
+@pytest.mark.parametrize(
+    ("pagination", "total_pages"),
+    [
+        ({"total": 250, "per_page": 100}, 3),
+        ({"total": 200, "per_page": "100"}, 2),
+        ({"total": 25, "per_page": 10}, 3),
+        ({"total": 250}, 3),
+        ({"total": 250, "per_page": 0}, 3),
+        ({"total": 0, "per_page": 100}, 1),
+        ({"total": 250, "per_page": 100, "total_pages": 1}, 1),
+    ],
+    ids=str,
+)
+def test_pages_that_are_not_counted_follow_from_how_many_rows_there_are(pagination, total_pages):
+    page = read_page(answer({"data": [RUN], "meta": {"pagination": {"current_page": 1, **pagination}}}))
+    assert (page.total_pages, page.total) == (total_pages, pagination["total"])
 
 
 def test_page_numbers_may_be_text():
@@ -196,6 +227,8 @@ def test_page_numbers_may_be_text():
 def test_pagination_that_is_no_number_is_refused_naming_it(value):
     with pytest.raises(ValueError, match='"total_pages" of the list'):
         read_page(answer({"data": [], "meta": {"pagination": {"total_pages": value}}}))
+    with pytest.raises(ValueError, match='"total" of the list'):
+        read_page(answer({"data": [], "meta": {"pagination": {"total": value}}}))
 
 
 @pytest.mark.parametrize(

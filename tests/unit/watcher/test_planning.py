@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -245,6 +246,17 @@ def test_a_scan_goes_on_while_fewer_pages_than_runs_are_left():
     scan = Scan("org", "active", sought)
     assert read(scan, [["x"], ["y"], sought]) == 3
     assert scan.paid_off
+
+
+def test_a_scan_takes_a_list_that_runs_leave_as_it_comes():
+    sought = [f"run{number}" for number in range(10)]
+    scan = Scan("org", "active", sought)
+    for number, (shown, total) in enumerate([(["x"], 300), (["y"], 250), (sought[:2], 201)], start=1):
+        call = scan.next_call()
+        assert call is not None
+        assert ("page", str(number)) in call.query
+        scan.accept(replace(page(shown, number, 3), total=total))
+    assert scan.next_call() is None
 
 
 def test_a_scan_that_read_many_pages_for_little_did_not_pay_off():

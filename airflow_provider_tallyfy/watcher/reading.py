@@ -30,6 +30,8 @@ class ListReading:
         self.page_began: float | None = None
         #: When the first page came: from then on the interval counts.
         self.began: float | None = None
+        self._count: int | None = None
+        self._shrank = False
         self._sought = {one.watch.key[-1]: one for one in sought}
         self._scan = Scan(organization_id, status, self._sought)
         for one in self._sought.values():
@@ -59,13 +61,16 @@ class ListReading:
         """
         self.began = self.began if self.began is not None else now
         self.page_began, self.tries = None, 0
+        count = page.total_pages if page.total is None else page.total
+        self._shrank |= self._count is not None and count < self._count
+        self._count = count
         return self._scan.accept(page)
 
     def end(self) -> None:
         """Go on with the runs that were not in the list."""
         for run_id in self._scan.missing:
             if self._sought[run_id].is_sought:
-                self._sought[run_id].was_not_listed()
+                self._sought[run_id].was_not_listed(self._shrank)
 
     def break_off(self) -> list[Watched]:
         """Let go of what was not seen, and name it."""

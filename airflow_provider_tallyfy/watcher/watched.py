@@ -125,6 +125,7 @@ class Watched:
     :param due: when to try.
     :param requested_at: when somebody last asked for a look; one that was under way already does not do.
     :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
+    :param next_lists: where to look for it if that list does not show it; ``None`` if none was read yet this time.
     :param is_listed: whether a list showed it last time.
     :param is_sought: whether a list that is being read may show it yet.
     :param is_urgent: whether there is reason to believe that it changed.
@@ -139,6 +140,7 @@ class Watched:
     due: float = float("inf")
     requested_at: float = float("-inf")
     list_status: str | None = None
+    next_lists: tuple[str, ...] | None = None
     is_listed: bool = False
     is_sought: bool = False
     is_urgent: bool = False
@@ -154,7 +156,7 @@ class Watched:
         :param moment: when.
         """
         self.wanted = self.due = moment
-        self.list_status = self.watch.list_status
+        self.list_status, self.next_lists = self.watch.list_status, None
         self.is_urgent = self.is_sought = False
         self.tries = 0
 
@@ -184,9 +186,16 @@ class Watched:
         """Whether a look at it by itself is about to be made, which no list replaces."""
         return self.in_flight or (self.is_urgent and self.list_status is None)
 
-    def was_not_listed(self) -> None:
-        """Go on after its list did not show it: if it did before, most likely people completed the run."""
-        self.list_status = RunStatus.COMPLETE if self.list_status == RunStatus.ACTIVE else None
+    def was_not_listed(self, list_shrank: bool = False) -> None:
+        """
+        Go on after its list did not show it: if it did before, most likely people completed the run.
+
+        :param list_shrank: whether runs left the list while it was read, so that this one may have moved up unseen.
+        """
+        if self.next_lists is None:
+            again = (RunStatus.ACTIVE,) if list_shrank else ()
+            self.next_lists = (RunStatus.COMPLETE, *again) if self.list_status == RunStatus.ACTIVE else ()
+        self.list_status, self.next_lists = next(iter(self.next_lists), None), self.next_lists[1:]
         self.is_urgent |= self.is_listed
         self.is_listed = self.is_sought = False
 

@@ -133,6 +133,14 @@ def test_a_run_that_left_the_active_list_is_looked_for_among_the_complete_ones_a
     assert one.list_status is None
 
 
+def test_a_run_that_may_have_moved_up_in_a_list_that_shrank_is_looked_for_there_once_more():
+    one, lists = watched("run", 100), []
+    while one.list_status is not None:
+        lists.append(str(one.list_status))
+        one.was_not_listed(list_shrank=True)
+    assert lists == ["active", "complete", "active"]
+
+
 @pytest.mark.parametrize("per_minute", [1, 10, 60, 300, 600])
 def test_no_minute_sees_more_requests_than_the_budget(per_minute):
     budget, now, sent = Budget(per_minute, now=0.0), 0.0, []

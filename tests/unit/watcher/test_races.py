@@ -205,3 +205,18 @@ async def test_who_cannot_begin_to_wait_leaves_nothing_behind(tallyfy):
         tallyfy.clear_requests()
         await asyncio.sleep(INTERVAL)
         assert len(tallyfy.requests) == 1, "at the pace of those who wait"
+
+
+@virtually
+async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(tallyfy):
+    run_ids = tallyfy.add_runs(400)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.latency = 1
+        await until_asked(tallyfy)
+        for run_id in run_ids[200:]:  # the newest stand on the first page, which is being read
+            tallyfy.complete_run(run_id)
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL - 20)
+        assert {waits.last(run_id) for run_id in run_ids[200:]} == {"complete"}
+        assert len(tallyfy.requests) <= 16

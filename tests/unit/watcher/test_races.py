@@ -214,7 +214,8 @@ async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(ta
         await asyncio.sleep(10)
         tallyfy.latency = 1
         await until_asked(tallyfy)
-        for run_id in run_ids[200:]:  # the newest stand on the first page, which is being read
+        await until_asked(tallyfy)
+        for run_id in run_ids[200:]:  # the newest, which stood before all others
             tallyfy.complete_run(run_id)
         tallyfy.clear_requests()
         await asyncio.sleep(INTERVAL - 20)

@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_tallyfy.api.answers import is_token
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.exchange import Actor
-from airflow_provider_tallyfy.api.models import ClientCredentials, is_token
+from airflow_provider_tallyfy.api.models import ClientCredentials
 
 DEFAULT_CONN_ID = "tallyfy_default"
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import read_object
 from airflow_provider_tallyfy.api.exchange import Answer
-from airflow_provider_tallyfy.api.models import read_object
 from airflow_provider_tallyfy.api.templates import KickoffField, fields_named
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import kind_of, read_item
 from airflow_provider_tallyfy.api.exchange import Answer
-from airflow_provider_tallyfy.api.pagination import read_pagination
 
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -117,7 +117,7 @@ class Run:
         :raises ValueError: if it is not one.
         """
         if not isinstance(data, Mapping):
-            raise ValueError(f"expected a run, got {_kind(data)}")
+            raise ValueError(f"expected a run, got {kind_of(data)}")
         if not isinstance(data.get("id"), str) or not data["id"]:
             raise ValueError("the run in the answer has no id")
         if not isinstance(data.get("status"), str):
@@ -214,36 +214,6 @@ class RunChange:
     changed: bool
 
 
-@dataclass(frozen=True)
-class Page:
-    """
-    One page of a list.
-
-    :param rows: the page's items.
-    :param number: number of the page, from 1, as Tallyfy counts it.
-    :param total_pages: how many pages there are, as far as Tallyfy says it.
-    :param total: how many items Tallyfy says the whole list has; ``None`` if it does not say it.
-    """
-
-    rows: tuple[Mapping[str, Any], ...]
-    number: int
-    total_pages: int
-    total: int | None = None
-
-
-def read_item(answer: Answer) -> Mapping[str, Any]:
-    """
-    Read ``{"data": {...}}``.
-
-    :param answer: a 2xx answer.
-    :raises ValueError: if there is no object in it.
-    """
-    data = _envelope(answer).get("data")
-    if not isinstance(data, Mapping):
-        raise ValueError(f'expected an object in "data", got {_kind(data)}')
-    return data
-
-
 def read_run(answer: Answer) -> Run:
     """Read one run. See :meth:`Run.from_json`."""
     return Run.from_json(read_item(answer))
@@ -252,68 +222,6 @@ def read_run(answer: Answer) -> Run:
 def read_run_if_shown(answer: Answer) -> Run | None:
     """Read the run that a write answers with, or ``None`` where Tallyfy sends an empty body."""
     return read_run(answer) if answer.body.strip() else None
-
-
-def read_page(answer: Answer, asked: int = 1) -> Page:
-    """
-    Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing.
-
-    :param answer: a 2xx answer.
-    :param asked: number of the page that was asked for.
-    :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
-    """
-    envelope = _envelope(answer)
-    rows = envelope.get("data")
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise ValueError(f'expected a list of objects in "data", got {_kind(rows)}')
-    meta = envelope.get("meta") or {}
-    pagination = (meta.get("pagination") or {}) if isinstance(meta, Mapping) else None
-    if not isinstance(pagination, Mapping):
-        raise ValueError('the "meta" of the list is not readable')
-    number, total_pages, total = read_pagination(pagination, len(rows), asked)
-    return Page(tuple(rows), number, total_pages, total)
-
-
-def read_token(answer: Answer) -> str:
-    """
-    Read the access token that a token endpoint issued, wrapped in ``data`` or not.
-
-    :param answer: a 2xx answer.
-    :raises ValueError: if there is none; the answer is not quoted.
-    """
-    envelope = _envelope(answer)
-    data = envelope.get("data", envelope)
-    token = data.get("access_token") if isinstance(data, Mapping) else None
-    if not isinstance(token, str) or not is_token(token):
-        raise ValueError("the answer holds no access_token, or one that no header can carry")
-    return token
-
-
-def read_object(answer: Answer) -> Mapping[str, Any]:
-    """
-    Read an object that may or may not be wrapped in ``data``.
-
-    :param answer: a 2xx answer.
-    :raises ValueError: if it is no object.
-    """
-    envelope = _envelope(answer)
-    data = envelope.get("data", envelope)
-    if not isinstance(data, Mapping):
-        raise ValueError(f"expected an object, got {_kind(data)}")
-    return data
-
-
-def read_nothing(answer: Answer) -> None:
-    """Accept any 2xx answer, empty or not."""
-
-
-def is_token(text: str) -> bool:
-    """
-    Whether a text can travel as a bearer token: visible ASCII characters, and at least one.
-
-    :param text: the token.
-    """
-    return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
 def parse_time(value: object) -> datetime | None:
@@ -326,7 +234,7 @@ def parse_time(value: object) -> datetime | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise ValueError(f"expected a timestamp, got {_kind(value)}")
+        raise ValueError(f"expected a timestamp, got {kind_of(value)}")
     moment = datetime.fromisoformat(value)
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -346,17 +254,6 @@ def format_request_time(moment: datetime) -> str:
     :param moment: a moment; without a time zone it is UTC.
     """
     return (moment if moment.tzinfo is None else moment.astimezone(UTC)).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _envelope(answer: Answer) -> Mapping[str, Any]:
-    try:
-        envelope = answer.json()
-    except ValueError:
-        kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "text that is not JSON"
-        raise ValueError(f"got {kind if answer.body.strip() else 'an empty body'}") from None
-    if not isinstance(envelope, Mapping):
-        raise ValueError(f"expected an object, got {_kind(envelope)}")
-    return envelope
 
 
 def _time_if_readable(value: object) -> datetime | None:
@@ -383,8 +280,3 @@ def _rounded(value: object) -> int | None:
 def _text_id(value: object) -> str | None:
     """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
     return str(value) if isinstance(value, str | int) and value != "" else None
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "nothing", dict: "an object", list: "a list", str: "text", bool: "true or false"}
-    return names.get(type(value), "a number")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Call, T
-from airflow_provider_tallyfy.api.models import Page
 
 _MOST_PAGES = 10_000
 _MOST_RESTARTS = 3

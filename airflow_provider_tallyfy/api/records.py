@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import read_item
 from airflow_provider_tallyfy.api.exchange import Answer
-from airflow_provider_tallyfy.api.models import format_time, parse_time, read_item
+from airflow_provider_tallyfy.api.models import format_time, parse_time
 
 # fmt: off
 #: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import read_item
 from airflow_provider_tallyfy.api.exchange import Answer, T
-from airflow_provider_tallyfy.api.models import read_item
 
 _BYTE_ORDER_MARK = "\ufeff"
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.bulk.outcome import concerns_everything
 from airflow_provider_tallyfy.bulk.parallel import work_through

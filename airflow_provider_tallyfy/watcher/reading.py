@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.scan import Scan
 from airflow_provider_tallyfy.watcher.watched import Watched
 

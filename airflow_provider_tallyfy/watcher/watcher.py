@@ -10,9 +10,10 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, S
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyRateLimitError
 from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher.connection import SharedConnection
 from airflow_provider_tallyfy.watcher.planning import (

@@ -6,19 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import PAGE_SIZE, Page, read_nothing, read_page
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
 from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.exchange import Answer, Call
 from airflow_provider_tallyfy.api.forms import FormValue, read_form_values
-from airflow_provider_tallyfy.api.models import (
-    Page,
-    Run,
-    read_nothing,
-    read_page,
-    read_run,
-    read_run_if_shown,
-)
-from airflow_provider_tallyfy.api.pagination import PAGE_SIZE
+from airflow_provider_tallyfy.api.models import Run, read_run, read_run_if_shown
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.records import TagLink, read_tag_links
 

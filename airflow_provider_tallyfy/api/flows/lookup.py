@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.checks import checked_text
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, run_pager
 from airflow_provider_tallyfy.api.marker import marked, marker_of, markers_in
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import RunQuery
 
 # Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.checks import checked_ids
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble
 from airflow_provider_tallyfy.api.waits.watches import RunWatch

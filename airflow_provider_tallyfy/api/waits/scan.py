@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.flows.runs import run_pager
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import RunQuery
 
 #: What a look at a run includes, for the line about its progress.

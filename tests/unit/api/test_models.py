@@ -7,17 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_tallyfy.api.answers import read_item, read_page, read_token
 from airflow_provider_tallyfy.api.exchange import Answer
-from airflow_provider_tallyfy.api.models import (
-    Run,
-    format_time,
-    parse_time,
-    read_item,
-    read_page,
-    read_run,
-    read_run_if_shown,
-    read_token,
-)
+from airflow_provider_tallyfy.api.models import Run, format_time, parse_time, read_run, read_run_if_shown
 
 RUN = {"id": "r1", "name": "Onboarding", "status": "active", "checklist_id": "t1"}
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.models import Page, Run
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.paging import Pager
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.errors import TallyfyRateLimitError, TallyfyServerError
-from airflow_provider_tallyfy.api.models import Page
 from airflow_provider_tallyfy.api.waits.scan import Scan
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
 from airflow_provider_tallyfy.watcher.planning import (

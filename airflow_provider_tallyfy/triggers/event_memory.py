@@ -63,6 +63,7 @@ class EventMemory:
             return
         if told:
             # Airflow answers in order: after this, what was under way is over, and the next exchange takes the events.
+            # What it answers does not matter, and neither does an error; `_is_kept` tells of those.
             with suppress(Exception):
                 await self._stores[0].aget(self._key)
         now = asyncio.get_running_loop().time()

@@ -38,6 +38,8 @@ class SharedConnection:
         self._rests_until = float("-inf")
         #: When the connection may be read again to see whether its credentials were replaced.
         self.check_at = float("-inf")
+        #: Since when the credentials are in use.
+        self.used_since = float("-inf")
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
@@ -55,6 +57,7 @@ class SharedConnection:
 
     def _use(self, hook: TallyfyAsyncHook) -> None:
         self._hook = hook
+        self.used_since = self._loop.time()
         self._hooks.clear()
         self._budget = Budget(hook.settings.requests_per_minute, self._loop.time())
         hook.pace = self

@@ -64,7 +64,7 @@ class Watcher:
         self._changed = asyncio.Event()
         self._requests: dict[asyncio.Task[None], float] = {}  # with the moment each began
         self._request_seconds = 0.0
-        self._declined: dict[Watched, TallyfyAuthError] = {}
+        self._declined: dict[Watched, tuple[TallyfyAuthError, float]] = {}  # with the moment of the request
         self._defect: BaseException | None = None
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._task = self._loop.create_task(self._work(), context=contextvars.Context())
@@ -285,7 +285,7 @@ class Watcher:
         unseen = reading.break_off()
         if isinstance(error, TallyfyAuthError):
             for one in unseen:
-                self._decline(one, error)
+                self._decline(one, error, asked_at)
         elif not self._trouble.is_outage:
             self._lists[reading.status].note_failure(reading.sought, self._loop.time())
             for one in unseen:
@@ -324,7 +324,7 @@ class Watcher:
 
     def _look_failed(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
         if isinstance(error, TallyfyAuthError):
-            self._decline(one, error)
+            self._decline(one, error, asked_at)
             return
         one.tries += 1
         now = self._loop.time()
@@ -361,20 +361,22 @@ class Watcher:
 
     # -- credentials ----------------------------------------------------------------------------------------
 
-    def _decline(self, one: Watched, error: TallyfyAuthError) -> None:
-        self._declined[one] = error
+    def _decline(self, one: Watched, error: TallyfyAuthError, asked_at: float) -> None:
+        self._declined[one] = (error, asked_at)
         one.due = self._connection.check_at
 
     async def _check_credentials(self) -> None:
         """Take up a connection that was changed, so that a new token needs no restart; else the waits have failed."""
         if self._requests:
             await asyncio.wait(self._requests)
-        was_changed = await self._connection.was_changed()
         declined, self._declined = self._declined, {}
-        for one, error in declined.items():
-            if was_changed is None:
-                self._decline(one, error)
-            elif was_changed:
+        # Another organization's watcher may have found the new token meanwhile.
+        of_this_token = {one: told for one, told in declined.items() if told[1] >= self._connection.used_since}
+        was_changed = await self._connection.was_changed() if of_this_token else True
+        for one, (error, asked_at) in declined.items():
+            if was_changed or one not in of_this_token:
                 one.due = min(one.due, self._loop.time())
+            elif was_changed is None:
+                self._decline(one, error, asked_at)
             else:
                 self._give_up_on([one], error)

@@ -221,3 +221,28 @@ async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(ta
         await asyncio.sleep(INTERVAL - 20)
         assert {waits.last(run_id) for run_id in run_ids[200:]} == {"complete"}
         assert len(tallyfy.requests) <= 16
+
+
+@virtually
+async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no_wait(tallyfy):
+    connection = await SharedConnection(tallyfy.connect).ready()
+    watchers = [Watcher(connection, tallyfy.organization_id) for _ in range(2)]
+    heard: list[str] = []
+
+    async def wait(watcher: Watcher, run_id: str) -> None:
+        with watcher.subscribe([RunWatch(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
+            while True:
+                heard.extend(str(sight.error) for sight in (await subscription.news()).values() if sight.error)
+
+    run_ids = tallyfy.add_runs(2)
+    waits = [asyncio.create_task(wait(*pair)) for pair in zip(watchers, run_ids, strict=True)]
+    await asyncio.sleep(10)
+    tallyfy.revoke_token()
+    tallyfy.token = tallyfy.issue_token()
+    await asyncio.sleep(3 * INTERVAL)
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, *(watcher.close() for watcher in watchers), return_exceptions=True)
+    await connection.close()
+    assert heard == []
+    assert tallyfy.connections_read == 2

@@ -54,7 +54,7 @@ class RunsWork(Work[str]):
         self._past = past
         # Runs that earlier tries meant may not be named any more, since a filter passes them by now.
         meant = sorted(past.meant.difference(run_ids))
-        known = (seen.keys() | past.meant) - (unreadable - seen.keys())
+        known = seen.keys() | (past.meant - unreadable)
         done = {run_id for run_id in (*run_ids, *meant) if run_id in known and self.is_done(seen.get(run_id))}
         self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
         open_ids = [*run_ids, *(run_id for run_id in meant if run_id in unreadable)]

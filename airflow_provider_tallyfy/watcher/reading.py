@@ -28,9 +28,9 @@ class ListReading:
         #: When to ask for the next page.
         self.due = float("-inf")
         #: When the page that is due was first asked for.
-        self.page_began: float | None = None
+        self.page_began = float("inf")
         #: When the first page came: from then on the interval counts.
-        self.began: float | None = None
+        self.began = float("inf")
         self._count: int | None = None
         self._shrank = False
         self._sought = {one.watch.key[-1]: one for one in sought}
@@ -60,8 +60,8 @@ class ListReading:
         :param now: the moment.
         :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
         """
-        self.began = self.began if self.began is not None else now
-        self.page_began, self.tries = None, 0
+        self.began = min(self.began, now)
+        self.page_began, self.tries = float("inf"), 0
         count = page.total_pages if page.total is None else page.total
         self._shrank |= self._count is not None and count < self._count
         self._count = count

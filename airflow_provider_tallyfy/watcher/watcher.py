@@ -249,14 +249,18 @@ class Watcher:
 
     async def _read_page(self, reading: ListReading, call: Call[Page]) -> None:
         asked_at = self._loop.time()
-        reading.page_began = asked_at if reading.page_began is None else reading.page_began
+        reading.page_began = min(reading.page_began, asked_at)
         try:
             page = await self._hook.run(call, retry_budget=0)
-            runs = reading.accept(page, self._loop.time())
         except TallyfyError as error:
             self._page_failed(reading, call, error, asked_at)
             return
         self._trouble.note_success()
+        try:
+            runs = reading.accept(page, self._loop.time())
+        except TallyfyError as error:
+            self._break_off_list(reading, error, asked_at)
+            return
         for run in runs:
             self._saw_listed(reading, run, asked_at)
             await asyncio.sleep(0)  # those who heard of an end go first: a whole page of them stalls the loop
@@ -270,17 +274,20 @@ class Watcher:
         reading.end()
 
     def _page_failed(self, reading: ListReading, call: Call[Page], error: TallyfyError, asked_at: float) -> None:
-        """Ask for the page again, or read the runs one by one: that tells whether Tallyfy or only this list is ill."""
+        """Ask for the page again, if that may help in time."""
         if not error.permanent:
             reading.tries += 1
             self._note_failure(call.path, error, asked_at)
             now = self._loop.time()
-            began = asked_at if reading.page_began is None else reading.page_began
-            in_time = max(now, self._trouble.until) - began <= self._hook.settings.retry_budget
+            in_time = max(now, self._trouble.until) - reading.page_began <= self._hook.settings.retry_budget
             is_limited = isinstance(error, TallyfyRateLimitError)
             if in_time and (is_limited or (reading.tries < _PAGE_TRIES and not self._trouble.is_outage)):
                 reading.due = now + backoff(reading.tries, random.random())  # noqa: S311 - jitter, not cryptography
                 return
+        self._break_off_list(reading, error, asked_at)
+
+    def _break_off_list(self, reading: ListReading, error: TallyfyError, asked_at: float) -> None:
+        """Read the runs one by one instead: that tells whether Tallyfy or only this list is in trouble."""
         self._reading = None
         unseen = reading.break_off()
         if isinstance(error, TallyfyAuthError):
@@ -299,8 +306,7 @@ class Watcher:
         if not one.watch.is_believable(run, ends_a_wait=one.is_end(run)) or not one.tell(Sight(run), asked_at):
             one.hurry(self._loop.time())
         elif one.requested_at <= asked_at:
-            began = asked_at if reading.began is None else reading.began
-            one.plan(began + one.interval_at(began) * reading.jitter)
+            one.plan(reading.began + one.interval_at(reading.began) * reading.jitter)
 
     # -- single looks ---------------------------------------------------------------------------------------
 

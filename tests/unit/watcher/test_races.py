@@ -90,6 +90,17 @@ async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(t
 
 
 @virtually
+async def test_a_list_with_an_unreadable_run_is_not_asked_for_again_and_again(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=200, body={"data": [{"name": "no id"}]}, path=r"/runs\?", times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(INTERVAL / 2)
+        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+        lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert len(lists) == 1
+
+
+@virtually
 async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
     """Tallyfy read the run as complete; then it was reopened, and only then somebody began to wait."""
     (run_id,) = tallyfy.add_runs(1)

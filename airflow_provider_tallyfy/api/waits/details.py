@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from airflow_provider_tallyfy.api.checks import checked_id
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
@@ -40,25 +40,37 @@ class RunForm:
     values: FormValues
 
 
-class TasksWatch(Watch):
+class DetailWatch(Watch):
     """
-    Looks at the tasks of a run.
+    Base of what looks at things that belong to a run.
 
     :param organization_id: the run's organization.
     :param run_id: the run.
     """
 
+    #: What kind of things it looks at.
+    kind: ClassVar[str]
+
     def __init__(self, organization_id: str, run_id: str) -> None:
-        super().__init__("tasks", run_id)
+        super().__init__(self.kind, run_id)
         self._organization_id = organization_id
         self._run_id = run_id
-        self._run = RunWatch(organization_id, run_id, includes=("tasks", "next_task"))
 
-    def anew(self) -> TasksWatch:
+    def anew(self) -> Self:
         """Make one that has found nothing yet."""
-        watch = TasksWatch(self._organization_id, self._run_id)
+        watch = type(self)(self._organization_id, self._run_id)
         watch.key = (*self.key, "anew")
         return watch
+
+
+class TasksWatch(DetailWatch):
+    """Looks at the tasks of a run."""
+
+    kind = "tasks"
+
+    def __init__(self, organization_id: str, run_id: str) -> None:
+        super().__init__(organization_id, run_id)
+        self._run = RunWatch(organization_id, run_id, includes=("tasks", "next_task"))
 
     def look(self) -> Flow[RunTasks | None]:
         """Read the run with its tasks: in one request, unless Tallyfy does not include them."""
@@ -74,25 +86,14 @@ class TasksWatch(Watch):
         return RunTasks(run, tasks)
 
 
-class FormWatch(Watch):
-    """
-    Looks at the form fields of a run.
+class FormWatch(DetailWatch):
+    """Looks at the form fields of a run."""
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
-    """
+    kind = "form"
 
     def __init__(self, organization_id: str, run_id: str) -> None:
-        super().__init__("form", run_id)
-        self._organization_id = organization_id
-        self._run_id = run_id
+        super().__init__(organization_id, run_id)
         self._tasks = TasksWatch(organization_id, run_id)
-
-    def anew(self) -> FormWatch:
-        """Make one that has found nothing yet."""
-        watch = FormWatch(self._organization_id, self._run_id)
-        watch.key = (*self.key, "anew")
-        return watch
 
     def look(self) -> Flow[RunForm | None]:
         """Read the run with its tasks, and its form fields."""

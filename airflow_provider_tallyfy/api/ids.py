@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.people import user_number
+from airflow_provider_tallyfy.api.people import ID, user_number
 from airflow_provider_tallyfy.api.problems import Problems
-
-_ID = re.compile(r"[\w-]+")  # what the official Python client takes for an id
 
 
 def with_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +35,7 @@ def _users(value: object, name: str) -> list[int]:
 def _ids(value: object, name: str) -> list[str]:
     items = _several(value, name)
     for item in items:
-        if not _ID.fullmatch(item):
+        if not ID.fullmatch(item):
             raise TallyfyValidationError(f"{name}: {item[:80]!r} is no id.", fields={name: ["no id"]})
     return list(items)
 

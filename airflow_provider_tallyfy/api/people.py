@@ -14,6 +14,9 @@ KINDS = ("users", "guests", "groups")
 #: What a user's id looks like as text.
 USER_NUMBER = re.compile(r"[0-9]{1,18}")
 
+#: What the id of anything else looks like (official Python client).
+ID = re.compile(r"[\w-]+")
+
 
 def user_number(value: object, name: str) -> int:
     """

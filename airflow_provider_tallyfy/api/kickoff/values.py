@@ -18,13 +18,12 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted, shown
-from airflow_provider_tallyfy.api.people import USER_NUMBER
+from airflow_provider_tallyfy.api.people import ID, USER_NUMBER
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, folded
 
 _MOST_ITEM_PROBLEMS = 5
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
 _TALLYFY_ID = re.compile(r"[0-9a-f]{32}")
-_GROUP_ID = re.compile(r"[\w-]+")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([Tt ].+)?", re.ASCII)
 _SEVERAL = (list, tuple, set, frozenset)
 
@@ -290,7 +289,7 @@ def _as_user(value: Any) -> int:
 
 
 def _as_group(value: Any) -> str:
-    if isinstance(value, str) and _GROUP_ID.fullmatch(value.strip()):
+    if isinstance(value, str) and ID.fullmatch(value.strip()):
         return value.strip()
     raise Unfit(f"groups are given by id, got {shown(value)}")
 

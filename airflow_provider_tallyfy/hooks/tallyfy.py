@@ -303,7 +303,7 @@ class TallyfyHook(RunMethods, BaseHook):
             return credentials
         with self._lock:
             if self._fetched_token is None:
-                flow = flows.new_token(credentials, self.organization_id if credentials.user_email else None)
+                flow = flows.new_token(credentials, self.settings.organization_id)
                 self._fetched_token = self._drive(flow, budget)
                 mask_secret(self._fetched_token)
             return self._fetched_token

@@ -173,7 +173,7 @@ class TallyfyAsyncHook:
             return credentials
         async with self._token_lock:
             if self._fetched_token is None:
-                flow = flows.new_token(credentials, self.organization_id(None) if credentials.user_email else None)
+                flow = flows.new_token(credentials, self.settings.organization_id)
                 self._fetched_token = await self._drive(flow, budget)
                 await mask_secret_async(self._fetched_token)
             return self._fetched_token

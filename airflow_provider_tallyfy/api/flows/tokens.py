@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.api.checks import required_organization
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import ClientCredentials
 
@@ -14,14 +14,12 @@ def new_token(credentials: ClientCredentials, organization_id: str | None) -> Fl
 
     :param credentials: the client credentials.
     :param organization_id: the user's organization.
-    :raises TallyfyConfigurationError: if there is a user and no organization.
+    :raises TallyfyConfigurationError: if there is a user and no organization, before anything is asked.
     """
-    token: str = yield calls.application_token(credentials)
     if credentials.user_email is None:
+        token: str = yield calls.application_token(credentials)
         return token
-    if organization_id is None:
-        raise TallyfyConfigurationError(
-            "The connection's extra user_email needs organization_id in the connection's extra as well."
-        )
-    user_token: str = yield calls.user_token(organization_id, credentials.user_email, token)
+    of_user = required_organization(organization_id)
+    token = yield calls.application_token(credentials)
+    user_token: str = yield calls.user_token(of_user, credentials.user_email, token)
     return user_token

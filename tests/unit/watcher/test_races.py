@@ -22,6 +22,16 @@ async def until_asked(tallyfy: VirtualTallyfy) -> None:
         await asyncio.sleep(0.5)
 
 
+async def hint_while_a_list_is_read(tallyfy: VirtualTallyfy, waits, run_id: str, latency: float) -> float:
+    """Complete a run and hint at it while the next list is under way; give the moment."""
+    await asyncio.sleep(10)
+    tallyfy.latency = latency
+    await until_asked(tallyfy)
+    tallyfy.complete_run(run_id)
+    waits.watcher.run_changed(run_id)
+    return now()
+
+
 def heard_at(waits, name: str, status: str) -> float:
     return next(moment for moment, told in waits.heard[name] if told == status)
 
@@ -32,12 +42,7 @@ async def test_a_hint_is_not_forgotten_when_somebody_joins_while_a_list_is_read(
     async with waiting(tallyfy, []) as waits:
         for run_id in run_ids:
             waits.begin(run_id, interval=LONG)
-        await asyncio.sleep(10)
-        tallyfy.latency = 5
-        await until_asked(tallyfy)
-        tallyfy.complete_run(run_ids[3])
-        waits.watcher.run_changed(run_ids[3])
-        hinted = now()
+        hinted = await hint_while_a_list_is_read(tallyfy, waits, run_ids[3], latency=5)
         await asyncio.sleep(0.2)
         waits.begin(run_ids[3], interval=LONG, name="late")
         await asyncio.sleep(30)
@@ -49,12 +54,7 @@ async def test_a_hint_is_not_forgotten_when_somebody_joins_while_a_list_is_read(
 async def test_a_hint_does_not_wait_for_a_long_list(tallyfy):
     run_ids = tallyfy.add_runs(1500)
     async with waiting(tallyfy, run_ids) as waits:
-        await asyncio.sleep(10)
-        tallyfy.latency = 1
-        await until_asked(tallyfy)
-        tallyfy.complete_run(run_ids[0])
-        waits.watcher.run_changed(run_ids[0])
-        hinted = now()
+        hinted = await hint_while_a_list_is_read(tallyfy, waits, run_ids[0], latency=1)
         await asyncio.sleep(30)
         assert heard_at(waits, run_ids[0], "complete") - hinted < 4
 

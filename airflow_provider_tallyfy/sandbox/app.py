@@ -65,18 +65,17 @@ class SandboxApp:
 
     async def _api(self, exchange: Exchange) -> None:
         world, request = self.world, record(exchange)
+        due = asyncio.get_running_loop().time() + world.latency
         world.requests.append(request)
-        if world.latency:
-            await asyncio.sleep(world.latency)
         refusal = world.limiter.refuse() if world.limiter else None
-        if refusal is not None:
-            await exchange.reply(refusal)
-            return
-        fault = world.faults.match(request.method, request.path, request.raw_query)
+        fault = None if refusal else world.faults.match(request.method, request.path, request.raw_query)
         if fault is not None:
+            await _wait_until(due)
             await spoil(exchange, fault, world.clock.now())
         else:
-            await exchange.reply(await exchange.proper_answer())
+            answer = refusal or await exchange.proper_answer()
+            await _wait_until(due)
+            await exchange.reply(answer)
 
     def _transport(self, scope: Scope) -> asyncio.Transport | None:
         client = scope.get("client")
@@ -93,6 +92,12 @@ async def _read(receive: Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def _wait_until(moment: float) -> None:
+    left = moment - asyncio.get_running_loop().time()
+    if left > 0:
+        await asyncio.sleep(left)
 
 
 def record(exchange: Exchange) -> RecordedRequest:

@@ -139,6 +139,17 @@ def test_a_hang_ends_when_its_time_is_over(api, tallyfy_sandbox):
     assert api("GET", "/runs").status_code == 200
 
 
+def test_the_latency_is_the_whole_time_of_an_answer_so_the_effect_comes_before_it(tallyfy_sandbox):
+    run_id = tallyfy_sandbox.add_run(archived=True)["id"]
+    tallyfy_sandbox.latency = 60
+    path = f"/api/organizations/{tallyfy_sandbox.organization_id}/runs/{run_id}/activate"
+    with raw_request(tallyfy_sandbox, "PUT", path) as connection:
+        until(lambda: tallyfy_sandbox.run(run_id)["archived_at"] is None)
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            connection.recv(1)
+
+
 def test_a_hanging_request_does_not_hold_up_the_end_of_the_sandbox():
     with Sandbox() as sandbox:
         fault = sandbox.faults.add("hang")

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import default_headers
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.world import World
@@ -60,20 +59,20 @@ class VirtualTallyfy(World):
         self.settings: dict[str, Any] = {}
         self.connections_read = 0
         self._app = SandboxApp(self)
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self._answer), headers=default_headers())
+        self._transport = httpx.ASGITransport(self._answer)
 
     async def connect(self) -> TallyfyAsyncHook:
         """Stand in for the Airflow connection, as it is now."""
         self.connections_read += 1
         values = {"base_url": "http://127.0.0.1/api", "credentials": self.token} | self.settings
         hook = TallyfyAsyncHook(TallyfySettings(organization_id=self.organization_id, **values))
-        hook._clients = self
+        hook._transports = self
         return hook
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Stand in for the hook's clients."""
-        yield self._client
+    async def one(self, base_url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """Stand in for the hook's transports."""
+        yield self._transport
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -14,7 +14,14 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import (
+    causes,
+    default_headers,
+    handshake_reason,
+    lost,
+    presentable_answer,
+    proxy_for,
+)
 
 _MOST_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
@@ -28,12 +35,13 @@ _BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] 
 )
 
 
-class Clients:
+class Transports:
     """
-    The clients of one Airflow connection, each with one TCP connection: as many as there are requests at a time.
+    The transports of one Airflow connection, each with one TCP connection: as many as there are requests at a time.
 
-    One client for all would spend more time on finding a free connection than on the request, since what that takes
-    grows with the square of their number.
+    They are used without httpx's client, whose cookies, redirects and credentials of the environment nobody wants here
+    and whose part of the time is a fifth. One transport for all would spend more time on finding a free connection than
+    on the request, since what that takes grows with the square of their number.
 
     :param settings: the connection.
     """
@@ -41,70 +49,61 @@ class Clients:
     def __init__(self, settings: TallyfySettings) -> None:
         self._settings = settings
         self._places = asyncio.Semaphore(_MOST_CONNECTIONS)
-        self._all: list[httpx.AsyncClient] = []
-        self._idle: list[httpx.AsyncClient] = []
+        self._all: list[httpx.AsyncBaseTransport] = []
+        self._idle: dict[str, list[httpx.AsyncBaseTransport]] = {}
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Use a client, the one that was used last if it is free."""
+    async def one(self, base_url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """
+        Use a transport, the one that was used last if it is free.
+
+        :param base_url: where the request goes.
+        """
         async with self._places:
-            client = self._idle.pop() if self._idle else await self._new()
+            idle = self._idle.setdefault(base_url, [])
+            transport = idle.pop() if idle else await self._new(base_url)
             try:
-                yield client
+                yield transport
             finally:
-                if client in self._all:  # it was not closed meanwhile
-                    self._idle.append(client)
+                if transport in self._all:  # it was not closed meanwhile
+                    idle.append(transport)
 
     async def close(self) -> None:
-        """Close all clients and their connections."""
-        clients, self._all, self._idle = self._all, [], []
-        for client in clients:
-            await client.aclose()
+        """Close all transports and their connections."""
+        transports, self._all, self._idle = self._all, [], {}
+        for transport in transports:
+            await transport.aclose()
 
-    async def _new(self) -> httpx.AsyncClient:
+    async def _new(self, base_url: str) -> httpx.AsyncBaseTransport:
         async with self._tls_lock:
             if self._tls is None:
                 # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
                 self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
-        client = _new_client(self._settings, self._tls)
-        self._all.append(client)
-        return client
+        proxy = proxy_for(base_url, self._settings.proxies)
+        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=_LIMITS, proxy=proxy)
+        self._all.append(transport)
+        return transport
 
 
-def _new_client(settings: TallyfySettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    """Make a client with Tallyfy's headers, the connection's proxy settings and timeouts; no token yet."""
-    return httpx.AsyncClient(
-        headers=default_headers(),
-        verify=tls,
-        timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-        limits=_LIMITS,
-        mounts={
-            f"{scheme}://": httpx.AsyncHTTPTransport(verify=tls, limits=_LIMITS, proxy=proxy)
-            for scheme, proxy in settings.proxies.items()
-        },
-    )
-
-
-async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+async def exchange(
+    transport: httpx.AsyncBaseTransport, settings: TallyfySettings, call: Call[Any], token: str
+) -> Answer | Lost:
     """
     Send a call once.
 
-    :param client: from :class:`Clients`.
+    :param transport: from :class:`Transports`.
     :param settings: the connection.
     :param call: what to ask.
     :param token: bearer token, or ``""`` for none.
     """
     handled = sys.exception()
-    content, headers = call.content()
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    request = client.build_request(call.method, call.url(settings.base_url), content=content, headers=headers)
+    request = _request(settings, call, token)
     try:
         # httpx waits for each piece of the headers anew; to connect has a limit of its own, which comes first.
         async with asyncio.timeout(settings.connect_timeout + settings.timeout):
-            response = await client.send(request, stream=True)
+            response = await transport.handle_async_request(request)
         try:
             async with asyncio.timeout(settings.timeout):
                 body = await _read_body(response, settings.max_response_bytes)
@@ -115,6 +114,19 @@ async def exchange(client: httpx.AsyncClient, settings: TallyfySettings, call: C
     if body is None:
         return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
     return presentable_answer(response.status_code, response.headers, body, settings, token)
+
+
+def _request(settings: TallyfySettings, call: Call[Any], token: str) -> httpx.Request:
+    content, headers = call.content()
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return httpx.Request(
+        call.method,
+        call.url(settings.base_url),
+        content=content,
+        headers={**default_headers(), "Accept-Encoding": "gzip, deflate", **headers},
+        extensions={"timeout": httpx.Timeout(settings.timeout, connect=settings.connect_timeout).as_dict()},
+    )
 
 
 async def _read_body(response: httpx.Response, most_bytes: int) -> bytes | None:

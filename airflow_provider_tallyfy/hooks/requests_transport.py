@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -15,7 +16,14 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import (
+    causes,
+    default_headers,
+    handshake_reason,
+    lost,
+    presentable_answer,
+    proxy_for,
+)
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -34,6 +42,8 @@ class _Session(requests.Session):
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         own_proxies = {**self.proxies, **(proxies or {})}
+        if proxy := proxy_for(url, own_proxies):
+            own_proxies[urlsplit(url).scheme] = proxy
         own_verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)
 

@@ -36,7 +36,7 @@ class TallyfyAsyncHook:
     def __init__(self, settings: TallyfySettings, pace: Turns | None = None) -> None:
         self.settings = settings
         self.pace = pace
-        self._clients = httpx_transport.Clients(settings)
+        self._transports = httpx_transport.Transports(settings)
         self._fetched_token: str | None = None
         self._token_lock = asyncio.Lock()
 
@@ -67,17 +67,17 @@ class TallyfyAsyncHook:
 
     def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
         """
-        Make a hook for one organization, over the same clients and at the same pace.
+        Make a hook for one organization, over the same transports and at the same pace.
 
         :param organization_id: the organization.
         """
         hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.pace)
-        hook._clients = self._clients
+        hook._transports = self._transports
         return hook
 
     async def close(self) -> None:
-        """Close the clients and their connections."""
-        await self._clients.close()
+        """Close the transports and their connections."""
+        await self._transports.close()
 
     async def __aenter__(self) -> TallyfyAsyncHook:
         """Use the hook as a context manager that closes it."""
@@ -125,8 +125,8 @@ class TallyfyAsyncHook:
         while True:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
-            async with self._clients.one() as client:
-                outcome = await httpx_transport.exchange(client, self.settings, call, token)
+            async with self._transports.one(call.base_url or self.settings.base_url) as transport:
+                outcome = await httpx_transport.exchange(transport, self.settings, call, token)
             match decide(call, outcome, attempts.next()):
                 case Accept(value):
                     return value

@@ -115,10 +115,10 @@ def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tr
     ids = tallyfy.add_runs(120)
     exchange = httpx_transport.exchange
 
-    async def refuse_one(client, settings, call, token):
+    async def refuse_one(transport, settings, call, token):
         if call.run_id == ids[3]:
             return Lost("refused", sent=False)
-        return await exchange(client, settings, call, token)
+        return await exchange(transport, settings, call, token)
 
     monkeypatch.setattr(httpx_transport, "exchange", refuse_one)
 

@@ -84,6 +84,22 @@ def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, m
     assert (len(asked), tallyfy.requests) == (1, [])
 
 
+def test_the_connections_proxy_for_everything_wins_over_the_environments_for_a_scheme(
+    tallyfy, client, me, monkeypatch, nobody
+):
+    monkeypatch.setenv("http_proxy", nobody)
+    with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
+        extra = {"proxies": {"all": f"http://127.0.0.1:{port}"}, "retry_budget": 0}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
+        assert client.run(me)["id"] == 7
+
+
+def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(tallyfy, client, me, monkeypatch):
+    with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{port}")
+        assert client.run(me)["id"] == 7
+
+
 def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, nobody):
     monkeypatch.setenv("HTTP_PROXY", nobody)
     monkeypatch.setenv("http_proxy", nobody)

@@ -79,6 +79,8 @@ def restore_here(ids_path: str, concurrency: int, trace: bool) -> None:
     import resource
     import tracemalloc
 
+    import httpx  # noqa: F401 - a worker of Airflow has loaded it before the task begins
+
     from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator
 
     class TaskInstance:
@@ -118,6 +120,7 @@ def restore_in_child(sandbox: SandboxProcess, ids: list[str], concurrency: int, 
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
             "AIRFLOW_CONN_TALLYFY_DEFAULT": sandbox.connection,
+            "PYTHONDONTWRITEBYTECODE": "",  # modules are compiled once, as after an installation with pip
         }
         child = [sys.executable, "-W", "ignore", "-m", "benchmarks.bulk", "--child", str(path), str(concurrency)]
         done = subprocess.run(

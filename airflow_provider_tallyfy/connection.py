@@ -206,6 +206,18 @@ def _split_url(url: str, name: str) -> tuple[SplitResult, str]:
     return parts, host
 
 
+def is_proxy_url(url: str) -> bool:
+    """
+    Whether a proxy is one that both HTTP libraries can take.
+
+    :param url: its address.
+    """
+    try:
+        return _split_url(url, "proxy")[0].scheme in _PROXY_SCHEMES
+    except TallyfyConfigurationError:
+        return False
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -309,7 +321,7 @@ def _proxies(name: str, value: Any) -> dict[str, str]:
     if not value.keys() <= _PROXIED:
         raise _problem(name, f"has a key that is none of {', '.join(sorted(_PROXIED))}")
     for scheme, url in value.items():
-        if _split_url(url, f"{name} for {scheme}")[0].scheme not in _PROXY_SCHEMES:
+        if not is_proxy_url(url):
             raise _problem(name, f"for {scheme} is not a URL like http://proxy:3128")
     return value
 

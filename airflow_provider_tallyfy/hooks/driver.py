@@ -6,12 +6,10 @@ import json
 import random
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
-
-from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
@@ -26,17 +24,6 @@ def default_headers() -> dict[str, str]:
     """Return Tallyfy's required headers and a ``User-Agent`` that names this package and Airflow."""
     user_agent = f"airflow-provider-tallyfy/{__version__} apache-airflow/{airflow_version}"
     return {**calls.HEADERS, "User-Agent": user_agent}
-
-
-def proxy_for(url: str, own: Mapping[str, str]) -> str | None:
-    """
-    Choose the proxy on the way to an address: the connection's, or else that of the environment.
-
-    :param url: the address.
-    :param own: the connection's proxies by scheme, or ``all``.
-    """
-    proxy = select_proxy(url, own) or select_proxy(url, get_environ_proxies(url))
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 class Attempts:

@@ -14,14 +14,8 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import (
-    causes,
-    default_headers,
-    handshake_reason,
-    lost,
-    presentable_answer,
-    proxy_for,
-)
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
 _MOST_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
@@ -81,7 +75,7 @@ class Transports:
             if self._tls is None:
                 # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
                 self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
-        proxy = proxy_for(base_url, self._settings.proxies)
+        proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
         transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=_LIMITS, proxy=proxy)
         self._all.append(transport)
         return transport

@@ -16,14 +16,8 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import (
-    causes,
-    default_headers,
-    handshake_reason,
-    lost,
-    presentable_answer,
-    proxy_for,
-)
+from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -42,7 +36,7 @@ class _Session(requests.Session):
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         own_proxies = {**self.proxies, **(proxies or {})}
-        if proxy := proxy_for(url, own_proxies):
+        if proxy := proxy_for(url, own_proxies, socks_module="socks"):
             own_proxies[urlsplit(url).scheme] = proxy
         own_verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyTransportError
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyTransportError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.contract.hooks.wire import answer, wire
 
@@ -98,6 +99,20 @@ def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(tallyfy, cli
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{port}")
         assert client.run(me)["id"] == 7
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["ftp://127.0.0.1:9", "http://[proxy", "http://ada:hunter2@127.0.0.1:99999", "socks5://ada:hunter2@127.0.0.1:9"],
+)
+def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(tallyfy, client, me, monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+    for module in ("socks", "socksio"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: the proxy .* HTTPS_PROXY") as caught:
+        client.run(me)
+    assert "hunter2" not in str(caught.value)
+    assert tallyfy.requests == []
 
 
 def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, nobody):

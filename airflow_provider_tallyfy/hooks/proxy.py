@@ -1,0 +1,38 @@
+"""The proxy on the way to Tallyfy, chosen by the same rules for both hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from requests.utils import get_environ_proxies, select_proxy
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.connection import is_proxy_url
+
+_SOURCES = "the connection's extra `proxies`, or HTTPS_PROXY, HTTP_PROXY and ALL_PROXY in the environment"
+
+
+def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | None:
+    """
+    Choose the proxy on the way to an address: the connection's, or else that of the environment.
+
+    :param url: the address.
+    :param own: the connection's proxies by scheme, or ``all``.
+    :param socks_module: what the HTTP library needs for SOCKS.
+    :raises TallyfyConfigurationError: if it is none that can be used.
+    """
+    proxy = select_proxy(url, own) or select_proxy(url, get_environ_proxies(url))
+    if proxy is None:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not is_proxy_url(proxy):
+        raise TallyfyConfigurationError(
+            f"Nothing was sent: the proxy on the way to Tallyfy is not a URL like http://proxy:3128. Check {_SOURCES}."
+        )
+    if proxy.lower().startswith("socks") and find_spec(socks_module) is None:
+        raise TallyfyConfigurationError(
+            f"Nothing was sent: the proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing. "
+            f'Install it (pip install "requests[socks]" "httpx[socks]"), or check {_SOURCES}.'
+        )
+    return proxy

@@ -30,7 +30,7 @@ class RunStatus(StrEnum):
     ARCHIVED = "archived"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
     """
     How far a run is, as far as Tallyfy tells: it sends an object, a number, or nothing, and the next task on request.
@@ -80,7 +80,7 @@ class Progress:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """
     A run; the Tallyfy web app says "process".

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_tallyfy.api import calls
@@ -19,13 +19,24 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 
+_NOT_KEPT = Run(id="", name="", stored_status="")
+
+
 def slim(run: Run) -> Run:
     """
     Keep of a run what flows want to know of it, since thousands of them are kept.
 
     :param run: a run.
     """
-    return replace(run, raw={})
+    return Run(
+        id=run.id,
+        name=run.name,
+        stored_status=sys.intern(run.stored_status),
+        template_id=run.template_id and sys.intern(run.template_id),
+        archived_at=run.archived_at,
+        progress=_NOT_KEPT.progress,
+        raw=_NOT_KEPT.raw,
+    )
 
 
 class Lookout:

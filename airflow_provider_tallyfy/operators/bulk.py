@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
+_CHOICES = ("run_ids", *_FILTERS)
 _LAUNCH_FIELDS = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
 
 
@@ -38,9 +39,9 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     """
     Base of the operators that do something to many runs that exist.
 
-    The runs are given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is needed,
-    and one that renders to nothing is refused. The states of the runs are read first, by pages of the list or one by
-    one, whichever takes fewer requests.
+    The runs are either given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is
+    needed, and one that renders to nothing is refused. The states of the runs are read first, by pages of the list or
+    one by one, whichever takes fewer requests.
 
     :param run_ids: ids, or dicts with an ``id``, of the runs (templated): a list, an XCom, text with ids between commas
         or lines, or ``{"path": ...}`` for a file of JSON lines. None at all is a success.
@@ -57,6 +58,8 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     def __init__(self, *, run_ids: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_ids = run_ids
+        # Known before templates are rendered and XComs are read, which may come to nothing.
+        self._chosen_by = [name for name in _CHOICES if getattr(self, name) is not None]
 
     @cached_property
     def _given_ids(self) -> list[str] | None:
@@ -74,10 +77,10 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
 
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[str]:
         """Find out which runs there are, and how they are."""
+        self._check_choice()
         seen: dict[str, Run] = {}
         run_ids = self._given_ids
         if run_ids is None:
-            self._check_filters()
             seen = {run.id: slim(run) for run in self.filtered_runs()}
             run_ids = list(seen)
         self.check_count(len(run_ids))
@@ -98,17 +101,24 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         """Give the options of the work."""
         return {}
 
-    def _check_filters(self) -> None:
-        """Let no filter that rendered to nothing widen the work to runs that nobody meant."""
-        given = {name: getattr(self, name) for name in _FILTERS if getattr(self, name) is not None}
-        blank = [name for name, value in given.items() if value in ("", [], ())]
-        if blank or not given:
-            raise TallyfyValidationError(
-                f"Which runs? {' and '.join(blank) or 'Neither run_ids nor a filter'} is "
-                f"{'empty' if blank else 'given'} (did a template render to nothing?). Nothing was sent. "
-                f"Filters: {', '.join(_FILTERS)}.",
-                fields={name: ["empty"] for name in blank} or {"run_ids": ["missing"]},
-            )
+    def _check_choice(self) -> None:
+        """Let nothing that rendered to nothing, and nothing that is ignored, widen the work to runs nobody meant."""
+        if not self._chosen_by:
+            raise _no_choice("Neither run_ids nor a filter is given", ["run_ids"])
+        if "run_ids" in self._chosen_by and len(self._chosen_by) > 1:
+            filters = [name for name in self._chosen_by if name != "run_ids"]
+            raise _no_choice(f"Both run_ids and {', '.join(filters)} are given, and either chooses the runs", filters)
+        nothing = {"run_ids": (None,)}
+        blank = [name for name in self._chosen_by if getattr(self, name) in nothing.get(name, (None, "", [], ()))]
+        if blank:
+            raise _no_choice(f"{' and '.join(blank)} came to nothing (did a template render to nothing?)", blank)
+
+
+def _no_choice(problem: str, names: list[str]) -> TallyfyValidationError:
+    return TallyfyValidationError(
+        f"Which runs? {problem}. Nothing was sent. Filters: {', '.join(_FILTERS)}.",
+        fields={name: ["not usable"] for name in names},
+    )
 
 
 class TallyfyActivateRunsOperator(TallyfyRunsOperator):
@@ -184,6 +194,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_dir = snapshot_dir
+        self._wants_snapshots = snapshot_dir is not None
 
     def check_count(self, count: int) -> None:
         """Check both keys."""
@@ -205,7 +216,10 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
 
     def work_options(self) -> dict[str, Any]:
         """Say how to delete."""
-        return {"archive_first": self.archive_first, "snapshot_dir": self.snapshot_dir or None}
+        return {
+            "archive_first": checked_flag(self.archive_first, "archive_first"),
+            "snapshot_dir": checked_text(self.snapshot_dir, "snapshot_dir") if self._wants_snapshots else None,
+        }
 
 
 class TallyfyLaunchRunsOperator(TallyfyBulkOperator):

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_tallyfy.api.checks import checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.job import Job
@@ -164,7 +165,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         shortfall = error_of(work, job, self._report_of_this_try)
         if shortfall is not None:
             self.log.error("%s", shortfall)
-            if job.stopped or self.fail_on_errors:
+            if job.stopped or checked_flag(self.fail_on_errors, "fail_on_errors"):
                 raise job.error or shortfall
         return result
 
@@ -198,6 +199,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 fields={"max_concurrency": ["out of range"]},
             )
         self._most_failures(0)
+        checked_flag(self.fail_on_errors, "fail_on_errors")
         self._check_report_path()
 
     def _check_report_path(self) -> None:

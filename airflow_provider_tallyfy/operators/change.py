@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.checks import checked_flag, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_confirm, check_deletable
@@ -84,6 +85,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_path = snapshot_path
+        # Known before templates are rendered and XComs are read, which may come to nothing.
+        self._wants_snapshot = snapshot_path is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -96,6 +99,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
             check_confirm(run_id, self.confirm)
+            archive_first = checked_flag(self.archive_first, "archive_first")
+            snapshot_to = self._snapshot_to
             memory = Memory(context, [self.task_type, run_id])
             past = memory.recall()
             try:
@@ -103,19 +108,23 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             except TallyfyNotFoundError:
                 if not self._may_have_deleted(run_id, past):
                     raise
-                gone = self._gone(run_id, is_certain=not past.is_silent_about(run_id) or bool(self.snapshot_path))
+                gone = self._gone(run_id, is_certain=not past.is_silent_about(run_id) or bool(snapshot_to))
                 return self.describe_plan([]) if self.is_dry_run else gone
-            check_deletable(before, self.confirm, archive_first=self.archive_first)
+            check_deletable(before, self.confirm, archive_first=archive_first)
             if self.is_dry_run:
                 return self._describe_deletion(before)
             memory.remember([run_id])
-            if self.snapshot_path:
-                self._take_snapshot(self.snapshot_path, run_id, is_retry=past.is_retry)
-            deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=self.archive_first, may_be_gone=True)
+            if snapshot_to:
+                self._take_snapshot(snapshot_to, run_id, is_retry=past.is_retry)
+            deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=archive_first, may_be_gone=True)
         if deleted is None:
             return self._gone(run_id, is_certain=True)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
+
+    @property
+    def _snapshot_to(self) -> str | None:
+        return checked_text(self.snapshot_path, "snapshot_path") if self._wants_snapshot else None
 
     def _describe_deletion(self, run: Run) -> dict[str, Any]:
         organization_id = self.hook.organization_id
@@ -124,8 +133,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     def _may_have_deleted(self, run_id: str, past: Past) -> bool:
         """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
-        if past.is_silent_about(run_id) and self.snapshot_path:
-            return is_snapshot_of(run_id, self.snapshot_path)
+        if past.is_silent_about(run_id) and self._snapshot_to:
+            return is_snapshot_of(run_id, self._snapshot_to)
         return past.may_have_changed(run_id)
 
     def _gone(self, run_id: str, *, is_certain: bool) -> dict[str, Any]:

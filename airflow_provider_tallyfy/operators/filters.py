@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from airflow_provider_tallyfy.api.checks import checked_count, checked_text, listed, moment_before
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
 
@@ -82,8 +83,8 @@ class TallyfyRunFilterOperator(TallyfyOperator):
             status=self.status or None,
             template_id=self._text("template_id"),
             query=self._text("query"),
-            tags=listed(self.tags, "tags"),
-            owners=listed(self.owners, "owners"),
+            tags=self._several("tags"),
+            owners=self._several("owners"),
             folder=self._text("folder"),
             archived=self._archived,
         )
@@ -93,6 +94,17 @@ class TallyfyRunFilterOperator(TallyfyOperator):
     def _text(self, name: str) -> str | None:
         value = getattr(self, name)
         return None if value in (None, "") else checked_text(value, name)
+
+    def _several(self, name: str) -> tuple[str, ...]:
+        value = getattr(self, name)
+        items = listed(value, name)
+        if not items and value not in (None, ""):
+            raise TallyfyValidationError(
+                f"{name}={value!r} names none, and without this filter every run would be let through. Leave it out if "
+                f"that is meant.",
+                fields={name: ["empty"]},
+            )
+        return items
 
     @property
     def _archived(self) -> str:

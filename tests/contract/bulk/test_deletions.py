@@ -51,6 +51,27 @@ def test_live_runs_are_archived_first_if_asked_to(tallyfy, tries, delete):
     assert left(tallyfy) == set()
 
 
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_a_folder_for_snapshots_that_rendered_to_nothing_is_refused(tallyfy, tries, delete, nothing):
+    ids = tallyfy.add_runs(2, archived=True)
+    operator = delete(ids, snapshot_dir="{{ params.folder }}")
+    operator.snapshot_dir = nothing
+
+    end = attempt(lambda: operator.execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert left(tallyfy) == set(ids)
+
+
+def test_text_that_says_false_archives_no_live_run_first(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(2)
+
+    end = attempt(lambda: delete(ids, archive_first="False").execute(tries.next()))
+
+    assert end.state == "failed"
+    assert left(tallyfy) == set(ids)
+
+
 def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tallyfy, tries, delete):
     tallyfy.add_template("Other")
     tallyfy.add_runs(90, archived=True, template="Other")

@@ -124,6 +124,40 @@ def test_a_limit_is_a_filter(tallyfy, tries):
 
 
 @BOTH
+@pytest.mark.parametrize("nothing", [None, "", [], "[]", "[ ]", set(), "None"])
+@pytest.mark.parametrize("name", ["tags", "owners"])
+def test_a_filter_that_rendered_to_nothing_chooses_no_runs_beside_another_one(tallyfy, tries, name, nothing):
+    tallyfy.add_runs(3)
+    operator = TallyfyArchiveRunsOperator(task_id="archive", status="active", **{name: "{{ upstream }}"})
+    setattr(operator, name, nothing)
+
+    end = attempt(lambda: operator.execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert name in str(end.exception)
+    assert tallyfy.requests == []
+
+
+def test_run_ids_that_rendered_to_nothing_do_not_leave_the_choice_to_nobody(tallyfy, tries):
+    operator = TallyfyArchiveRunsOperator(task_id="archive", run_ids="{{ upstream }}")
+    operator.run_ids = None
+
+    end = attempt(lambda: operator.execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "run_ids came to nothing" in str(end.exception)
+
+
+def test_ids_and_filters_together_are_refused_since_one_would_be_ignored(tallyfy, tries):
+    ids = tallyfy.add_runs(1)
+
+    end = attempt(lambda: archive(ids, status="complete", older_than=90).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "Both run_ids and status, older_than are given" in str(end.exception)
+    assert tallyfy.requests == []
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -282,3 +282,25 @@ def test_a_retry_does_not_take_any_file_for_its_snapshot(tallyfy, rich_run, tmp_
     end = attempt(lambda: delete(rich_run["id"], try_number=2, snapshot_path=str(tmp_path / "snapshot.json")))
     assert end.state == "failed"
     assert exists(tallyfy, rich_run)
+
+
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_a_path_for_the_snapshot_that_rendered_to_nothing_is_refused(tallyfy, run, nothing):
+    operator = TallyfyDeleteRunOperator(
+        task_id="delete", run_id=run["id"], confirm=run["id"], snapshot_path="{{ params.path }}"
+    )
+    operator.snapshot_path = nothing
+
+    end = attempt(lambda: operator.execute(context_of(1)))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert exists(tallyfy, run)
+
+
+def test_text_that_says_false_archives_no_live_run_first(tallyfy):
+    live = tallyfy.add_run()
+
+    end = attempt(lambda: delete(live["id"], archive_first="false"))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert exists(tallyfy, live)

@@ -148,6 +148,8 @@ class Job(Generic[T]):
             self._failed_in_passing += 1
             if self._failed_in_passing >= max(self._concurrency, _FEWEST_SIGNS_OF_AN_OUTAGE):
                 self.stop(f"stopped after {self._failed_in_passing} failures in a row", error)
+        else:
+            self._failed_in_passing = 0
         if written and not _is_refusal(error, written[-1]):
             return self._work.end(item, State.UNKNOWN, str(error), retryable=True)
         return self._work.end(item, State.FAILED, str(error), retryable=not error.permanent)

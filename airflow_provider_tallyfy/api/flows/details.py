@@ -164,7 +164,7 @@ def snapshot(organization_id: str, run_id: str) -> Flow[dict[str, Any]]:
     """
     run: Run = yield from find_run(organization_id, run_id)
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)
-    form: FormValues = yield from get_form_values(organization_id, run_id)
+    form: FormValues = yield from form_values_of(organization_id, run, tasks)
     activity: list[Activity] = yield from list_activity(organization_id, run_id)
     return {
         "run": run.raw,

@@ -208,6 +208,17 @@ def test_an_hourly_limit_stops_the_job_and_says_when_to_try_again(tallyfy, tries
     assert tries.pushed["counts"]["unknown"] == 0, "what was declined was not done"
 
 
+def test_failures_with_refusals_between_them_are_no_outage(tallyfy, tries, short_budget):
+    ids = [f"{number:032x}" for number in range(60)]
+    for run_id in ids[::10]:
+        tallyfy.faults.add("status", path=run_id, status=500, times=None)
+
+    attempt(lambda: restore(ids, max_concurrency=1).execute(tries.next()))
+
+    assert tries.pushed["counts"]["skipped"] == 0
+    assert tries.pushed["counts"]["failed"] + tries.pushed["counts"]["unknown"] == 60
+
+
 def test_an_outage_stops_the_job_before_every_run_has_waited_it_out(tallyfy, tries, short_budget):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=503, times=None, after=5)

@@ -226,6 +226,12 @@ def test_a_snapshot_holds_run_tasks_form_values_and_activity(tallyfy, rich_run, 
     assert not exists(tallyfy, rich_run)
 
 
+def test_a_snapshot_takes_one_request_for_each_of_its_parts(tallyfy, rich_run, tmp_path):
+    delete(rich_run["id"], archive_first=True, snapshot_path=str(tmp_path / "snapshot.json"))
+    asked = [request.path.rpartition("/")[2] for request in tallyfy.requests if request.method == "GET"]
+    assert asked.count("tasks") == 1
+
+
 @every_world
 @pytest.mark.parametrize("part", ["tasks", "activity-feeds"])
 def test_nothing_is_deleted_without_the_whole_snapshot(tallyfy, rich_run, tmp_path, part):

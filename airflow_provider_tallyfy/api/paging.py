@@ -40,6 +40,8 @@ class Pager(Generic[T]):
         self._read = read
         self._identify = identify
         self._whole = whole
+        #: Whether the list was seen to lack items, where it does not have to be whole.
+        self.lacks_items = False
         self._seen: set[object] = set()
         self._next_page: int | None = 1
         self._last: Page | None = None
@@ -67,12 +69,19 @@ class Pager(Generic[T]):
             raise _unreadable(f"page {asked} of {page.total_pages} ends it early or is one too many.")
         self._next_page, self._last = (asked + 1 if more else None), page
         self._rows += len(page.rows)
-        if self._whole and page.total is not None:
-            if last is not None and last.total is not None and page.total < last.total:
-                self._start_again()
-            elif not more and self._rows < page.total:
-                raise _unreadable(f"it ended after {self._rows} rows, and Tallyfy counts {page.total}.")
+        if page.total is not None:
+            self._compare(page.total, last.total if last else None, is_end=not more)
         return self._new_items(page)
+
+    def _compare(self, total: int, total_before: int | None, *, is_end: bool) -> None:
+        got_shorter = total_before is not None and total < total_before
+        ended_early = is_end and self._rows < total
+        if not self._whole:
+            self.lacks_items |= got_shorter or ended_early
+        elif got_shorter:
+            self._start_again()
+        elif ended_early:
+            raise _unreadable(f"it ended after {self._rows} rows, and Tallyfy counts {total}.")
 
     def _start_again(self) -> None:
         if self._restarts == _MOST_RESTARTS:

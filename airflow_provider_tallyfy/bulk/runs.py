@@ -141,7 +141,8 @@ class DeleteWork(RunsWork):
     """
     Delete runs for good, and see at the end that Tallyfy shows none of them any more.
 
-    A missing run is an error, unless an earlier try of the task may have deleted it.
+    A missing run is an error, unless an earlier try of the task may have deleted it. That it was not seen before is no
+    proof that it is gone: the lists may have changed while they were read. So the look at the end is for it, too.
 
     :param archive_first: archive live runs on the way; otherwise they are refused.
     :param snapshot_dir: where a snapshot of each run is written first.
@@ -165,8 +166,20 @@ class DeleteWork(RunsWork):
         super().__init__(organization_id, run_ids, seen, past, unreadable)
         self._archive_first = archive_first
         self._snapshot_dir = snapshot_dir
+        self._missing = [run_id for outcome in self.settled if (run_id := outcome.run_id)]
+        self.settled = []
         self._accepted: list[str] = []
         self._unexplained: list[str] = []
+
+    @property
+    def total(self) -> int:
+        """How many runs there are, those that may be gone already included."""
+        return super().total + len(self._missing)
+
+    @property
+    def most_changed(self) -> int:
+        """How many runs may be gone because of this task."""
+        return super().most_changed + len(self._missing)
 
     @property
     def planned(self) -> list[str]:
@@ -230,19 +243,23 @@ class DeleteWork(RunsWork):
         """See that the deleted runs are gone, and tell of those that this try never saw."""
         if self._unexplained:
             log.warning("%s", _doubt(self._unexplained))
-        if not self._accepted:
+        if not self._open:
             return []
-        shown = await hook.run(flows.still_shown(self.organization_id, self._accepted))
-        return [
-            self._doubtful(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._accepted
-        ]
+        # What this try deleted was archived; what an earlier one meant may be anywhere.
+        shelves = self.shelves if self._missing else ("only",)
+        shown = await hook.run(flows.still_shown(self.organization_id, self._open, shelves))
+        return [self._doubtful(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._open]
 
     def unsettled(self) -> list[Outcome]:
-        """Leave accepted deletions in doubt."""
-        return [self._doubtful(run_id) for run_id in self._accepted]
+        """Leave accepted deletions, and those of earlier tries, in doubt."""
+        return [self._doubtful(run_id) for run_id in self._open]
+
+    @property
+    def _open(self) -> list[str]:
+        return [*self._missing, *self._accepted]
 
     def _doubtful(self, run_id: str) -> Outcome:
-        reason = "Tallyfy accepted the deletion, but it was not seen that the run is gone"
+        reason = "Tallyfy was asked to delete it, but it was not seen that the run is gone"
         return Outcome(State.UNKNOWN, run_id, reason, retryable=True)
 
 

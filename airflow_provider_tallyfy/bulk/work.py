@@ -35,6 +35,11 @@ class Work(ABC, Generic[T]):
         return len(self.items) + len(self.settled)
 
     @property
+    def most_changed(self) -> int:
+        """How many items may count as changed at the end."""
+        return len(self.items) + sum(outcome.state is State.CHANGED for outcome in self.settled)
+
+    @property
     @abstractmethod
     def planned(self) -> list[str]:
         """What the work sets out to change, as the next try finds it among what this one ``meant``."""

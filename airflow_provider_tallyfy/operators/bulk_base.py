@@ -110,10 +110,9 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             past = memory.recall()
             with Crew(hook.settings) as crew:
                 work = self.make_work(context, crew, past)
-                most = len(work.items) + sum(outcome.state is State.CHANGED for outcome in work.settled)
                 if self.do_xcom_push:
                     longest = max(map(len, work.planned), default=0)
-                    check_size_of_changed(most, longest, self._report_to, self.max_xcom_bytes)
+                    check_size_of_changed(work.most_changed, longest, self._report_to, self.max_xcom_bytes)
                 if not self.is_dry_run:
                     memory.remember(past.meant.union(work.planned))
                 return self._carry_out(context, crew, work, memory)

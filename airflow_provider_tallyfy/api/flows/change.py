@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
@@ -179,28 +180,40 @@ def delete_run(
     return RunChange(run, changed=True)
 
 
-def still_shown(organization_id: str, run_ids: Collection[str]) -> Flow[set[str]]:
+def still_shown(organization_id: str, run_ids: Collection[str], shelves: Sequence[str] = ("only",)) -> Flow[set[str]]:
     """
-    Find deleted runs that Tallyfy goes on to list, with one look through the archive for all of them.
+    Find deleted runs that Tallyfy goes on to list, with one look through its lists for all of them.
+
+    A run is gone when it is not in the lists. While they get shorter, by what was just deleted, one that moves up can
+    be passed over; then it takes two looks.
 
     :param organization_id: the runs' organization.
-    :param run_ids: the runs, which were archived when they were deleted.
+    :param run_ids: the runs.
+    :param shelves: where they may be, values of ``RunQuery.archived``.
     """
-    shown = set(run_ids)
+    shown, missed_once = set(run_ids), set[str]()
     for pause in (*REPLICA_LAG_PAUSES, None):
-        archived: list[str] = yield from collect(
-            Pager(
-                lambda page: calls.list_runs(organization_id, RunQuery(archived="only"), page),
-                lambda row: Run.from_json(row).id,
-                str,
-                whole=False,  # it gets shorter by what was just deleted
-            )
-        )
-        shown &= set(archived)
+        listed, is_certain = yield from _listed(organization_id, shelves)
+        missed = shown - listed
+        shown -= missed if is_certain else missed & missed_once
+        missed_once = missed
         if not shown or pause is None:
             break
         yield Pause(pause)
     return shown
+
+
+def _listed(organization_id: str, shelves: Sequence[str]) -> Flow[tuple[set[str], bool]]:
+    """Read the ids on shelves, and whether none can have been passed over."""
+    ids, is_certain = set[str](), True
+    for shelf in shelves:
+        query = RunQuery(archived=shelf)
+        pager = Pager(
+            partial(calls.list_runs, organization_id, query), lambda row: Run.from_json(row).id, str, whole=False
+        )
+        ids.update((yield from collect(pager)))
+        is_certain &= not pager.lacks_items
+    return ids, is_certain
 
 
 def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]]:

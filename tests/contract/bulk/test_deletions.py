@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import report, requests, writes
@@ -49,6 +50,32 @@ def test_live_runs_are_archived_first_if_asked_to(tallyfy, tries, delete):
     assert end.state == "success"
     assert sorted(end.result["changed"]) == sorted(ids)
     assert left(tallyfy) == set()
+
+
+def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_read(
+    tallyfy, tries, delete, monkeypatch
+):
+    others, ids = tallyfy.add_runs(20, archived=True), tallyfy.add_runs(300, archived=True)
+    tallyfy.faults.add("status", method="DELETE", status=401, after=100, times=None)
+    with monkeypatch.context() as killed:
+        killed.setattr(TallyfyDeleteRunsOperator, "_hand_on", lambda *_: None)  # so it cannot tell what it did
+        first = attempt(lambda: delete(ids).execute(tries.next()))
+    tallyfy.faults.clear()
+    send = TallyfyAsyncHook.run
+
+    async def restore_others_after_the_first_page(hook, work, **options):
+        answer = await send(hook, work, **options)
+        while others and getattr(answer, "number", None) == 1:
+            tallyfy.restore_run(others.pop())
+        return answer
+
+    monkeypatch.setattr(TallyfyAsyncHook, "run", restore_others_after_the_first_page)
+    attempt(lambda: delete(ids).execute(tries.next()))
+
+    assert (first.error, others) == ("TallyfyAuthError", [])
+    assert not left(tallyfy).intersection(tries.pushed["changed"])
+    last = attempt(lambda: delete(ids).execute(tries.next()))
+    assert (last.state, sorted(last.result["changed"])) == ("success", sorted(ids))
 
 
 @pytest.mark.parametrize("nothing", [None, "", "None"])

@@ -1,0 +1,43 @@
+"""A deleted run is gone when no list shows it, and a list that moves while it is read proves nothing at once."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.answers import Page
+from airflow_provider_tallyfy.api.exchange import Pause
+
+PER_PAGE = 100
+
+
+def looked_for(run_id: str, archive: list[str], leave_after_first_page: int) -> tuple[set[str], int]:
+    """Drive the flow over an archive that some leave while it is read the first time; count the readings."""
+    flow = flows.still_shown("o" * 32, [run_id])
+    step, readings = next(flow), 0
+    try:
+        while True:
+            if isinstance(step, Pause):
+                step = flow.send(None)
+                continue
+            number = int(dict(step.query)["page"])
+            readings += number == 1
+            ids = archive[(number - 1) * PER_PAGE : number * PER_PAGE]
+            rows = tuple({"id": listed, "status": "archived", "name": "Run"} for listed in ids)
+            page = Page(rows, number, -(-len(archive) // PER_PAGE), len(archive))
+            del archive[:leave_after_first_page]
+            leave_after_first_page = 0
+            step = flow.send(page)
+    except StopIteration as end:
+        return end.value, readings
+
+
+def test_a_run_that_moves_up_past_the_reader_is_still_shown():
+    archive = [f"{number:032x}" for number in range(250)]
+    run_id = archive[110]
+    shown, _ = looked_for(run_id, archive, leave_after_first_page=20)
+    assert shown == {run_id}
+
+
+def test_a_run_that_is_gone_takes_a_second_look_only_if_the_list_moved():
+    archive = [f"{number:032x}" for number in range(250)]
+    assert looked_for("f" * 32, list(archive), leave_after_first_page=0) == (set(), 1)
+    assert looked_for("f" * 32, list(archive), leave_after_first_page=20) == (set(), 2)

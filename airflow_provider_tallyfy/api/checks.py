@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
+from airflow_provider_tallyfy.api.numbers import plain_text
 
 _LONGEST_ID = 255
 _MOST_PROBLEMS = 20
@@ -117,11 +118,12 @@ def checked_text(value: object, name: str) -> str:
     """
     Check a text that must say something.
 
-    :param value: what the user gave; numbers are accepted, since native template rendering makes them.
+    :param value: what the user gave; numbers are accepted, since native template rendering makes them, and a whole
+        float is the same as the int.
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is empty, or a template rendered it for a missing value.
     """
-    text = str(value).strip()
+    text = plain_text(value).strip()
     if text in ("", "None", "null"):
         raise TallyfyValidationError(
             f"{name}={value!r} says nothing (did the upstream task push it?).", fields={name: ["empty"]}

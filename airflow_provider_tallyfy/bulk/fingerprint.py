@@ -12,6 +12,7 @@ from uuid import UUID
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.wording import shown
+from airflow_provider_tallyfy.api.numbers import without_fraction
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:
@@ -39,7 +40,7 @@ class _Unsteady(Exception):
 
 def _canonical(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
-        return value
+        return without_fraction(value) if isinstance(value, float) else value
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -16,6 +16,7 @@ from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.numbers import plain_text
 from airflow_provider_tallyfy.api.templates import Template, fields_named
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
@@ -90,7 +91,7 @@ class RowReader:
 
     def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
         column = str(self.key_column)
-        value = _text(row.get(column))
+        value = plain_text(row.get(column)).strip()
         times_seen[value] += 1
         if value and times_seen[value] > 1:
             raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
@@ -104,7 +105,7 @@ class RowReader:
         return LaunchKey(f"{self.scope}/{content}/{times_seen[content]}")
 
     def _name(self, row: Mapping[str, Any]) -> str:
-        return _text(row.get(self.name_column)) if self.name_column else ""
+        return plain_text(row.get(self.name_column)).strip() if self.name_column else ""
 
     @cached_property
     def _columns_beside_the_form(self) -> set[str | None]:
@@ -117,10 +118,6 @@ class RowReader:
         values = {name: value for name, value in row.items() if name not in self._columns_beside_the_form}
         fields = {**self.fields, "name": self._name(row) or None}
         return LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields).encoded(self.template)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
 
 
 def find_launches(

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted, shown
+from airflow_provider_tallyfy.api.numbers import without_fraction
 from airflow_provider_tallyfy.api.people import ID, USER_NUMBER
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, folded
 
@@ -265,7 +266,7 @@ def _as_text(value: Any) -> str:
     elif isinstance(value, Integral | UUID):
         text = str(value)
     elif isinstance(value, float) and math.isfinite(value):
-        text = str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(float(value))
+        text = str(without_fraction(value))
     elif isinstance(value, Decimal) and value.is_finite():
         text = format(value, "f")
     elif isinstance(value, date):

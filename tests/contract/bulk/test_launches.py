@@ -283,6 +283,34 @@ def test_a_key_column_that_names_the_runs_and_a_field_does_all_three(tallyfy, tr
     assert [run["name"] for run in tallyfy.runs] == ["ACME"]
 
 
+@BOTH
+@pytest.mark.parametrize(("first", "second"), [(1001, 1001.0), (1001.0, "1001")])
+def test_a_whole_float_is_the_same_key_as_the_int(tallyfy, tries, launch, first, second):
+    """Pandas makes floats of the ints of a column once it has a gap."""
+    for order in (first, second):
+        launch([{"Company": "ACME", "order": order}], key_column="order").execute(tries.next())
+
+    assert companies(tallyfy) == {"ACME": 1}
+
+
+@BOTH
+def test_a_retry_recognises_a_row_whose_ints_became_floats(tallyfy, tries_on_any_airflow, launch):
+    for company in (1001, 1001.0):
+        launch([{"Company": company}]).execute(tries_on_any_airflow.next())
+
+    assert companies(tallyfy) == {"1001": 1}
+
+
+def test_a_gap_that_pandas_left_is_neither_a_key_nor_a_name(tallyfy, tries, launch):
+    gap = float("nan")
+    end = attempt(lambda: launch([{"Company": "A", "order": gap}], key_column="order").execute(tries.next()))
+    launch([{"Company": "B", "name": gap}, {"Company": "C", "name": 7.0}]).execute(tries.next())
+
+    assert "row 1: order, the key column, is empty" in str(end.exception)
+    assert [run["name"].startswith("Onboarding") for run in tallyfy.runs] == [True, False]
+    assert tallyfy.runs[1]["name"] == "7"
+
+
 def test_zero_is_a_key_and_a_name(tallyfy, tries, launch):
     launch([{"Company": "ACME", "order": 0, "name": 0}], key_column="order").execute(tries.next())
 

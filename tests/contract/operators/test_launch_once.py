@@ -329,6 +329,14 @@ def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
     assert (second["id"], second["changed"]) == (first["id"], False)
 
 
+@both_worlds
+@both_kinds
+def test_a_launch_key_that_became_a_whole_float_stands_for_the_same_run(tallyfy, launcher):
+    first = launcher(tallyfy, launch_key=7).execute(context_of())
+    second = launcher(tallyfy, launch_key=7.0).execute(context_of(run_id="tomorrow"))
+    assert (second["id"], second["changed"]) == (first["id"], False)
+
+
 def test_a_launch_key_means_something_else_for_every_template_and_for_projects(tallyfy):
     other = tallyfy.add_template("Offboarding")["id"]
     operators = [

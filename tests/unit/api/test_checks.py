@@ -8,6 +8,7 @@ from airflow_provider_tallyfy.api.checks import (
     checked_flag,
     checked_id,
     checked_status,
+    checked_text,
     checked_time,
     required_organization,
 )
@@ -79,6 +80,19 @@ def test_a_switch_may_come_out_of_a_template(value, flag):
 def test_anything_else_is_no_switch(value):
     with pytest.raises(TallyfyValidationError, match=r"^dry_run="):
         checked_flag(value, "dry_run")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(7, "7"), (7.0, "7"), (-0.0, "0"), (1.5, "1.5"), (2.0**60, str(2.0**60)), (" 7.0 ", "7.0")]
+)
+def test_a_whole_float_is_the_same_text_as_the_int(value, text):
+    assert checked_text(value, "launch_key") == text
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "None", "null", float("nan")], ids=repr)
+def test_a_text_that_says_nothing_is_refused(value):
+    with pytest.raises(TallyfyValidationError, match=r"^launch_key="):
+        checked_text(value, "launch_key")
 
 
 def test_a_moment_may_come_out_of_a_template():

@@ -42,6 +42,8 @@ def test_a_row_with_sets_has_the_same_one_in_every_process():
         ({"a": date(2026, 1, 31)}, {"a": "2026-01-31"}),
         ({"a": datetime(2026, 1, 31, tzinfo=UTC)}, {"a": "2026-01-31T00:00:00+00:00"}),
         ({"a": {1: "x"}}, {"a": {"1": "x"}}),
+        ({"a": 1001}, {"a": 1001.0}),
+        ({"a": [{"b": 7}, {2, 3}]}, {"a": [{"b": 7.0}, {2.0, 3.0}]}),
     ],
     ids=str,
 )
@@ -56,6 +58,13 @@ def test_it_depends_on_the_content_only(row, other):
 )
 def test_other_content_has_another_one(value):
     assert fingerprint({"a": value}) != fingerprint({"a": 1})
+
+
+def test_it_is_what_it_was_before_whole_floats_were_read_as_ints():
+    """Runs that were launched by it before would not be found again otherwise."""
+    row = {"Company": "ACME", "order": 1001, "paid": True, "rate": 1.5, "sizes": {1, 2}, "note": None, "key": 2**60}
+
+    assert fingerprint(row) == "a8ac6696428fa0620b0fad6f8e448d58771022fe424c7c67a5faef6a0fbeec7b"
 
 
 @pytest.mark.parametrize("value", [object(), b"bytes", [{"deep": object()}]], ids=lambda value: type(value).__name__)

@@ -201,7 +201,7 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     Launch a run of a template, once (documentation page "Launch process").
 
     The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
-    (``False`` if the run was launched by an earlier try).
+    (``False`` if the run was launched by another try; a launch whose answer was lost is this try's own).
 
     .. seealso:: :ref:`howto/operator:TallyfyLaunchRunOperator`
 

@@ -31,7 +31,7 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
     :param organization_id: where to launch.
     :param request: what to launch.
     :param key: the launch's key.
-    :return: the run; ``changed`` is ``False`` if it was adopted.
+    :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     :raises TallyfyValidationError: if the request is not acceptable; nothing was launched.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
@@ -54,7 +54,7 @@ def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey)
     :param organization_id: where to launch.
     :param body: the request's body, without the marker.
     :param key: the launch's key.
-    :return: the run; ``changed`` is ``False`` if only a look showed it.
+    :return: the run; ``changed`` also if only a look showed it.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
     try:
@@ -71,7 +71,7 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
     :param organization_id: where to launch.
     :param body: the request's body, see :meth:`ProjectRequest.body`.
     :param key: the launch's key.
-    :return: the run; ``changed`` is ``False`` if it was adopted.
+    :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
 
@@ -120,9 +120,19 @@ def _see(organization_id: str, run_id: str) -> Flow[Run]:
 
 
 def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
+    """
+    Adopt the run after a request of this very try whose outcome is unknown.
+
+    It was not there before that request, so this try is taken for the one that launched it. Another try that launched
+    it meanwhile says so, too: their runs carry the same marker, which does not tell whose request made which.
+
+    :param doubt: why the outcome is unknown.
+    :param lookup: finds the run.
+    :raises TallyfyUnknownOutcomeError: if no run is found.
+    """
     found: Run | None = yield from lookup.first(patient=True)
     if found is not None:
-        return RunChange(found, changed=False)
+        return RunChange(found, changed=True)
     message = f"{doubt} No run with this launch's marker is visible yet; a retry looks again before it launches."
     raise doubt.retold(TallyfyUnknownOutcomeError, message)
 

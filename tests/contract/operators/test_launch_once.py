@@ -117,8 +117,30 @@ def test_a_launch_whose_answer_is_lost_is_found_and_adopted(tallyfy, launcher, f
     tallyfy.faults.add(method="POST", **LOST_ANSWERS[fault])
     result = launcher(tallyfy).execute(context_of())
     assert live_runs(tallyfy) == [result["id"]]
-    assert result["changed"] is False
+    assert result["changed"] is True
     assert launches(tallyfy) == 1
+
+
+@both_worlds
+@both_kinds
+def test_a_run_that_was_there_before_is_not_this_trys_even_if_answers_are_lost(tallyfy, launcher):
+    first = launcher(tallyfy, launch_key="4711").execute(context_of())
+    tallyfy.faults.add("reset", method="POST", applied=True)
+    second = launcher(tallyfy, launch_key="4711").execute(context_of(run_id="tomorrow"))
+    assert (second["id"], second["changed"]) == (first["id"], False)
+    assert launches(tallyfy) == 1
+
+
+@both_worlds
+@both_kinds
+def test_a_retry_whose_own_launch_loses_its_answer_says_that_it_launched(tallyfy, launcher, monkeypatch):
+    told: list[str] = []
+    operator = launcher(tallyfy)
+    monkeypatch.setattr(operator.log, "info", lambda message, *facts: told.append(message % facts))
+    tallyfy.faults.add("reset", method="POST", applied=True)
+    result = operator.execute(context_of(try_number=2))
+    assert (live_runs(tallyfy), result["changed"]) == ([result["id"]], True)
+    assert told[-1].startswith("Launched run")
 
 
 @both_worlds

@@ -6,10 +6,16 @@ import ast
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
 from airflow_provider_tallyfy.api.numbers import plain_text
+
+_Kind = TypeVar("_Kind", list[object], dict[str, object])
+
+#: What is wrong with the text of nothing, in words for whoever has to find out why.
+RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push it?)"
 
 _LONGEST_ID = 255
 _MOST_PROBLEMS = 20
@@ -21,14 +27,24 @@ def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidati
 
     :param name: the parameter.
     :param problems: what is wrong.
-    :param consequence: what was not done.
+    :param consequence: what was not done, unless it is said elsewhere.
     """
     lines = "".join(f"\n- {problem}" for problem in problems[:_MOST_PROBLEMS])
     more = f"\n- and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     return TallyfyValidationError(
-        f"{name} has {count}, correct the input. {consequence}{lines}{more}", fields={name: problems}
+        f"{name} has {count}, correct the input.{f' {consequence}' if consequence else ''}{lines}{more}",
+        fields={name: problems},
     )
+
+
+def is_rendered_for_nothing(text: str) -> bool:
+    """
+    Whether a text is what templates make of a value that is not there.
+
+    :param text: the text.
+    """
+    return text.strip() in ("None", "null")
 
 
 def checked_id(value: object, name: str = "run_id") -> str:
@@ -44,8 +60,8 @@ def checked_id(value: object, name: str = "run_id") -> str:
         problem = "it is missing" if text is None else f"it is a {type(text).__name__}, not text"
     elif not text.strip():
         problem = "it is empty"
-    elif text in ("None", "null"):
-        problem = "a template rendered it for a missing value (did the upstream task push it?)"
+    elif is_rendered_for_nothing(text):
+        problem = RENDERED_FOR_NOTHING
     elif not text.isprintable() or text.split() != [text]:
         problem = "it contains white space or control characters"
     elif "/" in text or "\\" in text or text in (".", ".."):
@@ -124,7 +140,7 @@ def checked_text(value: object, name: str) -> str:
     :raises TallyfyValidationError: if it is empty, or a template rendered it for a missing value.
     """
     text = plain_text(value).strip()
-    if text in ("", "None", "null"):
+    if not text or is_rendered_for_nothing(text):
         raise TallyfyValidationError(
             f"{name}={value!r} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
         )
@@ -155,13 +171,36 @@ def list_in_text(text: str) -> list[object] | None:
     :param text: such a text.
     :return: the list; ``None`` if it is none.
     """
+    return _in_text(text, list)
+
+
+def checked_object(value: object, name: str) -> Mapping[str, object]:
+    """
+    Check values by name, which may come out of a template as text, in JSON's notation or Python's.
+
+    :param value: what the user gave; nothing gives no values.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is anything else, or a template rendered it for a missing value.
+    """
+    text = value.strip() if isinstance(value, str) else None
+    if value is None or text == "":
+        return {}
+    given = value if text is None else _in_text(text, dict)
+    if isinstance(given, Mapping):
+        return given
+    is_nothing = text is not None and is_rendered_for_nothing(text)
+    problem = RENDERED_FOR_NOTHING if is_nothing else "expected values by name"
+    raise TallyfyValidationError(f"{name} is {str(value)[:80]!r}: {problem}.", fields={name: [problem]})
+
+
+def _in_text(text: str, kind: type[_Kind]) -> _Kind | None:
     for read in (json.loads, ast.literal_eval):
         try:
-            items = read(text.strip())
+            found = read(text.strip())
         except (ValueError, SyntaxError):
             continue
-        if isinstance(items, list):
-            return items
+        if isinstance(found, kind):
+            return found
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.wording import quoted, shown
+from airflow_provider_tallyfy.api.kickoff.wording import enumerated, quoted, shown
 from airflow_provider_tallyfy.output import first_undecodable_line, read_lines
 
 #: Makes the error that says what is wrong with a file.
@@ -41,6 +41,8 @@ def rows_of_csv(path: str, refuse: Refuse) -> Iterator[dict[Any, Any]]:
     """
     records = _filled_records(path, refuse)
     header = next(records, [])
+    if unnamed := [str(number) for number, name in enumerate(header, start=1) if not name.strip()]:
+        raise refuse(f"the header of {path} has no name for column {enumerated(unnamed)}; name it there, or remove it")
     if double := [name for name, times in Counter(header).items() if times > 1]:
         raise refuse(f"the header of {path} names columns more than once: {quoted(double)}")
     for cells in records:
@@ -66,6 +68,8 @@ def _filled_records(path: str, refuse: Refuse) -> Iterator[list[str]]:
 def _decoded_lines(path: str, refuse: Refuse) -> Iterator[str]:
     try:
         yield from read_lines(path)
+    except FileNotFoundError:
+        raise refuse(f"there is no file {shown(path)}") from None
     except UnicodeDecodeError:
         problem = f"line {first_undecodable_line(path)} of {path} is not UTF-8"
         raise refuse(f"{problem}; save the file in this encoding") from None

@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import checked_ids, list_in_text, refused
+from airflow_provider_tallyfy.api.checks import (
+    RENDERED_FOR_NOTHING,
+    checked_ids,
+    is_rendered_for_nothing,
+    list_in_text,
+    refused,
+)
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.wording import shown
 from airflow_provider_tallyfy.bulk.files import items_of_json_lines, rows_of_csv
@@ -32,6 +38,8 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
         file of JSON lines, where blank lines count for nothing.
     :raises TallyfyValidationError: naming every row that is not one, or the line that cannot be read.
     """
+    if isinstance(given, str) and is_rendered_for_nothing(given):
+        raise _refused_rows(f"it is {given.strip()!r}: {RENDERED_FOR_NOTHING}")
     if path := file_of_rows(given):
         given = _rows_of_file(path)
     elif isinstance(given, str):

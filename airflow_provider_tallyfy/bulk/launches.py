@@ -15,8 +15,10 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.kickoff.wording import enumerated
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.numbers import plain_text
+from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Template, fields_named
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
@@ -46,6 +48,8 @@ class RowReader:
     """
     Turns rows into launches.
 
+    What is wrong with the settings of all launches is said once, and what is wrong with many rows once for all of them.
+
     :param template: the template to launch.
     :param tasks: settings by step id, for every launch.
     :param fields: what every launch's request holds besides.
@@ -69,8 +73,18 @@ class RowReader:
         :param rows: values by kick-off field, and by the columns of name and key.
         :raises TallyfyValidationError: with every problem of every row.
         """
+        problems = Problems()
+        settings = problems.of(self._settings) if rows else None
+        launches = problems.of(self._launches, rows, settings or {}) or []
+        problems.raise_all("Nothing was launched.")
+        return launches
+
+    def _settings(self) -> dict[str, Any]:
+        return LaunchRequest(self.template.id, tasks=self.tasks, fields=self.fields).settings(self.template)
+
+    def _launches(self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[Launch]:
         launches: list[Launch] = []
-        problems: list[str] = []
+        problems: dict[str, list[str]] = {}
         times_seen: Counter[str] = Counter()
         for number, row in enumerate(rows, start=1):
             found: list[str] = []
@@ -79,14 +93,15 @@ class RowReader:
             except TallyfyValidationError as error:
                 found.append(str(error))
             try:
-                body = self._body(row)
+                body = {"checklist_id": self.template.id, **settings, **self._values(row)}
             except TallyfyValidationError as error:
                 found += [f"{name}: {text}" for name, texts in error.fields.items() for text in texts]
-            problems += [f"row {number}: {problem}" for problem in found]
+            for problem in found:
+                problems.setdefault(problem, []).append(str(number))
             if not found:
                 launches.append(Launch(number, key, body))
         if problems:
-            raise refused("rows", problems, "Nothing was launched.")
+            raise refused("rows", [f"{_rows(of)}: {problem}" for problem, of in problems.items()], "")
         return launches
 
     def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
@@ -114,10 +129,14 @@ class RowReader:
             columns.discard(self.key_column)
         return columns
 
-    def _body(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         values = {name: value for name, value in row.items() if name not in self._columns_beside_the_form}
-        fields = {**self.fields, "name": self._name(row) or None}
-        return LaunchRequest(self.template.id, kickoff=values, tasks=self.tasks, fields=fields).encoded(self.template)
+        fields = {"name": self._name(row) or None, "prerun": self.fields.get("prerun")}
+        return LaunchRequest(self.template.id, kickoff=values, fields=fields).values(self.template)
+
+
+def _rows(numbers: Sequence[str]) -> str:
+    return f"row {numbers[0]}" if len(numbers) == 1 else f"rows {enumerated(numbers)}"
 
 
 def find_launches(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_text
+from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_object, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
@@ -240,8 +240,9 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     :param key_column: column by which launches are recognised instead, for example an order number: one run per key and
         template, across DAG runs. If a field is called that, it fills the field, too.
     :param tasks: deadline and owners by step id, for every run (templated).
-    :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it:
-        ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``, ``groups``, ``parent_id``, ``roles``, ``prerun``.
+    :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it, or
+        text of such an object: ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``, ``groups``, ``parent_id``,
+        ``roles``, ``prerun``.
     """
 
     template_fields: Sequence[str] = ("template_id", "rows", "tasks", "fields", *TallyfyBulkOperator.template_fields)
@@ -289,8 +290,8 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC))
 
     def _checked_fields(self) -> dict[str, Any]:
-        fields = {name: value for name, value in (self.fields or {}).items() if value is not None}
-        if unknown := sorted(fields.keys() - set(_LAUNCH_FIELDS)):
+        fields = {name: value for name, value in checked_object(self.fields, "fields").items() if value is not None}
+        if unknown := sorted(map(str, fields.keys() - set(_LAUNCH_FIELDS))):
             raise TallyfyValidationError(
                 f"fields names {', '.join(unknown)}; it can hold: {', '.join(_LAUNCH_FIELDS)}. Nothing was launched.",
                 fields={"fields": unknown},

@@ -41,6 +41,9 @@ LAUNCH_FIELDS = (
 #: What the tasks of a project can be (page "Launch process without template").
 TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
 
+# What each of many launches has for its own.
+_OWN_FIELDS = ("name", "prerun")
+
 _LONGEST_NAME = 550  # documentation page "Launch process"
 
 
@@ -77,21 +80,48 @@ class LaunchRequest:
         :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
-        given = {name: value for name, value in self.fields.items() if not _is_left_out(name, value)}
-        encoded = given.pop("prerun", None) or None
+        problems = Problems()
+        settings = problems.of(self.settings, template) or {}
+        values = problems.of(self.values, template) or {}
+        problems.raise_all("Nothing was launched.")
+        return {"checklist_id": template.id, **settings, **values}
+
+    def settings(self, template: Template) -> dict[str, Any]:
+        """
+        Make the part of the body that many launches of a template may share: all but name and kick-off values.
+
+        :param template: the template to launch.
+        :raises TallyfyValidationError: with every problem of it at once.
+        """
+        given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
         problems = Problems()
         problems.of(_check_fields, given)
-        problems.of(_check_name, given.get("name"))
         body = problems.of(with_ids, given) or {}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
-        prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
-        if prerun:
-            body["prerun"] = prerun
         if self.tasks:
             body["tasks"] = problems.of(complete_steps, template, self.tasks)
-        problems.raise_all("Nothing was launched.")
-        return {"checklist_id": template.id, **body}
+        problems.raise_all()
+        return body
+
+    def values(self, template: Template) -> dict[str, Any]:
+        """
+        Make the part of the body that each launch has for its own: name and kick-off values.
+
+        :param template: the template to launch.
+        :raises TallyfyValidationError: with every problem of it at once, in full by field in ``fields``.
+        """
+        given = {name: value for name, value in self._given.items() if name in _OWN_FIELDS}
+        encoded = given.pop("prerun", None) or None
+        problems = Problems()
+        problems.of(_check_name, given.get("name"))
+        prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
+        problems.raise_all()
+        return {**given, "prerun": prerun} if prerun else given
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.fields.items() if not _is_left_out(name, value)}
 
 
 @dataclass(frozen=True)

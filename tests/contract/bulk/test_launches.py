@@ -93,6 +93,22 @@ def test_a_file_that_cannot_be_read_for_certain_launches_nothing_and_is_not_retr
     assert not tallyfy.requests
 
 
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("None", "a template rendered it for a missing value (did the upstream task push it?)"),
+        ("/no/such/rows.csv", "there is no file '/no/such/rows.csv'"),
+        ("/no/such/rows.jsonl", "there is no file '/no/such/rows.jsonl'"),
+    ],
+)
+def test_rows_that_are_not_there_launch_nothing_and_are_not_retried(tallyfy, tries, launch, rows, problem):
+    end = attempt(lambda: launch(rows).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert problem in str(end.exception)
+    assert not tallyfy.requests
+
+
 def test_a_report_in_place_of_the_rows_is_refused(tallyfy, tries, launch, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"Company": "ACME"}\n')
@@ -179,8 +195,73 @@ def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy,
     end = attempt(lambda: launch([{"Plan": "Gold"}], fields={"users": "Ada", "tags": 5}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert all(f"row 1: {name}" in str(end.exception) for name in ("users", "tags", "Plan", "Company"))
+    for problem in ("users: 'Ada' is no user's number", "tags=5 is not a list", "row 1: Plan", "row 1: Company"):
+        assert problem in str(end.exception)
     assert not tallyfy.runs
+
+
+@BOTH
+def test_what_is_wrong_with_all_launches_is_explained_once_and_not_by_row(tallyfy, tries, launch):
+    rows = [{"Company": "ACME"}, {"Company": "Globex"}, {"Plan": "Trial"}]
+
+    end = attempt(lambda: launch(rows, tasks={"zz": {}}, fields={"owner_id": "None"}).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    message = str(end.exception)
+    assert message.count("tasks names steps that template") == 1
+    assert message.count("owner_id: 'None' is no user's number") == 1
+    assert message.count("Nothing was launched.") == 1
+    assert [line for line in message.splitlines() if "row" in line.split()[1]] == ["- row 3: Company: it is required"]
+    assert end.exception.fields.keys() == {"tasks", "owner_id", "rows"}
+    assert not tallyfy.runs
+
+
+def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, tries, launch):
+    rows = [{"Plan": "Trial"}, {"Company": "ACME"}, *[{"Company": "x", "Plan": "Gold"}] * 40, {"Plan": "Paid"}]
+
+    end = attempt(lambda: launch(rows).execute(tries.next()))
+
+    lines = str(end.exception).splitlines()
+    assert lines[0] == "rows has 2 problems, correct the input."
+    assert lines[1] == "- rows 1, 43: Company: it is required"
+    assert lines[2].startswith("- rows 3, 4, 5")
+    assert " and 10 more: Plan: there is no option 'Gold'" in lines[2]
+    assert lines[3:] == ["Nothing was launched."]
+
+
+@pytest.mark.parametrize("fields", ['{"summary": "s"}', "{'summary': 's', 'owner_id': None}"])
+def test_the_fields_of_every_launch_may_come_out_of_a_template_as_text(tallyfy, tries, launch, fields):
+    launch(rows_of(1), fields=fields).execute(tries.next())
+
+    assert tallyfy.runs[0]["summary"].startswith("s\n[airflow:")
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", {}, "{}"], ids=repr)
+def test_no_fields_are_no_error(tallyfy, tries, launch, nothing):
+    launch(rows_of(1), fields=nothing).execute(tries.next())
+
+    assert len(tallyfy.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ("None", "rendered it for a missing value"),
+        ("{oops", "expected values by name"),
+        ('["summary"]', "expected values by name"),
+        (["summary"], "expected values by name"),
+        (5, "expected values by name"),
+        ({5: "x"}, "fields names 5"),
+    ],
+    ids=str,
+)
+def test_fields_that_are_no_object_are_refused(tallyfy, tries, launch, fields, problem):
+    end = attempt(lambda: launch(rows_of(1), fields=fields).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert problem in str(end.exception)
+    assert end.exception.fields.keys() == {"fields"}
+    assert not tallyfy.requests
 
 
 @BOTH

@@ -142,6 +142,23 @@ def test_a_header_that_names_columns_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("header", "columns"), [("Company,", "2"), ("Company, ,", "2, 3"), (",Company", "1"), ('Company,"",Plan', "2")]
+)
+def test_a_header_that_does_not_name_a_column_is_refused(tmp_path, header, columns):
+    """Spreadsheets write such a comma behind a column that was emptied, and nobody can tell what one with values is."""
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{header}\nA,B\n")
+
+    with pytest.raises(TallyfyValidationError, match=rf"rows\.csv has no name for column {columns};"):
+        read_rows(str(path))
+
+
+def test_a_file_of_ids_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TallyfyValidationError, match=r"there is no file .*report\.jsonl"):
+        read_run_ids({"path": str(tmp_path / "report.jsonl")})
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ('Company\nACME\n"Globex\nInitech\nHooli\n', "begins in line 3 .* unexpected end of data"),

@@ -130,6 +130,30 @@ def checked_time(value: datetime | str | None, name: str) -> datetime | None:
         ) from None
 
 
+def free_text(value: object, name: str, *, may_be_empty: bool = True) -> str:
+    """
+    Check a text that people read, and leave it as it is.
+
+    :param value: what the user gave; numbers are accepted, since native template rendering makes them.
+    :param name: name of the parameter, for the message.
+    :param may_be_empty: whether it may say nothing.
+    :raises TallyfyValidationError: if it is missing or no text, or a template rendered it for a missing value.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = plain_text(value) if is_number else value
+    if value is None:
+        problem = "it is missing"
+    elif not isinstance(text, str):
+        problem = f"it is a {type(value).__name__}, not text"
+    elif is_rendered_for_nothing(text):
+        problem = RENDERED_FOR_NOTHING
+    elif not text.strip() and (is_number or not may_be_empty):
+        problem = "it is empty"
+    else:
+        return text
+    raise TallyfyValidationError(f"{name} {str(value)[:80]!r} is not usable: {problem}.", fields={name: [problem]})
+
+
 def checked_text(value: object, name: str) -> str:
     """
     Check a text that must say something.

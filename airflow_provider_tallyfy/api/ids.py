@@ -42,8 +42,15 @@ def _ids(value: object, name: str) -> list[str]:
 
 def _several(value: object, name: str) -> tuple[str, ...]:
     if value is None or value == "":
-        raise TallyfyValidationError(f"{name}={value!r} names nothing; give [] for none.", fields={name: ["empty"]})
-    return listed(value, name)
+        raise _names_nothing(value, name)
+    items = listed(value, name)
+    if isinstance(value, str) and not items:
+        raise _names_nothing(value, name)  # a template made this text; nobody asked for an empty list
+    return items
+
+
+def _names_nothing(value: object, name: str) -> TallyfyValidationError:
+    return TallyfyValidationError(f"{name}={value!r} names nothing; give [] for none.", fields={name: ["empty"]})
 
 
 _READERS: dict[str, Callable[[object, str], Any]] = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.checks import checked_flag, free_text
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -20,6 +21,8 @@ from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.people import user_number
+from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.templates import without_marks
 
@@ -42,6 +45,14 @@ _FIXED_FIELDS = ("checklist_id", "parent_id", "type", "created_at", "started_at"
 # What people may add to or move at any moment, and an update must not take away.
 _KEPT_FIELDS = ("due_date", "tags", "folders", "roles", "custom_fields")
 
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "name": partial(free_text, may_be_empty=False),
+    "summary": free_text,
+    "owner_id": user_number,
+    "starred": checked_flag,
+    "is_public": checked_flag,
+}
+
 _BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -60,12 +71,12 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     :param organization_id: the run's organization.
     :param run_id: the run.
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
-    :raises TallyfyValidationError: if there are no changes, or of other fields, or ids are none.
+    :raises TallyfyValidationError: if there are no changes, or of other fields, or of values that these cannot have.
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
     _check_changes(run_id, changes)
-    changes = with_ids(changes)
+    changes = _read_changes(changes)
     before: Run = yield from _read_for_update(organization_id, run_id)
     wanted = _as_stored(before, changes)
     if not _differences(before, wanted):
@@ -105,6 +116,15 @@ def _check_changes(run_id: str, changes: object) -> None:
             run_id=run_id,
             fields={"changes": fields},
         )
+
+
+def _read_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the new values; what a template made of a missing one must overwrite nothing."""
+    problems = Problems()
+    given = {name: problems.of(_READERS[name], changes[name], name) for name in changes if name in _READERS}
+    others = problems.of(with_ids, {name: value for name, value in changes.items() if name not in _READERS})
+    problems.raise_all("Nothing was changed.")
+    return {**(others or {}), **given}
 
 
 def _read_for_update(organization_id: str, run_id: str) -> Flow[Run]:

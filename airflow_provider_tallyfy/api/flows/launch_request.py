@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time
+from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time, free_text, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.ids import ID_LISTS, with_ids
@@ -97,6 +97,7 @@ class LaunchRequest:
         problems = Problems()
         problems.of(_check_fields, given)
         body = problems.of(with_ids, given) or {}
+        body |= {name: problems.of(free_text, given[name], name) for name in ("summary", "parent_id") if name in given}
         if "roles" in given:
             body["roles"] = problems.of(checked_roles, given["roles"])
         if self.tasks:
@@ -114,7 +115,8 @@ class LaunchRequest:
         given = {name: value for name, value in self._given.items() if name in _OWN_FIELDS}
         encoded = given.pop("prerun", None) or None
         problems = Problems()
-        problems.of(_check_name, given.get("name"))
+        if "name" in given:
+            given["name"] = problems.of(_name, given["name"])
         prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
         problems.raise_all()
         return {**given, "prerun": prerun} if prerun else given
@@ -154,7 +156,7 @@ class ProjectRequest:
             "owners": problems.of(_somebody, self.owners),
             "task_type": problems.of(_task_kind, self.task_kind),
             "deadline": problems.of(_deadline, self.deadline),
-            "summary": self.summary,
+            "summary": None if self.summary is None else problems.of(free_text, self.summary, "summary"),
             "separate_task_for_each_assignee": True,
         }
         problems.raise_all("Nothing was launched.")
@@ -162,8 +164,10 @@ class ProjectRequest:
 
 
 def _is_left_out(name: str, value: Any) -> bool:
-    """Whether a field is not given; a template that has no ids to render leaves an empty text."""
-    return value is None or (name in ID_LISTS and value == "")
+    """Whether a field is not given; a template that has no ids to render leaves an empty text or list."""
+    if name in ID_LISTS and isinstance(value, str):
+        return value == "" or list_in_text(value) == []
+    return value is None
 
 
 def _check_fields(given: Mapping[str, Any]) -> None:
@@ -176,10 +180,12 @@ def _check_fields(given: Mapping[str, Any]) -> None:
         )
 
 
-def _check_name(name: object) -> None:
-    if name is not None and len(str(name)) > _LONGEST_NAME:
+def _name(given: object) -> str:
+    name = free_text(given, "name")
+    if len(name) > _LONGEST_NAME:
         problem = f"longer than {_LONGEST_NAME} characters"
         raise TallyfyValidationError(f"name is {problem}.", fields={"name": [problem]})
+    return name
 
 
 def _somebody(owners: object) -> dict[str, list[Any]]:

@@ -229,6 +229,18 @@ def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, t
     assert lines[3:] == ["Nothing was launched."]
 
 
+@BOTH
+def test_texts_that_were_rendered_for_nothing_are_refused(tallyfy, tries, launch):
+    rows = [{"Company": "ACME", "name": "None"}]
+
+    end = attempt(lambda: launch(rows, fields={"summary": "None", "parent_id": "null"}).execute(tries.next()))
+
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    for name in ("summary 'None' is not usable", "parent_id 'null' is not usable", "row 1: name"):
+        assert f"{name}: a template rendered it for a missing value" in str(end.exception)
+    assert not tallyfy.runs
+
+
 @pytest.mark.parametrize("fields", ['{"summary": "s"}', "{'summary': 's', 'owner_id': None}"])
 def test_the_fields_of_every_launch_may_come_out_of_a_template_as_text(tallyfy, tries, launch, fields):
     launch(rows_of(1), fields=fields).execute(tries.next())

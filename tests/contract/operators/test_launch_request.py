@@ -189,9 +189,35 @@ def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, n
 
 
 @both_worlds
+@pytest.mark.parametrize("nothing", ["None", "null"])
+@pytest.mark.parametrize("name", ["name", "summary", "parent_id"])
+def test_a_text_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
+    end = attempt(lambda: launch(tallyfy.add_template("Plain"), **{name: nothing}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert f"{name} '{nothing}' is not usable: a template rendered it for a missing value" in str(end.exception)
+    assert end.exception.fields.keys() == {name}
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_a_summary_of_a_project_that_was_rendered_for_nothing_is_refused(tallyfy):
+    owners = {"users": [tallyfy.user["id"]]}
+    project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners=owners, summary="None")
+    end = attempt(lambda: project.execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "summary 'None' is not usable: a template rendered it for a missing value" in str(end.exception)
+    assert tallyfy.runs == []
+
+
+@both_worlds
+def test_a_name_that_native_rendering_made_a_number_is_its_text(tallyfy):
+    assert launch(tallyfy.add_template("Plain"), name=4711.0)["name"] == "4711"
+
+
+@both_worlds
 def test_what_is_not_given_is_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
-    result = launch(template, tags="", folders="", users=None, groups="")
+    result = launch(template, tags="", folders="[]", users=None, groups="")
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert post.keys() == {"checklist_id", "summary"}
     assert result["name"].startswith("Plain - ")

@@ -93,6 +93,74 @@ def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
 
 
 @every_world
+@pytest.mark.parametrize("name", ["users", "groups"])
+@pytest.mark.parametrize("nothing", ["[]", " [ ] "])
+def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
+    end = attempt(lambda: update(run["id"], **{name: nothing}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "give [] for none" in str(end.exception)
+    assert tallyfy.requests == []
+
+
+RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push it?)"
+
+
+@every_world
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("name", None, "name 'None' is not usable: it is missing"),
+        ("name", "", "name '' is not usable: it is empty"),
+        ("name", " ", "name ' ' is not usable: it is empty"),
+        ("name", "None", f"name 'None' is not usable: {RENDERED_FOR_NOTHING}"),
+        ("name", "null", RENDERED_FOR_NOTHING),
+        ("name", True, "it is a bool, not text"),
+        ("name", ["Acme"], "it is a list, not text"),
+        ("name", float("nan"), "it is empty"),
+        ("summary", None, "summary 'None' is not usable: it is missing"),
+        ("summary", "None", RENDERED_FOR_NOTHING),
+        ("owner_id", None, "owner_id: None is no user's number"),
+        ("owner_id", "", "owner_id: '' is no user's number"),
+        ("owner_id", "None", "owner_id: 'None' is no user's number"),
+        ("starred", None, "starred=None is neither true nor false"),
+        ("starred", "None", "starred='None' is neither true nor false"),
+        ("is_public", "maybe", "is_public='maybe' is neither true nor false"),
+        ("is_public", 1, "is_public=1 is neither true nor false"),
+    ],
+)
+def test_a_value_that_was_rendered_for_nothing_overwrites_none(tallyfy, run, name, value, problem):
+    end = attempt(lambda: update(run["id"], **{name: value}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert problem in str(end.exception)
+    assert end.exception.fields.keys() == {name}
+    assert tallyfy.requests == []
+
+
+@every_world
+def test_everything_that_is_wrong_with_the_values_is_said_at_once(tallyfy, run):
+    end = attempt(lambda: update(run["id"], name="None", owner_id="Ada", starred="maybe", users="[]"))
+    assert end.exception.fields.keys() == {"name", "owner_id", "starred", "users"}
+    assert str(end.exception).endswith("Nothing was changed.")
+    assert tallyfy.requests == []
+
+
+@every_world
+@pytest.mark.parametrize(("given", "flag"), [("False", False), ("true", True), (" FALSE ", False), (True, True)])
+def test_a_switch_may_come_out_of_a_template_as_text(tallyfy, run, given, flag):
+    tallyfy.update_run(run["id"], starred=not flag, is_public=not flag)
+    assert update(run["id"], starred=given, is_public=given)["changed"] is True
+    after = tallyfy.run(run["id"])
+    assert (after["starred"], after["is_public"]) == (flag, flag)
+
+
+@every_world
+def test_a_summary_may_be_emptied_and_a_name_be_a_number(tallyfy, run):
+    update(run["id"], summary="", name=4711)
+    after = tallyfy.run(run["id"])
+    assert (after["summary"] or "", after["name"]) == ("", "4711")
+
+
+@every_world
 def test_kick_off_values_that_are_not_named_stay(tallyfy, run):
     company, notes = run["prerun"]
     update(run["id"], prerun={notes: "some"})

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -75,10 +76,32 @@ class Transports:
             if self._tls is None:
                 # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
                 self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
-        proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
-        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=_LIMITS, proxy=proxy)
+        transport = self._directly_or_not(base_url, self._tls)
         self._all.append(transport)
         return transport
+
+    def _directly_or_not(self, base_url: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+        proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
+        if proxy is None:
+            return httpx.AsyncHTTPTransport(verify=tls, limits=_LIMITS)
+        return _ProxiedTransport(verify=tls, limits=_LIMITS, proxy=proxy)
+
+
+class _ProxiedTransport(httpx.AsyncHTTPTransport):
+    """Blames the proxy for a connection that was never made, since it is the only one to whom any is made from here."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if any(map(_ended_a_connect, causes(error, None))):
+                raise httpx.ProxyError(str(error), request=request) from error
+            raise
+
+
+def _ended_a_connect(error: BaseException) -> bool:
+    """Whether TCP was still being connected; TLS fails with the same errors, and only where they began tells."""
+    return any(frame.f_code.co_name == "connect_tcp" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 async def exchange(

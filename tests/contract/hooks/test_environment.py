@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
+from typing import Any
 
 import pytest
 
@@ -64,9 +66,51 @@ def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(tallyfy, client
     monkeypatch.setenv("HTTP_PROXY", nobody)
     monkeypatch.setenv("http_proxy", nobody)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
-    with pytest.raises(TallyfyTransportError, match=r"the proxy on the way|refused the connection"):
+    with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
         client.run(me)
     assert tallyfy.requests == []
+
+
+@pytest.fixture
+def ask_by_proxy(tallyfy, client, me, monkeypatch):
+    """Ask a host that is not there, by way of a proxy."""
+
+    def ask(proxy: str, host: str = "https://tallyfy.invalid/api", **extra: object) -> Any:
+        extra = {"proxies": {"all": proxy}, "allow_http": True, "retry_budget": 0, "timeout": 0.5, **extra}
+        connection = tallyfy.connection(**extra) | {"host": host}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+        return client.run(me)
+
+    return ask
+
+
+@pytest.mark.parametrize("host", ["https://tallyfy.invalid/api", "http://tallyfy.invalid/api"])
+def test_a_proxy_that_is_not_there_is_named_as_the_cause(ask_by_proxy, nobody, host):
+    with pytest.raises(TallyfyTransportError, match=r"the proxy on the way .*\(.+\)") as caught:
+        ask_by_proxy(nobody, host)
+    assert not caught.value.may_be_applied
+
+
+def test_a_proxy_whose_name_does_not_resolve_is_named_as_the_cause(ask_by_proxy, monkeypatch):
+    def unknown(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+        ask_by_proxy("http://proxy.invalid:3128")
+
+
+def test_tls_through_a_proxy_that_works_keeps_its_own_reason(ask_by_proxy):
+    def establish(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        connection.recv(65536)
+        connection.sendall(b"this is no TLS")
+
+    with (
+        wire(establish) as port,
+        pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"),
+    ):
+        ask_by_proxy(f"http://127.0.0.1:{port}")
 
 
 def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, monkeypatch, nobody):

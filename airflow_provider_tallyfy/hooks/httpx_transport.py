@@ -84,7 +84,9 @@ class Transports:
         proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
         if proxy is None:
             return httpx.AsyncHTTPTransport(verify=tls, limits=_LIMITS)
-        return _ProxiedTransport(verify=tls, limits=_LIMITS, proxy=proxy)
+        # A proxy that speaks no TLS must not be given what to verify it with.
+        own_tls = tls if proxy.lower().startswith("https:") else None
+        return _ProxiedTransport(verify=tls, limits=_LIMITS, proxy=httpx.Proxy(proxy, ssl_context=own_tls))
 
 
 class _ProxiedTransport(httpx.AsyncHTTPTransport):

@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -47,7 +48,9 @@ def certificate(tmp_path_factory) -> str:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     today = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + timedelta(days=1))
-    made = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(here, False)
+    made = builder.sign(key, hashes.SHA256())
     path = tmp_path_factory.mktemp("tls") / "certificate.pem"
     plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     path.write_bytes(made.public_bytes(serialization.Encoding.PEM))

@@ -167,3 +167,25 @@ def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, 
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(proxies=proxies))
         with TallyfyHook() as hook:
             assert hook.get_conn().get(f"{hook.settings.base_url}/me").json() == {"data": {"id": 7}}
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_the_connections_verify_is_for_a_proxy_that_speaks_tls_too(ask_by_proxy, certificate, tls, verified):
+    with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}')), wrap=tls) as port:
+        proxy = f"https://127.0.0.1:{port}"
+        found = ask_by_proxy(proxy, "http://tallyfy.invalid/api", verify=certificate if verified else False, timeout=5)
+        assert found["id"] == 7
+
+
+def test_a_proxy_that_accepts_no_connection_is_named_as_the_cause(ask_by_proxy):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for queued in waiting:
+            queued.setblocking(False)
+            queued.connect_ex(full.getsockname())
+        with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+            ask_by_proxy(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.2)
+        for queued in waiting:
+            queued.close()

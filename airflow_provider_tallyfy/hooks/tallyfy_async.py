@@ -14,6 +14,7 @@ from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.checks import required_organization
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.models import ClientCredentials
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry, decide
 from airflow_provider_tallyfy.compat import mask_secret_async
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
@@ -38,7 +39,7 @@ class TallyfyAsyncHook:
         self.pace = pace
         self._transports = httpx_transport.Transports(settings)
         self._fetched_token: str | None = None
-        self._token_lock = asyncio.Lock()
+        self._fetching: asyncio.Future[TallyfyError | None] | None = None  # what becomes of the token on its way
 
     @classmethod
     async def connect(cls, tallyfy_conn_id: str, organization_id: str | None = None) -> TallyfyAsyncHook:
@@ -171,12 +172,30 @@ class TallyfyAsyncHook:
         credentials = self.settings.credentials
         if isinstance(credentials, str):
             return credentials
-        async with self._token_lock:
-            if self._fetched_token is None:
-                flow = flows.new_token(credentials, self.settings.organization_id)
-                self._fetched_token = await self._drive(flow, budget)
-                await mask_secret_async(self._fetched_token)
-            return self._fetched_token
+        while self._fetched_token is None:
+            fetching = self._fetching
+            if fetching is None:
+                return await self._fetch_token(credentials, budget)
+            # One coroutine's failure is that of all who wait for it, or each would go through all of its retries anew.
+            await asyncio.wait([fetching])
+            if error := fetching.result():
+                raise error.retold(type(error), str(error))
+        return self._fetched_token
+
+    async def _fetch_token(self, credentials: ClientCredentials, budget: float | None) -> str:
+        self._fetching = fetching = asyncio.get_running_loop().create_future()
+        failed: TallyfyError | None = None  # if this coroutine is cancelled, another one takes over
+        try:
+            token = await self._drive(flows.new_token(credentials, self.settings.organization_id), budget)
+            await mask_secret_async(token)
+            self._fetched_token = token
+        except TallyfyError as error:
+            failed = error
+            raise
+        finally:
+            self._fetching = None
+            fetching.set_result(failed)
+        return token
 
     def _forget_token(self, token: str) -> None:
         if self._fetched_token == token:  # another coroutine may have renewed it already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyPermissionError,
     TallyfyRateLimitError,
     TallyfyResponseError,
+    TallyfyServerError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -202,3 +204,45 @@ def test_a_session_for_which_no_token_is_granted_is_refused_as_an_airflow_error(
     tallyfy.credentials.client_secret = "another"
     with TallyfyHook() as hook, pytest.raises(AirflowFailException, match="invalid_client"):
         hook.get_conn()
+
+
+@pytest.fixture
+def together(me):
+    """Let coroutines of one hook ask at once, some of which are cancelled; give what became of each."""
+
+    async def ask(number: int, *, cancelled: int, after: float) -> list[Any]:
+        async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
+            tasks = [asyncio.create_task(hook.run(me)) for _ in range(number)]
+            await asyncio.sleep(after)
+            for task in tasks[:cancelled]:
+                task.cancel()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    def run(number: int, cancelled: int = 0, after: float = 0.0) -> list[Any]:
+        return asyncio.run(ask(number, cancelled=cancelled, after=after))
+
+    return run
+
+
+def test_coroutines_that_wait_for_a_token_share_the_failure_to_get_it(tallyfy, together, connect):
+    connect(retry_budget=0)
+    tallyfy.faults.add(status=503, path=TOKEN, times=None)
+    errors = together(8)
+    assert [type(error).__mro__[1] for error in errors] == [TallyfyServerError] * 8
+    assert len({str(error) for error in errors}) == 1
+    assert paths(tallyfy) == [TOKEN]
+
+
+def test_coroutines_that_wait_for_a_token_share_it(tallyfy, together, connect):
+    connect()
+    together(8)
+    assert sorted(paths(tallyfy)) == ["/me"] * 8 + [TOKEN]
+
+
+def test_a_coroutine_that_is_cancelled_while_it_gets_a_token_leaves_that_to_the_others(tallyfy, together, connect):
+    connect()
+    tallyfy.faults.add("hang", path=TOKEN)
+    cancelled, *answered = together(4, cancelled=1, after=0.3)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert {user["email"] for user in answered} == {tallyfy.user_email}
+    assert sorted(paths(tallyfy)) == ["/me"] * 3 + [TOKEN] * 2

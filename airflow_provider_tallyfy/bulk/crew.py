@@ -41,17 +41,36 @@ class Crew:
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._over = asyncio.Event()
         work = contextvars.copy_context().run
-        self._thread = threading.Thread(target=work, args=(asyncio.run, self._live()), name="tallyfy-bulk")
+        self._thread = threading.Thread(target=work, args=(self._run_loop,), name="tallyfy-bulk")
 
     def __enter__(self) -> Crew:
-        """Start the thread."""
+        """
+        Start the thread.
+
+        :raises OSError: if no event loop can be had, for want of open files for example.
+        """
         self._thread.start()
+        try:
+            self._loop.result()
+        except BaseException:
+            self.__exit__()  # whatever came in between, the thread must not outlive it
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Close the hook and end the thread, with all that is left on its loop."""
         self._loop.result().call_soon_threadsafe(self._over.set)
         self._thread.join()
+
+    def _run_loop(self) -> None:
+        work = self._live()
+        try:
+            asyncio.run(work)
+        except BaseException as error:
+            work.close()
+            if self._loop.done():
+                raise
+            self._loop.set_exception(error)  # the loop never began, and the main thread waits for it
 
     async def _live(self) -> None:
         self._loop.set_result(asyncio.get_running_loop())

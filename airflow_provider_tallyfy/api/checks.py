@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -245,6 +246,24 @@ def checked_count(value: object, name: str, least: int = 1) -> int | None:
             f"{name}={value!r} is not a whole number of at least {least}.", fields={name: ["no number"]}
         )
     return int(text)
+
+
+def checked_seconds(value: object, name: str, *, least: float | None = None) -> float:
+    """
+    Check a number of seconds that comes out of no template, so that text is none.
+
+    :param value: what the user gave.
+    :param name: name of the parameter, for the message.
+    :param least: the smallest that makes sense; ``None`` for any above zero.
+    :raises TallyfyValidationError: if it is no number, no finite one, or a smaller one.
+    """
+    is_finite = isinstance(value, int | float) and not isinstance(value, bool) and value <= sys.float_info.max
+    if is_finite and (value > 0 if least is None else value >= least):  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    bound = "above zero" if least is None else f"of at least {least:g}"
+    raise TallyfyValidationError(
+        f"{name}={value!r} is not a finite number of seconds {bound}.", fields={name: ["no number of seconds"]}
+    )
 
 
 def moment_before(now: datetime, age: timedelta | float | str | None, name: str) -> datetime | None:

@@ -212,12 +212,14 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
         :param deadline: when the wait ends, in seconds since the epoch.
         """
+        from airflow_provider_tallyfy.watcher.watched import SHORTEST_INTERVAL
+
         longest_interval = self.max_wait.total_seconds() if self.max_wait else self.timeout
         return {
             "organization_id": self.organization_id,
             "tallyfy_conn_id": self.tallyfy_conn_id,
-            "poll_interval": self.poke_interval,
-            "max_poll_interval": longest_interval if self.exponential_backoff else None,
+            "poll_interval": self.poke_interval or SHORTEST_INTERVAL,  # Airflow lets a sensor look without a pause
+            "max_poll_interval": (longest_interval or None) if self.exponential_backoff else None,
             "deadline": deadline,
             "max_poll_failures": self.tolerance,
             "end_task": may_end_in_triggerer(self),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_tallyfy.api.checks import listed
+from airflow_provider_tallyfy.api.checks import checked_seconds, listed
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events
@@ -54,7 +54,8 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
     :param poll_interval: seconds between two looks at the list.
     :param organization_id: the organization; by default the connection's.
     :param tallyfy_conn_id: the Airflow connection.
-    :raises TallyfyValidationError: if an event is unknown, something is no list, or a filter says nothing.
+    :raises TallyfyValidationError: if an event is unknown, something is no list, a filter says nothing, or
+        ``poll_interval`` is not a number of seconds above zero.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         self.tags = sorted(listed(tags, "tags"))
         self.query = query
         self.replay = replay
-        self.poll_interval = poll_interval
+        self.poll_interval = checked_seconds(poll_interval, "poll_interval")
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
         self._runs = RunQuery(template_id=template_id, tags=tuple(self.tags), query=query)

@@ -68,7 +68,7 @@ class Subscription:
     def __init__(self, watches: Iterable[Watch], pace: Pace, is_end: Callable[[Any], bool]) -> None:
         self.watches = list(watches)
         self.pace = pace
-        self.is_end = is_end
+        self._is_end = is_end
         self.wants_every_sight = False
         self._told: dict[Key, Sight] = {}
         self._sights: dict[Key, Sight] = {}
@@ -78,11 +78,15 @@ class Subscription:
     async def news(self) -> dict[Key, Sight]:
         """Wait for something new, and give all that came since the last call."""
         await self._arrived.wait()
-        if self._crash is not None:
-            raise self._crash
+        self.check()
         self._arrived.clear()
         sights, self._sights = self._sights, {}
         return sights
+
+    def check(self) -> None:
+        """Raise what broke the watching off, if anything did."""
+        if self._crash is not None:
+            raise self._crash
 
     def deliver(self, key: Key, sight: Sight) -> None:
         """
@@ -95,6 +99,30 @@ class Subscription:
             return
         self._told[key] = self._sights[key] = sight
         self._arrived.set()
+
+    def is_end(self, value: Any) -> bool:
+        """
+        Whether the subscriber will stop waiting because of a value; one who cannot say so stops because of that.
+
+        :param value: what was seen.
+        """
+        try:
+            return self._is_end(value)
+        except Exception as crash:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
+            self.break_off(crash)
+            return False
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the look after one that is made now, for this subscriber.
+
+        :param now: the moment.
+        """
+        try:
+            return self.pace.interval_at(now)
+        except Exception as crash:  # noqa: BLE001 - as above
+            self.break_off(crash)
+            return _NOBODY_WAITS
 
     def must_not_hear(self, sight: Sight, asked_at: float) -> bool:
         """
@@ -109,7 +137,7 @@ class Subscription:
         """
         Make :meth:`news` fail.
 
-        :param crash: the defect that ended the watching.
+        :param crash: the defect that ended the watching for it.
         """
         self._crash = crash
         self._arrived.set()
@@ -205,7 +233,7 @@ class Watched:
 
         :param now: the moment.
         """
-        return min((each.pace.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
+        return min((each.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
 
     def is_end(self, value: Any) -> bool:
         """

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.answers import Page
+from airflow_provider_tallyfy.api.checks import checked_seconds
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyRateLimitError
 from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.models import Run
@@ -103,14 +104,18 @@ class Watcher:
         :param interval: seconds between two looks.
         :param longest: if given, the interval doubles up to this.
         :param is_end: whether the subscriber will stop waiting because of a value.
+        :raises TallyfyValidationError: if an interval is not a number of seconds; others must not suffer from it.
         """
         now = self._loop.time()
-        subscription = Subscription(watches, Pace(interval, longest or 0.0, now), is_end)
+        interval = checked_seconds(interval, "poll_interval")
+        longest = 0.0 if longest is None else checked_seconds(longest, "max_poll_interval")
+        subscription = Subscription(watches, Pace(interval, longest, now), is_end)
         try:
             for watch in subscription.watches:
                 one = self._watched.setdefault(watch.key, Watched(watch))
                 if not one.join(subscription, watch):
                     one.request(now, now + _GATHER)
+            subscription.check()
             self._check_defect(subscription)
             self._changed.set()
             yield subscription

@@ -198,6 +198,12 @@ def test_one_argument_makes_long_waits_ask_less_often_in_every_mode(waited):
     assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["max_poll_interval"] is None
 
 
+@pytest.mark.parametrize("arguments", [{"poke_interval": 0}, {"timeout": 0, "exponential_backoff": True}])
+def test_what_airflow_lets_a_sensor_do_its_trigger_can_do_too(waited, arguments):
+    deferred = deferral(sensor(deferrable=True, **{"timeout": 1} | arguments))
+    assert only_event(rebuilt(deferred.trigger)).payload["outcome"] == "timed_out"
+
+
 @pytest.mark.parametrize("longest", [0, -1, 6.5, 7])
 def test_an_interval_that_cannot_grow_stays_as_it_is_in_every_mode(waited, longest):
     steady = sensor(deferrable=True, poke_interval=7, max_poke_interval=longest)

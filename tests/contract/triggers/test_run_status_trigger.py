@@ -191,6 +191,9 @@ def test_permanent_trouble_ends_the_wait_at_once(tallyfy, fault, error):
         ({"target_status": ["completed"]}, "TallyfyValidationError"),
         ({"target_status": 5}, "TallyfyValidationError"),
         ({"max_poll_failures": "x"}, "TallyfyValidationError"),
+        ({"poll_interval": None}, "TallyfyValidationError"),
+        ({"poll_interval": "10"}, "TallyfyValidationError"),
+        ({"max_poll_interval": "9"}, "TallyfyValidationError"),
     ],
 )
 def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(tallyfy, arguments, error):

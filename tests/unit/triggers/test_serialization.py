@@ -97,6 +97,10 @@ def test_event_triggers_are_equal_however_their_arguments_are_written(events, ta
         {"tags": [""]},
         {"template_id": ""},
         {"query": " "},
+        {"poll_interval": "10"},
+        {"poll_interval": None},
+        {"poll_interval": 0},
+        {"poll_interval": -1},
     ],
 )
 def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(arguments):

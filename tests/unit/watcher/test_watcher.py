@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
-from airflow_provider_tallyfy.watcher import SharedConnection, Sight
+from airflow_provider_tallyfy.watcher import SharedConnection, Sight, Subscription
+from airflow_provider_tallyfy.watcher.watched import Pace
 from tests.unit.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
@@ -388,21 +390,86 @@ async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
         assert waits.last(run_ids[0]) == "active"
 
 
-@virtually
-async def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(tallyfy):
-    watcher = await tallyfy.watcher()
+def defective(*_: Any, **__: Any) -> bool:
+    raise ZeroDivisionError("a defect")
 
-    def defective(value: Any) -> bool:
-        raise ZeroDivisionError("a defect")
 
-    tallyfy.add_runs(10)
-    watches = [RunWatch("org", known["id"]) for known in tallyfy.runs]
-    with watcher.subscribe(watches, INTERVAL, None, defective) as subscription, pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(subscription.news(), 5)
-    subscribing = watcher.subscribe(watches, INTERVAL, None, is_over)
-    with subscribing as late, pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(late.news(), 5)
-    await watcher.close()
+async def hear_all(subscribing: AbstractContextManager[Subscription]) -> None:
+    with subscribing as subscription:
+        while True:
+            await asyncio.wait_for(subscription.news(), 5)
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 30), (10, 0), (10, 30)])
+def test_a_wait_that_cannot_say_whether_it_is_over_breaks_alone(count, seconds):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(count)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(seconds)
+            watches = [RunWatch(tallyfy.organization_id, run_id) for run_id in run_ids]
+            with pytest.raises(ZeroDivisionError):
+                await hear_all(waits.watcher.subscribe(watches, INTERVAL, None, defective))
+            for run_id in run_ids:
+                tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+    in_virtual_time(main)
+
+
+def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
+    sane = Pace.interval_at
+    monkeypatch.setattr(Pace, "interval_at", lambda pace, now: defective() if pace.interval == 7 else sane(pace, now))
+
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        (run_id,) = tallyfy.add_runs(1)
+        async with waiting(tallyfy, [run_id]) as waits:
+            watch = RunWatch(tallyfy.organization_id, run_id)
+            with pytest.raises(ZeroDivisionError):
+                await hear_all(waits.watcher.subscribe([watch], 7, None, is_over))
+            tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert waits.last(run_id) == "complete"
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize(
+    ("interval", "longest"),
+    [
+        *((interval, None) for interval in (None, "10", 0, -1, True, float("nan"), float("inf"))),
+        *((60, longest) for longest in ("9", 0, -9, float("inf"), 10**400)),
+    ],
+)
+def test_an_interval_that_is_none_is_refused_and_disturbs_nobody(interval, longest):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        (run_id,) = tallyfy.add_runs(1)
+        async with waiting(tallyfy, [run_id]) as waits:
+            watch = RunWatch(tallyfy.organization_id, run_id)
+            with pytest.raises(TallyfyValidationError, match=r"poll_interval=.* is not a finite number of seconds"):
+                await hear_all(waits.watcher.subscribe([watch], interval, longest, is_over))
+            tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert waits.last(run_id) == "complete"
+
+    in_virtual_time(main)
+
+
+def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(monkeypatch):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        watcher = await tallyfy.watcher()
+        watches = [RunWatch("org", run_id) for run_id in tallyfy.add_runs(10)]
+        monkeypatch.setattr("airflow_provider_tallyfy.watcher.watcher.next_step", defective)
+        for _ in ("first", "late"):
+            with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(each.news(), 5)
+        await watcher.close()
+
+    in_virtual_time(main)
 
 
 def test_what_was_seen_is_equal_if_nothing_changed():

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import checked_count, checked_id, moment_before
+from airflow_provider_tallyfy.api.checks import checked_count, checked_flag, checked_id, checked_seconds, moment_before
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.models import RunChange
@@ -41,8 +41,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
     :param wait_for_completion: whether the task ends only when people have completed the run.
     :param failure_status: statuses that fail the wait.
-    :param poll_interval: seconds between two looks while waiting.
-    :param timeout: seconds to wait at most; the run goes on after that.
+    :param poll_interval: seconds between two looks while waiting, above zero.
+    :param timeout: seconds to wait at most, or a timedelta; the run goes on after that.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param deferrable: wait in the triggerer, without a worker.
     """
@@ -100,6 +100,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             # What would be refused when the wait begins is refused before anything is launched.
             checked_statuses(self.failure_status, "failure_status")
             checked_count(self.max_poll_failures, "max_poll_failures", least=0)
+            is_to_wait = self._is_to_wait()
             key = self._key(context)
             change = self._remembered(context, key)
             if self.is_dry_run:
@@ -113,7 +114,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
             if change.changed and self.scope != PROJECTS and not key.is_on(change.run):
                 self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
-            if not self.wait_for_completion:
+            if not is_to_wait:
                 return change.run.describe(url, changed=change.changed)
             return self._wait(context, change)
 
@@ -129,10 +130,23 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         run = conclude(ending_of(event), "Completion of the run", self._patience)
         return {**run, "changed": bool(changed)}
 
+    def _is_to_wait(self) -> bool:
+        """Tell whether the task is to wait, and check how."""
+        checked_flag(self.deferrable, "deferrable")
+        is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
+        if is_to_wait:
+            checked_seconds(self.poll_interval, "poll_interval")
+            if self._timeout != float("inf"):  # for ever
+                checked_seconds(self._timeout, "timeout", least=0)
+        return is_to_wait
+
+    @property
+    def _timeout(self) -> float:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+
     @property
     def _patience(self) -> Patience:
-        timeout = self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
-        return Patience(timeout, self.execution_timeout)
+        return Patience(self._timeout, self.execution_timeout)
 
     def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
         wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
@@ -140,8 +154,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         patience = self._patience
         deadline = patience.deadline
         ending = look()
+        is_deferrable = checked_flag(self.deferrable, "deferrable")
         while ending is None:
-            if self.deferrable:
+            if is_deferrable:
                 self._defer(wait, look, patience)
             if time.time() >= deadline:
                 patience.end("Completion of the run")

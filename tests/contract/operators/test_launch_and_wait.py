@@ -161,11 +161,42 @@ def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
     assert only_event(rebuilt(deferred.value.trigger)).payload["outcome"] == "reached"
 
 
-@pytest.mark.parametrize("arguments", [{"failure_status": 0}, {"failure_status": "done"}, {"max_poll_failures": -1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"failure_status": 0},
+        {"failure_status": "done"},
+        {"max_poll_failures": -1},
+        *({"poll_interval": value} for value in (None, "5", 0, -1, float("nan"), timedelta(minutes=1))),
+        *({"timeout": value} for value in (None, "x", "5", -5, float("nan"), timedelta(days=-1), True)),
+        {"wait_for_completion": "perhaps"},
+        {"deferrable": "perhaps"},
+    ],
+)
 def test_a_wait_that_cannot_be_is_refused_before_anything_is_launched(tallyfy, arguments):
     end = attempt(lambda: launcher(tallyfy, **arguments).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert (tallyfy.runs, tallyfy.requests) == ([], [])
+
+
+@pytest.mark.parametrize("timeout", [0, 5, timedelta(seconds=5), float("inf")])
+def test_any_time_that_is_one_can_be_waited_for(tallyfy, meanwhile, timeout):
+    tallyfy.add_template("Onboarding")
+    meanwhile(tallyfy.complete_run)
+    end = attempt(lambda: launcher(tallyfy, timeout=timeout, deferrable=False).execute(context_of()))
+    assert end.error == (None if timeout else "AirflowSensorTimeout")
+
+
+def test_false_as_text_is_no_wish_to_wait(tallyfy):
+    end = attempt(lambda: launcher(tallyfy, wait_for_completion="false", poll_interval=0).execute(context_of()))
+    assert (end.state, end.result["status"]) == ("success", "active")
+
+
+def test_false_as_text_does_not_defer_the_wait(tallyfy, meanwhile):
+    tallyfy.add_template("Onboarding")
+    meanwhile(tallyfy.complete_run)
+    end = attempt(lambda: launcher(tallyfy, deferrable="false").execute(context_of()))
+    assert (end.state, end.result["status"]) == ("success", "complete")
 
 
 def looks(tallyfy) -> int:

@@ -189,5 +189,5 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
 
     def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the field."""
-        wait = FormFieldWait.checked(self.run_id, self.field, self.values, self.failure_status, self.missing)
+        wait = FormFieldWait.checked(self.run_id, self.field, self.values or None, self.failure_status, self.missing)
         return self.story_of(wait, watcher)

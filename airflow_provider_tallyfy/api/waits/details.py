@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.checks import checked_id, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, T
 from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
@@ -22,6 +22,9 @@ from airflow_provider_tallyfy.api.waits.status import (
     checked_statuses,
 )
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
+
+# What a template renders for nothing, or for a missing value.
+_NOTHING = ("", "None", "null")
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class TaskWait(DetailWait):
         :param missing: ``fail`` or ``wait``.
         :raises TallyfyValidationError: naming what is wrong.
         """
-        name = _checked_name(task, "task")
+        name = _checked_name(task, "task_name")
         return cls(checked_id(run_id), name, checked_statuses(failure, "failure_status"), checked_missing(missing))
 
     @property
@@ -199,18 +202,17 @@ class FormFieldWait(DetailWait):
 
         :param run_id: the run.
         :param field: id, alias or label of the field.
-        :param values: values that end the wait; ``None`` for any.
+        :param values: values that end the wait, or text of a list of them; ``None`` for any.
         :param failure: a status of the run, several, or none.
         :param missing: ``fail`` or ``wait``.
         :raises TallyfyValidationError: naming what is wrong.
         """
-        given = [values] if isinstance(values, str | int | float) else list(values or ())
         return cls(
             checked_id(run_id),
             _checked_name(field, "field"),
             checked_statuses(failure, "failure_status"),
             checked_missing(missing),
-            tuple(map(str, given)),
+            _checked_values(values),
         )
 
     @property
@@ -284,7 +286,31 @@ def _only(hits: Sequence[T], kind: str, name: str) -> T | None:
 def _checked_name(value: object, parameter: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise TallyfyValidationError(f"{parameter} {value!r} is no name.", fields={parameter: ["empty"]})
+    if value.strip() in _NOTHING:
+        problem = "a template rendered it for a missing value (did the upstream task push it?)"
+        raise TallyfyValidationError(f"{parameter} {value!r} is not usable: {problem}.", fields={parameter: [problem]})
     return value
+
+
+def _checked_values(values: object) -> tuple[str, ...]:
+    """Read the values that end a wait. No value must not come to mean any, nor a missing one, which never comes."""
+    if values is None:
+        return ()
+    if isinstance(values, str):
+        items = list_in_text(values) if values.lstrip().startswith("[") else None
+        values = items if items is not None else [] if values.strip() in _NOTHING else [values]
+    elif isinstance(values, int | float):
+        values = [values]
+    if not isinstance(values, Iterable) or isinstance(values, Mapping | bytes):
+        raise TallyfyValidationError(f"values={values!r} is not a list of values.", fields={"values": ["no list"]})
+    given = list(values)
+    if not given or any(item is None or not str(item).strip() for item in given):
+        raise TallyfyValidationError(
+            f"values={given!r} names no value to wait for (did the upstream task push it?). Leave it out to wait for "
+            f"any value; one that reads None is given in a list, as ['None'].",
+            fields={"values": ["empty"]},
+        )
+    return tuple(map(str, given))
 
 
 def _describe(task: Task, run_id: str, run_url: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyFormFieldSensor, TallyfyTaskSensor
-from tests.airflow_driver import attempt, deferral, new_context
+from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt
 from tests.contract.sensors.modes import MODES
 
 pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -177,12 +177,55 @@ def test_the_archive_ends_the_wait_for_a_value_badly(tallyfy, run_id, mode):
     assert (end.state, end.error) == ("failed", "AirflowFailException")
 
 
-@pytest.mark.parametrize("arguments", [{"task_name": ""}, {"task_name": None}, {"run_id": ""}, {"missing": "what"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [*({"task_name": name} for name in ("", None, "None", "null", " None ")), {"run_id": ""}, {"missing": "what"}],
+)
 def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, run_id, arguments):
     sensor = TallyfyTaskSensor(**{"task_id": "wait", "run_id": run_id, "task_name": "Sign", **arguments})
     end = attempt(lambda: sensor.execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.requests == []
+
+
+def test_a_task_name_rendered_for_a_missing_value_says_where_to_look(run_id):
+    end = attempt(lambda: wait_for_task(run_id, "None")().execute(new_context()))
+    assert "task_name 'None' is not usable: a template rendered it for a missing value" in str(end.exception)
+
+
+@pytest.mark.parametrize(
+    "values", [[], (), "[]", "", "  ", "None", "null", [None], ["yes", ""], "['']", {"a": 1}, b"a"]
+)
+def test_no_value_to_wait_for_does_not_come_to_mean_any(tallyfy, run_id, values):
+    answer(tallyfy, run_id, "Verdict", "rejected")
+    end = attempt(lambda: wait_for_field(run_id, "Verdict", values=values)(timeout=0).execute(new_context()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("stored", ["approved", "[draft] x", "approved, waived"])
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (None, {"approved", "[draft] x", "approved, waived"}),
+        ("['approved', 'x']", {"approved"}),
+        ('["approved"]', {"approved"}),
+        (("approved",), {"approved"}),
+        ("[draft] x", {"[draft] x"}),
+        ("approved, waived", {"approved, waived"}),
+        (["None"], set()),
+    ],
+)
+def test_values_may_come_out_of_templates(tallyfy, run_id, values, wanted, stored):
+    answer(tallyfy, run_id, "Verdict", stored)
+    end = attempt(lambda: wait_for_field(run_id, "Verdict", values=values)(timeout=0).execute(new_context()))
+    assert (end.state == "success") is (stored in wanted)
+
+
+def test_a_trigger_without_values_waits_for_any(tallyfy, run_id):
+    deferred = deferral(wait_for_field(run_id, "Verdict")(deferrable=True, timeout=10))
+    answer(tallyfy, run_id, "Verdict", "rejected")
+    assert only_event(rebuilt(deferred.trigger)).payload["outcome"] == "reached"
 
 
 def test_a_wait_tells_how_far_the_run_is_and_only_when_that_changes(tallyfy, run_id, monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from airflow_provider_tallyfy.api.checks import checked_id, list_in_text
+from airflow_provider_tallyfy.api.checks import checked_id, free_text, is_rendered_for_nothing, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, T
 from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
@@ -22,9 +22,6 @@ from airflow_provider_tallyfy.api.waits.status import (
     checked_statuses,
 )
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
-
-# What a template renders for nothing, or for a missing value.
-_NOTHING = ("", "None", "null")
 
 
 @dataclass(frozen=True)
@@ -286,10 +283,7 @@ def _only(hits: Sequence[T], kind: str, name: str) -> T | None:
 def _checked_name(value: object, parameter: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise TallyfyValidationError(f"{parameter} {value!r} is no name.", fields={parameter: ["empty"]})
-    if value.strip() in _NOTHING:
-        problem = "a template rendered it for a missing value (did the upstream task push it?)"
-        raise TallyfyValidationError(f"{parameter} {value!r} is not usable: {problem}.", fields={parameter: [problem]})
-    return value
+    return free_text(value, parameter)
 
 
 def _checked_values(values: object) -> tuple[str, ...]:
@@ -298,7 +292,7 @@ def _checked_values(values: object) -> tuple[str, ...]:
         return ()
     if isinstance(values, str):
         items = list_in_text(values) if values.lstrip().startswith("[") else None
-        values = items if items is not None else [] if values.strip() in _NOTHING else [values]
+        values = items if items is not None else [] if is_rendered_for_nothing(values) else [values]
     elif isinstance(values, int | float):
         values = [values]
     if not isinstance(values, Iterable) or isinstance(values, Mapping | bytes):

@@ -144,7 +144,7 @@ def test_a_certificate_that_nobody_trusts(tallyfy, check, tls_server):
 
 
 def test_a_certificate_of_another_name(tallyfy, check, tls_server, certificate):
-    good, message = check({"verify": certificate}, host=tls_server)
+    good, message = check({"verify": certificate}, host=tls_server.replace("127.0.0.1", "localhost"))
     assert not good
     assert "no secure (TLS) connection" in message
 

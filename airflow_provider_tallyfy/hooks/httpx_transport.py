@@ -48,6 +48,7 @@ class Transports:
         self._idle: dict[str, list[httpx.AsyncBaseTransport]] = {}
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
+        self._is_closed = False
 
     @asynccontextmanager
     async def one(self, base_url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
@@ -61,12 +62,19 @@ class Transports:
             transport = idle.pop() if idle else await self._new(base_url)
             try:
                 yield transport
+            except BaseException as error:
+                if not isinstance(error, Exception) and transport in self._all:
+                    self._all.remove(transport)  # a request that was cancelled may be stuck in it
+                raise
             finally:
-                if transport in self._all:  # it was not closed meanwhile
+                if transport in self._all:
                     idle.append(transport)
+                else:  # or all were closed meanwhile
+                    await transport.aclose()
 
     async def close(self) -> None:
-        """Close all transports and their connections."""
+        """Close all transports and their connections; whoever stood in line still gets one, for one request."""
+        self._is_closed = True
         transports, self._all, self._idle = self._all, [], {}
         for transport in transports:
             await transport.aclose()
@@ -77,7 +85,8 @@ class Transports:
                 # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
                 self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
         transport = self._directly_or_not(base_url, self._tls)
-        self._all.append(transport)
+        if not self._is_closed:
+            self._all.append(transport)
         return transport
 
     def _directly_or_not(self, base_url: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:

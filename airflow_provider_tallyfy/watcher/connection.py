@@ -73,7 +73,7 @@ class SharedConnection:
 
     def hook(self, organization_id: str) -> TallyfyAsyncHook:
         """
-        Give the hook for an organization; all of them share their clients.
+        Give the hook for an organization; all of them share their transports.
 
         :param organization_id: the organization.
         """
@@ -144,7 +144,7 @@ class SharedConnection:
         return True
 
     async def close(self) -> None:
-        """Close the clients."""
+        """Close the hook and its transports."""
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         if not self._reading.cancelled() and self._reading.exception() is None:

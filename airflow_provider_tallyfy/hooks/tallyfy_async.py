@@ -126,6 +126,7 @@ class TallyfyAsyncHook:
         while True:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
+            rested = 0.0
             async with self._transports.one(call.base_url or self.settings.base_url) as transport:
                 outcome = await httpx_transport.exchange(transport, self.settings, call, token)
             match decide(call, outcome, attempts.next()):

@@ -246,3 +246,31 @@ def test_a_coroutine_that_is_cancelled_while_it_gets_a_token_leaves_that_to_the_
     assert isinstance(cancelled, asyncio.CancelledError)
     assert {user["email"] for user in answered} == {tallyfy.user_email}
     assert sorted(paths(tallyfy)) == ["/me"] * 3 + [TOKEN] * 2
+
+
+class SlowTurns:
+    """Lets the requests after the first stand in line."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = iter(seconds)
+
+    async def turn(self) -> float:
+        await asyncio.sleep(next(self._seconds, 0.0))
+        return 0.0
+
+    def declined(self, turn: float, after: float) -> bool:
+        return True
+
+
+def test_a_rest_is_left_out_of_the_budget_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
+    async def ask() -> Any:
+        async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
+            hook.pace = SlowTurns(0.0, 0.0, 0.6, 0.0, 0.6)  # the token's turns are among them
+            return await hook.run(me, retry_budget=1.0)
+
+    connect()
+    tallyfy.faults.add(status=429, path="/me", retry_after=0.6)
+    tallyfy.faults.add(status=401, path="/me")
+    tallyfy.faults.add(status=503, path="/me")
+    assert asyncio.run(ask())["email"] == tallyfy.user_email
+    assert paths(tallyfy) == [TOKEN, "/me", "/me", TOKEN, "/me", "/me"]

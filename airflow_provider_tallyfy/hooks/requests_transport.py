@@ -106,6 +106,8 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
             allow_redirects=False,
             stream=True,
         ) as response:
+            if response.status_code < 200:  # Python takes it for the answer, which may be on its way
+                return Lost("reset", sent=True, detail=f"only status {response.status_code} arrived")
             body = _read_body(response, settings)
             if body is None:
                 return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")

@@ -156,3 +156,48 @@ def test_what_the_caller_was_handling_says_nothing_about_a_loss(tallyfy, client,
         with pytest.raises(TallyfyUnknownOutcomeError):
             client.run(launch)
     assert len(tallyfy.runs) == 1
+
+
+@pytest.fixture
+def early_server():
+    """Sends a status that announces the answer, and the answer."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + RUN)
+
+    with wire(talk) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("client", ["requests"], indirect=True)
+def test_a_launch_of_which_only_an_announcement_arrived_may_have_happened(ask, early_server):
+    with pytest.raises(TallyfyUnknownOutcomeError, match="only status 103 arrived"):
+        ask(early_server, "POST")
+
+
+@pytest.mark.parametrize("client", ["requests"], indirect=True)
+def test_what_may_be_repeated_is_repeated_on_another_connection_after_an_announcement(ask, naps):
+    connections = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(connection)
+        early = b"HTTP/1.1 103 Early Hints\r\n\r\n" if len(connections) == 1 else b""
+        connection.sendall(early + RUN)
+        connection.recv(1)
+
+    with wire(talk) as port:
+        assert ask(f"http://127.0.0.1:{port}", "GET", retry_budget=60)
+    assert len(connections) == 2
+
+
+@pytest.mark.parametrize("client", ["httpx"], indirect=True)
+def test_coroutines_wait_for_the_answer_that_is_announced(ask, early_server):
+    assert ask(early_server, "GET").name == "Onboarding"
+
+
+@BOTH_METHODS
+def test_a_server_that_changes_to_another_protocol_does_not_answer(ask, method):
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"
+    kind = TallyfyTransportError if method == "GET" else TallyfyUnknownOutcomeError
+    with wire(lambda connection: connection.sendall(switching)) as port, pytest.raises(kind, match="broke"):
+        ask(f"http://127.0.0.1:{port}", method)

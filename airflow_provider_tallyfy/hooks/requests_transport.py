@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -58,10 +59,13 @@ def new_session(settings: TallyfySettings) -> requests.Session:
     """
     Make a session with Tallyfy's headers, the connection's TLS and proxy settings and timeouts; no token yet.
 
+    It keeps no cookies, so that a request depends on none before it.
+
     :param settings: the connection.
     """
     session = _Session()
     session.headers.update(default_headers())
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.verify = settings.verify
     session.proxies.update(settings.proxies)
     adapter = _AdapterWithTimeout((settings.connect_timeout, settings.timeout))

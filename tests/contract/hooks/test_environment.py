@@ -189,3 +189,20 @@ def test_a_proxy_that_accepts_no_connection_is_named_as_the_cause(ask_by_proxy):
             ask_by_proxy(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.2)
         for queued in waiting:
             queued.close()
+
+
+def test_no_cookie_is_kept(tallyfy, client, me, monkeypatch):
+    received = []
+
+    def record(raw: socket.socket) -> socket.socket:
+        received.append(raw.recv(65536, socket.MSG_PEEK).lower())
+        return raw
+
+    user = answer(b'{"data": {"id": 7}}', "Set-Cookie: session=s3cret; Path=/")
+    with wire(lambda connection: connection.sendall(user), wrap=record) as port:
+        connection = tallyfy.connection() | {"host": f"http://127.0.0.1:{port}"}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+        client.run(me)
+        client.run(me)
+    assert len(received) == 2
+    assert b"cookie" not in b"".join(received)

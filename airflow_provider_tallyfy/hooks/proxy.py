@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from urllib.parse import unquote, urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
@@ -35,4 +36,16 @@ def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | N
             f"Nothing was sent: the proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing. "
             f'Install it (pip install "requests[socks]" "httpx[socks]"), or check {_SOURCES}.'
         )
-    return proxy
+    return _with_password(proxy)
+
+
+def _with_password(proxy: str) -> str:
+    """Give a user without a password an empty one, since requests would not mention that user otherwise."""
+    parts = urlsplit(proxy)
+    user, _, host = parts.netloc.rpartition("@")
+    if not unquote(user).isascii():
+        raise TallyfyConfigurationError(
+            "Nothing was sent: the user or the password of the proxy on the way to Tallyfy is not ASCII, and there is "
+            f"no agreed way to send that. Check {_SOURCES}."
+        )
+    return parts._replace(netloc=f"{user}:@{host}").geturl() if user and ":" not in user else proxy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import sys
@@ -206,3 +207,35 @@ def test_no_cookie_is_kept(tallyfy, client, me, monkeypatch):
         client.run(me)
     assert len(received) == 2
     assert b"cookie" not in b"".join(received)
+
+
+@pytest.fixture
+def seen_by_proxy(ask_by_proxy):
+    """What a proxy is sent that is written in a given way."""
+
+    def ask(credentials: str) -> bytes:
+        received = []
+
+        def record(raw: socket.socket) -> socket.socket:
+            received.append(raw.recv(65536, socket.MSG_PEEK))
+            return raw
+
+        with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}')), wrap=record) as port:
+            ask_by_proxy(f"http://{credentials}@127.0.0.1:{port}", "http://tallyfy.invalid/api", timeout=5)
+        return received[0]
+
+    return ask
+
+
+@pytest.mark.parametrize("credentials", ["ada", "ada:", "a%64a", "ada:hunter%32"])
+def test_a_proxy_is_told_its_user_with_or_without_a_password(seen_by_proxy, credentials):
+    password = b"hunter2" if "hunter" in credentials else b""
+    wanted = b"proxy-authorization: Basic " + base64.b64encode(b"ada:" + password)
+    assert wanted.lower() in seen_by_proxy(credentials).lower()
+
+
+@pytest.mark.parametrize("credentials", ["ada:hünter", "ada:h%C3%BCnter", "%D0%BF:hunter", "ada:h%FCnter"])
+def test_a_proxys_credentials_that_no_header_can_hold_are_an_error_before_anything_is_sent(ask_by_proxy, credentials):
+    with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: .* not ASCII") as caught:
+        ask_by_proxy(f"http://{credentials}@127.0.0.1:9", "http://tallyfy.invalid/api")
+    assert "nter" not in str(caught.value)

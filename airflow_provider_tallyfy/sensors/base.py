@@ -255,7 +255,8 @@ class TallyfyRunSensor(TallyfyWaitSensor):
     Base of the sensors about one run.
 
     :param run_id: the run (templated).
-    :param failure_status: statuses of the run that fail the task at once (templated).
+    :param failure_status: statuses of the run that fail the task at once (templated): one, or a list, which may be text
+        as a template renders it.
     """
 
     template_fields: Sequence[str] = ("run_id", "failure_status", *TallyfyWaitSensor.template_fields)

@@ -25,7 +25,8 @@ class TallyfyTaskSensor(TallyfyRunSensor):
 
     :param run_id: the run (templated).
     :param task_name: id, alias or title of the task (templated).
-    :param failure_status: a status of the run, several, or none, that fail the wait (templated).
+    :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
+        may be text as a template renders it.
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
@@ -77,7 +78,8 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
     :param field: id, alias or label of the field (templated).
     :param values: wait for one of these values (templated): a list, text of one as a template renders it, or any other
         text or number as the one value. By default, and with ``None``, any value; an empty list is refused.
-    :param failure_status: a status of the run, several, or none, that fail the wait (templated).
+    :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
+        may be text as a template renders it.
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.

@@ -33,8 +33,9 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
 
     :param run_id: the run (templated).
     :param target_status: a status, or several, that end the wait well (templated): ``active``, ``complete``,
-        ``problem``, ``issue``, ``archived``. They win over ``failure_status``.
-    :param failure_status: a status, several, or none, that fail the task at once (templated).
+        ``problem``, ``issue``, ``archived``. They win over ``failure_status``. Several are a list, or text of one as a
+        template renders it.
+    :param failure_status: a status, several, or none, that fail the task at once (templated), written alike.
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
@@ -128,9 +129,10 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
-    :param run_ids: the runs, a list of ids, or of dicts with an ``id`` as launch tasks hand them on (templated).
-    :param target_status: a status, or several, that end the wait for a run well (templated).
-    :param failure_status: a status, several, or none, that end it badly (templated).
+    :param run_ids: the runs (templated): a list of ids, or of dicts with an ``id`` as launch tasks hand them on, or text
+        of such a list as a template renders it.
+    :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
+    :param failure_status: a status, several, or none, that end it badly (templated), written alike.
     :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
     :param fail_fast: whether, waiting for all, the first bad end fails the task at once; otherwise it fails when the
         wait for every run is over.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.api.answers import Page
-from airflow_provider_tallyfy.api.checks import checked_ids
+from airflow_provider_tallyfy.api.checks import checked_ids, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import Run
@@ -51,7 +51,7 @@ class RunsWait:
         """
         Check what a user asked to wait for.
 
-        :param run_ids: the runs, ids or dicts with an ``id``.
+        :param run_ids: the runs, ids or dicts with an ``id``, or text of such a list.
         :param target: a status or several.
         :param failure: a status, several, or none.
         :param missing: ``fail`` or ``wait``.
@@ -59,10 +59,13 @@ class RunsWait:
         :param fail_fast: whether the first bad end ends the wait.
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
-        if isinstance(run_ids, str | bytes | Mapping) or not isinstance(run_ids, Iterable):
-            raise TallyfyValidationError(
-                f"run_ids is {type(run_ids).__name__}, not a list of ids.", fields={"run_ids": ["not a list"]}
-            )
+        if isinstance(run_ids, str):
+            given = list_in_text(run_ids) if run_ids.lstrip().startswith("[") else None
+            if given is None:
+                raise _no_list(f"the text {run_ids[:80]!r}")
+            run_ids = given
+        if isinstance(run_ids, bytes | Mapping) or not isinstance(run_ids, Iterable):
+            raise _no_list(type(run_ids).__name__)
         if wait_for not in WAIT_FOR:
             raise TallyfyValidationError(
                 f"wait_for={wait_for!r} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
@@ -89,6 +92,10 @@ class RunsWait:
         :param newer_than: ``last_updated`` of the runs when they were last read, by id, where known.
         """
         return {wait.run_id: wait.watch(organization_id, newer_than.get(wait.run_id)) for wait in self.waits}
+
+
+def _no_list(given: str) -> TallyfyValidationError:
+    return TallyfyValidationError(f"run_ids is {given}, not a list of ids.", fields={"run_ids": ["not a list"]})
 
 
 class RunsLog:

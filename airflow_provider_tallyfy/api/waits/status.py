@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from airflow_provider_tallyfy.api import errors
-from airflow_provider_tallyfy.api.checks import checked_count, checked_id, checked_status
+from airflow_provider_tallyfy.api.checks import checked_count, checked_id, checked_status, list_in_text
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -307,10 +307,16 @@ def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str,
     """
     Check one or several statuses.
 
-    :param value: a status, several, or none.
+    :param value: a status, several, or none; any text may be that of a list, as a template renders it.
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: naming the bad one and the valid ones.
     """
     is_several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     given: Iterable[Any] = () if value is None else value if is_several else (value,)
-    return tuple(dict.fromkeys(checked_status(status, name) for status in given))
+    return tuple(dict.fromkeys(checked_status(status, name) for each in given for status in _statuses_in(each)))
+
+
+def _statuses_in(given: Any) -> list[Any]:
+    is_list = isinstance(given, str) and given.lstrip().startswith("[")
+    items = list_in_text(given) if is_list else None
+    return [given] if items is None else items

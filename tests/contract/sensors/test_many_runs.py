@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
@@ -157,6 +159,10 @@ def test_a_token_that_is_declined_fails_the_wait(tallyfy):
     "arguments",
     [
         {"run_ids": "0123456789abcdef0123456789abcdef"},
+        {"run_ids": "a,b"},
+        {"run_ids": "[a, b]"},
+        {"run_ids": "[]"},
+        {"run_ids": "None"},
         {"run_ids": []},
         {"run_ids": None},
         {"run_ids": ["a/b"]},
@@ -176,6 +182,20 @@ def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, 
     end = attempt(lambda: sensor.execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("write", [str, json.dumps])
+@pytest.mark.parametrize("as_dicts", [False, True], ids=["ids", "dicts"])
+def test_lists_may_come_out_of_templates_as_text(tallyfy, write, as_dicts):
+    run_ids = tallyfy.add_runs(2)
+    tallyfy.complete_run(run_ids[0])
+    tallyfy.archive_run(run_ids[1])
+    sensor = wait_for("{{ params.runs }}", target_status="{{ params.good }}", failure_status="{{ params.bad }}")(
+        timeout=0
+    )
+    params = {"runs": [{"id": each} for each in run_ids] if as_dicts else run_ids, "good": ["complete", "archived"]}
+    sensor.render_template_fields({"params": {name: write(value) for name, value in params.items()} | {"bad": "[]"}})
+    assert set(outcomes(attempt(lambda: sensor.execute(new_context())).result)) == set(run_ids)
 
 
 def test_every_run_that_is_not_named_rightly_is_told_of():

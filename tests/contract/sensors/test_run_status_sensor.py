@@ -108,6 +108,9 @@ def test_never_fail_skips_whatever_goes_wrong_but_the_timeout(waited, event, mod
         ({"max_poll_failures": -1}, "max_poll_failures=-1 is not a whole number of at least 0"),
         ({"missing": "perhaps"}, "use 'fail' or 'wait'"),
         ({"run_id": " "}, "run_id ' ' is not usable"),
+        ({"target_status": "[]"}, "target_status names no status"),
+        ({"target_status": "complete,active"}, "target_status 'complete,active' is not a status"),
+        ({"failure_status": "['done']"}, "failure_status 'done' is not a status"),
     ],
 )
 def test_a_misspelt_argument_fails_when_the_task_runs_and_names_the_valid_ones(waited, mode, arguments, words):
@@ -122,6 +125,13 @@ def test_statuses_may_come_out_of_templates(waited):
     waited.complete_run(RUN_ID)
     task = sensor(target_status="{{ params.goal }}", failure_status=["{{ params.bad }}"])
     task.render_template_fields({"params": {"goal": "complete", "bad": "problem"}})
+    assert task.execute(new_context())["status"] == "complete"
+
+
+@pytest.mark.parametrize("statuses", ["['archived', 'complete']", '["complete"]', ["['complete']", "archived"]])
+def test_several_statuses_may_come_out_of_templates_as_text(waited, statuses):
+    waited.complete_run(RUN_ID)
+    task = sensor(target_status=statuses, failure_status="['problem', 'issue']")
     assert task.execute(new_context())["status"] == "complete"
 
 

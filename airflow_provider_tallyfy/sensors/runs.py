@@ -129,8 +129,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
-    :param run_ids: the runs (templated): a list of ids, or of dicts with an ``id`` as launch tasks hand them on, or text
-        of such a list as a template renders it.
+    :param run_ids: the runs (templated): a list of ids, or of dicts with an ``id`` as launch tasks hand them on, or
+        text of such a list as a template renders it.
     :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
     :param failure_status: a status, several, or none, that end it badly (templated), written alike.
     :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.

@@ -181,7 +181,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         ti = context["ti"]
         task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         # Clearing raises max_tries by the tries that were made, of this task only; retries leave it as it is.
-        tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if self.relaunch_on_clear else 0
+        relaunches = checked_flag(self.relaunch_on_clear, "relaunch_on_clear")
+        tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if relaunches else 0
         retried = ti.try_number > 1
         if self.launch_key is None:
             parts = (self.scope, *task, tries_before_clear)

@@ -193,6 +193,13 @@ def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
     assert (cleared["id"], cleared["changed"]) == (first["id"], False)
 
 
+@both_kinds
+def test_text_that_says_false_launches_no_other_run_when_cleared(tallyfy, launcher):
+    first = launcher(tallyfy, relaunch_on_clear="false").execute(context_of())
+    cleared = launcher(tallyfy, relaunch_on_clear="false").execute(context_of(try_number=2, max_tries=1))
+    assert cleared["id"] == first["id"]
+
+
 @both_worlds
 @both_kinds
 def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher):

@@ -6,6 +6,7 @@ import json
 import random
 import ssl
 import time
+import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -131,6 +132,16 @@ def causes(error: BaseException, handled: BaseException | None) -> list[BaseExce
             found.append(cause)
             waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
     return found
+
+
+def passed_through(error: BaseException, function: str) -> bool:
+    """
+    Whether an error came out of a function: libraries raise the same ones at several stages of a connection.
+
+    :param error: what was caught.
+    :param function: the function's name.
+    """
+    return any(frame.f_code.co_name == function for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def handshake_reason(chain: list[BaseException]) -> LostReason:

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 import sys
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +14,14 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import (
+    causes,
+    default_headers,
+    handshake_reason,
+    lost,
+    passed_through,
+    presentable_answer,
+)
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
 _MOST_CONNECTIONS = 32
@@ -105,14 +111,10 @@ class _ProxiedTransport(httpx.AsyncHTTPTransport):
         try:
             return await super().handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if any(map(_ended_a_connect, causes(error, None))):
+            # TLS through the tunnel fails with the same errors, and is no fault of the proxy's.
+            if any(passed_through(cause, "connect_tcp") for cause in causes(error, None)):
                 raise httpx.ProxyError(str(error), request=request) from error
             raise
-
-
-def _ended_a_connect(error: BaseException) -> bool:
-    """Whether TCP was still being connected; TLS fails with the same errors, and only where they began tells."""
-    return any(frame.f_code.co_name == "connect_tcp" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 async def exchange(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
@@ -17,7 +16,14 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import causes, default_headers, handshake_reason, lost, presentable_answer
+from airflow_provider_tallyfy.hooks.driver import (
+    causes,
+    default_headers,
+    handshake_reason,
+    lost,
+    passed_through,
+    presentable_answer,
+)
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
 _CHUNK_BYTES = 64 * 1024
@@ -135,7 +141,7 @@ def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes 
 
 def _lost(error: Exception, handled: BaseException | None) -> Lost:
     chain = causes(error, handled)
-    if any(map(_ended_a_handshake, chain)):
+    if any(passed_through(cause, "do_handshake") for cause in chain):
         return lost(chain, handshake_reason(chain), sent=False)
     for kinds, reason in _BEFORE_SENDING:
         if any(isinstance(cause, kinds) for cause in chain):
@@ -144,8 +150,3 @@ def _lost(error: Exception, handled: BaseException | None) -> Lost:
         isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in chain
     )
     return lost(chain, "timeout" if timed_out else "reset", sent=True)
-
-
-def _ended_a_handshake(error: BaseException) -> bool:
-    """Whether TLS was still being agreed upon; the same errors come later too, and only where they began tells."""
-    return any(frame.f_code.co_name == "do_handshake" for frame, _ in traceback.walk_tb(error.__traceback__))

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyTransportError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from tests.contract.hooks.wire import answer, wire
+from tests.contract.hooks.wire import answer, full_backlog, wire
 
 
 @pytest.fixture
@@ -179,17 +179,8 @@ def test_the_connections_verify_is_for_a_proxy_that_speaks_tls_too(ask_by_proxy,
 
 
 def test_a_proxy_that_accepts_no_connection_is_named_as_the_cause(ask_by_proxy):
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(3)]
-        for queued in waiting:
-            queued.setblocking(False)
-            queued.connect_ex(full.getsockname())
-        with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
-            ask_by_proxy(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.2)
-        for queued in waiting:
-            queued.close()
+    with full_backlog() as port, pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+        ask_by_proxy(f"http://127.0.0.1:{port}", timeout=0.2)
 
 
 def test_no_cookie_is_kept(tallyfy, client, me, monkeypatch):

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTra
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
 from tests.contract.clients import AsyncClient
-from tests.contract.hooks.wire import answer, chunked, wire
+from tests.contract.hooks.wire import answer, chunked, full_backlog, wire
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 BODY = b'{"data": {"id": "%s", "name": "Onboarding", "status": "active"}}' % RUN_ID.encode()
@@ -82,18 +82,10 @@ def test_a_session_used_directly_has_the_same_timeout_unless_it_is_told_otherwis
 
 
 def test_a_server_that_accepts_no_connection_is_left_after_the_timeout(tallyfy, client, connect):
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(3)]
-        for queued in waiting:
-            queued.setblocking(False)
-            queued.connect_ex(full.getsockname())
-        connect(host=f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.2)
+    with full_backlog() as port:
+        connect(host=f"http://127.0.0.1:{port}", timeout=0.2)
         with pytest.raises(TallyfyTransportError, match="did not accept a connection in time"):
             read_run(client, tallyfy)
-        for queued in waiting:
-            queued.close()
 
 
 def test_an_answer_over_the_cap_is_refused_while_it_streams_and_never_held(tallyfy, client, connect):

@@ -42,6 +42,20 @@ def _serve(listener: socket.socket, talk: Talk, wrap: Callable[[socket.socket], 
                 talk(connection)
 
 
+@contextlib.contextmanager
+def full_backlog() -> Iterator[int]:
+    """Listen on a loopback port until the end of the block, and accept no connection any more."""
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            queued = sockets.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
 def garble(connection: socket.socket) -> None:
     """Send something that is no TLS over a connection on which TLS was good so far."""
     with socket.socket(fileno=connection.detach()) as raw:

@@ -196,7 +196,7 @@ def list_in_text(text: str) -> list[object] | None:
     :param text: such a text.
     :return: the list; ``None`` if it is none.
     """
-    return _in_text(text, list)
+    return _in_text(text, list) if text.lstrip().startswith("[") else None
 
 
 def checked_object(value: object, name: str) -> Mapping[str, object]:
@@ -257,9 +257,10 @@ def checked_seconds(value: object, name: str, *, least: float | None = None) -> 
     :param least: the smallest that makes sense; ``None`` for any above zero.
     :raises TallyfyValidationError: if it is no number, no finite one, or a smaller one.
     """
-    is_finite = isinstance(value, int | float) and not isinstance(value, bool) and value <= sys.float_info.max
-    if is_finite and (value > 0 if least is None else value >= least):  # type: ignore[operator]
-        return value  # type: ignore[return-value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_enough = value > 0 if least is None else value >= least
+        if is_enough and value <= sys.float_info.max:
+            return value
     bound = "above zero" if least is None else f"of at least {least:g}"
     raise TallyfyValidationError(
         f"{name}={value!r} is not a finite number of seconds {bound}.", fields={name: ["no number of seconds"]}

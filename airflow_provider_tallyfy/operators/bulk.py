@@ -108,8 +108,8 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         if "run_ids" in self._chosen_by and len(self._chosen_by) > 1:
             filters = [name for name in self._chosen_by if name != "run_ids"]
             raise _no_choice(f"Both run_ids and {', '.join(filters)} are given, and either chooses the runs", filters)
-        nothing = {"run_ids": (None,)}
-        blank = [name for name in self._chosen_by if getattr(self, name) in nothing.get(name, (None, "", [], ()))]
+        given = {name: getattr(self, name) for name in self._chosen_by}
+        blank = [name for name, value in given.items() if value is None or (name in _FILTERS and value in ("", [], ()))]
         if blank:
             raise _no_choice(f"{' and '.join(blank)} came to nothing (did a template render to nothing?)", blank)
 

@@ -291,7 +291,7 @@ def _checked_values(values: object) -> tuple[str, ...]:
     if values is None:
         return ()
     if isinstance(values, str):
-        items = list_in_text(values) if values.lstrip().startswith("[") else None
+        items = list_in_text(values)
         values = items if items is not None else [] if is_rendered_for_nothing(values) else [values]
     elif isinstance(values, int | float):
         values = [values]

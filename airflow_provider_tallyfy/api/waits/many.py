@@ -60,7 +60,7 @@ class RunsWait:
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
         if isinstance(run_ids, str):
-            given = list_in_text(run_ids) if run_ids.lstrip().startswith("[") else None
+            given = list_in_text(run_ids)
             if given is None:
                 raise _no_list(f"the text {run_ids[:80]!r}")
             run_ids = given

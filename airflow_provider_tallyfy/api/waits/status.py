@@ -317,6 +317,5 @@ def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str,
 
 
 def _statuses_in(given: Any) -> list[Any]:
-    is_list = isinstance(given, str) and given.lstrip().startswith("[")
-    items = list_in_text(given) if is_list else None
+    items = list_in_text(given) if isinstance(given, str) else None
     return [given] if items is None else items

@@ -18,23 +18,11 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyGetRunOperator,
 )
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
-from tests.system.dags import prepare_database, run_dag
 
 try:
     from airflow.sdk import DAG
 except ImportError:
     from airflow import DAG
-
-pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _database():
-    with pytest.MonkeyPatch.context() as patch:
-        if airflow_version.startswith("2."):  # whose default in tests refuses SQLite
-            patch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")
-        prepare_database()
-        yield
 
 
 @pytest.fixture
@@ -68,7 +56,7 @@ def xcoms(dag_run: Any, key: str) -> list[Any]:
     return [json.loads(row["value"]) for row in stored("xcom", dag_run) if row["key"] == key]
 
 
-def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(tallyfy):
+def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(tallyfy, run_dag):
     run_ids = tallyfy.add_runs(3, archived=True)
     with new_dag("mapped") as dag:
         restore = TallyfyActivateRunOperator.partial(task_id="restore", map_index_template="{{ task.run_id }}")
@@ -84,7 +72,7 @@ def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(t
         assert links == xcoms(dag_run, "run_url")
 
 
-def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy):
+def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy, run_dag):
     run = tallyfy.add_run(name="Onboarding", status="complete", archived=True)
     with new_dag("chained") as dag:
         restore = TallyfyActivateRunOperator(task_id="restore", run_id=run["id"])
@@ -106,7 +94,39 @@ def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy):
     assert [results[task]["changed"] for task in ("restore", "wait", "again", "read")] == [True, False, True, False]
 
 
-def test_a_failed_task_leads_to_its_run_too_and_no_secret_is_stored(tallyfy):
+def test_deferred_waits_end_alike_and_only_an_end_from_the_trigger_skips_the_callback(tallyfy, run_dag):
+    called: list[str] = []
+
+    class CompletedMeanwhile(TallyfyRunStatusSensor):
+        """A wait whose run people complete between its first look and its trigger's."""
+
+        def defer(self, **kwargs: Any) -> Any:
+            tallyfy.complete_run(self.run_id)
+            super().defer(**kwargs)
+
+    with new_dag("waits") as dag:
+        common = {"deferrable": True, "poke_interval": 1, "timeout": 60}
+        CompletedMeanwhile(
+            task_id="on_a_worker",
+            run_id=tallyfy.add_run()["id"],
+            on_success_callback=lambda context: called.append(context["ti"].task_id),
+            post_execute=lambda context, result: called.append(result["status"]),
+            **common,
+        )
+        CompletedMeanwhile(
+            task_id="in_the_triggerer",
+            run_id=tallyfy.add_run()["id"],
+            do_xcom_push=False,
+            end_from_trigger=True,
+            **common,
+        )
+    dag_run = run_dag(dag)
+    assert states(dag_run) == {"on_a_worker": "success", "in_the_triggerer": "success"}
+    assert called == ["complete", "on_a_worker"]
+    assert [result["status"] for result in xcoms(dag_run, "return_value")] == ["complete"]
+
+
+def test_a_failed_task_leads_to_its_run_too_and_no_secret_is_stored(tallyfy, run_dag):
     run = tallyfy.add_run()
     tallyfy.faults.add("echo_authorization", status=403, method="DELETE", times=None)
     with new_dag("failing") as dag:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
-from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.checks import checked_flag
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
@@ -204,16 +205,49 @@ def ending_of(event: Any) -> Ending:
         return Ending.from_event(event)
 
 
-def may_end_in_triggerer(operator: BaseOperator) -> bool:
+def ends_in_triggerer(operator: BaseOperator, end_from_trigger: object) -> bool:
     """
-    Whether a task's wait can end without starting another worker process.
-
-    Airflow >= 3.0 allows it. A result could not be handed on (Airflow 3.3 encodes a trigger's XComs twice), and asset
-    events of ``outlets`` would not be sent, so only tasks without either.
+    Whether the wait of a task ends in the triggerer, without another worker process.
 
     :param operator: the task.
+    :param end_from_trigger: what its author asked for.
+    :raises TallyfyConfigurationError: if the task would lose something by it; before Airflow 3.0, where the wait ends
+        on a worker, as well.
     """
-    return TRIGGERS_END_TASKS and not operator.do_xcom_push and not operator.outlets
+    if not checked_flag(end_from_trigger, "end_from_trigger"):
+        return False
+    lost = list(_lost_in_triggerer(operator))
+    if lost:
+        raise TallyfyConfigurationError(
+            f"end_from_trigger=True is not possible for task {operator.task_id}: no worker would run at its end.\n"
+            f"Airflow would skip {' and '.join(lost)}.\n"
+            f"Remove these, or leave end_from_trigger out."
+        )
+    return TRIGGERS_END_TASKS
+
+
+def _lost_in_triggerer(operator: BaseOperator) -> Iterator[str]:
+    """Name what only a worker does at the end of a task; there, Airflow 3.3 also encodes a trigger's XComs twice."""
+    if operator.do_xcom_push:
+        yield "the result (set do_xcom_push=False)"
+    if operator.outlets:
+        yield "the asset events of outlets"
+    if operator.on_success_callback:
+        yield "on_success_callback"
+    if operator._post_execute_hook or _is_overridden(operator, "post_execute"):
+        yield "post_execute"
+    if _is_overridden(operator, "execute_complete"):
+        yield f"execute_complete of {type(operator).__name__}"
+    if operator.start_from_trigger:  # no worker at the beginning, either
+        if operator.on_execute_callback:
+            yield "on_execute_callback"
+        if operator._pre_execute_hook or _is_overridden(operator, "pre_execute"):
+            yield "pre_execute"
+
+
+def _is_overridden(operator: BaseOperator, method: str) -> bool:
+    home = getattr(type(operator), method).__module__.partition(".")[0]
+    return home not in ("airflow", __name__.partition(".")[0])
 
 
 def status_trigger(wait: RunWait, **settings: Any) -> TallyfyRunStatusTrigger:

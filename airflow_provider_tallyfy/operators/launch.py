@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.api.waits.status import RunWait, checked_statuses
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
-from airflow_provider_tallyfy.waiting import Look, Patience, conclude, ending_of, may_end_in_triggerer, status_trigger
+from airflow_provider_tallyfy.waiting import Look, Patience, conclude, ending_of, ends_in_triggerer, status_trigger
 
 _CHANGED_KEY = "changed"
 
@@ -45,6 +45,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     :param timeout: seconds to wait at most, or a timedelta; the run goes on after that.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too; see
+        :class:`TallyfyRunStatusSensor`.
     """
 
     template_fields: Sequence[str] = ("launch_key", "look_back", *TallyfyWriteOperator.template_fields)
@@ -62,6 +64,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         timeout: timedelta | float = timedelta(days=7),
         max_poll_failures: int | None = 100,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +77,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.timeout = timeout
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        with airflow_exceptions():
+            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
 
     @property
     @abstractmethod
@@ -133,12 +139,17 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     def _is_to_wait(self) -> bool:
         """Tell whether the task is to wait, and check how."""
         checked_flag(self.deferrable, "deferrable")
+        _ = self._ends_in_triggerer
         is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
         if is_to_wait:
             checked_seconds(self.poll_interval, "poll_interval")
             if self._timeout != float("inf"):  # for ever
                 checked_seconds(self._timeout, "timeout", least=0)
         return is_to_wait
+
+    @property
+    def _ends_in_triggerer(self) -> bool:
+        return ends_in_triggerer(self, self.end_from_trigger)
 
     @property
     def _timeout(self) -> float:
@@ -173,7 +184,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             poll_interval=self.poll_interval,
             deadline=patience.deadline,
             max_poll_failures=self.max_poll_failures,
-            end_task=may_end_in_triggerer(self),
+            end_task=self._ends_in_triggerer,
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 

@@ -33,7 +33,7 @@ from airflow_provider_tallyfy.waiting import (
     Patience,
     conclude,
     ending_of,
-    may_end_in_triggerer,
+    ends_in_triggerer,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0; before, it ends on a worker). Airflow then runs no ``on_success_callback`` and no
+        ``post_execute``, and tells no listener (OpenLineage). It is refused, with the reason, for a task that would
+        lose its result (set ``do_xcom_push=False``), a callback or the asset events of ``outlets``.
     """
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
@@ -69,6 +73,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         if kwargs.get("timeout") == float("inf"):
@@ -82,6 +87,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        _ = self._ends_in_triggerer  # refuses while the DAG is parsed
         self._wait_under_way: Patience | None = None
 
     @cached_property
@@ -124,6 +131,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         :param context: of the running task.
         """
         self._wait_under_way = patience = self._patience
+        _ = self._ends_in_triggerer  # refuses before anything is sent
         with self.hook:
             self.announce(context)
             if not self.deferrable:
@@ -196,6 +204,11 @@ class TallyfyWaitSensor(BaseSensorOperator):
         return lambda line: self.log.info("%s", line)
 
     @property
+    def _ends_in_triggerer(self) -> bool:
+        with airflow_exceptions():
+            return ends_in_triggerer(self, self.end_from_trigger)
+
+    @property
     def _is_time_up(self) -> bool:
         return self._wait_under_way is not None and self._wait_under_way.is_over
 
@@ -222,7 +235,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
             "max_poll_interval": (longest_interval or None) if self.exponential_backoff else None,
             "deadline": deadline,
             "max_poll_failures": self.tolerance,
-            "end_task": may_end_in_triggerer(self),
+            "end_task": self._ends_in_triggerer,
         }
 
     def _defer(self, patience: Patience) -> NoReturn:

@@ -96,6 +96,7 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     def _start_from_trigger(self) -> None:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 
+        self.start_from_trigger = True
         arguments = {
             "run_id": self.run_id,
             "target_status": _listed(self.target_status),
@@ -108,7 +109,6 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
             self.start_trigger_args = start_trigger_args(
                 TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
             )
-        self.start_from_trigger = True
 
 
 def _listed(value: Any) -> Any:

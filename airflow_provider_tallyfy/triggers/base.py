@@ -209,7 +209,9 @@ class TallyfyWaitTrigger(BaseTrigger):
         if self.end_task and ending.outcome is Outcome.REACHED:
             from airflow.triggers.base import TaskSuccessEvent
 
-            yield TaskSuccessEvent()
+            end = TaskSuccessEvent()
+            end.payload = ending.to_event()  # dag.test() ends no task from a trigger: it resumes it with this
+            yield end
         else:
             yield TriggerEvent(ending.to_event())
 

@@ -29,9 +29,9 @@ def given(params: dict | None = None) -> list[str]:
 
 
 with DAG(dag_id="mapped", **SETTINGS):
-    TallyfyRunStatusSensor.partial(task_id="wait", deferrable=True, poke_interval=5, do_xcom_push=False).expand(
-        run_id=given()
-    )
+    TallyfyRunStatusSensor.partial(
+        task_id="wait", deferrable=True, poke_interval=5, do_xcom_push=False, end_from_trigger=True
+    ).expand(run_id=given())
 
 with DAG(dag_id="listed", render_template_as_native_obj=True, **SETTINGS):
     TallyfyRunsStatusSensor(task_id="wait", run_ids="{{ params.run_ids }}", deferrable=True, poke_interval=5)

@@ -58,6 +58,7 @@ def test_every_mode_of_waiting_sees_people_finish_and_gives_the_same_result(syst
     assert airflow.links("system_wait", dag_run, "timed_out") == link
     resumed = airflow.task_log("system_wait", dag_run, "deferred")
     ended_by_the_trigger = airflow.task_log("system_wait", dag_run, "deferred_to_the_end")
+    assert "The callback was told of deferred." in resumed
     assert resumed.count("Worker startup parse complete") == 2
     assert ended_by_the_trigger.count("Worker startup parse complete") == 1
 

@@ -13,7 +13,6 @@ from airflow.exceptions import AirflowTaskTimeout
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyValidationError
-from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 from tests.airflow_driver import End, attempt, deferral, new_context, only_event, rebuilt, resume
 
@@ -220,20 +219,6 @@ def test_an_interval_that_cannot_grow_stays_as_it_is_in_every_mode(waited, longe
     assert deferral(steady).trigger.serialize()[1]["max_poll_interval"] is None
     poking = sensor(poke_interval=7, max_poke_interval=longest, timeout=600)
     assert poking._get_next_poke_interval(0.0, lambda: 300.0, 9) == 7
-
-
-@pytest.mark.parametrize(
-    ("arguments", "ends"),
-    [
-        ({"do_xcom_push": False}, TRIGGERS_END_TASKS),
-        ({}, False),
-        ({"do_xcom_push": False, "outlets": ["asset"]}, False),
-    ],
-)
-def test_the_trigger_ends_the_task_only_if_nothing_is_lost_by_it(waited, arguments, ends):
-    task = sensor(deferrable=True, **{name: value for name, value in arguments.items() if name != "outlets"})
-    task.outlets = arguments.get("outlets", [])
-    assert deferral(task).trigger.end_task is ends
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"outcome": "waiting", "message": ""}, "reached"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Param
@@ -10,6 +11,12 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperato
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 
 SETTINGS = {"schedule": None, "start_date": datetime(2026, 1, 1), "catchup": False}
+
+
+def tell(context: dict) -> None:
+    logging.getLogger(__name__).info("The callback was told of %s.", context["ti"].task_id)
+
+
 RUN_ID = {"run_id": Param("", type=["string", "integer"])}
 
 with DAG(dag_id="system_restore_many", params={"run_ids": Param([], type="array")}, **SETTINGS):
@@ -31,8 +38,10 @@ with DAG(dag_id="system_wait", params=RUN_ID, default_args={"retries": 3, "retry
     common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 600}
     TallyfyRunStatusSensor(task_id="poke", mode="poke", **common)
     TallyfyRunStatusSensor(task_id="reschedule", mode="reschedule", **common | {"poke_interval": 15})
-    TallyfyRunStatusSensor(task_id="deferred", deferrable=True, **common)
-    TallyfyRunStatusSensor(task_id="deferred_to_the_end", deferrable=True, do_xcom_push=False, **common)
+    TallyfyRunStatusSensor(task_id="deferred", deferrable=True, on_success_callback=tell, **common)
+    TallyfyRunStatusSensor(
+        task_id="deferred_to_the_end", deferrable=True, do_xcom_push=False, end_from_trigger=True, **common
+    )
     TallyfyRunStatusSensor(task_id="timed_out", deferrable=True, **common | {"timeout": 12}, target_status="issue")
     TallyfyRunStatusSensor(
         task_id="timed_out_softly", deferrable=True, soft_fail=True, **common | {"timeout": 12}, target_status="issue"

@@ -33,6 +33,7 @@ with DAG(dag_id="system_wait_without_worker", params={"run_id": Param("", type="
         run_id="{{ params.run_id }}",
         start_from_trigger=True,
         do_xcom_push=False,
+        end_from_trigger=True,
         poke_interval=1,
         timeout=120,
     )

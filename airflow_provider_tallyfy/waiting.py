@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 
 from airflow_provider_tallyfy.api.checks import checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
+from airflow_provider_tallyfy.api.facts import Fields
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
@@ -145,21 +146,31 @@ class LookAtRuns(Looking):
     :param wait: what the wait is for.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param tell: where a line for the task's log goes.
+    :param fields: which facts of the runs are the result.
+    :param is_for_xcom: whether the result has to be small, so that long names are cut.
     """
 
     def __init__(
-        self, hook: TallyfyHook, wait: RunsWait, max_poll_failures: int | None, tell: Callable[[str], None]
+        self,
+        hook: TallyfyHook,
+        wait: RunsWait,
+        max_poll_failures: int | None,
+        tell: Callable[[str], None],
+        *,
+        fields: Fields,
+        is_for_xcom: bool,
     ) -> None:
         super().__init__(hook)
         self._wait = wait
-        self._watches = wait.watches(hook.organization_id, {})
-        self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell)
+        self._watches = wait.watches(hook.organization_id)
+        self._log = RunsLog(wait, hook.run_url, max_poll_failures, tell, fields=fields, is_for_xcom=is_for_xcom)
 
     @property
-    def newer_than(self) -> dict[str, str]:
-        """``last_updated`` of the runs as they were seen last, by id, for the trigger that goes on looking."""
-        moments = {run_id: watch.newer_than for run_id, watch in self._watches.items()}
-        return {run_id: moment.isoformat() for run_id, moment in moments.items() if moment is not None}
+    def newer_than(self) -> str | None:
+        """The latest ``last_updated`` of all runs, for the trigger; ``None`` if one of them could not be read."""
+        moments = [watch.newer_than for run_id, watch in self._watches.items() if run_id not in self._log.absent]
+        known = [moment for moment in moments if moment is not None]
+        return max(known).isoformat() if known and len(known) == len(moments) else None
 
     def _look(self, is_last: bool) -> Ending | None:
         anew = {run_id: self._watches[run_id].anew() for run_id in self._log.absent} if is_last else {}
@@ -171,6 +182,19 @@ class LookAtRuns(Looking):
         if trouble is not None:
             self._heed(trouble)
         return self._log.ending()
+
+    def read_again(self, outcomes: Sequence[str]) -> list[Any]:
+        """
+        Read the facts of the runs when it is known how the wait for each of them ended.
+
+        :param outcomes: how, in the order of the runs.
+        :raises TallyfyError: if a run cannot be read.
+        """
+        trouble = self._hook.run(look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log))
+        trouble = trouble or self._log.trouble
+        if trouble is not None:
+            raise trouble
+        return self._log.results(outcomes)
 
 
 def conclude(ending: Ending, wait: str, patience: Patience) -> Any:
@@ -232,6 +256,8 @@ def _lost_in_triggerer(operator: BaseOperator) -> Iterator[str]:
         yield "the result (set do_xcom_push=False)"
     if operator.outlets:
         yield "the asset events of outlets"
+    if getattr(operator, "output_path", None):
+        yield "the file at output_path"
     if operator.on_success_callback:
         yield "on_success_callback"
     if operator._post_execute_hook or _is_overridden(operator, "post_execute"):

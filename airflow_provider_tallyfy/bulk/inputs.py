@@ -22,9 +22,9 @@ def read_run_ids(given: Any) -> list[str]:
     """
     Read the ids of runs, each once, in order.
 
-    :param given: ids, dicts with an ``id``, or both; text with a list in it, or with ids between commas, spaces or
-        lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON lines, as bulk operators
-        and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
+    :param given: ids, dicts with an ``id``, or both; one dict with an ``id``; text with a list in it, or with ids
+        between commas, spaces or lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON
+        lines, as bulk operators and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
     :raises TallyfyValidationError: naming every id that is not usable, or the line that cannot be read.
     """
     return checked_ids(_listed(given))
@@ -86,7 +86,9 @@ def _listed(given: Any) -> Iterable[Any]:
         return _ids_of_text(given)
     if path := file_of_ids(given):
         return _ids_of_file(path, given.get("state"))
-    if isinstance(given, Iterable) and not isinstance(given, Mapping):
+    if isinstance(given, Mapping) and "id" in given:
+        return [given]
+    if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
         return given
     raise _refused_ids(f"expected ids, got {type(given).__name__}")
 
@@ -102,6 +104,8 @@ def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
 
 
 def _ids_of_text(text: str) -> Iterable[Any]:
+    if not text.strip() or is_rendered_for_nothing(text):
+        raise _refused_ids(f"it is {text!r}: {RENDERED_FOR_NOTHING}")
     if _is_list(text):
         return _list_in(text, "run_ids")
     return [word for word in re.split(r"[\s,;]+", text) if word]

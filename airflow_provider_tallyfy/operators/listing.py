@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.facts import RUN_FACTS, checked_fields, facts_of, picked
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
 from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_lines
@@ -77,26 +76,5 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         return listed_runs
 
     def _rows(self) -> Iterator[Any]:
-        names = self._names()
-        return (self._row(run, names) for run in self.filtered_runs())
-
-    def _names(self) -> str | tuple[str, ...]:
-        names = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
-        unknown = [name for name in names if name not in _FACTS]
-        if unknown or not names:
-            raise TallyfyValidationError(
-                f"fields names {', '.join(map(repr, unknown)) or 'nothing'}; a listed run has: {', '.join(_FACTS)}.",
-                fields={"fields": unknown},
-            )
-        return self.fields if isinstance(self.fields, str) else names
-
-    def _row(self, run: Run, names: str | tuple[str, ...]) -> Any:
-        facts = _facts(run, self.hook.run_url(run.id))
-        return facts[names] if isinstance(names, str) else {name: facts[name] for name in names}
-
-
-def _facts(run: Run, url: str) -> dict[str, Any]:
-    return {**run.describe(url), **run.describe_further()}
-
-
-_FACTS = tuple(name for name in _facts(Run("", "", ""), "") if name != "changed")
+        fields = checked_fields(self.fields, RUN_FACTS)
+        return (picked(facts_of(run, self.hook.run_url(run.id)), fields) for run in self.filtered_runs())

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.waits.many import RunsWait
-from airflow_provider_tallyfy.api.waits.status import RunWait
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.facts import Fields, checked_fields, most_bytes
+from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
+from airflow_provider_tallyfy.api.waits.status import Ending, RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, write_lines
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
 from airflow_provider_tallyfy.sensors.shortcut import refused_for_mapping, start_trigger_args
-from airflow_provider_tallyfy.waiting import LookAtRuns, status_trigger
+from airflow_provider_tallyfy.waiting import LookAtRuns, ending_of, status_trigger
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
@@ -122,15 +125,15 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     """
     Wait until many runs reach a status: one task, and in deferrable mode one trigger, for all of them.
 
-    The result is a list with a small dict per run, in the order given: ``id``, ``name``, ``status``, ``archived_at``,
-    ``completed_at``, ``url``, ``changed`` and ``outcome`` (``reached``; with ``wait_for="any"`` also ``waiting``,
-    ``failed``, ``missing`` or ``error``). How a run ended stands, even if it is reopened while others are waited for.
+    The result is a list with a small dict per run, in the order given; see ``fields``. Waiting for all of no runs
+    succeeds at once, with an empty list. How a run ended stands, even if it is reopened while others are waited for.
     In reschedule mode every look begins anew, so poke and above all deferrable mode ask Tallyfy less.
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
-    :param run_ids: the runs (templated): a list of ids, or of dicts with an ``id`` as launch tasks hand them on, or
-        text of such a list as a template renders it.
+    :param run_ids: the runs (templated): what another task hands on, as bulk operators take it. That is a list of ids
+        or of dicts with an ``id``, one of these alone, text of such a list as a template renders it, or
+        ``{"path": ...}`` for a file of JSON lines.
     :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
     :param failure_status: a status, several, or none, that end it badly (templated), written alike.
     :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
@@ -139,6 +142,16 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
+    :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
+        ``"id"``. Default: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed`` and
+        ``outcome``; also: ``template_id``, ``created_at``, ``percent_complete``. ``outcome`` is ``reached``; with
+        ``wait_for="any"`` also ``waiting``, ``failed``, ``missing`` or ``error``. A value that is not known is
+        ``None``. A ``name`` that takes more than 80 bytes is cut.
+    :param output_path: write JSON lines with these keys here instead, a local path or any URL that
+        ``ObjectStoragePath`` knows (templated); the result is then ``{"path", "count"}``. Names are not cut. After a
+        deferred wait the runs are read once more for it.
+    :param max_xcom_bytes: how much the result may take as XCom, in bytes; default 48 KiB. If the result for this number
+        of runs may take more, the task is refused before it waits.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
@@ -146,6 +159,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     template_fields: Sequence[str] = (
         "run_ids",
+        "fields",
+        "output_path",
         "target_status",
         "failure_status",
         *TallyfyWaitSensor.template_fields,
@@ -154,11 +169,14 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def __init__(
         self,
         *,
-        run_ids: Iterable[str | Mapping[str, Any]],
+        run_ids: Any,
         target_status: str | Iterable[str] = "complete",
         failure_status: str | Iterable[str] = ("archived",),
         wait_for: str = "all",
         fail_fast: bool = True,
+        fields: str | Sequence[str] = RESULT_FIELDS,
+        output_path: str | None = None,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -167,13 +185,19 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         self.failure_status = failure_status
         self.wait_for = wait_for
         self.fail_fast = fail_fast
+        self.fields = fields
+        self.output_path = output_path
+        self.max_xcom_bytes = max_xcom_bytes
+        _ = self._ends_in_triggerer  # output_path is one reason to refuse it
 
     @cached_property
     def wait(self) -> RunsWait:
         """The wait, checked."""
+        from airflow_provider_tallyfy.bulk.inputs import read_run_ids
+
         with airflow_exceptions():
             return RunsWait.checked(
-                self.run_ids,
+                read_run_ids(self.run_ids),
                 self.target_status,
                 self.failure_status,
                 self.missing,
@@ -189,16 +213,33 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def announce(self, context: Context) -> None:
         """Check the arguments; there is no single run to lead to."""
         self.log.info("Waiting for %s.", self.goal)
+        with airflow_exceptions():
+            self._check_size()
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take up the task after the trigger's wait; for a file the runs are read once more."""
+        if not self.output_path:
+            return super().execute_complete(context, event)
+        outcomes = super()._conclude(ending_of(event))
+        with self.hook, airflow_exceptions():
+            return self._write(self.look.read_again(outcomes))
 
     def make_look(self) -> LookAtRuns:
         """Make what looks at the runs."""
-        return LookAtRuns(self.hook, self.wait, self.tolerance, self.tell)
+        return LookAtRuns(
+            self.hook,
+            self.wait,
+            self.tolerance,
+            self.tell,
+            fields=self._checked_fields,
+            is_for_xcom=not self.output_path,
+        )
 
     def make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
         """Make the trigger that goes on with the wait."""
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
 
-        first = self.wait.waits[0]
+        first = self.wait.waits[0]  # there is one: the first look ends a wait for no runs
         return TallyfyRunsStatusTrigger(
             run_ids=[wait.run_id for wait in self.wait.waits],
             target_status=list(first.target),
@@ -207,5 +248,36 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
             newer_than=self.look.newer_than,
+            fields="outcome" if self.output_path else self._checked_fields,
             **settings,
         )
+
+    @property
+    def _checked_fields(self) -> Fields:
+        return checked_fields(self.fields, KNOWN_FIELDS)
+
+    def _conclude(self, ending: Ending) -> Any:
+        rows = super()._conclude(ending)
+        return self._write(rows) if self.output_path else rows
+
+    def _write(self, rows: list[Any]) -> dict[str, Any]:
+        path = str(self.output_path)
+        count = write_lines(path, rows)
+        self.log.info("Wrote %d runs to %s", count, path)
+        return {"path": path, "count": count}
+
+    def _check_size(self) -> None:
+        """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
+        is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer
+        if self.output_path or not is_handed_on or not self.wait.waits:
+            return
+        run_ids = [wait.run_id for wait in self.wait.waits]
+        longest = max(run_ids, key=len)
+        size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
+        if size > self.max_xcom_bytes:
+            raise TallyfyValidationError(
+                f"The result of a wait for {len(run_ids)} runs may take {size} bytes.\n"
+                f"max_xcom_bytes allows {self.max_xcom_bytes}.\n"
+                f'Ask for fields="id", set output_path to write a file, or wait for fewer runs.',
+                fields={"max_xcom_bytes": [str(size)]},
+            )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_tallyfy.api.facts import checked_fields
 from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
-from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsLog, RunsWait
 from airflow_provider_tallyfy.api.waits.status import RunWait
 from airflow_provider_tallyfy.triggers.base import RunsStory, TallyfyWaitTrigger, WaitStory
 from airflow_provider_tallyfy.triggers.events import TallyfyRunEventTrigger
@@ -73,11 +75,22 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
     :param missing: ``fail`` or ``wait``, for a run that does not exist.
     :param wait_for: ``all`` or ``any``.
     :param fail_fast: whether, waiting for all, the first bad end ends the wait.
-    :param newer_than: as for :class:`TallyfyRunStatusTrigger`, by run id.
+    :param newer_than: the latest ``last_updated`` of all runs when the task last read them; ``None`` if it could not
+        read one of them.
+    :param fields: which facts of each run its event has: one name for a flat list, or several for dicts.
     :param settings: arguments of :class:`TallyfyWaitTrigger`.
     """
 
-    own_arguments = ("run_ids", "target_status", "failure_status", "missing", "wait_for", "fail_fast", "newer_than")
+    own_arguments = (
+        "run_ids",
+        "target_status",
+        "failure_status",
+        "missing",
+        "wait_for",
+        "fail_fast",
+        "newer_than",
+        "fields",
+    )
 
     def __init__(
         self,
@@ -88,7 +101,8 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
         missing: str = "fail",
         wait_for: str = "all",
         fail_fast: bool = True,
-        newer_than: dict[str, str] | None = None,
+        newer_than: str | None = None,
+        fields: str | Sequence[str] = RESULT_FIELDS,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -99,6 +113,7 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
         self.wait_for = wait_for
         self.fail_fast = fail_fast
         self.newer_than = newer_than
+        self.fields = fields if isinstance(fields, str) else list(fields)
 
     @property
     def what(self) -> str:
@@ -115,8 +130,10 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
         )
-        watches = wait.watches(watcher.organization_id, self.newer_than or {})
-        return RunsStory(wait, watches.values(), RunsLog(wait, watcher.run_url, self.max_poll_failures, self.tell))
+        watches = wait.watches(watcher.organization_id, self.newer_than)
+        fields = checked_fields(self.fields, KNOWN_FIELDS)
+        log = RunsLog(wait, watcher.run_url, self.max_poll_failures, self.tell, fields=fields)
+        return RunsStory(wait, watches.values(), log)
 
 
 class TallyfyTaskTrigger(TallyfyWaitTrigger):

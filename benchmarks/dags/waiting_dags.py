@@ -34,7 +34,9 @@ with DAG(dag_id="mapped", **SETTINGS):
     ).expand(run_id=given())
 
 with DAG(dag_id="listed", render_template_as_native_obj=True, **SETTINGS):
-    TallyfyRunsStatusSensor(task_id="wait", run_ids="{{ params.run_ids }}", deferrable=True, poke_interval=5)
+    TallyfyRunsStatusSensor(
+        task_id="wait", run_ids="{{ params.run_ids }}", fields="id", deferrable=True, poke_interval=5
+    )
 
 try:
     from airflow.providers.http.sensors.http import HttpSensor

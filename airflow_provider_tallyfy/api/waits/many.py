@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.checks import checked_ids, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.facts import RUN_FACTS, Fields, facts_of, picked, shortened
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
 
 WAIT_FOR = ("all", "any")
+
+#: The facts of each run that a wait for many can hand on, and those that it does hand on unless told otherwise.
+KNOWN_FIELDS = (*RUN_FACTS, "changed", "outcome")
+RESULT_FIELDS = ("id", "name", "status", "archived_at", "completed_at", "url", "changed", "outcome")
+
 _SHOWN = 10
 
 # So many looks that fail one after the other are Tallyfy's trouble: the rest would only take long to fail as well.
@@ -29,11 +35,13 @@ class RunsWait:
     A wait for many runs to get into a status.
 
     :param waits: for one run each.
+    :param goal: the statuses that end the wait for a run well.
     :param wait_for: ``all``, or ``any`` for the first of them.
     :param fail_fast: whether, waiting for all, the first bad end ends the wait.
     """
 
     waits: tuple[RunWait, ...]
+    goal: str
     wait_for: str = "all"
     fail_fast: bool = True
 
@@ -51,7 +59,7 @@ class RunsWait:
         """
         Check what a user asked to wait for.
 
-        :param run_ids: the runs, ids or dicts with an ``id``, or text of such a list.
+        :param run_ids: the runs, ids or dicts with an ``id``, or text of such a list; for ``all`` there may be no run.
         :param target: a status or several.
         :param failure: a status, several, or none.
         :param missing: ``fail`` or ``wait``.
@@ -71,10 +79,12 @@ class RunsWait:
                 f"wait_for={wait_for!r} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
             )
         ids = checked_ids(run_ids)
-        if not ids:
-            raise TallyfyValidationError("run_ids names no run to wait for.", fields={"run_ids": ["empty"]})
-        waits = tuple(RunWait.checked(run_id, target, failure, missing) for run_id in ids)
-        return cls(waits, wait_for, fail_fast)
+        if not ids and wait_for == "any":
+            raise TallyfyValidationError(
+                "run_ids is empty.\nA wait for any of no runs would never end.", fields={"run_ids": ["empty"]}
+            )
+        pattern = RunWait.checked("any", target, failure, missing)
+        return cls(tuple(replace(pattern, run_id=run_id) for run_id in ids), pattern.goal, wait_for, fail_fast)
 
     def is_end(self, run: Run | None) -> bool:
         """
@@ -84,14 +94,14 @@ class RunsWait:
         """
         return self.waits[0].outcome(run) is not Outcome.WAITING
 
-    def watches(self, organization_id: str, newer_than: Mapping[str, str]) -> dict[str, RunWatch]:
+    def watches(self, organization_id: str, newer_than: str | None = None) -> dict[str, RunWatch]:
         """
         Make what looks at the runs.
 
         :param organization_id: the runs' organization.
-        :param newer_than: ``last_updated`` of the runs when they were last read, by id, where known.
+        :param newer_than: the latest ``last_updated`` of all runs when they were last read, if all of them were.
         """
-        return {wait.run_id: wait.watch(organization_id, newer_than.get(wait.run_id)) for wait in self.waits}
+        return {wait.run_id: wait.watch(organization_id, newer_than) for wait in self.waits}
 
 
 def _no_list(given: str) -> TallyfyValidationError:
@@ -106,6 +116,8 @@ class RunsLog:
     :param run_url: gives the address of a run in the web app.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param tell: where a line for the task's log goes.
+    :param fields: which facts of the runs are the result.
+    :param is_for_xcom: whether the result has to be small, so that long names are cut.
     """
 
     def __init__(
@@ -114,8 +126,15 @@ class RunsLog:
         run_url: Callable[[str], str],
         max_poll_failures: int | None,
         tell: Callable[[str], None],
+        *,
+        fields: Fields,
+        is_for_xcom: bool = True,
     ) -> None:
         self._wait = wait
+        self._run_url = run_url
+        self._fields = fields
+        self._is_for_xcom = is_for_xcom
+        self._seen: dict[str, Run] = {}
         self._tell = tell
         self._last_told = ""
         self._last_trouble: object = None
@@ -140,6 +159,8 @@ class RunsLog:
         self._troubles.pop(run_id, None)
         self.unreadable.discard(run_id)
         (self.absent.add if run is None else self.absent.discard)(run_id)
+        if run is not None and run_id not in self.endings:
+            self._seen[run_id] = run.without_raw()
         self._keep(run_id, self._logs[run_id].saw(run))
 
     def stumbled(self, run_id: str, error: TallyfyError) -> None:
@@ -166,7 +187,7 @@ class RunsLog:
     def ending(self) -> Ending | None:
         """Give how the whole wait ends, or ``None`` if it goes on, and tell how far it is if that changed."""
         counts = Counter(ending.outcome.value for ending in self.endings.values())
-        news = f"{counts[Outcome.REACHED]} of {len(self._logs)} runs are {self._wait.waits[0].goal}"
+        news = f"{counts[Outcome.REACHED]} of {len(self._logs)} runs are {self._wait.goal}"
         bad = [ending for ending in self.endings.values() if ending.outcome is not Outcome.REACHED]
         if bad:
             news += f", {len(bad)} ended otherwise"
@@ -179,26 +200,41 @@ class RunsLog:
         if bad and (len(self.endings) == len(self._logs) or (self._wait.fail_fast and self._wait.wait_for == "all")):
             listed = "\n- ".join(ending.message for ending in bad[:_SHOWN])
             more = f"\n... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-            return Ending(bad[0].outcome, f"{news}:\n- {listed}{more}", result=self.results(), error=bad[0].error)
+            return Ending(bad[0].outcome, f"{news}:\n- {listed}{more}", error=bad[0].error)
         return None
 
-    def results(self) -> list[dict[str, Any]]:
-        """Describe each run in the order they were given, with its ``outcome``."""
-        described = []
-        for run_id in self._logs:
-            ending = self.endings.get(run_id)
-            outcome = Outcome.WAITING if ending is None else ending.outcome
-            facts = ending.result if ending is not None and ending.result else {"id": run_id}
-            described.append({**facts, "outcome": outcome.value})
-        return described
+    def results(self, outcomes: Iterable[str] | None = None) -> list[Any]:
+        """
+        Give the facts of each run when the wait for it ended, or as it was seen last, in the order they were given.
+
+        :param outcomes: how the wait for each ended, if it is known from elsewhere.
+        """
+        rows = zip(self._logs, outcomes or map(self._outcome, self._logs), strict=True)
+        return [picked(self._facts(run_id) | {"outcome": outcome}, self._fields) for run_id, outcome in rows]
+
+    def _outcome(self, run_id: str) -> str:
+        ending = self.endings.get(run_id)
+        return (Outcome.WAITING if ending is None else ending.outcome).value
+
+    def _facts(self, run_id: str) -> dict[str, Any]:
+        run, url = self._seen.get(run_id), self._run_url(run_id)
+        if run is None:
+            return {"id": run_id, "url": url, "changed": False}
+        facts = facts_of(run, url)
+        return facts | {"name": shortened(run.name)} if self._is_for_xcom else facts
 
     def _keep(self, run_id: str, ending: Ending | None) -> None:
         if ending is not None:
             self._troubles.pop(run_id, None)
             self.endings.setdefault(run_id, ending)
 
+    @property
+    def trouble(self) -> TallyfyError | None:
+        """Why a run could not be read when it was looked at last."""
+        return next(iter(self._troubles.values()), None)
+
     def _tell_trouble(self) -> None:
-        error = next(iter(self._troubles.values()), None)
+        error = self.trouble
         trouble = None if error is None else kind_of_trouble(error)
         if trouble is not None and trouble != self._last_trouble:
             self._tell(f"Cannot see all of the runs at the moment, still waiting. {error}")

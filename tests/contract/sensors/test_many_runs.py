@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from airflow.models.trigger import Trigger
 
+from airflow_provider_tallyfy.api.facts import most_bytes
+from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
-from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt
+from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt, resume
 from tests.contract.sensors.modes import MODES
 
 both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -158,15 +162,20 @@ def test_a_token_that_is_declined_fails_the_wait(tallyfy):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"run_ids": "0123456789abcdef0123456789abcdef"},
-        {"run_ids": "a,b"},
         {"run_ids": "[a, b]"},
-        {"run_ids": "[]"},
         {"run_ids": "None"},
-        {"run_ids": []},
+        {"run_ids": ""},
+        {"run_ids": " "},
+        {"run_ids": [], "wait_for": "any"},
+        {"run_ids": "[]", "wait_for": "any"},
+        {"run_ids": [], "target_status": "done"},
         {"run_ids": None},
         {"run_ids": ["a/b"]},
-        {"run_ids": {"id": "a"}},
+        {"run_ids": {"name": "no id"}},
+        {"run_ids": {"path": "/there/is/no/such.jsonl"}},
+        {"fields": "color"},
+        {"fields": []},
+        {"fields": ["id", "color"]},
         {"run_ids": b"ab"},
         {"run_ids": [{"name": "no id"}]},
         {"run_ids": [["a"]]},
@@ -215,3 +224,149 @@ def test_it_tells_how_many_have_ended_and_only_when_that_changes(tallyfy, monkey
     tallyfy.complete_run(run_ids[0])
     sensor.poke(new_context())
     assert told == ["0 of 3 runs are complete.", "1 of 3 runs are complete."]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("none", [[], (), "[]"])
+def test_all_of_no_runs_is_reached_at_once_and_asks_nothing(tallyfy, mode, none):
+    end = attempt(lambda: wait_for(none)(**mode_arguments(mode)).execute(new_context()))
+    assert (end.state, end.result) == ("success", [])
+    assert tallyfy.requests == []
+
+
+def mode_arguments(mode: str) -> dict[str, object]:
+    return {"deferrable": True} if mode == "deferred" else {"mode": mode}
+
+
+def handed_on(run_id: str, folder: Path) -> dict[str, object]:
+    """Give one run in every form in which tasks hand runs on."""
+    report = folder / "report.jsonl"
+    report.write_text(f'{{"id": "{run_id}", "state": "changed"}}\n{{"id": "other", "state": "unchanged"}}\n')
+    return {
+        "an id": run_id,
+        "a result": {"id": run_id, "name": "Onboarding", "changed": True},
+        "ids": [run_id],
+        "results": [{"id": run_id}],
+        "text of ids": f"{run_id}, {run_id}",
+        "a reference": {"path": str(report), "state": "changed", "count": 1},
+    }
+
+
+@pytest.mark.parametrize("form", ["an id", "a result", "ids", "results", "text of ids", "a reference"])
+def test_it_takes_what_other_tasks_hand_on(tallyfy, form, tmp_path):
+    [run_id] = tallyfy.add_runs(1)
+    tallyfy.complete_run(run_id)
+    end = attempt(lambda: wait_for(handed_on(run_id, tmp_path)[form])(timeout=0).execute(new_context()))
+    assert outcomes(end.result) == {run_id: "reached"}
+
+
+@both_worlds
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fields", ["id", ("id", "outcome", "template_id"), "['id', 'percent_complete']"])
+def test_the_result_has_the_fields_that_are_asked_for(tallyfy, mode, fields):
+    run_ids = tallyfy.add_runs(3)
+    end = MODES[mode](wait_for(run_ids, fields=fields), lambda: [tallyfy.complete_run(run_id) for run_id in run_ids])
+    if fields == "id":
+        assert end.result == run_ids
+    elif isinstance(fields, tuple):
+        template = tallyfy.run(run_ids[0])["checklist_id"]
+        assert end.result == [{"id": run_id, "outcome": "reached", "template_id": template} for run_id in run_ids]
+    else:
+        assert [row["percent_complete"] for row in end.result] == [100] * 3
+
+
+@both_worlds
+@pytest.mark.parametrize("mode", MODES)
+def test_runs_that_are_not_known_have_every_field_as_well(tallyfy, mode):
+    run_ids = [*tallyfy.add_runs(1), "0" * 32]
+    waiting = wait_for(run_ids, wait_for="any", missing="wait", fields=["id", "status", "url", "outcome"])
+    end = MODES[mode](waiting, lambda: tallyfy.complete_run(run_ids[0]))
+    assert end.result[1] == {"id": "0" * 32, "status": None, "url": tallyfy.run_url("0" * 32), "outcome": "waiting"}
+
+
+@both_worlds
+@pytest.mark.parametrize("mode", MODES)
+def test_more_runs_than_an_xcom_holds_are_written_to_a_file(tallyfy, mode, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    name = "Onboarding of a customer with a long name " * 10
+    run_ids = tallyfy.add_runs(150, name=name)
+    waiting = wait_for(run_ids, output_path=str(path), fields=("id", "name", "outcome"))
+    end = MODES[mode](waiting, lambda: [tallyfy.complete_run(run_id) for run_id in run_ids])
+    assert end.result == {"path": str(path), "count": 150}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["id"] for row in rows] == run_ids
+    assert all(row["name"].startswith(name) and row["outcome"] == "reached" for row in rows)
+
+
+def test_how_a_run_ended_stands_in_the_file_too_even_if_it_is_reopened_meanwhile(tallyfy, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    run_ids = tallyfy.add_runs(2)
+
+    def make(**mode):
+        return wait_for(run_ids, output_path=str(path), fields=("id", "status", "outcome"))(**mode)
+
+    deferred = deferral(make(deferrable=True, timeout=0))
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    event = only_event(rebuilt(deferred.trigger))
+    assert event.payload["result"] == ["reached", "reached"]
+    tallyfy.update_run(run_ids[0], status="active", completed_at=None)
+    resume(make(deferrable=True), deferred, event)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["status"], row["outcome"]) for row in rows] == [("active", "reached"), ("complete", "reached")]
+
+
+def test_no_file_is_written_if_the_runs_cannot_be_read_after_the_wait(tallyfy, tmp_path, monkeypatch):
+    path = tmp_path / "runs.jsonl"
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    run_ids = tallyfy.add_runs(2)
+    deferred = deferral(wait_for(run_ids, output_path=str(path))(deferrable=True, timeout=0))
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    event = only_event(rebuilt(deferred.trigger))
+    tallyfy.faults.add(status=503, times=None)
+    end = attempt(lambda: resume(wait_for(run_ids, output_path=str(path))(deferrable=True), deferred, event))
+    assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_result_that_may_not_fit_an_xcom_is_refused_before_the_wait(tallyfy, mode):
+    run_ids = [f"{number:032x}" for number in range(1000)]
+    end = attempt(lambda: wait_for(run_ids)(**mode_arguments(mode)).execute(new_context()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert 'Ask for fields="id", set output_path' in str(end.exception)
+    assert tallyfy.requests == []
+
+
+NAMES = ["Onboarding", "\N{SNOWMAN}" * 300, "\N{PILE OF POO}" * 300, '"' * 300, "\\" * 300, "x" * 81]
+
+
+@pytest.mark.parametrize("fields", ["name", RESULT_FIELDS, KNOWN_FIELDS])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_result_is_larger_than_was_reckoned_with(tallyfy, name, fields):
+    run_ids = tallyfy.add_runs(4, name=name)
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    limit = most_bytes(4, fields, run_ids[0], tallyfy.run_url(run_ids[0]))
+    rows = attempt(lambda: wait_for(run_ids, fields=fields, max_xcom_bytes=limit)(timeout=0).execute(new_context()))
+    assert len(json.dumps(rows.result)) <= limit
+    assert attempt(
+        lambda: wait_for(run_ids, fields=fields, max_xcom_bytes=limit - 1)(timeout=0).execute(new_context())
+    ).error
+
+
+@pytest.mark.parametrize("arguments", [{"fields": "id"}, {"output_path": "/tmp/never-written.jsonl"}])
+def test_a_wait_for_a_thousand_runs_fits_the_smallest_column_for_triggers(tallyfy, arguments):
+    run_ids = tallyfy.add_runs(1000, name="Onboarding of a customer")
+    deferred = deferral(wait_for(run_ids, **arguments)(deferrable=True, timeout=600))
+    assert len(Trigger.from_object(deferred.trigger).encrypted_kwargs) < 64_000
+
+
+def test_a_run_that_the_worker_could_not_read_is_read_before_a_list_is_believed(tallyfy, monkeypatch):
+    """What the worker saw of the others says nothing about it: a list that lags may show it before it was reopened."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    run_ids = tallyfy.add_runs(3)
+    assert deferral(wait_for(run_ids)(deferrable=True, timeout=60)).trigger.newer_than is not None
+    tallyfy.faults.add("status", status=500, path=run_ids[0], times=1)
+    assert deferral(wait_for(run_ids)(deferrable=True, timeout=60)).trigger.newer_than is None

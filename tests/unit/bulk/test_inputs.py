@@ -31,7 +31,7 @@ def test_ids_come_in_many_shapes(given):
     assert read_run_ids(given) == ["a1", "b2"]
 
 
-@pytest.mark.parametrize("given", [[], (), "", " \n", "[]"], ids=repr)
+@pytest.mark.parametrize("given", [[], (), "[]", " [] "], ids=repr)
 def test_no_ids_are_no_error(given):
     assert read_run_ids(given) == []
 

@@ -27,7 +27,13 @@ ARGUMENTS = {
     "TallyfyRunStatusTrigger": COMMON | STATUS | {"run_id": "run", "newer_than": "2026-01-01T00:00:00.5+00:00"},
     "TallyfyRunsStatusTrigger": COMMON
     | STATUS
-    | {"run_ids": ["a", "b"], "wait_for": "any", "fail_fast": False, "newer_than": {"a": "2026-01-01T00:00:00+00:00"}},
+    | {
+        "run_ids": ["a", "b"],
+        "wait_for": "any",
+        "fail_fast": False,
+        "newer_than": "2026-01-01T00:00:00+00:00",
+        "fields": "id",
+    },
     "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review"},
     "TallyfyRunEventTrigger": {
         "events": ["completed", "problem"],

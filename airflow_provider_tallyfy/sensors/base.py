@@ -56,9 +56,8 @@ class TallyfyWaitSensor(BaseSensorOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
-        it (Airflow >= 3.0; before, it ends on a worker). Airflow then runs no ``on_success_callback`` and no
-        ``post_execute``, and tells no listener (OpenLineage). It is refused, with the reason, for a task that would
-        lose its result (set ``do_xcom_push=False``), a callback or the asset events of ``outlets``.
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")

@@ -33,6 +33,9 @@ class TallyfyTaskSensor(TallyfyRunSensor):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
     template_fields: Sequence[str] = ("task_name", *TallyfyRunSensor.template_fields)
@@ -86,6 +89,9 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
     template_fields: Sequence[str] = ("field", "values", *TallyfyRunSensor.template_fields)

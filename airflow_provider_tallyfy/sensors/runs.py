@@ -46,6 +46,9 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
         over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
         the like; anything else is refused while the DAG is parsed, and so is mapping (``partial``). It is no argument
@@ -155,6 +158,9 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).
     :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
     template_fields: Sequence[str] = (

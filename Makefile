@@ -30,10 +30,12 @@ test-matrix: ## Run all tests on the oldest and the newest supported Airflow
 	$(MAKE) test AIRFLOW=2.11
 	$(MAKE) test AIRFLOW=3.3
 
-lint: $(VENV)/.ready ## Check style, format and types
+lint: $(VENV)/.ready ## Check style, format, types, spelling and which part imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(VENV)/.ready ## Put the code into shape
 	$(BIN)/ruff check --fix .

@@ -26,11 +26,13 @@ class Answer:
     :param status: HTTP status code.
     :param headers: header names in lower case, with their values.
     :param body: the whole body, decompressed.
+    :param unreadable: why the body was not read; ``""`` if it was.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    unreadable: str = ""
 
     def json(self) -> Any:
         """

@@ -134,6 +134,8 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
 
 def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
     try:
+        if answer.unreadable:
+            raise ValueError(answer.unreadable)
         return Accept(call.parse(answer))
     except (ValueError, TypeError) as problem:
         error = unexpected_answer(call, answer, str(problem))

@@ -14,13 +14,13 @@ import httpx
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
     handshake_reason,
     lost,
     passed_through,
-    presentable_answer,
 )
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
@@ -136,14 +136,12 @@ async def exchange(
             response = await transport.handle_async_request(request)
         try:
             async with asyncio.timeout(settings.timeout):
-                body = await _read_body(response, settings.max_response_bytes)
+                body = await _read_body(response, settings)
         finally:
             await response.aclose()
     except (httpx.HTTPError, OSError) as error:  # httpx lets TLS errors of an open connection through as they are
         return _lost(error, handled)
-    if body is None:
-        return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
-    return presentable_answer(response.status_code, response.headers, body, settings, token)
+    return body.outcome(response.status_code, token)
 
 
 def _request(settings: TallyfySettings, call: Call[Any], token: str) -> httpx.Request:
@@ -154,18 +152,19 @@ def _request(settings: TallyfySettings, call: Call[Any], token: str) -> httpx.Re
         call.method,
         call.url(settings.base_url),
         content=content,
-        headers={**default_headers(), "Accept-Encoding": "gzip, deflate", **headers},
+        headers={**default_headers(), "Accept-Encoding": ACCEPTED_ENCODINGS, **headers},
         extensions={"timeout": httpx.Timeout(settings.timeout, connect=settings.connect_timeout).as_dict()},
     )
 
 
-async def _read_body(response: httpx.Response, most_bytes: int) -> bytes | None:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > most_bytes:
-            return None
-    return bytes(body)
+async def _read_body(response: httpx.Response, settings: TallyfySettings) -> Body:
+    body = Body(response.headers, settings)
+    if body.wants_more:
+        async for data in response.aiter_raw():
+            body.add(data)
+            if not body.wants_more:
+                break
+    return body
 
 
 def _tls_context(verify: bool | str) -> ssl.SSLContext:

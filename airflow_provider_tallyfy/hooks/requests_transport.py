@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -16,13 +16,13 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
     handshake_reason,
     lost,
     passed_through,
-    presentable_answer,
 )
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
@@ -48,6 +48,12 @@ class _Session(requests.Session):
         own_verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)
 
+    def resolve_redirects(
+        self, resp: Any, req: Any, *args: Any, yield_requests: bool = False, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Leave a redirect alone that is not followed; requests would read its body whole and parse its location."""
+        return iter(()) if yield_requests else super().resolve_redirects(resp, req, *args, **kwargs)
+
 
 class _AdapterWithTimeout(HTTPAdapter):
     """Gives every request of the session the connection's timeouts, unless it brings its own."""
@@ -70,7 +76,7 @@ def new_session(settings: TallyfySettings) -> requests.Session:
     :param settings: the connection.
     """
     session = _Session()
-    session.headers.update(default_headers())
+    session.headers.update({**default_headers(), "Accept-Encoding": ACCEPTED_ENCODINGS})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.verify = settings.verify
     session.proxies.update(settings.proxies)
@@ -118,25 +124,20 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
         ) as response:
             if response.status_code < 200:  # Python takes it for the answer, which may be on its way
                 return Lost("reset", sent=True, detail=f"only status {response.status_code} arrived")
-            body = _read_body(response, settings)
-            if body is None:
-                return Lost("too_large", sent=True, detail=f"over {settings.max_response_bytes} bytes")
-            return presentable_answer(response.status_code, response.headers, body, settings, token)
+            return _read_body(response, settings).outcome(response.status_code, token)
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
         return _lost(error, handled)
 
 
-def _read_body(response: requests.Response, settings: TallyfySettings) -> bytes | None:
+def _read_body(response: requests.Response, settings: TallyfySettings) -> Body:
     """Read the body as it arrives: not above the size cap, and not longer than the timeout for all of it."""
     deadline = time.monotonic() + settings.timeout
-    body = bytearray()
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if len(body) > settings.max_response_bytes:
-            return None
+    body = Body(response.headers, settings)
+    while body.wants_more and (data := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
+        body.add(data)
         if time.monotonic() > deadline:
             raise TimeoutError
-    return bytes(body)
+    return body
 
 
 def _lost(error: Exception, handled: BaseException | None) -> Lost:

@@ -108,7 +108,8 @@ class TallyfyHook(RunMethods, BaseHook):
         """
         Return the authenticated session: token, Tallyfy's headers, and timeouts on every request.
 
-        With client credentials a token is fetched first.
+        With client credentials a token is fetched first. The session follows redirects, without the token if they lead
+        to another host. With ``allow_redirects=False`` the response's ``next`` is ``None``.
 
         :raises TallyfyAuthError: if no token is granted.
         """

@@ -15,6 +15,7 @@ import httpx
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
+from airflow_provider_tallyfy.hooks.certificates import tls_context, trusted_certificates
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
@@ -168,9 +169,8 @@ async def _read_body(response: httpx.Response, settings: TallyfySettings) -> Bod
 
 
 def _tls_context(verify: bool | str) -> ssl.SSLContext:
-    if isinstance(verify, str):
-        return ssl.create_default_context(cafile=verify)
-    return httpx.create_ssl_context(verify=verify)
+    trusted = trusted_certificates(verify)
+    return tls_context(trusted) if isinstance(trusted, str) else httpx.create_ssl_context(verify=trusted)
 
 
 def _lost(error: Exception, handled: BaseException | None) -> Lost:

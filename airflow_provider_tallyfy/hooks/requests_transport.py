@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
+from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
@@ -74,11 +75,12 @@ def new_session(settings: TallyfySettings) -> requests.Session:
     It keeps no cookies, so that a request depends on none before it.
 
     :param settings: the connection.
+    :raises TallyfyConfigurationError: if the environment names CA certificates that are not there.
     """
     session = _Session()
     session.headers.update({**default_headers(), "Accept-Encoding": ACCEPTED_ENCODINGS})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.verify = settings.verify
+    session.verify = trusted_certificates(settings.verify)
     session.proxies.update(settings.proxies)
     adapter = _AdapterWithTimeout((settings.connect_timeout, settings.timeout))
     session.mount("https://", adapter)

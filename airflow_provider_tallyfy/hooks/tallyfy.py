@@ -113,8 +113,8 @@ class TallyfyHook(RunMethods, BaseHook):
 
         :raises TallyfyAuthError: if no token is granted.
         """
-        session = self._open_session()
         with airflow_exceptions():
+            session = self._open_session()
             session.auth = requests_transport.authorize(self._token(None))
         return session
 

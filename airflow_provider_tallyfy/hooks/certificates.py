@@ -1,0 +1,52 @@
+"""The CA certificates that are trusted, chosen by the same rule for both hooks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+
+log = logging.getLogger(__name__)
+
+#: Environment variables that name CA certificates; the first that is set counts.
+VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def trusted_certificates(verify: bool | str) -> bool | str:
+    """
+    Choose the CA certificates: the connection's, or else the environment's.
+
+    :param verify: the connection's extra ``verify``.
+    :return: path of a file or directory with CA certificates, ``True`` for those of certifi, or ``False`` to verify
+        nothing.
+    :raises TallyfyConfigurationError: if a variable of the environment names no CA certificates.
+    """
+    if verify is False:
+        log.warning("The connection's extra `verify` is false: no TLS certificate is verified.")
+    if verify is not True:
+        return verify
+    for variable in VARIABLES:
+        if path := os.environ.get(variable):
+            try:
+                tls_context(path)
+            except (OSError, ValueError):
+                raise TallyfyConfigurationError(
+                    f"Nothing was sent: the environment variable {variable} ({path!r}) names no file or directory with "
+                    f"CA certificates.\nCorrect it, or name such a file in the connection's extra `verify`."
+                ) from None
+            return path
+    return True
+
+
+def tls_context(path: str) -> ssl.SSLContext:
+    """
+    Make a TLS context that trusts given CA certificates only.
+
+    :param path: file or directory with CA certificates.
+    :raises OSError: if there is no such file or directory, or the file holds no certificates.
+    """
+    if os.path.isdir(path):
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)

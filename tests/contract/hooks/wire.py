@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -38,8 +39,18 @@ def _serve(listener: socket.socket, talk: Talk, wrap: Callable[[socket.socket], 
             return
         with contextlib.suppress(OSError), wrap(raw) as connection:
             connection.settimeout(10)
-            if connection.recv(65536):
+            if received := connection.recv(65536):
+                _receive_rest(connection, received)
                 talk(connection)
+
+
+def _receive_rest(connection: socket.socket, received: bytes) -> None:
+    """Receive the body of an HTTP request; a connection that is closed before would be reset, and its answer lost."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0 and (more := connection.recv(missing)):
+        missing -= len(more)
 
 
 @contextlib.contextmanager

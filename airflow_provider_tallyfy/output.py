@@ -10,6 +10,7 @@ from typing import Any, TextIO, cast
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.parsing import loads
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
 MOST_XCOM_BYTES = 48 * 1024
@@ -80,7 +81,7 @@ def read_json(path: str) -> Any:
     """
     source = ObjectStoragePath(path)
     try:
-        return json.loads(source.read_text()) if source.exists() else None
+        return loads(source.read_text()) if source.exists() else None
     except ValueError:
         return None
 

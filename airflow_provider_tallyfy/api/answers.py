@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from airflow_provider_tallyfy.api.exchange import Answer
 
 #: Rows to ask for per page: the server gives 100 at most, and 10 if nobody asks.
 PAGE_SIZE = 100
+
+_LONGEST_CODE = 200
+_MOST_COUNTED = 10**9
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,38 @@ def is_token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
+def is_code(value: object) -> TypeGuard[str]:
+    """
+    Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long.
+
+    :param value: what Tallyfy sent.
+    """
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_CODE and value.isprintable()
+
+
+def read_id(row: Mapping[str, Any]) -> str:
+    """
+    Read only the id of an item, whatever else it holds.
+
+    :param row: the item.
+    :raises ValueError: if it has none.
+    """
+    item_id = row.get("id")
+    if not is_code(item_id):
+        raise ValueError("it has no id")
+    return item_id
+
+
+def text_of(value: object) -> str | None:
+    """
+    Read text that no decision needs.
+
+    :param value: what Tallyfy sent.
+    :return: ``None`` if it is not text.
+    """
+    return value if isinstance(value, str) else None
+
+
 def _envelope(answer: Answer) -> Mapping[str, Any]:
     try:
         envelope = answer.json()
@@ -138,8 +173,8 @@ def _pagination(pagination: Mapping[str, Any], rows: int, asked: int) -> tuple[i
 def _count(pagination: Mapping[str, Any], name: str, default: int | None = None) -> int:
     value = pagination.get(name, default)
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+        value = int(value[:_LONGEST_CODE])
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST_COUNTED:
         raise ValueError(f'"{name}" of the list is {str(value)[:80]!r}, not a number')
     return value
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost
+from airflow_provider_tallyfy.api.presentable import LONGEST_MESSAGE, clipped, presentable
 
 ErrorT = TypeVar("ErrorT", bound="TallyfyError")
 
-_MESSAGE_LIMIT = 300
 _FIELDS_LIMIT = 900
 _FIELDS_DEPTH = 8
-_REQUEST_ID_LIMIT = 100
+_MOST_FIELDS = 100
+_CODE_LIMIT = 100
 _SERVER_INTERNALS = re.compile(r"SQLSTATE|Illuminate\\|vendor/|Stack trace|#0 |/var/www|\.php\b", re.IGNORECASE)
 
 # 401 does not always speak of the token: these come from objects and account rules (the credential is fine).
@@ -56,7 +58,7 @@ class TallyfyError(Exception):
         retry_after: float | None = None,
         fields: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(clipped(message, LONGEST_MESSAGE))
         self.method = method
         self.path = path
         self.status = status
@@ -188,7 +190,7 @@ def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyR
     """
     return TallyfyResponseError(
         f"Could not {call.action}: Tallyfy answered {answer.status}, but not with the documented JSON "
-        f"({_presentable(problem)}) {_to(call, answer)}. {_ADDRESS_HINT.format(**_address(call))}",
+        f"({_without_internals(problem)}) {_to(call, answer)}. {_ADDRESS_HINT.format(**_address(call))}",
         **_facts(call, answer),
     )
 
@@ -330,7 +332,7 @@ def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:
 
 def _request_id(answer: Answer) -> str | None:
     text = answer.headers.get("x-request-id")
-    return text and text[:_REQUEST_ID_LIMIT]
+    return presentable(text, _CODE_LIMIT) if text else None
 
 
 def _to(call: Call[Any], answer: Answer) -> str:
@@ -345,7 +347,7 @@ def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[st
     try:
         body = answer.json()
     except ValueError:
-        return None, _presentable(answer.body.decode(errors="replace")), {}
+        return None, _without_internals(answer.body.decode(errors="replace")), {}
     if not isinstance(body, Mapping):
         return None, "", {}
     error = body.get("error")
@@ -353,19 +355,17 @@ def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[st
         body = {**error, "errors": body.get("errors")}
     code = body.get("code")
     message = body.get("message") or (error if isinstance(error, str) else "")
-    return (code if isinstance(code, str) else None), _presentable(str(message)), _flatten(body.get("errors"))
+    shown_code = presentable(code, _CODE_LIMIT) if isinstance(code, str) else None
+    return shown_code, _without_internals(str(message)), _flatten(body.get("errors"))
 
 
 def _is_html(answer: Answer) -> bool:
     return answer.body.lstrip()[:1] == b"<"
 
 
-def _presentable(text: str) -> str:
+def _without_internals(text: str) -> str:
     """Keep one short line of a server's message, and nothing of its stack traces and SQL."""
-    if _SERVER_INTERNALS.search(text):
-        return "(internals of the server, not shown)"
-    line = " ".join(text.split())
-    return line if len(line) <= _MESSAGE_LIMIT else f"{line[:_MESSAGE_LIMIT]}..."
+    return "(internals of the server, not shown)" if _SERVER_INTERNALS.search(text) else presentable(text)
 
 
 def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[str]]:
@@ -373,11 +373,14 @@ def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[s
     if depth > _FIELDS_DEPTH:
         return {name: ["(nested too deeply)"]}
     if isinstance(errors, Mapping):
-        parts = [_flatten(value, f"{name}.{key}" if name else str(key), depth + 1) for key, value in errors.items()]
+        parts = [
+            _flatten(value, presentable(f"{name}.{key}" if name else key, _CODE_LIMIT), depth + 1)
+            for key, value in islice(errors.items(), _MOST_FIELDS)
+        ]
     elif isinstance(errors, list):
-        parts = [_flatten(value, name, depth + 1) for value in errors]
+        parts = [_flatten(value, name, depth + 1) for value in errors[:_MOST_FIELDS]]
     else:
-        return {} if errors is None else {name: [_presentable(str(errors))]}
+        return {} if errors is None else {name: [_without_internals(str(errors))]}
     merged: dict[str, list[str]] = {}
     for part in parts:
         for field, texts in part.items():
@@ -387,4 +390,4 @@ def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[s
 
 def _render_fields(fields: Mapping[str, Sequence[str]]) -> str:
     text = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items())
-    return text if len(text) <= _FIELDS_LIMIT else f"{text[:_FIELDS_LIMIT]}..."
+    return clipped(text, _FIELDS_LIMIT)

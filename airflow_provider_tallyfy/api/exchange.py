@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
+from airflow_provider_tallyfy.api.parsing import loads_answer
+
 T = TypeVar("T")
 
 REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
@@ -38,12 +40,9 @@ class Answer:
         """
         Parse the body.
 
-        :raises ValueError: if it is not JSON.
+        :raises ValueError: if it is not JSON, or is nested too deeply. See :func:`~.parsing.loads_answer`.
         """
-        try:
-            return json.loads(self.body)
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+        return loads_answer(self.body)
 
 
 @dataclass(frozen=True)

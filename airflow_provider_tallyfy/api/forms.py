@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import read_object
+from airflow_provider_tallyfy.api.answers import read_object, text_of
 from airflow_provider_tallyfy.api.exchange import Answer
 from airflow_provider_tallyfy.api.templates import KickoffField, fields_named
 
@@ -85,12 +85,9 @@ def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
         rows = shown.get(name)
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(f'expected a list of objects in "{name}"')
-        entries += [
-            FormValue(
-                KickoffField.from_json(row), row.get("value"), row.get("task_id") if name == "form_fields" else None
-            )
-            for row in rows
-        ]
+        for row in rows:
+            task_id = text_of(row.get("task_id")) if name == "form_fields" else None
+            entries.append(FormValue(KickoffField.from_json(row), row.get("value"), task_id))
     return tuple(entries)
 
 

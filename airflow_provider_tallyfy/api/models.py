@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import kind_of, read_item
+from airflow_provider_tallyfy.api.answers import is_code, kind_of, read_item
 from airflow_provider_tallyfy.api.exchange import Answer
+from airflow_provider_tallyfy.api.presentable import LONGEST_NAME, clipped, presentable
 
 _BYTE_ORDER_MARK = "\ufeff"
+
+#: The largest number of tasks or percent that is believed; NaN is not below it either.
+_LARGEST_COUNT = 10**9
 
 
 class RunStatus(StrEnum):
@@ -63,7 +66,7 @@ class Progress:
             percent=_rounded(counts.get("percent")),
             complete=_rounded(counts.get("complete")),
             total=_rounded(counts.get("total")),
-            next_task=title if isinstance(title, str) else None,
+            next_task=clipped(title, LONGEST_NAME) if isinstance(title, str) else None,
             next_deadline=_time_if_readable(task.get("deadline")),
         )
 
@@ -74,7 +77,7 @@ class Progress:
         elif self.percent is not None:
             parts.append(f"{self.percent} %")
         if self.next_task:
-            parts.append(f"next: {self.next_task}")
+            parts.append(f"next: {presentable(self.next_task)}")
         if self.next_task and self.next_deadline:
             parts.append(f"due {format_time(self.next_deadline)}")
         return ", ".join(parts)
@@ -118,13 +121,13 @@ class Run:
         """
         if not isinstance(data, Mapping):
             raise ValueError(f"expected a run, got {kind_of(data)}")
-        if not isinstance(data.get("id"), str) or not data["id"]:
+        if not is_code(data.get("id")):
             raise ValueError("the run in the answer has no id")
-        if not isinstance(data.get("status"), str):
+        if not is_code(data.get("status")):
             raise ValueError("the run in the answer has no status")
         return cls(
             id=data["id"],
-            name=str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""),
+            name=clipped(str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""), LONGEST_NAME),
             stored_status=data["status"],
             template_id=_text_id(data.get("checklist_id")),
             archived_at=parse_time(data.get("archived_at")),
@@ -272,11 +275,12 @@ def _first_object(value: object) -> Mapping[str, Any]:
 
 
 def _rounded(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_COUNT:
         return None
     return round(value)
 
 
 def _text_id(value: object) -> str | None:
     """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
-    return str(value) if isinstance(value, str | int) and value != "" else None
+    text = str(value) if isinstance(value, int) else value
+    return text if is_code(text) else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Generic
 
-from airflow_provider_tallyfy.api.answers import Page
+from airflow_provider_tallyfy.api.answers import Page, is_code
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Call, T
+from airflow_provider_tallyfy.api.parsing import parsed
+from airflow_provider_tallyfy.api.presentable import presentable
 
 _MOST_PAGES = 10_000
 _MOST_RESTARTS = 3
@@ -23,9 +26,11 @@ class Pager(Generic[T]):
     be missing. What nobody can see is an item that moved up while as many others came.
 
     :param page_call: builds the call for a page number, from 1.
-    :param read: turns a row into an item; raises ``ValueError`` on one that is not readable.
+    :param read: turns a row into an item; whatever it raises says that the row is not readable.
     :param identify: the item's identity, for items seen twice.
     :param whole: whether the list has to be whole; a search takes the pages as they come.
+    :param skips_unreadable: whether an item that is not readable is left out and kept in :attr:`unreadable`, instead of
+        ending the list for all others.
     """
 
     def __init__(
@@ -35,11 +40,15 @@ class Pager(Generic[T]):
         identify: Callable[[T], object],
         *,
         whole: bool = True,
+        skips_unreadable: bool = False,
     ) -> None:
         self._page_call = page_call
         self._read = read
         self._identify = identify
         self._whole = whole
+        self._skips_unreadable = skips_unreadable
+        #: Why items were left out, by their id; under ``None`` if not even the id is readable.
+        self.unreadable: dict[str | None, TallyfyResponseError] = {}
         #: Whether the list was seen to lack items, where it does not have to be whole.
         self.lacks_items = False
         self._seen: set[object] = set()
@@ -73,6 +82,17 @@ class Pager(Generic[T]):
             self._compare(page.total, last.total if last else None, is_end=not more)
         return self._new_items(page)
 
+    def raise_if_hidden(self, item_id: str) -> None:
+        """
+        Refuse to conclude that an item is not in the list while it may be one that is not readable.
+
+        :param item_id: the item.
+        :raises TallyfyResponseError: saying what is not readable.
+        """
+        for row_id in (item_id, None):
+            if row_id in self.unreadable:
+                raise self.unreadable[row_id]
+
     def _compare(self, total: int, total_before: int | None, *, is_end: bool) -> None:
         got_shorter = total_before is not None and total < total_before
         ended_early = is_end and self._rows < total
@@ -95,13 +115,21 @@ class Pager(Generic[T]):
     def _new_items(self, page: Page) -> Iterator[T]:
         for row in page.rows:
             try:
-                item = self._read(row)
-            except ValueError as problem:
-                raise _unreadable(f"an item on page {page.number} is not as documented ({problem}).") from None
+                item = parsed(self._read, row, partial(_unreadable_item, page.number))
+            except TallyfyResponseError as error:
+                if not self._skips_unreadable:
+                    raise
+                row_id = row.get("id")
+                self.unreadable[row_id if is_code(row_id) else None] = error
+                continue
             identity = self._identify(item)
             if identity not in self._seen:
                 self._seen.add(identity)
                 yield item
+
+
+def _unreadable_item(page: int, problem: str) -> TallyfyResponseError:
+    return _unreadable(f"an item on page {page} is not as documented ({presentable(problem)}).")
 
 
 def _unreadable(problem: str) -> TallyfyResponseError:

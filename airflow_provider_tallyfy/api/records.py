@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import read_item
+from airflow_provider_tallyfy.api.answers import is_code, read_item, text_of
 from airflow_provider_tallyfy.api.exchange import Answer
 from airflow_provider_tallyfy.api.models import format_time, parse_time
+from airflow_provider_tallyfy.api.presentable import LONGEST_NAME, clipped
 
 # fmt: off
 #: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
@@ -53,12 +54,12 @@ class Task:
         :param data: a task object of the API.
         :raises ValueError: if it is not one.
         """
-        if not isinstance(data.get("id"), str) or not isinstance(data.get("status"), str):
+        if not is_code(data.get("id")) or not is_code(data.get("status")):
             raise ValueError("the task in the answer has no id or no status")
         return cls(
             id=data["id"],
-            title=str(data.get("title") or ""),
-            alias=data.get("alias"),
+            title=clipped(str(data.get("title") or ""), LONGEST_NAME),
+            alias=text_of(data.get("alias")),
             status=data["status"],
             completed_at=parse_time(data.get("completed_at")),
             deadline=parse_time(data.get("deadline")),
@@ -104,7 +105,7 @@ class Activity:
         :raises ValueError: if it has no number or no verb.
         """
         verb = _only(row.get("verb"))
-        if not isinstance(row.get("id"), int) or not isinstance(verb, str):
+        if not isinstance(row.get("id"), int) or not is_code(verb):
             raise ValueError("the activity has no id or no verb")
         actor = _only(row.get("actor"))
         actor = actor if isinstance(actor, Mapping) else {}
@@ -112,10 +113,10 @@ class Activity:
             id=row["id"],
             verb=verb,
             kind=str(_only(row.get("type")) or ""),
-            subject_id=_only(row.get("auditable_id")),
+            subject_id=_subject_id(_only(row.get("auditable_id"))),
             description=str(_only(row.get("description")) or ""),
-            actor_name=actor.get("full_name"),
-            actor_email=actor.get("email"),
+            actor_name=text_of(actor.get("full_name")),
+            actor_email=text_of(actor.get("email")),
             created_at=parse_time(_only(row.get("created_at"))),
         )
 
@@ -146,8 +147,9 @@ class TagLink:
         """
         tag = row.get("tag")
         tag = tag.get("data", tag) if isinstance(tag, Mapping) else {}
+        tag = tag if isinstance(tag, Mapping) else {}
         tag_id = row.get("tag_id") or tag.get("id")
-        if not isinstance(row.get("id"), int) or not isinstance(tag_id, str):
+        if not isinstance(row.get("id"), int) or not is_code(tag_id):
             raise ValueError("a tag of the run has no number or no tag id")
         return cls(row["id"], tag_id)
 
@@ -183,9 +185,14 @@ def read_project_run_id(answer: Answer) -> str:
     if isinstance(run, Mapping):
         run = run.get("data", run)
     run_id = run.get("id") if isinstance(run, Mapping) else task.get("run_id")
-    if not isinstance(run_id, str) or not run_id:
+    if not is_code(run_id):
         raise ValueError("the answer does not say which run was launched")
     return run_id
+
+
+def _subject_id(value: object) -> str | None:
+    """Read an id that is text for runs and tasks, and a number for comments."""
+    return str(value) if isinstance(value, int) else text_of(value)
 
 
 def _only(value: Any) -> Any:

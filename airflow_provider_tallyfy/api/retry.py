@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Generic, TypeAlias
 
 from airflow_provider_tallyfy.api.errors import (
@@ -18,6 +19,7 @@ from airflow_provider_tallyfy.api.errors import (
     unknown_outcome,
 )
 from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost, T
+from airflow_provider_tallyfy.api.parsing import parsed
 
 _RETRIED_STATUS = frozenset({500, 502, 503, 504})
 _RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
@@ -135,10 +137,9 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
 def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
     try:
         if answer.unreadable:
-            raise ValueError(answer.unreadable)
-        return Accept(call.parse(answer))
-    except (ValueError, TypeError) as problem:
-        error = unexpected_answer(call, answer, str(problem))
+            raise unexpected_answer(call, answer, answer.unreadable)
+        return Accept(parsed(call.parse, answer, partial(unexpected_answer, call, answer)))
+    except TallyfyError as error:
         error.may_be_applied = call.writes
         return GiveUp(error)
 

@@ -9,6 +9,7 @@ from airflow_provider_tallyfy.api.checks import checked_time
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people
+from airflow_provider_tallyfy.api.presentable import presentable
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Step, Template
 
@@ -44,7 +45,7 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
 def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, Any]) -> None:
     unknown = sorted(map(str, tasks.keys() - {step.id for step in steps}))
     if unknown:
-        known = ", ".join(f"{step.id} ({step.title})" for step in steps)
+        known = ", ".join(f"{step.id} ({presentable(step.title)})" for step in steps)
         raise TallyfyValidationError(
             f"tasks names steps that template {template_id} does not have: {', '.join(unknown)}. Its steps: {known}.",
             fields={"tasks": unknown},
@@ -62,7 +63,7 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
         return {}
     if not isinstance(settings, Mapping):
         raise TallyfyValidationError(
-            f"tasks: the settings of step {step.id} ({step.title}) are {settings!r}; expected an object.",
+            f"tasks: the settings of step {step.id} ({presentable(step.title)}) are {settings!r}; expected an object.",
             fields={"tasks": [step.id]},
         )
     given = {name: value for name, value in settings.items() if value not in (None, "")}
@@ -80,8 +81,8 @@ def _check_names(step: Step, given: Mapping[str, Any]) -> None:
     unknown = [name for name in given if name not in STEP_SETTINGS]
     if unknown:
         raise TallyfyValidationError(
-            f"tasks: of step {step.id} ({step.title}) {', '.join(map(repr, unknown))} cannot be set; Tallyfy takes "
-            f"{', '.join(STEP_SETTINGS)}.",
+            f"tasks: of step {step.id} ({presentable(step.title)}) {', '.join(map(repr, unknown))} cannot be set; "
+            f"Tallyfy takes {', '.join(STEP_SETTINGS)}.",
             fields={"tasks": [f"unknown setting {name!r}" for name in unknown]},
         )
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import read_item
+from airflow_provider_tallyfy.api.answers import is_code, read_item
 from airflow_provider_tallyfy.api.exchange import Answer, T
 
 _BYTE_ORDER_MARK = "\ufeff"
+_LONGEST_NAME = 1_000
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,12 @@ def folded(text: str) -> str:
     """
     Reduce text to what people mean by it: no case, no byte order marks, single spaces.
 
+    Normalizing takes quadratic time, so text of more than 1,000 characters stays as it is.
+
     :param text: a label, an option's text, or what a user calls either.
     """
+    if len(text) > _LONGEST_NAME:
+        return text
     return " ".join(unicodedata.normalize("NFKC", without_marks(text)).casefold().split())
 
 
@@ -226,7 +231,7 @@ def _first_hits(items: Iterable[T], *tests: Callable[[T], bool]) -> list[T]:
 
 
 def _id_of(data: Mapping[str, Any], what: str) -> str:
-    if not isinstance(data.get("id"), str) or not data["id"]:
+    if not is_code(data.get("id")):
         raise ValueError(f"the {what} in the answer has no id")
     return str(data["id"])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.wording import enumerated, quoted, shown
+from airflow_provider_tallyfy.api.parsing import loads
 from airflow_provider_tallyfy.output import first_undecodable_line, read_lines
 
 #: Makes the error that says what is wrong with a file.
@@ -26,7 +26,7 @@ def items_of_json_lines(path: str, refuse: Refuse) -> Iterator[Any]:
     for number, line in enumerate(_decoded_lines(path, refuse), start=1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield loads(line)
             except ValueError:
                 raise refuse(f"line {number} of {path} is not JSON: {shown(line.strip())}") from None
 
@@ -70,6 +70,8 @@ def _decoded_lines(path: str, refuse: Refuse) -> Iterator[str]:
         yield from read_lines(path)
     except FileNotFoundError:
         raise refuse(f"there is no file {shown(path)}") from None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise refuse(f"the file {shown(path)} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         problem = f"line {first_undecodable_line(path)} of {path} is not UTF-8"
         raise refuse(f"{problem}; save the file in this encoding") from None

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_tallyfy.api.answers import is_code
+from airflow_provider_tallyfy.api.parsing import loads
 from airflow_provider_tallyfy.bulk.outcome import State
 from airflow_provider_tallyfy.output import read_lines
 
@@ -127,7 +129,7 @@ class Memory:
         try:
             for line in read_lines(path):
                 row = _row(line)
-                if row.get("job") == self.job and row.get("id"):
+                if row.get("job") == self.job and is_code(row.get("id")):
                     yield row
         except FileNotFoundError:
             pass  # the try before ended before it wrote one
@@ -135,7 +137,7 @@ class Memory:
 
 def _row(line: str) -> Mapping[str, Any]:
     try:
-        row = json.loads(line)
+        row = loads(line)
     except ValueError:
         return {}  # a killed try may leave half a line
     return row if isinstance(row, Mapping) else {}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.answers import Page
-from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.parsing import parsed
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.bulk.outcome import concerns_everything
 from airflow_provider_tallyfy.bulk.parallel import work_through
@@ -106,7 +107,8 @@ class Lookout:
             try:
                 run: Run | None = await self._hook.run(look(self._organization_id, run_id))
             except TallyfyError as error:
-                if not error.permanent or concerns_everything(error):
+                is_of_this_run = error.permanent or isinstance(error, TallyfyResponseError)
+                if not is_of_this_run or concerns_everything(error):
                     raise
                 self.unreadable.add(run_id)  # why is for the run's own flow to find out, and to report
             else:
@@ -117,11 +119,11 @@ class Lookout:
 
     def _take(self, page: Page, unseen: set[str], seen: dict[str, Run]) -> None:
         for row in page.rows:
-            if row.get("id") in unseen:
-                try:
-                    run = Run.from_json(row)
-                except ValueError:
-                    self.unreadable.add(str(row["id"]))
-                else:
-                    seen[run.id] = slim(run)
-                    unseen.discard(run.id)
+            run_id = row.get("id")
+            if not isinstance(run_id, str) or run_id not in unseen:
+                continue
+            try:
+                seen[run_id] = slim(parsed(Run.from_json, row, TallyfyResponseError))
+                unseen.discard(run_id)
+            except TallyfyResponseError:
+                self.unreadable.add(run_id)

@@ -267,7 +267,11 @@ class Watcher:
             self._break_off_list(reading, error, asked_at)
             return
         for run in runs:
-            self._saw_listed(reading, run, asked_at)
+            try:
+                self._saw_listed(reading, run, asked_at)
+            except Exception as defect:  # noqa: BLE001 - as in a look at one: it is its subscribers', nobody else's
+                if one := self._watched.get(("run", run.id)):
+                    one.break_off(defect)
             await asyncio.sleep(0)  # those who heard of an end go first: a whole page of them stalls the loop
         reading.due = float("-inf")
         if reading.next_call() is None:

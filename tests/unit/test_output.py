@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_tallyfy.output import is_same_file
+from airflow_provider_tallyfy.output import is_same_file, read_json
+from airflow_provider_tallyfy.snapshots import is_snapshot_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,11 @@ def test_local_files_are_told_apart_whatever_leads_to_them(tmp_path):
     assert is_same_file(str(file), f"file://{link}")
     assert not is_same_file(str(file), str(other))
     assert not is_same_file(str(file), str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"run": ', b"\xff\xfe", b"", b"9" * 5_000])
+def test_what_is_no_snapshot_is_none_of_a_run(tmp_path, content):
+    path = tmp_path / "snapshot.json"
+    path.write_bytes(content)
+    assert read_json(str(path)) in (None, "")
+    assert not is_snapshot_of("a1", str(path))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.answers import read_id
 from airflow_provider_tallyfy.api.checks import checked_flag, free_text
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
@@ -228,9 +229,7 @@ def _listed(organization_id: str, shelves: Sequence[str]) -> Flow[tuple[set[str]
     ids, is_certain = set[str](), True
     for shelf in shelves:
         query = RunQuery(archived=shelf)
-        pager = Pager(
-            partial(calls.list_runs, organization_id, query), lambda row: Run.from_json(row).id, str, whole=False
-        )
+        pager = Pager(partial(calls.list_runs, organization_id, query), read_id, str, whole=False)
         ids.update((yield from collect(pager)))
         is_certain &= not pager.lacks_items
     return ids, is_certain

@@ -27,16 +27,21 @@ from airflow_provider_tallyfy.api.queries import RunQuery
 REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
-def run_pager(organization_id: str, query: RunQuery, *, whole: bool) -> Pager[Run]:
+def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unreadable: bool = False) -> Pager[Run]:
     """
     Walk through a list of runs.
 
     :param organization_id: where to look.
     :param query: which runs.
     :param whole: whether the list has to be whole, see :class:`Pager`.
+    :param skips_unreadable: whether one run that is not readable keeps nobody from the others, see :class:`Pager`.
     """
     return Pager(
-        lambda page: calls.list_runs(organization_id, query, page), Run.from_json, lambda run: run.id, whole=whole
+        lambda page: calls.list_runs(organization_id, query, page),
+        Run.from_json,
+        lambda run: run.id,
+        whole=whole,
+        skips_unreadable=skips_unreadable,
     )
 
 
@@ -94,12 +99,13 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
             else [of_template]
         )
     for query in queries:
-        pager = run_pager(organization_id, query, whole=False)
+        pager = run_pager(organization_id, query, whole=False, skips_unreadable=True)
         while (call := pager.next_call()) is not None:
             page = yield call
             for run in pager.accept(page):
                 if run.id == run_id and run.is_archived:
                     return run
+        pager.raise_if_hidden(run_id)
     return None
 
 

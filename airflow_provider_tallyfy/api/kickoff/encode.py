@@ -13,6 +13,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value, is_blank
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
+from airflow_provider_tallyfy.api.presentable import presentable, quote
 from airflow_provider_tallyfy.api.templates import KickoffField, Template, fields_named
 
 
@@ -56,7 +57,7 @@ def encode_kickoff(
 
 
 def _error(form: Template | Iterable[KickoffField], problems: Mapping[str, Sequence[str]]) -> TallyfyValidationError:
-    of_template = f" of template {form.title!r} ({form.id})" if isinstance(form, Template) else ""
+    of_template = f" of template {quote(form.title)} ({form.id})" if isinstance(form, Template) else ""
     lines = [f"\n- {name}: {problem}" for name, texts in problems.items() for problem in texts]
     count = "a problem" if len(lines) == 1 else f"{len(lines)} problems"
     message = f"The values for the kick-off form{of_template} have {count}:{''.join(lines)}"
@@ -99,5 +100,5 @@ def _no_such_field(fields: Sequence[KickoffField], key: str) -> str:
 
 
 def _dropped(fields: Sequence[KickoffField], key: str) -> str:
-    ids = enumerated(f"{field.id} ({field.name})" for field in fields)
+    ids = enumerated(f"{field.id} ({presentable(field.name)})" for field in fields)
     return f"no field has this id, and Tallyfy would drop it silently; the form has {ids or 'none'}"

@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
+from airflow_provider_tallyfy.api.presentable import quote
 from airflow_provider_tallyfy.api.templates import folded
 
 LONGEST_ECHO = 80
@@ -44,7 +45,7 @@ def quoted(names: Iterable[str]) -> str:
 
     :param names: the names; those after the first thirty are counted.
     """
-    return enumerated(map(repr, names))
+    return enumerated(map(quote, names))
 
 
 def enumerated(texts: Iterable[str]) -> str:

@@ -12,6 +12,8 @@ from airflow_provider_tallyfy.api.exchange import Flow, T
 from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
 from airflow_provider_tallyfy.api.forms import FormValues
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
+from airflow_provider_tallyfy.api.parsing import parsed
+from airflow_provider_tallyfy.api.presentable import presentable, quote
 from airflow_provider_tallyfy.api.records import Task
 from airflow_provider_tallyfy.api.templates import fields_named, folded
 from airflow_provider_tallyfy.api.waits.status import (
@@ -78,7 +80,8 @@ class TasksWatch(DetailWatch):
         if run is None:
             return None
         if "tasks" in run.raw:
-            tasks = tuple(map(Task.from_json, _rows(run.raw["tasks"], "tasks")))
+            rows = _rows(run.raw["tasks"])
+            tasks = tuple(parsed(Task.from_json, row, _unreadable_tasks) for row in rows)
         elif run.is_archived:
             tasks = ()
         else:
@@ -237,11 +240,11 @@ class FormFieldWait(DetailWait):
             return self._judge_run(sight.run, f"There is no form field {self.name!r}")
         value = next(plain_value(each.value) for each in sight.values.entries if each.field is field)
         if _is_blank(value):
-            return self._judge_run(sight.run, f"Form field {field.name!r} is empty")
+            return self._judge_run(sight.run, f"Form field {quote(field.name)} is empty")
         chosen = value if isinstance(value, list) else [value]
         if self.values and not set(self.values).intersection(map(str, chosen)):
-            return self._judge_run(sight.run, f"Form field {field.name!r} has another value")
-        return Verdict(Outcome.REACHED, f"Form field {field.name!r} of run {sight.run.id} has a value", value)
+            return self._judge_run(sight.run, f"Form field {quote(field.name)} has another value")
+        return Verdict(Outcome.REACHED, f"Form field {quote(field.name)} of run {sight.run.id} has a value", value)
 
 
 def plain_value(value: Any) -> Any:
@@ -320,10 +323,14 @@ def _describe(task: Task, run_id: str, run_url: str) -> dict[str, Any]:
     }
 
 
-def _rows(value: Any, name: str) -> list[Mapping[str, Any]]:
+def _unreadable_tasks(problem: str) -> TallyfyResponseError:
+    return TallyfyResponseError(f"Could not read the tasks of the run: {presentable(problem)}.")
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
     rows = value.get("data") if isinstance(value, Mapping) else value
     if rows is None:
         return []
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise TallyfyResponseError(f"Could not read the {name} of the run: they are not as documented.")
+        raise _unreadable_tasks("no list of objects")
     return rows

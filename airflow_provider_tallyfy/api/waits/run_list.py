@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyConfigurationError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyResponseError,
+    TallyfyValidationError,
+)
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.details import collect
 from airflow_provider_tallyfy.api.flows.runs import find_run, run_pager
@@ -20,6 +27,17 @@ LATENESS = timedelta(minutes=10)
 #: Before anything happened.
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SEARCHES = 3
+
+# More items of a list that are not as documented are not single runs' defects.
+_MOST_UNREADABLE = 20
+
+_OF_ONE_RUN = (
+    TallyfyConfigurationError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyResponseError,
+    TallyfyValidationError,
+)
 
 
 class RunsWatch(Watch):
@@ -63,7 +81,9 @@ class RunsWatch(Watch):
 
     def _read(self, *, archived: str) -> Flow[list[Run]]:
         query = replace(self._query, archived=archived, sort="created_at")
-        runs = yield from collect(run_pager(self._organization_id, query, whole=True))
+        pager = run_pager(self._organization_id, query, whole=True, skips_unreadable=True)
+        runs = yield from collect(pager)
+        runs += yield from self._look_at_each(pager.unreadable)
         return [run.without_raw() for run in runs if query.accepts(run)]
 
     def _left(self, live: Iterable[Run]) -> dict[str, Run]:
@@ -75,7 +95,8 @@ class RunsWatch(Watch):
     def _read_newest_archived(self, left: Mapping[str, Run]) -> Flow[list[Run]]:
         """Read as far as there may be runs that were launched since the last look, or it is the cheapest search."""
         query = replace(self._query, archived="only", sort="-created_at")
-        pager, missing, runs = run_pager(self._organization_id, query, whole=False), set(left), []
+        pager = run_pager(self._organization_id, query, whole=False, skips_unreadable=True)
+        missing, runs = set(left), []
         while (call := pager.next_call()) is not None:
             page = yield call
             shown = list(pager.accept(page))
@@ -87,6 +108,22 @@ class RunsWatch(Watch):
                 break
         return runs
 
+    def _look_at_each(self, unreadable: Mapping[str | None, TallyfyResponseError]) -> Flow[list[Run]]:
+        """Read the runs that a list does not show as documented; one that cannot be read stays as it was."""
+        if len(unreadable) > _MOST_UNREADABLE:
+            raise next(iter(unreadable.values()))
+        runs: list[Run] = []
+        for run_id in filter(None, unreadable):
+            known = self._live.get(run_id) or self._archived.get(run_id)
+            try:
+                run: Run = yield calls.get_run(self._organization_id, run_id)
+            except _OF_ONE_RUN:
+                if known is not None:
+                    runs.append(known)
+            else:
+                runs.append(run.without_raw())
+        return runs
+
     def _is_new(self, run: Run) -> bool:
         return run.created_at is None or run.created_at > self._newest
 
@@ -94,9 +131,7 @@ class RunsWatch(Watch):
         """Read a run that left the list; one that cannot be read stays as it was, and must not hide the others."""
         try:
             run: Run = yield from find_run(self._organization_id, known.id, known)
-        except TallyfyError as error:
-            if not error.permanent or isinstance(error, TallyfyAuthError):
-                raise
+        except _OF_ONE_RUN:
             return known
         return run.without_raw()
 

@@ -31,7 +31,7 @@ class Scan:
 
     def __init__(self, organization_id: str, status: str, sought: Iterable[str]) -> None:
         query = RunQuery(status=status, sort="-created_at", includes=INCLUDES)
-        self._pager = run_pager(organization_id, query, whole=False)
+        self._pager = run_pager(organization_id, query, whole=False, skips_unreadable=True)
         self._goes_on = True
         self.missing = set(sought)
         self.pages = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -303,3 +304,35 @@ def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
     assert len(log.lines) > 2
     assert all(line.startswith("Archive: ") for line in log.lines)
     assert log.lines[-1].startswith("Archive: 32/32 done, 2 unchanged, 0 failed, ")
+
+
+#: What ends the reading of one run in a list: an id that is no text, and values that are not as documented.
+DEFECTS = [{"id": ["x"]}, {"id": {}}, {"status": None}, {"archived_at": 5}]
+
+
+def show_a_defect_of_the_first(tallyfy, defect):
+    """Archive six runs, and let Tallyfy show the first with a defect wherever it is read; give the ids."""
+    ids = tallyfy.add_runs(6, archived=True)
+    rows = [dict(tallyfy.run(run_id)) for run_id in ids]
+    rows[0] |= defect
+    for path, shown in {r"/runs\?": rows, f"{ids[0]}$": rows[0]}.items():
+        body = json.dumps({"data": shown})
+        tallyfy.faults.add("status", status=200, body=body, path=path, method="GET", times=None)
+    return ids
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=str)
+def test_a_defect_of_one_run_ends_only_its_own_item(tallyfy, tries, defect):
+    ids = show_a_defect_of_the_first(tallyfy, defect)
+    end = attempt(lambda: restore(ids).execute(tries.next()))
+    assert end.error == "TallyfyBulkError"
+    assert [failure["id"] for failure in tries.pushed["failures"]] == ids[:1]
+    assert sorted(tries.pushed["changed"]) == sorted(ids[1:])
+    assert archived(tallyfy) == {ids[0]}
+
+
+def test_an_odd_number_that_decides_nothing_ends_nothing(tallyfy, tries):
+    ids = show_a_defect_of_the_first(tallyfy, {"progress": {"percent": 10**400}})
+    end = attempt(lambda: restore(ids).execute(tries.next()))
+    assert end.state == "success"
+    assert archived(tallyfy) == set()

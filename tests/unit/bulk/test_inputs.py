@@ -189,3 +189,20 @@ def test_a_line_that_is_no_utf_8_is_named(tmp_path, name):
 def test_rows_that_are_no_objects_are_named():
     with pytest.raises(TallyfyValidationError, match="row 2 is no object"):
         read_rows([{"Company": "ACME"}, "Globex"])
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 990 + "1" + "}" * 990, "1" * 5_000 + "e", '"\\ud83d'])
+@pytest.mark.parametrize("read", [read_run_ids, read_rows])
+def test_a_line_that_no_parser_takes_is_named(tmp_path, read, line):
+    path = tmp_path / "input.jsonl"
+    path.write_text(f'"a1"\n{line}\n')
+    with pytest.raises(TallyfyValidationError, match=r"line 2 of .* is not JSON"):
+        list(read({"path": str(path), "count": 2} if read is read_run_ids else str(path)))
+
+
+@pytest.mark.parametrize("name", ["folder", "file/input.jsonl"])
+def test_what_is_no_file_is_named(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(TallyfyValidationError, match=r"cannot be read: .*directory"):
+        list(read_rows(str(tmp_path / name)))

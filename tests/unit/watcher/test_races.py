@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -10,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
 from airflow_provider_tallyfy.watcher import SharedConnection, Watcher
 from tests.unit.watcher.virtual_waits import INTERVAL, is_over, now, virtually, waiting
-from tests.virtual_time import VirtualTallyfy
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 LONG = 600
 
@@ -90,14 +91,46 @@ async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(t
 
 
 @virtually
-async def test_a_list_with_an_unreadable_run_is_not_asked_for_again_and_again(tallyfy):
+async def test_a_list_of_which_no_run_is_readable_is_not_asked_for_again_and_again(tallyfy):
     run_ids = tallyfy.add_runs(50)
     tallyfy.faults.add("status", status=200, body={"data": [{"name": "no id"}]}, path=r"/runs\?", times=None)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(INTERVAL / 2)
         assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
         lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
-        assert len(lists) == 1
+        assert [dict(request.query)["status"] for request in lists] == ["active", "complete"]
+
+
+#: What makes a run unreadable, and what is odd in it and yet decides nothing.
+BROKEN = [{"status": None}, {"status": "act\nive"}, {"archived_at": 5}, {"archived_at": "9999-12-31T23:59:59-23:59"}]
+ODD = [
+    {"progress": {"percent": 10**400}},
+    {"name": "half a \ud83d"},
+    {"next_task": {"title": {}}},
+    {"checklist_id": []},
+]
+
+
+@pytest.mark.parametrize("defect", [*BROKEN, *ODD], ids=repr)
+def test_a_defect_of_one_run_ends_no_other_wait(defect):
+    tallyfy = VirtualTallyfy()
+    run_ids = tallyfy.add_runs(6)
+    for run_id in run_ids[1:]:
+        tallyfy.complete_run(run_id)
+    rows = [dict(tallyfy.run(run_id)) for run_id in run_ids]
+    rows[0] |= defect
+    answers = {path: json.dumps({"data": data}) for path, data in {r"/runs\?": rows, run_ids[0]: rows[0]}.items()}
+    for path, body in answers.items():
+        tallyfy.faults.add("status", status=200, body=body, path=path, times=None)
+
+    async def main() -> None:
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(3 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids[1:]} == {"complete"}
+            heard = waits.last(run_ids[0])
+            assert heard == ("TallyfyResponseError" if defect in BROKEN else "active")
+
+    in_virtual_time(main)
 
 
 @virtually

@@ -161,3 +161,21 @@ def test_a_list_that_lags_behind_restores_no_run():
         assert (await looks.look())[run_id].is_archived
 
     in_virtual_time(main)
+
+
+@in_both_worlds
+async def test_a_run_that_the_list_shows_with_a_defect_is_read_by_itself_and_hides_no_other(tallyfy):
+    broken, sound = tallyfy.add_runs(2)
+    looks = Looks(tallyfy)
+    before = await looks.look()
+    rows = [dict(tallyfy.run(run_id)) for run_id in (broken, sound)]
+    rows[0]["archived_at"] = 5
+    tallyfy.faults.add("status", status=200, body={"data": rows}, path=r"/runs\?", times=1)
+    tallyfy.complete_run(sound)
+    rows[1] |= dict(tallyfy.run(sound))
+    shown = await looks.look()
+    assert shown[sound].has_status("complete")
+    assert shown[broken] == before[broken]
+    for body, path in ((rows, r"/runs\?"), (rows[0], f"{broken}$")):
+        tallyfy.faults.add("status", status=200, body={"data": body}, path=path, times=1)
+    assert (await looks.look())[broken] == before[broken]

@@ -1,0 +1,45 @@
+"""How messages and log lines show what somebody else wrote: one line, printable, of limited length."""
+
+from __future__ import annotations
+
+#: The longest piece of foreign text in a message, in characters.
+LONGEST_TEXT = 300
+
+#: The longest name or title that is kept, in characters. Tallyfy's are shorter.
+LONGEST_NAME = 1_000
+
+#: The longest message, in characters.
+LONGEST_MESSAGE = 10_000
+
+
+def presentable(text: object, limit: int = LONGEST_TEXT) -> str:
+    """
+    Show text in one line: without control characters, escape sequences and line breaks, and cut to a length.
+
+    :param text: what Tallyfy sent or a person wrote.
+    :param limit: the most characters to show.
+    """
+    shown = str(text)[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(character if character.isprintable() else " " for character in shown)
+    return clipped(" ".join(shown.split()), limit)
+
+
+def quote(text: object, limit: int = LONGEST_TEXT) -> str:
+    """
+    Show a name or title in quotes, with escapes for what is not printable, and cut to a length.
+
+    :param text: what Tallyfy sent or a person wrote.
+    :param limit: the most characters to show.
+    """
+    return repr(clipped(str(text), limit))
+
+
+def clipped(text: str, limit: int) -> str:
+    """
+    Cut text to a length.
+
+    :param text: the text.
+    :param limit: the most characters to keep; dots in the place of the rest come on top.
+    """
+    return text if len(text) <= limit else f"{text[:limit]}..."

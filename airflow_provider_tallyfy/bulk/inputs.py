@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.checks import (
@@ -24,7 +24,7 @@ def read_run_ids(given: Any) -> list[str]:
 
     :param given: ids, dicts with an ``id``, or both; one dict with an ``id``; text with a list in it, or with ids
         between commas, spaces or lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON
-        lines, as bulk operators and ``TallyfyListRunsOperator`` hand it on (with ``state``, only those lines).
+        lines, as bulk operators and ``TallyfyListRunsOperator`` hand it on (only lines in ``state``, one or several).
     :raises TallyfyValidationError: naming every id that is not usable, or the line that cannot be read.
     """
     return checked_ids(_listed(given))
@@ -93,13 +93,14 @@ def _listed(given: Any) -> Iterable[Any]:
     raise _refused_ids(f"expected ids, got {type(given).__name__}")
 
 
-def _ids_of_file(path: str, state: str | None) -> Iterator[Any]:
+def _ids_of_file(path: str, state: str | Sequence[str] | None) -> Iterator[Any]:
+    states = [state] if isinstance(state, str) else state
     for item in items_of_json_lines(path, _refused_ids):
-        if state is None:
+        if states is None:
             yield item
         elif not isinstance(item, Mapping):
             raise _refused_ids(f"{path} has lines without a state, as {shown(item)}")
-        elif item.get("state") == state:
+        elif item.get("state") in states:
             yield item
 
 

@@ -56,6 +56,8 @@ class Job(Generic[T]):
         self.stopped = ""
         self.error: BaseException | None = None
         self.is_killed = False
+        #: Whether the look at the end was not finished, so that outcomes rest on what was answered.
+        self.is_unsettled = False
         self._work = work
         self._hook = hook
         self._concurrency = concurrency
@@ -90,11 +92,14 @@ class Job(Generic[T]):
         settled: list[Outcome] | None = None
         try:
             await work_through(self._until_stopped(), self._deal_with, self._concurrency)
-            settled = await self._work.settle(self._hook)
+            settled = await self._work.settle(self._hook, self._concurrency)
         except Exception as error:  # noqa: BLE001 - whoever reads the outcomes has to see their end, and raises it
             self.stop(f"stopped by {type(error).__name__}", error)
         finally:
-            self._add_all(self._work.unsettled() if settled is None else settled)
+            if settled is None:
+                settled = self._work.unsettled()
+                self.is_unsettled = bool(settled)
+            self._add_all(settled)
             reason = self.stopped or "not begun"
             self._add_all(self._work.end(item, State.SKIPPED, reason, retryable=True) for item in self._rest)
             self.ended.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Template, fields_named
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
+from airflow_provider_tallyfy.bulk.parallel import work_through
 from airflow_provider_tallyfy.bulk.work import Work
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+
+_LONGEST_ID = "0" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,13 @@ class Launch:
     :param row: its number, from 1.
     :param key: by which a later try recognises its run.
     :param body: the launch's request.
+    :param name: the key as its author gave it, if there is a key column.
     """
 
     row: int
     key: LaunchKey
     body: Mapping[str, Any]
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,20 +106,22 @@ class RowReader:
             for problem in found:
                 problems.setdefault(problem, []).append(str(number))
             if not found:
-                launches.append(Launch(number, key, body))
+                launches.append(Launch(number, key, body, self._key_of(row)))
         if problems:
             raise refused("rows", [f"{_rows(of)}: {problem}" for problem, of in problems.items()], "")
         return launches
 
     def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
-        column = str(self.key_column)
-        value = plain_text(row.get(column)).strip()
+        column, value = self.key_column, self._key_of(row) or ""
         times_seen[value] += 1
         if value and times_seen[value] > 1:
             raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
         if not value:
             raise TallyfyValidationError(f"{column}, the key column, is empty")
         return LaunchKey.given(value, self.template.id)
+
+    def _key_of(self, row: Mapping[str, Any]) -> str | None:
+        return plain_text(row.get(self.key_column)).strip() if self.key_column else None
 
     def _key_made(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:
         content = fingerprint(row)
@@ -170,9 +179,11 @@ class LaunchWork(Work[Launch]):
     :param organization_id: where to launch.
     :param template_id: the template.
     :param launches: what to launch.
-    :param found: runs that are there already, by marker.
+    :param found: runs that are there already, by marker, the first launched first.
     :param earlier: the launches (by marker) that earlier tries of this task set out to make, or made (by run id).
     :param since: when this task began.
+    :param keys_are_shared: whether other tasks may launch by the same keys.
+    :param is_dry_run: whether nothing may be archived.
     """
 
     verb = "launch"
@@ -187,22 +198,31 @@ class LaunchWork(Work[Launch]):
         earlier: Collection[str],
         *,
         since: datetime,
+        keys_are_shared: bool,
+        is_dry_run: bool = False,
     ) -> None:
         self._organization_id = organization_id
         self._template_id = template_id
+        self._earlier = earlier
         self._since = since
+        self._keys_are_shared = keys_are_shared
         self._launched: list[tuple[Launch, str]] = []
-        settled = []
-        for launch in launches:
-            if runs := found.get(launch.key.marker):
-                state = State.CHANGED if launch.key.marker in earlier or runs[0].id in earlier else State.UNCHANGED
-                settled.append(Outcome(state, runs[0].id, "launched before", launch.row))
+        self._surplus: list[str] = []
+        settled = [self._adopt(launch, runs) for launch in launches if (runs := found.get(launch.key.marker))]
+        if is_dry_run:
+            self._surplus = []
         super().__init__([launch for launch in launches if launch.key.marker not in found], settled)
 
     @property
     def planned(self) -> list[str]:
         """The launches by their markers."""
         return [launch.key.marker for launch in self.items]
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes ``runs`` may take, which has the key and the id of every row."""
+        rows = [*((item.row, item.name) for item in self.items), *((done.row, done.key) for done in self.settled)]
+        return sum(len(json.dumps({"row": row, "key": key, "id": _LONGEST_ID})) + len(", ") for row, key in rows)
 
     def flow(self, item: Launch) -> Flow[RunChange]:
         """Launch a run."""
@@ -215,31 +235,72 @@ class LaunchWork(Work[Launch]):
 
     def end(self, item: Launch, state: State, reason: str, *, retryable: bool = False) -> Outcome:
         """Say that no run of a row is known."""
-        return Outcome(state, None, reason, item.row, retryable)
+        return Outcome(state, None, reason, item.row, retryable, item.name)
 
-    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
-        """Keep the first run of every row; another one of ours is archived."""
-        if not self._launched:
-            return []
-        markers = {launch.key.marker for launch, _ in self._launched}
-        found = await hook.run(
-            find_launches(self._organization_id, self._template_id, markers, self._since, self._are_shown)
-        )
+    async def settle(self, hook: TallyfyAsyncHook, concurrency: int) -> list[Outcome]:
+        """Keep the first run of every row, and archive the others that tries of this task launched."""
         outcomes = []
-        for launch, run_id in self._launched:
-            rivals = found.get(launch.key.marker) or []
-            if rivals and rivals[0].id != run_id:
-                await hook.run(flows.archive_run(self._organization_id, run_id))
-                outcomes.append(Outcome(State.UNCHANGED, rivals[0].id, "another try launched it first", launch.row))
-            else:
-                outcomes.append(Outcome(State.CHANGED, run_id, row=launch.row))
+        if self._launched:
+            self.settling = "looking for runs that overlapping tries launched"
+            markers = {launch.key.marker for launch, _ in self._launched}
+            found = await hook.run(
+                find_launches(self._organization_id, self._template_id, markers, self._since, self._are_shown)
+            )
+            outcomes = [self._keep_first(each, run_id, found) for each, run_id in self._launched]
+        await self._archive_surplus(hook, concurrency)
         return outcomes
+
+    def unsettled(self) -> list[Outcome]:
+        """Report the launches as they were answered."""
+        return [_changed(launch, run_id) for launch, run_id in self._launched]
+
+    def _adopt(self, launch: Launch, runs: Sequence[Run]) -> Outcome:
+        """Take a run that was there before; others that carry the key are surplus, or somebody else's to archive."""
+        first, *further = runs
+        is_own = self._is_own(launch) or first.id in self._earlier
+        reason = "launched before"
+        live = [run.id for run in further if not run.is_archived]
+        if self._keys_are_shared and not self._is_own(launch):
+            if others := [run_id for run_id in live if run_id not in self._earlier]:
+                reason += f"; further live runs have this key: {', '.join(others)}"
+            live = [run_id for run_id in live if run_id in self._earlier]
+        self._surplus += live
+        return Outcome(State.CHANGED if is_own else State.UNCHANGED, first.id, reason, launch.row, key=launch.name)
+
+    def _keep_first(self, launch: Launch, run_id: str, found: Mapping[str, Sequence[Run]]) -> Outcome:
+        carriers = found.get(launch.key.marker) or []
+        if not carriers or carriers[0].id == run_id:
+            first, others = run_id, carriers[1:]
+        else:
+            first, others = carriers[0].id, [run for run in carriers[1:] if run.id != run_id]
+            self._surplus.append(run_id)
+        is_this_tasks = not self._keys_are_shared or self._is_own(launch)
+        if is_this_tasks:
+            self._surplus += [run.id for run in others if not run.is_archived]
+        if first == run_id:
+            return _changed(launch, run_id)
+        state = State.CHANGED if is_this_tasks else State.UNCHANGED
+        return Outcome(state, first, "another try launched it first", launch.row, key=launch.name)
+
+    async def _archive_surplus(self, hook: TallyfyAsyncHook, concurrency: int) -> None:
+        left = len(self._surplus)
+
+        async def archive(run_id: str) -> None:
+            nonlocal left
+            self.settling = f"{left} runs that overlapping tries launched twice are left to archive"
+            await hook.run(flows.archive_run(self._organization_id, run_id))
+            left -= 1
+
+        await work_through(self._surplus, archive, concurrency)
+
+    def _is_own(self, launch: Launch) -> bool:
+        return launch.key.marker in self._earlier
 
     def _are_shown(self, found: Mapping[str, Sequence[Run]]) -> bool:
         """Whether the list shows our own runs, and so all that were launched before them."""
         shown = {run.id for runs in found.values() for run in runs}
         return all(run_id in shown for _, run_id in self._launched)
 
-    def unsettled(self) -> list[Outcome]:
-        """Report the launches as they were answered."""
-        return [Outcome(State.CHANGED, run_id, row=launch.row) for launch, run_id in self._launched]
+
+def _changed(launch: Launch, run_id: str) -> Outcome:
+    return Outcome(State.CHANGED, run_id, row=launch.row, key=launch.name)

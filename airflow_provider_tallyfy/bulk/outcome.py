@@ -44,6 +44,7 @@ class Outcome:
     :param reason: why, unless it is what was asked for.
     :param row: number of the row that it was launched from, counted from 1.
     :param retryable: whether trying again may help.
+    :param key: by what its author recognises the launch, if there is such a key.
     """
 
     state: State
@@ -51,6 +52,7 @@ class Outcome:
     reason: str = ""
     row: int | None = None
     retryable: bool = False
+    key: str | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -59,8 +61,15 @@ class Outcome:
 
     def describe(self) -> dict[str, Any]:
         """Reduce it to plain JSON types, without what does not apply."""
-        facts = {"row": self.row, "id": self.run_id, "state": self.state.value, "reason": self.reason[:_LONGEST_REASON]}
+        facts = {**self._where(), "state": self.state.value, "reason": self.reason[:_LONGEST_REASON]}
         return {name: value for name, value in facts.items() if value not in (None, "")}
+
+    def launched(self) -> dict[str, Any]:
+        """Say which run stands for which row."""
+        return {name: value for name, value in self._where().items() if value is not None}
+
+    def _where(self) -> dict[str, Any]:
+        return {"row": self.row, "key": self.key, "id": self.run_id}
 
 
 def concerns_everything(error: TallyfyError) -> bool:
@@ -85,6 +94,7 @@ class Tally:
     changed: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     failures: list[Outcome] = field(default_factory=list)
+    launched: list[Outcome] = field(default_factory=list)
     worth_a_retry: bool = False
 
     def add(self, outcome: Outcome) -> None:
@@ -98,6 +108,8 @@ class Tally:
             self.changed.append(outcome.run_id)
         if outcome.state is State.UNKNOWN and outcome.run_id:
             self.unknown.append(outcome.run_id)
+        if outcome.row is not None and outcome.run_id and not outcome.is_bad:
+            self.launched.append(outcome)
         if outcome.is_bad:
             self.worth_a_retry |= outcome.retryable
             if len(self.failures) < MOST_FAILURES:

@@ -239,7 +239,7 @@ class DeleteWork(RunsWork):
         self._accepted.append(item)
         return None
 
-    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
+    async def settle(self, hook: TallyfyAsyncHook, concurrency: int) -> list[Outcome]:
         """See that the deleted runs are gone, and tell of those that this try never saw."""
         if self._unexplained:
             log.warning("%s", _doubt(self._unexplained))

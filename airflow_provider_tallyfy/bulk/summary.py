@@ -12,7 +12,6 @@ from airflow_provider_tallyfy.bulk.outcome import State
 from airflow_provider_tallyfy.bulk.work import Work
 
 _QUOTED_FAILURES = 5
-_BYTES_AROUND_AN_ID = len('"", ')
 
 
 class Progress:
@@ -31,6 +30,8 @@ class Progress:
     def line(self) -> str:
         """Say how many items are done, at which rate, and how long the others will take at that."""
         tally, requests = self._job.tally, self._job.dealt_with
+        if self._work.settling and not self._job.ended.is_set():
+            return f"{self._work.verb.capitalize()}: {tally.total}/{tally.total} done, {self._work.settling}"
         rate = requests / max(time.monotonic() - self._began, 0.001)
         left = len(self._work.items) - requests
         remaining = f"about {left / rate:.0f} s left" if rate else "time left unknown"
@@ -59,22 +60,36 @@ def result_of(job: Job[Any], report_path: str | None, max_xcom_bytes: int) -> di
     }
 
 
-def check_size_of_changed(count: int, longest: int, report_path: str | None, max_xcom_bytes: int) -> None:
+def runs_of(job: Job[Any], report_path: str | None, max_xcom_bytes: int) -> Any:
     """
-    Refuse a job whose ``changed`` may not fit into an XCom, while nothing is changed yet.
+    Say which run stands for which row, launched or adopted.
 
-    :param count: how many ids there may be.
-    :param longest: how long one may be.
+    :param job: the job, ended.
+    :param report_path: where its report is.
+    :param max_xcom_bytes: with more than this, it is a reference to the report that operators and sensors read.
+    """
+    runs = [outcome.launched() for outcome in sorted(job.tally.launched, key=lambda outcome: outcome.row or 0)]
+    if report_path and len(json.dumps(runs)) > max_xcom_bytes:
+        return {"path": report_path, "state": [State.CHANGED.value, State.UNCHANGED.value], "count": len(runs)}
+    return runs
+
+
+def check_size(work: Work[Any], report_path: str | None, max_xcom_bytes: int) -> None:
+    """
+    Refuse a job whose ``changed`` or ``runs`` may not fit into an XCom, while nothing is changed yet.
+
+    :param work: what is to be done.
     :param report_path: where the report goes, which lifts the limit.
     :param max_xcom_bytes: the limit.
     :raises TallyfyValidationError: if they may not.
     """
-    size = count * (longest + _BYTES_AROUND_AN_ID)
+    size = work.most_bytes
     if report_path is None and size > max_xcom_bytes:
         raise TallyfyValidationError(
-            f"The ids of up to {count} changed runs may take {size} bytes, more than max_xcom_bytes={max_xcom_bytes}, "
-            f"and an undo needs all of them. Nothing was sent. Set report_path: the XCom `changed` then refers to the "
-            f"report, and bulk operators take it as run_ids all the same. Or choose fewer runs at a time.",
+            f"The XComs about up to {work.most_changed} runs to {work.verb} may take {size} bytes.\n"
+            f"max_xcom_bytes allows {max_xcom_bytes}, and an undo needs all of them. Nothing was sent.\n"
+            f"Set report_path: the XComs then refer to the report, and operators and sensors take them all the same.\n"
+            f"Or choose fewer runs at a time.",
             fields={"max_xcom_bytes": [str(size)]},
         )
 

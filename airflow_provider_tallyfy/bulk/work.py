@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 
+_BYTES_AROUND_AN_ID = len('"", ')
+
+
 class Work(ABC, Generic[T]):
     """
     The items of a job and the procedure for each.
@@ -24,6 +27,9 @@ class Work(ABC, Generic[T]):
     #: What is done, for messages: "restore", and "restored".
     verb: ClassVar[str]
     participle: ClassVar[str]
+
+    #: What :meth:`settle` is doing, for the log.
+    settling = ""
 
     def __init__(self, items: Sequence[T], settled: Iterable[Outcome] = ()) -> None:
         self.items = items
@@ -38,6 +44,11 @@ class Work(ABC, Generic[T]):
     def most_changed(self) -> int:
         """How many items may count as changed at the end."""
         return len(self.items) + sum(outcome.state is State.CHANGED for outcome in self.settled)
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes the largest XCom may take, as JSON."""
+        return self.most_changed * (max(map(len, self.planned), default=0) + _BYTES_AROUND_AN_ID)
 
     @property
     @abstractmethod
@@ -90,11 +101,12 @@ class Work(ABC, Generic[T]):
         :param item: the flow's item.
         """
 
-    async def settle(self, hook: TallyfyAsyncHook) -> list[Outcome]:
+    async def settle(self, hook: TallyfyAsyncHook, concurrency: int) -> list[Outcome]:
         """
         Look at everything once more after the last item.
 
         :param hook: sends requests.
+        :param concurrency: how many requests at a time.
         :return: the outcomes that were put off till then.
         """
         return []

@@ -183,6 +183,6 @@ class RunMethods:
 
 def _key(launch_key: str | None, scope: str) -> LaunchKey:
     if launch_key is None:
-        return LaunchKey(uuid4().hex, may_exist=False)
+        return LaunchKey(uuid4().hex, pages=0)
     with airflow_exceptions():
         return LaunchKey.given(launch_key, scope)

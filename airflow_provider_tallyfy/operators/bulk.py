@@ -15,13 +15,16 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.inputs import file_of_ids, file_of_rows, read_rows, read_run_ids
+from airflow_provider_tallyfy.bulk.job import Job
 from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.runs import ActivateWork, ArchiveWork, DeleteWork, RunsWork
 from airflow_provider_tallyfy.bulk.states import Lookout, slim
+from airflow_provider_tallyfy.bulk.summary import runs_of
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
+from airflow_provider_tallyfy.operators.launch import first_moment
 
 __all__ = [
     "TallyfyActivateRunsOperator",
@@ -229,7 +232,9 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     All rows are checked against the kick-off form before the first run is launched, and all problems are reported at
     once. A row is recognised by its content (or by ``key_column``), so a retry launches only what is missing; a marker
     in each run's summary makes sure of it. See :class:`TallyfyBulkOperator` for the result, for what happens when some
-    fail, and for the parameters of all bulk operators. ``changed`` holds the ids of the launched runs.
+    fail, and for the parameters of all bulk operators. ``changed`` holds the ids of the launched runs. The XCom
+    ``runs`` has ``row``, ``key`` (with ``key_column``) and ``id`` of every row's run, launched or adopted, for sensors
+    and other operators.
 
     .. seealso:: :ref:`howto/operator:TallyfyLaunchRunsOperator`
 
@@ -283,11 +288,23 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         template = self.hook.run(calls.get_template(organization_id, template_id))
         scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
         launches = RowReader(template, self.tasks, fields, self.name_column, self.key_column, scope).read(rows)
-        found: Mapping[str, Sequence[Run]] = {}
-        if launches and (self.key_column or ti.try_number > 1):
-            found = self._find(context, {launch.key.marker for launch in launches})
-        own = past.meant if self.key_column else [*past.meant, *found]
-        return LaunchWork(organization_id, template_id, launches, found, own, since=datetime.now(UTC))
+        found = self._find(context, {launch.key.marker for launch in launches}) if launches else {}
+        # Before a first try only a DAG run that was deleted and made again can have launched by the same keys.
+        found_is_own = ti.try_number > 1 and not self.key_column
+        return LaunchWork(
+            organization_id,
+            template_id,
+            launches,
+            found,
+            [*past.meant, *found] if found_is_own else past.meant,
+            since=datetime.now(UTC),
+            keys_are_shared=self.key_column is not None,
+            is_dry_run=self.is_dry_run,
+        )
+
+    def further_results(self, job: Job[Any]) -> dict[str, Any]:
+        """Give the run of every row."""
+        return {"runs": runs_of(job, self._report_of_this_try, self.max_xcom_bytes)}
 
     def _checked_fields(self) -> dict[str, Any]:
         fields = {name: value for name, value in checked_object(self.fields, "fields").items() if value is not None}
@@ -299,9 +316,9 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         return fields
 
     def _find(self, context: Context, markers: Collection[str]) -> Mapping[str, Sequence[Run]]:
-        dag_run = context.get("dag_run")
-        since = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
-        is_first = context["ti"].try_number == 1
+        dag_run, is_first = context.get("dag_run"), context["ti"].try_number == 1
+        # A backfill is for a moment long ago, and its first try need not read all runs since then.
+        since = (getattr(dag_run, "start_date", None) or datetime.now(UTC)) if is_first else first_moment(dag_run)
         look = find_launches(
             self.hook.organization_id,
             str(self.template_id),

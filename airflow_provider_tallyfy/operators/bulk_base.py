@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.bulk.job import Job
 from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.bulk.outcome import State
 from airflow_provider_tallyfy.bulk.report import Report
-from airflow_provider_tallyfy.bulk.summary import Progress, check_size_of_changed, error_of, result_of
+from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of, result_of
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
@@ -111,8 +111,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             with Crew(hook.settings) as crew:
                 work = self.make_work(context, crew, past)
                 if self.do_xcom_push:
-                    longest = max(map(len, work.planned), default=0)
-                    check_size_of_changed(work.most_changed, longest, self._report_to, self.max_xcom_bytes)
+                    check_size(work, self._report_to, self.max_xcom_bytes)
                 if not self.is_dry_run:
                     memory.remember(past.meant.union(work.planned))
                 return self._carry_out(context, crew, work, memory)
@@ -170,7 +169,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
 
     def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
         if job.ended.is_set() and not self.is_dry_run:
-            if job.tally.counts[State.UNKNOWN]:
+            if job.tally.counts[State.UNKNOWN] or job.is_unsettled:
                 memory.remember_also({*job.tally.changed, *job.tally.unknown})
             else:
                 memory.remember(job.tally.changed)  # instead of what it set out to change
@@ -179,9 +178,17 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             fitting = sum(map(len, job.planned[:_MOST_PLANNED]))
             result |= self.describe_plan(list(chain.from_iterable(job.planned)), fitting)
         if self.do_xcom_push:
-            for key, value in result.items():
+            for key, value in (result | self.further_results(job)).items():
                 context["ti"].xcom_push(key=key, value=value)
         return result
+
+    def further_results(self, job: Job[Any]) -> dict[str, Any]:
+        """
+        Give what is handed on by XCom besides the result.
+
+        :param job: the job, ended.
+        """
+        return {}
 
     def _hand_on_what_there_is(self, context: Context, job: Job[Any], memory: Memory) -> None:
         """Do the same while the task is being ended, when Airflow may not listen any more."""

@@ -196,8 +196,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if relaunches else 0
         retried = ti.try_number > 1
         if self.launch_key is None:
-            parts = (self.scope, *task, tries_before_clear)
-            return LaunchKey("/".join(map(str, parts)), may_exist=retried, since=_first_moment(context["dag_run"]))
+            parts, pages = (self.scope, *task, tries_before_clear), None if retried else 1
+            return LaunchKey("/".join(map(str, parts)), pages=pages, since=first_moment(context["dag_run"]))
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
         key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
         if tries_before_clear:
@@ -217,9 +217,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             store.set(key.marker, run_id)
 
 
-def _first_moment(dag_run: Any) -> datetime | None:
+def first_moment(dag_run: Any) -> datetime | None:
     """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
-    moment: datetime | None = getattr(dag_run, "run_after", None) or dag_run.logical_date
+    moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
     return None if moment is None or moment > datetime.now(UTC) else moment
 
 

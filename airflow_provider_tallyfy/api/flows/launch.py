@@ -1,13 +1,13 @@
 """
 Launch a run once, although Tallyfy has no idempotency key.
 
-The key of a launch travels as a short marker in the run's summary, in the same request that launches it. Whoever tries
-again looks for the marker first and adopts the run that carries it.
+The key of a launch travels as a short marker in the run's summary, in the same request that launches it. Every launch
+looks for the marker first and adopts the run that carries it: people notice a launch, so none is made to be undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
@@ -90,10 +90,10 @@ def _launch_once(
     see: Callable[[T], Flow[Run]],
 ) -> Flow[RunChange]:
     lookup = Lookup(organization_id, key, template_id)
-    if key.may_exist:
-        earlier: Run | None = yield from lookup.first(patient=key.just_now)
-        if earlier is not None:
-            return RunChange(earlier, changed=False)
+    earlier: list[Run] = yield from lookup.before()
+    if earlier:
+        yield from archive_surplus(organization_id, key, earlier)
+        return RunChange(earlier[0], changed=False)
     launch = yield from prepare()
     try:
         answer: T = yield launch
@@ -130,11 +130,27 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     :param lookup: finds the run.
     :raises TallyfyUnknownOutcomeError: if no run is found.
     """
-    found: Run | None = yield from lookup.first(patient=True)
-    if found is not None:
-        return RunChange(found, changed=True)
+    found: list[Run] = yield from lookup.all(patient=True)
+    if found:
+        return RunChange(found[0], changed=True)
     message = f"{doubt} No run with this launch's marker is visible yet; a retry looks again before it launches."
     raise doubt.retold(TallyfyUnknownOutcomeError, message)
+
+
+def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:
+    """
+    Archive what is left of tries of one task that overlapped, when one of them was killed before it could.
+
+    Runs with a key that a DAG's author gave may be other tasks' launches, which are not this task's to archive.
+
+    :param organization_id: where they were launched.
+    :param key: the key of the launch.
+    :param runs: all runs that carry it, the first launched first.
+    """
+    if not key.expires:
+        for run in runs[1:]:
+            if not run.is_archived:
+                yield from archive_run(organization_id, run.id)
 
 
 def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:

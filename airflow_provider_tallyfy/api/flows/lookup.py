@@ -30,15 +30,19 @@ class LaunchKey:
     By which every later try recognises the run that a launch made.
 
     :param text: what makes the launch unique, of any length.
-    :param may_exist: whether an earlier try may have launched the run already.
-    :param since: no run launched before this moment can be it; ``None`` looks through all of the template's.
+    :param pages: how many pages of a hundred runs to look through before the launch, newest first. A retry needs all,
+        back to ``since`` (``None``). A first try needs one, since its DAG run may have been deleted and made again. A
+        key that nobody can have used needs none.
+    :param since: how far back to look; ``None`` looks through all of the template's runs.
     :param just_now: whether that earlier try may have been moments ago, so that lists may not show its run yet.
+    :param expires: whether a run from before ``since`` does not count even if it is seen.
     """
 
     text: str
-    may_exist: bool = True
+    pages: int | None = None
     since: datetime | None = None
     just_now: bool = True
+    expires: bool = False
 
     @classmethod
     def given(
@@ -53,7 +57,8 @@ class LaunchKey:
         :param just_now: whether it may have happened moments ago.
         :raises TallyfyValidationError: if the text says nothing.
         """
-        return cls(f"{scope}/{checked_text(launch_key, 'launch_key')}", since=since, just_now=just_now)
+        text = f"{scope}/{checked_text(launch_key, 'launch_key')}"
+        return cls(text, since=since, just_now=just_now, expires=True)
 
     @property
     def marker(self) -> str:
@@ -80,7 +85,7 @@ class LaunchKey:
 
     def is_older_than(self, run: Run) -> bool:
         """
-        Whether a run was launched too early to be it, and so were all runs before it.
+        Whether a run was launched before the time that is looked through, and so were all runs before it.
 
         :param run: a listed run.
         """
@@ -108,37 +113,42 @@ class Lookup:
             includes=() if template_id else ("tasks",),
         )
 
-    def first(self, *, patient: bool) -> Flow[Run | None]:
+    def before(self) -> Flow[list[Run]]:
+        """Find the runs that are there before a launch, the first launched first."""
+        if self._key.pages is None:
+            return (yield from self.all(patient=self._key.just_now))
+        return sorted((yield from self.newest()), key=launch_order) if self._key.pages else []
+
+    def all(self, *, patient: bool) -> Flow[list[Run]]:
         """
-        Find the run that was launched first.
+        Find all runs, the first launched first.
 
         :param patient: whether to look again after pauses: lists are read from replicas that lag behind a launch.
         """
         for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
             found: list[Run] = yield from self._scan()
-            if found:
-                return min(found, key=launch_order)
-            if pause is not None:
-                yield Pause(pause)
-        return None
+            if found or pause is None:
+                break
+            yield Pause(pause)
+        return sorted(found, key=launch_order)
 
     def newest(self) -> Flow[list[Run]]:
         """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""
         page: Page = yield calls.list_runs(self._organization_id, self._query, 1)
         runs = run_pager(self._organization_id, self._query, whole=False).accept(page)
-        return [run for run in runs if self._key.is_on(run) and not self._key.is_older_than(run)]
+        return [run for run in runs if self._counts(run)]
 
     def _scan(self) -> Flow[list[Run]]:
         found: list[Run] = []
-        pager = run_pager(self._organization_id, self._query, whole=False)
-        while (call := pager.next_call()) is not None:
-            page = yield call
-            for run in pager.accept(page):
-                if self._key.is_older_than(run):
-                    return found
-                if self._key.is_on(run):
-                    found.append(run)
+        pager, is_far_enough = run_pager(self._organization_id, self._query, whole=False), False
+        while not is_far_enough and (call := pager.next_call()) is not None:
+            runs = list(pager.accept((yield call)))
+            found += filter(self._counts, runs)
+            is_far_enough = any(map(self._key.is_older_than, runs))
         return found
+
+    def _counts(self, run: Run) -> bool:
+        return self._key.is_on(run) and not (self._key.expires and self._key.is_older_than(run))
 
 
 def find_marked(

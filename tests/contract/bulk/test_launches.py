@@ -120,12 +120,12 @@ def test_a_report_in_place_of_the_rows_is_refused(tallyfy, tries, launch, tmp_pa
     assert not tallyfy.requests
 
 
-def test_launching_many_takes_one_request_each_the_template_and_a_look_at_the_end(tallyfy, tries, launch):
+def test_launching_many_takes_one_request_each_the_template_and_a_look_before_and_after(tallyfy, tries, launch):
     tallyfy.clear_requests()
 
     launch(rows_of(230)).execute(tries.next())
 
-    assert requests(tallyfy) == {"GET other": 1, "POST runs": 230, "GET runs": 3}
+    assert requests(tallyfy) == {"GET other": 1, "POST runs": 230, "GET runs": 1 + 3}
     assert companies(tallyfy) == {f"Company {number}": 1 for number in range(230)}
 
 

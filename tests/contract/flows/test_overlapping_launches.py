@@ -38,7 +38,7 @@ class Try:
 
 #: A task's first and second try; two first tries in different DAG runs that share a launch key.
 KEYS = {
-    "of one task": [LaunchKey("key", may_exist=False), LaunchKey("key", may_exist=True)],
+    "of one task": [LaunchKey("key", pages=1), LaunchKey("key")],
     "of two DAG runs": [LaunchKey("key", just_now=False), LaunchKey("key", just_now=False)],
 }
 

@@ -81,14 +81,14 @@ def test_a_launch_hands_on_the_run_and_leads_to_it_by_xcom(tallyfy):
     assert run["summary"].startswith("For Acme.\n[airflow:")
 
 
-def test_a_first_launch_costs_two_requests_besides_the_launch(tallyfy):
+def test_a_first_launch_costs_three_requests_besides_the_launch(tallyfy):
     template_run(tallyfy).execute(context_of())
-    assert asked(tallyfy) == ["GET template", "POST runs", "GET runs"]
+    assert asked(tallyfy) == ["GET runs", "GET template", "POST runs", "GET runs"]
 
 
 def test_the_first_launch_of_a_project_costs_a_look_at_it_as_well(tallyfy):
     result = project(tallyfy).execute(context_of())
-    assert asked(tallyfy) == ["POST tasks", f"GET {result['id']}", "GET runs"]
+    assert asked(tallyfy) == ["GET runs", "POST tasks", f"GET {result['id']}", "GET runs"]
 
 
 def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
@@ -287,7 +287,7 @@ def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_ag
 @both_worlds
 @both_kinds
 def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
-    keys = [LaunchKey("key", may_exist=False), LaunchKey("key")]
+    keys = [LaunchKey("key", pages=1), LaunchKey("key")]
     changes: list[RunChange] = []
 
     def launch(operator: Any, key: LaunchKey) -> None:
@@ -442,3 +442,38 @@ def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
     again = template_run(tallyfy).execute(context_of(try_number=2, dag_run=dag_run))
     assert again["id"] == first["id"]
     assert launches(tallyfy) == 1
+
+
+@both_worlds
+@both_kinds
+@pytest.mark.parametrize("arguments", [{}, {"relaunch_on_clear": True}, {"launch_key": "4711"}], ids=str)
+@pytest.mark.parametrize("age", [0, 5])
+def test_a_dag_run_that_was_deleted_and_made_again_adopts_its_run_and_so_do_its_retries(
+    tallyfy, launcher, arguments, age
+):
+    first = launcher(tallyfy, **arguments).execute(context_of())
+    created = (datetime.now(UTC) - timedelta(days=age)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    tallyfy.update_run(first["id"], created_at=created)
+    made_again = [launcher(tallyfy, **arguments).execute(context_of()) for _ in range(2)]
+    retried = launcher(tallyfy, **arguments).execute(context_of(try_number=2, max_tries=1, dag_run=FakeDagRun()))
+    adopted = [*made_again, *([] if "relaunch_on_clear" in arguments else [retried])]
+    assert [(run["id"], run["changed"]) for run in adopted] == [(first["id"], False)] * len(adopted)
+    assert [run["archived_at"] for run in tallyfy.runs] == [None] * len(tallyfy.runs)
+
+
+@both_worlds
+def test_a_retry_archives_what_overlapping_tries_launched_twice(tallyfy):
+    first = template_run(tallyfy).execute(context_of())
+    surplus = tallyfy.add_run("Onboarding", name="Acme", summary=tallyfy.run(first["id"])["summary"])
+    again = template_run(tallyfy).execute(context_of(try_number=2))
+    assert again["id"] == first["id"]
+    assert live_runs(tallyfy) == [first["id"]]
+    assert tallyfy.run(surplus["id"])["archived_at"]
+
+
+def test_a_first_try_looks_at_the_newest_hundred_runs_only(tallyfy, pauses):
+    tallyfy.add_template("Onboarding")
+    tallyfy.add_runs(250, "Onboarding")
+    template_run(tallyfy).execute(context_of())
+    assert asked(tallyfy) == ["GET runs", "GET template", "POST runs", "GET runs"]
+    assert pauses == []

@@ -99,7 +99,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyf
     ):
         assert problem in message
     assert set(end.exception.fields) >= {"Compny", "Company name", "no-such-id", "tasks", "roles", "owner_id"}
-    assert [request.method for request in tallyfy.requests] == ["GET"]
+    assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
 @both_worlds
@@ -114,7 +114,7 @@ def test_raw_values_go_along_as_they_are_and_win(tallyfy, template):
 def test_raw_values_that_tallyfy_would_drop_or_refuse_are_refused(tallyfy, template, prerun):
     end = attempt(lambda: launch(template, prerun=prerun))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert [request.method for request in tallyfy.requests] == ["GET"]
+    assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
 @both_worlds
@@ -308,7 +308,7 @@ def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy,
     end = attempt(lambda: launch(template, **arguments))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert "Company name: it is required" in str(end.exception)
-    assert [request.method for request in tallyfy.requests] == ["GET"]
+    assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
 @both_worlds
@@ -318,7 +318,7 @@ def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy
     end = attempt(lambda: launch(template, kickoff={"Notes": "x"}, prerun={company: nothing, contact: "a@b.example"}))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert "Company name: it is required" in str(end.exception)
-    assert [request.method for request in tallyfy.requests] == ["GET"]
+    assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
 @both_worlds

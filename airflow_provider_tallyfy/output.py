@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO, cast
-
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, TextIO
+from uuid import uuid4
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.parsing import loads
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
 MOST_XCOM_BYTES = 48 * 1024
-_LOCAL = {"", "file", "local"}
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LOCAL_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 
 
 def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
@@ -40,37 +45,125 @@ def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
     return collected
 
 
+def local_path(path: str) -> Path | None:
+    """
+    Tell local files, which need nothing but Python, from those in an object store.
+
+    :param path: local path, or URL; those of ``file://`` are local, too.
+    :return: ``None`` for the URL of an object store.
+    """
+    if _URL.match(path) and not _LOCAL_URL.match(path):
+        return None
+    return Path(os.path.expanduser(_LOCAL_URL.sub("", path, count=1)))
+
+
+def file_name(path: str) -> str:
+    """
+    Give the last part of a path.
+
+    :param path: local path, or URL of an object store.
+    """
+    name: str = _located(path).name
+    return name
+
+
+class NewFile:
+    """
+    A text file that takes the place of the one at its path when it is complete.
+
+    Until then the earlier file stays as it is, whatever happens: a local one is written beside its path and moved
+    there, one in an object store is sent when it is complete. A symbolic link at the path is replaced, not followed.
+
+    :param path: local path, or URL of an object store.
+    :param beside: name of the file, a new one, that a local one is while it is written; by default a random one.
+    :param private: whether only the user of this process may read a local file; by default as its folder, or the
+        earlier file, has it.
+    :raises TallyfyValidationError: if a device, a pipe or a folder is there.
+    :raises OSError: if the file cannot be written.
+    """
+
+    def __init__(self, path: str, *, beside: str | None = None, private: bool = False) -> None:
+        self._path = path
+        self._beside: Path | None = None
+        if (target := local_path(path)) is not None:
+            _refuse_what_is_no_file(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._beside = target.with_name(beside or f".{uuid4().hex}.tmp")
+            self.file: TextIO = _opened(self._beside, private=private)
+            if not private and target.is_file() and not target.is_symlink():
+                shutil.copymode(target, self._beside)
+        else:
+            self.file = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+
+    def put_in_place(self) -> None:
+        """Complete the file and give it its place."""
+        with self.file:
+            self.file.flush()
+            if self._beside is not None:
+                os.fsync(self.file.fileno())
+            else:
+                self.file.seek(0)
+                with _located(self._path).open("w", encoding="utf-8") as stored:
+                    shutil.copyfileobj(self.file, stored)
+        if self._beside is not None:
+            os.replace(self._beside, _located(self._path))
+
+    def leave(self) -> None:
+        """Close the file and leave what there is of it beside its path."""
+        self.file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove what there is of it."""
+        try:
+            self.file.close()
+        finally:
+            if self._beside is not None:
+                self._beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: str, *, private: bool = False) -> Iterator[TextIO]:
+    """
+    Write a file that takes the place of the one at a path when the block ends, unless it ends with an error.
+
+    :param path: local path, or URL of an object store.
+    :param private: whether only the user of this process may read a local file.
+    """
+    new = NewFile(path, private=private)
+    try:
+        yield new.file
+        new.put_in_place()
+    except BaseException:
+        new.discard()
+        raise
+
+
 def write_lines(path: str, rows: Iterable[Any]) -> int:
     """
-    Write rows as JSON lines, as they come; if they break off, no file is left that would look complete.
+    Write rows as JSON lines, as they come; if they break off, the file is left as it was.
 
     :param path: local path, or URL of an object store.
     :param rows: what to write.
     :return: how many rows there were.
     """
     count = 0
-    target = _target(path)
-    try:
-        with target.open("w") as file:
-            for row in rows:
-                file.write(json.dumps(row) + "\n")
-                count += 1
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+            count += 1
     return count
 
 
-def write_json(path: str, value: Any) -> None:
+def write_json(path: str, value: Any, *, private: bool = False) -> None:
     """
     Write one JSON document.
 
     :param path: local path, or URL of an object store.
     :param value: what to write.
+    :param private: whether only the user of this process may read a local file.
     """
-    text = json.dumps(value, indent=2)
-    with _target(path).open("w") as file:
-        file.write(text)
+    with replacing(path, private=private) as file:
+        json.dump(value, file, indent=2)
 
 
 def read_json(path: str) -> Any:
@@ -79,9 +172,9 @@ def read_json(path: str) -> Any:
 
     :param path: local path, or URL of an object store.
     """
-    source = ObjectStoragePath(path)
+    source = _located(path)
     try:
-        return loads(source.read_text()) if source.exists() else None
+        return loads(source.read_text(encoding="utf-8")) if source.exists() else None
     except ValueError:
         return None
 
@@ -94,7 +187,7 @@ def read_lines(path: str) -> Iterator[str]:
     :raises FileNotFoundError: if there is none.
     :raises UnicodeDecodeError: if it is not UTF-8, at the latest when the line comes that is not.
     """
-    with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as file:
+    with _located(path).open("r", encoding="utf-8-sig", newline="") as file:
         yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
 
 
@@ -104,7 +197,7 @@ def first_undecodable_line(path: str) -> int | None:
 
     :param path: local path, or URL of an object store.
     """
-    with ObjectStoragePath(path).open("rb") as file:
+    with _located(path).open("rb") as file:
         for number, line in enumerate(iter(file.readline, b""), start=1):
             try:
                 line.decode()
@@ -120,23 +213,44 @@ def is_same_file(path: str, other: str) -> bool:
     :param path: local path, or URL of an object store.
     :param other: another, or the same.
     """
-    one, two = ObjectStoragePath(path), ObjectStoragePath(other)
-    if {one.protocol, two.protocol} <= _LOCAL:
-        return one.exists() and two.exists() and os.path.samefile(one.path, two.path)
+    local, other_local = local_path(path), local_path(other)
+    if local is not None and other_local is not None:
+        return local.exists() and other_local.exists() and local.samefile(other_local)
+    if local is not None or other_local is not None:
+        return False
+    one, two = _located(path), _located(other)
     return (one.protocol, one.path) == (two.protocol, two.path)
 
 
-def open_for_writing(path: str) -> TextIO:
+def files_beside(path: str, pattern: str) -> list[Path]:
     """
-    Open a file, which takes the place of one that is there.
+    Find files in the folder of a local file.
 
-    :param path: local path, or URL of an object store.
+    :param path: the file; beside one in an object store there are none.
+    :param pattern: what ``glob`` understands.
     """
-    return cast("TextIO", _target(path).open("w"))
+    target = local_path(path)
+    return [] if target is None else list(target.parent.glob(pattern))
 
 
-def _target(path: str) -> ObjectStoragePath:
-    target = ObjectStoragePath(path)
-    if target.protocol in _LOCAL:  # object stores have no folders to make
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return target
+def _located(path: str) -> Any:
+    """Give the path object of a file, which is one of ``pathlib`` if it is local."""
+    local = local_path(path)
+    if local is not None:
+        return local
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(path)
+
+
+def _refuse_what_is_no_file(target: Path) -> None:
+    if target.exists() and not target.is_file():
+        raise TallyfyValidationError(
+            f"{target} is a folder, a device or a pipe, not a file.\nNothing was written. Choose another path."
+        )
+
+
+def _opened(path: Path, *, private: bool) -> TextIO:
+    """Open a new file, with the rights that it keeps."""
+    mode = 0o600 if private else 0o666
+    return open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode))

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
-from airflow_provider_tallyfy.output import read_json
+from airflow_provider_tallyfy.output import read_json, write_json
 
 log = logging.getLogger(__name__)
+
+
+def write_snapshot(path: str, content: Any) -> None:
+    """
+    Write a snapshot, which only the user of this process may read: it holds what people filled in.
+
+    :param path: local path, or URL of an object store.
+    :param content: all of the run.
+    """
+    write_json(path, content, private=True)
 
 
 def is_snapshot_of(run_id: str, path: str) -> bool:

@@ -67,6 +67,11 @@ class Job(Generic[T]):
         self._failed_in_passing = 0
         self._add_all(work.settled)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the last outcome has come and was taken."""
+        return self.ended.is_set() and self.outcomes.empty()
+
     def stop(self, reason: str, error: BaseException | None = None) -> None:
         """
         Begin no further item; those that were begun are finished. May be called from anywhere, signal handlers too.

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.answers import is_code
 from airflow_provider_tallyfy.api.parsing import loads
 from airflow_provider_tallyfy.bulk.outcome import State
+from airflow_provider_tallyfy.bulk.report import reports_of
 from airflow_provider_tallyfy.output import read_lines
 
 # Airflow keeps at most 64 KiB under a key.
@@ -56,12 +57,12 @@ class Memory:
     The ids that this task has set out to change, kept across its tries.
 
     They are written down before the first of them is changed, so a try that is killed at any moment leaves no change
-    unaccounted for. Airflow >= 3.3 keeps them in its task state store; before that only the report of the try before
-    can tell.
+    unaccounted for. Airflow >= 3.3 keeps them in its task state store; before that only the reports of
+    earlier tries can tell.
 
     :param context: of the running task.
     :param purpose: what the job is about; another purpose has another memory.
-    :param report_path: where the report of the try before is, if tries write one.
+    :param report_path: where the reports of earlier tries are, if tries write one.
     """
 
     def __init__(self, context: Any, purpose: Any, report_path: str | None = None) -> None:
@@ -83,11 +84,11 @@ class Memory:
             return Past(self._is_retry, meant)
         if not self._is_retry:
             return Past()
-        rows = list(self._reported(self._report_path)) if self._report_path else []
+        states = self._reported_states()
         return Past(
             is_retry=True,
-            meant=frozenset(row["id"] for row in rows if row.get("state") in _IN_QUESTION),
-            failed=frozenset(row["id"] for row in rows if row.get("state") == State.FAILED),
+            meant=frozenset(run_id for run_id, state in states.items() if state in _IN_QUESTION),
+            failed=frozenset(run_id for run_id, state in states.items() if state == State.FAILED),
             is_complete=False,  # a try that was killed may not have come to write what it did
         )
 
@@ -124,15 +125,20 @@ class Memory:
     def _chunk_keys(self, head: Mapping[str, int]) -> list[str]:
         return [f"{self._key}_{head['version']}_{number}" for number in range(head.get("chunks", 0))]
 
+    def _reported_states(self) -> dict[str, Any]:
+        """Read what became of each item at last, from the reports of earlier tries of this job."""
+        reports = reports_of(self._report_path, self.job) if self._report_path else []
+        return {row["id"]: row.get("state") for path in reports for row in self._reported(path)}
+
     def _reported(self, path: str) -> Iterator[Mapping[str, Any]]:
-        """Read the report of the try before; lines of other jobs are no memory of this one."""
+        """Read a report; lines of other jobs are no memory of this one."""
         try:
             for line in read_lines(path):
                 row = _row(line)
                 if row.get("job") == self.job and is_code(row.get("id")):
                     yield row
         except FileNotFoundError:
-            pass  # the try before ended before it wrote one
+            pass  # no try has come to write one
 
 
 def _row(line: str) -> Mapping[str, Any]:

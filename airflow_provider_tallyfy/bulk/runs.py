@@ -16,8 +16,7 @@ from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.bulk.memory import Past
 from airflow_provider_tallyfy.bulk.outcome import Outcome, State
 from airflow_provider_tallyfy.bulk.work import Work
-from airflow_provider_tallyfy.output import write_json
-from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -230,7 +229,7 @@ class DeleteWork(RunsWork):
         except TallyfyError as refusal:
             await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._past.is_retry)
             return
-        await asyncio.to_thread(write_json, path, content)
+        await asyncio.to_thread(write_snapshot, path, content)
 
     def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
         """Put accepted deletions off till the look at the end."""

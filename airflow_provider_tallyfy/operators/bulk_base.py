@@ -49,7 +49,9 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     :param fail_on_errors: whether the task fails if any run does; otherwise only if it had to stop.
     :param report_path: write one JSON line per run here (templated), a local path or any URL that ``ObjectStoragePath``
         knows: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``, ``skipped``), ``reason``, ``url``
-        and ``job``, which tells jobs apart. It must not be the file that the input comes from.
+        and ``job``, which tells jobs apart. A local report grows beside this path, in a file whose name ends with
+        ``.partial``, and replaces an earlier one when the task ends; a killed try leaves it there for its retry. It
+        must not be the file that the input comes from.
     :param max_xcom_bytes: how much ``changed`` may take as XCom. With ``report_path`` a longer one is a reference to
         the report, which bulk operators read; without, the task refuses to begin.
     :param dry_run: read states and send nothing that changes anything (templated). The log has the exact requests of
@@ -153,7 +155,9 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         if self.is_dry_run and self._report_to:
             self.log.info("Dry run, no report is written: %s stays as it is.", self._report_to)
         try:
-            with Report(self._report_of_this_try, memory.job, self.hook.run_url) as report:
+            with Report(
+                self._report_of_this_try, memory.job, self.hook.run_url, is_complete=lambda: job.is_told
+            ) as report:
                 crew.carry_out(job, report.write, tell_now_and_then)
         except BaseException:
             self._hand_on_what_there_is(context, job, memory)

@@ -16,8 +16,7 @@ from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
-from airflow_provider_tallyfy.output import write_json
-from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier
+from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -163,5 +162,5 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         except TallyfyError as refusal:
             keep_earlier(refusal, run_id, path, is_retry=is_retry)
             return
-        write_json(path, content)
+        write_snapshot(path, content)
         self.log.info("Wrote a snapshot of run %s to %s", run_id, path)

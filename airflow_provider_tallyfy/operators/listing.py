@@ -36,7 +36,8 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         ``"id"``. Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``,
         ``created_at``, ``percent_complete``. By default all but the last three.
     :param output_path: write JSON lines here instead, a local path or any URL that ``ObjectStoragePath`` knows
-        (templated); the result is then ``{"path", "count"}``. A list that breaks off leaves no file.
+        (templated); the result is then ``{"path", "count"}``. A list that breaks off leaves an
+        earlier file as it is.
     :param max_xcom_bytes: refuse to hand on more than this as XCom.
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).

@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import Log, archived, report, writes
+from tests.full_disk import full_disk
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 NOWHERE = "f" * 32
@@ -242,32 +243,17 @@ def test_a_list_that_cannot_be_read_fails_the_task_before_anything_is_written(ta
     assert not writes(tallyfy)
 
 
-def test_a_report_that_cannot_be_written_ends_the_job_in_good_order(tallyfy, tries, monkeypatch):
-    class FullDisk(OSError):
-        pass
-
+def test_a_report_that_cannot_be_written_ends_the_job_in_good_order(tallyfy, tries, tmp_path):
     ids = tallyfy.add_runs(60)
-    lines = 0
+    path = tmp_path / "report.jsonl"
+    path.write_text("of yesterday")
 
-    class File:
-        def write(self, line: str) -> None:
-            nonlocal lines
-            lines += 1
-            if lines > 5:
-                raise FullDisk
+    with full_disk(2000):
+        end = attempt(lambda: archive(ids, report_path=str(path), max_concurrency=1).execute(tries.next()))
 
-        def flush(self) -> None:
-            pass
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.report.open_for_writing", lambda path: File())
-
-    end = attempt(lambda: archive(ids, report_path="anywhere", max_concurrency=1).execute(tries.next()))
-
-    assert (end.state, end.error) == ("up_for_retry", "FullDisk")
+    assert (end.state, end.error) == ("up_for_retry", "OSError")
     assert set(tries.pushed["changed"]) == archived(tallyfy)
+    assert path.read_text() == "of yesterday"
 
 
 def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):

@@ -10,12 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.bulk.report import Report
-from airflow_provider_tallyfy.bulk.runs import ArchiveWork
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
-from tests.airflow_driver import TOO_LONG, attempt, eventually
+from tests.airflow_driver import attempt, eventually
 from tests.contract.bulk.observing import archived, report, writes
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -144,30 +141,70 @@ def test_before_airflow_3_3_the_report_remembers(tallyfy, tries_without_store, e
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
-def test_the_report_holds_what_earlier_tries_did_before_anything_else_is_sent(
-    tallyfy, tries_without_store, end_after, tmp_path, monkeypatch
+@contextmanager
+def killed_at_line(lines: int) -> Iterator[None]:
+    """Play ``kill -9`` when the report gets its n-th line: nothing is written from then on. Line 0 is its opening."""
+    written = 0
+    enter, write = Report.__enter__, Report.write
+
+    def opened(self: Report) -> Report:
+        enter(self)
+        if lines == 0:
+            raise Terminated
+        return self
+
+    def interrupted(self: Report, outcome: object) -> None:
+        nonlocal written
+        if written == lines:
+            raise Terminated
+        write(self, outcome)
+        written += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Report, "__enter__", opened)
+        patch.setattr(Report, "write", interrupted)
+        patch.setattr(Report, "__exit__", lambda *_: None)
+        with pytest.raises(Terminated):
+            yield
+
+
+@pytest.mark.parametrize("lines", [0, 1, 25])
+def test_what_any_try_reported_is_remembered_whenever_a_later_one_is_killed(
+    tallyfy, tries_without_store, tmp_path, lines
 ):
-    """From its opening on it is all that is left of them, whatever ends the task."""
+    ids = tallyfy.add_runs(60)
+    path = tmp_path / "reports" / "report.jsonl"
+    path.parent.mkdir()
+    (path.parent / "report.jsonl.of-another-job.1.partial").write_text("")
+    for killed_at in (20, lines):
+        with killed_at_line(killed_at):
+            archive(ids, report_path=str(path)).execute(tries_without_store.next())
+    lines_left = [line for file in path.parent.iterdir() for line in report(file)]
+    reported = {line["id"] for line in lines_left if line["state"] == "changed"}
+
+    end = attempt(lambda: archive(ids, report_path=str(path)).execute(tries_without_store.next()))
+
+    assert end.state == "success"
+    assert len(reported) >= 20
+    assert reported <= set(end.result["changed"])
+    assert all(count == 1 for count in writes(tallyfy).values())
+    assert sorted(line["id"] for line in report(path)) == sorted(ids)
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "report.jsonl",
+        "report.jsonl.of-another-job.1.partial",
+    ]
+
+
+def test_a_report_takes_its_place_when_it_is_complete(tallyfy, tries, tmp_path):
     ids = tallyfy.add_runs(60)
     path = tmp_path / "report.jsonl"
-    end_after(20)
-    with pytest.raises(Terminated):
-        archive(ids, report_path=str(path)).execute(tries_without_store.next())
-    changed = archived(tallyfy)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 2.0 * TOO_LONG)
-    begin, is_held = ArchiveWork.flow, []
+    path.write_text("of yesterday")
+    with killed_at_line(20):
+        archive(ids, report_path=str(path)).execute(tries.next())
 
-    def look_first(self: ArchiveWork, item: str) -> Flow[RunChange]:
-        if not is_held:
-            is_held.append(eventually(lambda: {line["id"] for line in report(path)} >= changed))
-        return begin(self, item)
-
-    monkeypatch.setattr(ArchiveWork, "flow", look_first)
-
-    archive(ids, report_path=str(path)).execute(tries_without_store.next())
-
-    assert changed
-    assert is_held == [True]
+    [partial] = set(tmp_path.iterdir()) - {path}
+    assert path.read_text() == "of yesterday"
+    assert len(report(partial)) == 20
 
 
 def test_without_store_and_report_nothing_is_written_twice_either(tallyfy, tries_without_store, end_after):

@@ -99,6 +99,7 @@ def test_a_file_that_cannot_be_read_for_certain_launches_nothing_and_is_not_retr
         ("None", "a template rendered it for a missing value (did the upstream task push it?)"),
         ("/no/such/rows.csv", "there is no file '/no/such/rows.csv'"),
         ("/no/such/rows.jsonl", "there is no file '/no/such/rows.jsonl'"),
+        ("/", "the file '/' cannot be read: Is a directory"),
     ],
 )
 def test_rows_that_are_not_there_launch_nothing_and_are_not_retried(tallyfy, tries, launch, rows, problem):

@@ -53,8 +53,7 @@ class TallyfySettings:
     :param base_url: API base URL without a slash at the end.
     :param credentials: a personal access token, or how to get tokens.
     :param organization_id: the organization that calls are about, if the task or the connection names one.
-    :param timeout: seconds to wait for an answer, and again for the whole of its body; over requests, the wait for an
-        answer begins anew with each piece of its headers.
+    :param timeout: seconds to wait for an answer, and again for the whole of its body.
     :param retry_budget: seconds within which a call may be repeated.
     :param web_url: origin of the web app, for links that people click.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle.

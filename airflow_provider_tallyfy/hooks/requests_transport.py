@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
@@ -18,6 +17,7 @@ from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
+from airflow_provider_tallyfy.hooks.deadline import Deadline, with_deadline
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
@@ -56,8 +56,8 @@ class _Session(requests.Session):
         return iter(()) if yield_requests else super().resolve_redirects(resp, req, *args, **kwargs)
 
 
-class _AdapterWithTimeout(HTTPAdapter):
-    """Gives every request of the session the connection's timeouts, unless it brings its own."""
+class _Adapter(HTTPAdapter):
+    """Gives every request the connection's timeouts, unless it brings its own, and keeps an exchange's deadline."""
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
@@ -66,6 +66,11 @@ class _AdapterWithTimeout(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         return super().send(request, *args, **kwargs)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = with_deadline(type(pool).ConnectionCls)
+        return pool
 
 
 def new_session(settings: TallyfySettings) -> requests.Session:
@@ -82,7 +87,7 @@ def new_session(settings: TallyfySettings) -> requests.Session:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.verify = trusted_certificates(settings.verify)
     session.proxies.update(settings.proxies)
-    adapter = _AdapterWithTimeout((settings.connect_timeout, settings.timeout))
+    adapter = _Adapter((settings.connect_timeout, settings.timeout))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -115,31 +120,27 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
     handled = sys.exception()
     data, headers = call.content()
     try:
-        with session.request(
-            call.method,
-            call.url(settings.base_url),
-            data=data,
-            headers=headers,
-            auth=authorize(token),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            Deadline(settings.connect_timeout + settings.timeout) as deadline,
+            session.request(
+                call.method,
+                call.url(settings.base_url),
+                data=data,
+                headers=headers,
+                auth=authorize(token),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            deadline.extend_to(settings.timeout)
             if response.status_code < 200:  # Python takes it for the answer, which may be on its way
                 return Lost("reset", sent=True, detail=f"only status {response.status_code} arrived")
-            return _read_body(response, settings).outcome(response.status_code, token)
+            body = Body(response.headers, settings)
+            while body.wants_more and (piece := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
+                body.add(piece)
+            return body.outcome(response.status_code, token)
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
         return _lost(error, handled)
-
-
-def _read_body(response: requests.Response, settings: TallyfySettings) -> Body:
-    """Read the body as it arrives: not above the size cap, and not longer than the timeout for all of it."""
-    deadline = time.monotonic() + settings.timeout
-    body = Body(response.headers, settings)
-    while body.wants_more and (data := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
-        body.add(data)
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    return body
 
 
 def _lost(error: Exception, handled: BaseException | None) -> Lost:

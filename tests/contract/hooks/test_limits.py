@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import time
 import tracemalloc
@@ -14,7 +15,6 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
-from tests.contract.clients import AsyncClient
 from tests.contract.hooks.wire import answer, chunked, full_backlog, wire
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -54,21 +54,54 @@ def test_a_body_that_drips_is_left_after_the_timeout_although_each_drop_is_in_ti
     assert eventually(lambda: tallyfy.open_connections == 0)
 
 
-def test_headers_that_drip_are_left_by_coroutines_although_each_line_is_in_time(tallyfy, connect):
-    def drip_headers(connection: socket.socket) -> None:
-        head, _, body = answer(BODY).partition(b"\r\n\r\n")
-        connection.sendall(head)
-        for number in range(100):
-            connection.sendall(b"\r\nX-%d: drop" % number)
-            time.sleep(0.05)
-        connection.sendall(b"\r\n\r\n" + body)
+HEAD = answer(BODY).partition(b"\r\n\r\n")[0]
+CHUNKS = chunked(BODY, end=False)
+NO_CHUNK = chunked(end=False)
 
-    client = AsyncClient()
-    with wire(drip_headers) as port:
+#: What comes before the drops, a drop, and what comes after them.
+DRIPS = {
+    "status": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", answer(BODY)),
+    "headers": (HEAD, b"\r\nX-Drop: drop", b"\r\n\r\n" + BODY),
+    "one header": (HEAD + b"\r\nX-Drops: ", b"x", b"\r\n\r\n" + BODY),
+    "chunks": (NO_CHUNK, b"1\r\n \r\n", chunked(BODY).removeprefix(NO_CHUNK)),
+    "size of a chunk": (CHUNKS + b"0;a=", b"x", b"\r\n\r\n"),
+    "trailers": (CHUNKS + b"0\r\n", b"X-Drop: drop\r\n", b"\r\n"),
+}
+EACH_DRIP = pytest.mark.parametrize("part", DRIPS)
+
+
+def drops(part: str, number: int, seconds: float):
+    before, drop, after = DRIPS[part]
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(before)
+        for _ in range(number):
+            connection.sendall(drop)
+            time.sleep(seconds)
+        connection.sendall(after)
+
+    return talk
+
+
+@EACH_DRIP
+def test_an_answer_that_drips_is_left_after_the_timeout_although_each_drop_is_in_time(tallyfy, client, connect, part):
+    with wire(drops(part, 90, 0.05)) as port:
         connect(host=f"http://127.0.0.1:{port}", timeout=0.3)
         with pytest.raises(TallyfyTransportError, match="did not answer in time"):
             read_run(client, tallyfy)
-    client.close()
+
+
+@EACH_DRIP
+def test_an_answer_in_drops_is_read_whole_within_the_timeout(tallyfy, client, connect, part):
+    with wire(drops(part, 20, 0)) as port:
+        connect(host=f"http://127.0.0.1:{port}", timeout=60)
+        assert read_run(client, tallyfy).name == "Onboarding"
+
+
+def test_a_session_used_directly_waits_for_each_drop_anew(tallyfy, connect):
+    with wire(drops("chunks", 20, 0.1)) as port, TallyfyHook() as hook:
+        connect(host=f"http://127.0.0.1:{port}", timeout=1.5)
+        assert hook.get_conn().get(hook.settings.base_url).json() == json.loads(BODY)
 
 
 def test_a_session_used_directly_has_the_same_timeout_unless_it_is_told_otherwise(tallyfy, connect):

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT, SeedError, read_seed
-from airflow_provider_tallyfy.sandbox.server import Sandbox
+from airflow_provider_tallyfy.sandbox.server import DEFAULT_HOST, Sandbox
 
 _LAST_PORT = 65535
 
@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="python -m airflow_provider_tallyfy.sandbox", description="A Tallyfy to try things on."
     )
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    command.add_argument("--host", help=f"address to listen on (default: {DEFAULT_HOST}, for this machine only)")
     command.add_argument("--port", type=_port, default=8765, help="port; 0 takes a free one (default: %(default)s)")
     command.add_argument("--behaviour", choices=["lenient", "strict"], default="lenient")
     command.add_argument("--seed", metavar="FILE.json", help="templates, tags and runs to begin with")
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SeedError as error:
         command.error(f"--seed {options.seed}: {error}")
     except OSError as error:
-        command.error(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
+        command.error(f"cannot listen on {options.host or DEFAULT_HOST}:{options.port}: {error.strerror}")
     _serve(sandbox)
     return 0
 

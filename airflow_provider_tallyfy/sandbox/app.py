@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
 from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
 from airflow_provider_tallyfy.sandbox.call import Call, Handler, query_pairs
-from airflow_provider_tallyfy.sandbox.control import control_app
+from airflow_provider_tallyfy.sandbox.control import ControlApp
 from airflow_provider_tallyfy.sandbox.credentials import Token
 from airflow_provider_tallyfy.sandbox.exchange import Exchange, spoil
 from airflow_provider_tallyfy.sandbox.present import run_json
@@ -31,12 +31,13 @@ class SandboxApp:
     """A Tallyfy as an ASGI application.
 
     :param world: Its state.
+    :param any_host: Whether the control endpoints answer under any name; otherwise only under this machine's own.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, any_host: bool = False) -> None:
         self.world = world
         self.api = api_router(world)
-        self.control = control_app(world)
+        self.control = ControlApp(world, any_host=any_host)
         self.web = Router([Route("/{org}/processes/{run}", _web_page(world))], default=_unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

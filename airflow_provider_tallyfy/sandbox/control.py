@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox.values import Json
 from airflow_provider_tallyfy.sandbox.world import World
+
+# An IPv6 address in brackets, or a name or an IPv4 address; then the port.
+_HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::\d+)?")
 
 Action = Callable[[World, Json, dict[str, str]], Any]
 
@@ -119,25 +126,71 @@ _ACTIONS: list[tuple[str, str, Action]] = [
 ]
 
 
-def control_app(world: World) -> Router:
-    """Return the control endpoints.
+class ControlApp:
+    """The control endpoints, for programs on this machine: web pages that people look at meanwhile are refused.
 
     :param world: The sandbox's state.
+    :param any_host: Answer whatever name the request came under; otherwise only this machine's own names.
     """
-    return Router(
-        [Route(f"/_sandbox{path}", _endpoint(world, action), methods=[method]) for method, path, action in _ACTIONS]
-    )
+
+    def __init__(self, world: World, *, any_host: bool = False) -> None:
+        self._any_host = any_host
+        self._routes = Router(
+            [Route(f"/_sandbox{path}", _endpoint(world, action), methods=[method]) for method, path, action in _ACTIONS]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        refusal = self._refusal(Request(scope))
+        await (refusal or self._routes)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        name = _HOST.fullmatch(host)
+        if not self._any_host and not (name and is_loopback(name[1] or name[2])):
+            return _error(
+                403, f"Host {host!r} is not this machine. Start the sandbox with a host of its own to allow it."
+            )
+        has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if (has_body or request.method in _WRITING) and content_type != "application/json":
+            return _error(415, "Send JSON, with the header Content-Type: application/json; {} where nothing is needed.")
+        return None
+
+
+# Others write as well, but web pages need permission for them, and nobody gives it.
+_WRITING = frozenset({"POST", "PUT", "PATCH"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own.
+
+    :param host: Without a port.
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)
 
 
 def _endpoint(world: World, action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        body = await request.json() if await request.body() else {}
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except (ValueError, RecursionError):
+            return _error(400, "The body is not JSON.")
+        if not isinstance(body, dict):
+            return _error(400, "The body is not an object.")
         try:
             result = action(world, body, request.path_params)
         except KeyError as error:
-            return JSONResponse({"error": str(error.args[0])}, 404)
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 422)
+            return _error(404, str(error.args[0]))
+        except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            return _error(422, str(error))
         return JSONResponse({} if result is None else result)
 
     return endpoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.control import is_loopback
 from airflow_provider_tallyfy.sandbox.values import Json
 from airflow_provider_tallyfy.sandbox.world import Connections, World
 
@@ -22,6 +24,9 @@ else:
     HttpProtocol = AutoHTTPProtocol
 
 
+DEFAULT_HOST = "127.0.0.1"
+
+
 class Sandbox(World):
     """A Tallyfy on a loopback port, until ``stop`` or the end of the ``with`` block.
 
@@ -29,17 +34,18 @@ class Sandbox(World):
     methods called from any thread while the server runs.
 
     :param behaviour: A preset's name or a :class:`Behaviour`.
-    :param host: Address to listen on.
+    :param host: Address to listen on; 127.0.0.1 by default, and then the control endpoints answer only requests to
+        a name of this machine. On any other machine's way here nothing guards them, as a warning says.
     :param port: Port to listen on; a free one by default.
     :param world: ``organization_id``, ``token``, ``seed`` and ``prefix`` of :class:`World`.
     """
 
     def __init__(
-        self, behaviour: Behaviour | str = "lenient", *, host: str = "127.0.0.1", port: int = 0, **world: Any
+        self, behaviour: Behaviour | str = "lenient", *, host: str | None = None, port: int = 0, **world: Any
     ) -> None:
         super().__init__(behaviour, **world)
-        self._listener = _listen(host, port)
-        self._server = uvicorn.Server(_config(self))
+        self._listener = _listen(host or DEFAULT_HOST, port)
+        self._server = uvicorn.Server(_config(self, any_host=host is not None))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="tallyfy-sandbox", daemon=True)
         self.host, self.port = self._listener.getsockname()[:2]
@@ -98,6 +104,12 @@ class Sandbox(World):
 
     def start(self) -> Sandbox:
         """Serve in a background thread; requests made from now on are answered."""
+        if not is_loopback(self.host):
+            sys.stderr.write(
+                f"Warning: the sandbox listens on {self.host}, where other machines may reach it.\n"
+                f"{self.url}/_sandbox/state shows its token and its client secret to everybody.\n"
+                "Keep real data out of it.\n"
+            )
         self._thread.start()
         return self
 
@@ -140,10 +152,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(world: World) -> uvicorn.Config:
+def _config(world: World, *, any_host: bool) -> uvicorn.Config:
     """Return settings that keep the client's address as it is: connections are told apart by it."""
     return uvicorn.Config(
-        SandboxApp(world),
+        SandboxApp(world, any_host=any_host),
         http=_counting_protocol(world.connections),
         loop="asyncio",
         ws="none",

@@ -16,6 +16,7 @@ from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 @pytest.fixture
 def control(tallyfy_sandbox):
     def send(method: str, path: str, body: object = None) -> requests.Response:
+        body = {} if body is None and method != "GET" else body
         return requests.request(method, f"{tallyfy_sandbox.url}/_sandbox{path}", json=body, timeout=10)
 
     return send
@@ -73,6 +74,89 @@ def test_other_processes_can_revoke_and_issue_tokens(control, api):
     assert api("GET", "/me").status_code == 401
     token = control("POST", "/tokens").json()["token"]
     assert api("GET", "/me", headers={"Authorization": f"Bearer {token}"}).ok
+
+
+SAFE = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", None])
+def test_what_a_web_page_may_send_changes_nothing(tallyfy_sandbox, method, content_type):
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    path = {"POST": "/templates", "PUT": "/settings"}.get(method, f"/runs/{tallyfy_sandbox.add_run()['id']}")
+    before = (tallyfy_sandbox.runs, list(tallyfy_sandbox.store.templates), tallyfy_sandbox.latency)
+
+    answer = requests.request(
+        method, f"{tallyfy_sandbox.url}/_sandbox{path}", data='{"title": "x"}', headers=headers, timeout=10
+    )
+
+    assert answer.status_code == 415
+    assert (tallyfy_sandbox.runs, list(tallyfy_sandbox.store.templates), tallyfy_sandbox.latency) == before
+
+
+def test_a_post_without_a_body_wants_the_header_too(tallyfy_sandbox):
+    run = tallyfy_sandbox.add_run()
+    url = f"{tallyfy_sandbox.url}/_sandbox/runs/{run['id']}/archive"
+
+    assert requests.post(url, timeout=10).status_code == 415
+    assert requests.post(url, timeout=10, headers=SAFE | {"Content-Type": "Application/JSON; charset=utf-8"}).ok
+
+
+@pytest.mark.parametrize("body", ["{not json", "[" * 100_000, "\xff", "[]", "5", "null"])
+def test_a_body_that_is_no_json_object_is_a_bad_request(tallyfy_sandbox, body):
+    url = f"{tallyfy_sandbox.url}/_sandbox/runs"
+
+    answer = requests.post(url, data=body.encode("latin-1"), headers=SAFE, timeout=10)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("The body is not")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/settings", {"rate_limit": [1]}),
+        ("PUT", "/settings", {"latency": "soon"}),
+        ("POST", "/runs", {"count": "many"}),
+        ("POST", "/templates", {"title": "x", "steps": 5}),
+    ],
+)
+def test_values_that_do_not_fit_are_told(control, method, path, body):
+    assert control(method, path, body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:1", 200), ("localhost", 200), ("LOCALHOST:8765", 200), ("[::1]:8765", 200), ("127.8.8.8", 200),
+        ("evil.example", 403), ("localhost.evil.example", 403), ("127.0.0.1.evil.example:80", 403), ("10.0.0.1", 403),
+        ("", 403), ("[", 403), ("evil@127.0.0.1", 403),
+    ],
+)  # fmt: skip
+def test_only_this_machines_names_lead_to_the_control_endpoints(tallyfy_sandbox, host, status):
+    """A web page whose name was made to lead to this machine (DNS rebinding) sends its own."""
+    answer = requests.get(f"{tallyfy_sandbox.url}/_sandbox/state", headers={"Host": host}, timeout=10)
+
+    assert answer.status_code == status
+    assert (tallyfy_sandbox.token in answer.text) is (status == 200)
+
+
+def test_a_sandbox_for_other_machines_answers_under_any_name_and_warns(capfd):
+    with Sandbox(host="0.0.0.0") as sandbox:
+        url = f"http://127.0.0.1:{sandbox.port}/_sandbox/state"
+        assert requests.get(url, headers={"Host": "tallyfy:8765"}, timeout=10).ok
+
+    warning = capfd.readouterr().err
+    assert "listens on 0.0.0.0, where other machines may reach it" in warning
+    assert sandbox.token not in warning
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1"])
+def test_a_sandbox_for_this_machine_does_not_warn(capfd, host):
+    with Sandbox(host=host):
+        pass
+
+    assert not capfd.readouterr().err
 
 
 def test_the_fixture_is_fresh_and_sets_the_default_connection(tallyfy_sandbox):

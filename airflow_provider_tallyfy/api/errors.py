@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -347,7 +348,7 @@ def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[st
     try:
         body = answer.json()
     except ValueError:
-        return None, _without_internals(answer.body.decode(errors="replace")), {}
+        return None, _without_internals(answer.body.decode(json.detect_encoding(answer.body), errors="replace")), {}
     if not isinstance(body, Mapping):
         return None, "", {}
     error = body.get("error")

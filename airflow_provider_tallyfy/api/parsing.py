@@ -30,9 +30,10 @@ def parsed(parse: Callable[[SentT], ReadT], sent: SentT, refuse: Callable[[str],
     try:
         return parse(sent)
     except (ValueError, TypeError) as problem:
-        raise refuse(str(problem)) from None
+        words = str(problem)
     except Exception as problem:  # noqa: BLE001 - what a parser trips over is a defect of the text
-        raise refuse(f"{type(problem).__name__}: {problem}") from None
+        words = f"{type(problem).__name__}: {problem}"
+    raise refuse(words)  # outside, so that the error does not carry the text along as its context
 
 
 def loads(text: str | bytes) -> Any:

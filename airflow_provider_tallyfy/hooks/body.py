@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 from airflow_provider_tallyfy.api.exchange import Answer, Lost
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.hooks.driver import presentable_answer
 
 #: What both drivers ask for, and all that is decompressed.
 ACCEPTED_ENCODINGS = "gzip, deflate"
@@ -62,19 +60,18 @@ class Body:
         # Compressed bytes count as well: they may decompress to nothing without end.
         self._is_too_large = max(self._received, len(self._content)) > self._settings.max_response_bytes
 
-    def outcome(self, status: int, token: str) -> Answer | Lost:
+    def outcome(self, status: int) -> Answer | Lost:
         """
         Make the neutral form of the answer.
 
         :param status: HTTP status.
-        :param token: the bearer token that was sent.
         """
         if self._is_too_large:
             return Lost("too_large", sent=True, detail=f"over {self._settings.max_response_bytes} bytes")
         if self._is_broken or (self._decompressor is not None and not self._decompressor.eof):
             return Lost("reset", sent=True, detail=f"its {self._encoding} data is invalid or incomplete")
-        answer = presentable_answer(status, self._headers, bytes(self._content), self._settings, token)
-        return replace(answer, unreadable=self._unreadable)
+        headers = {name.lower(): value for name, value in self._headers.items()}
+        return Answer(status, headers, bytes(self._content), self._unreadable)
 
     def _decompressed(self, data: bytes) -> bytes:
         if self._decompressor is None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import random
 import ssl
 import time
 import traceback
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Generic
+from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
-from airflow_provider_tallyfy.api.retry import Attempt
+from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason, T
+from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
 from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.redaction import redact_answer, redact_error
 
 
 def default_headers() -> dict[str, str]:
@@ -27,7 +26,7 @@ def default_headers() -> dict[str, str]:
     return {**calls.HEADERS, "User-Agent": user_agent}
 
 
-class Attempts:
+class Attempts(Generic[T]):
     """
     Counts the attempts of one call and describes the latest to the retry policy.
 
@@ -37,7 +36,7 @@ class Attempts:
     :raises TallyfyConfigurationError: if the call writes and the connection is read-only.
     """
 
-    def __init__(self, call: Call[Any], settings: TallyfySettings, budget: float | None) -> None:
+    def __init__(self, call: Call[T], settings: TallyfySettings, budget: float | None) -> None:
         if call.writes and settings.read_only:
             raise TallyfyConfigurationError(
                 f"Could not {call.action}: the Airflow connection is read-only (extra read_only is true), so "
@@ -46,6 +45,9 @@ class Attempts:
                 path=call.path,
                 run_id=call.run_id,
             )
+        self._call = call
+        self._secrets = settings.secrets
+        self._asks_for_token = call.form is not None or call.bearer is not None
         self._host = urlsplit(call.base_url or settings.base_url).netloc
         self._budget = settings.retry_budget if budget is None else budget
         self._actor = settings.actor
@@ -53,6 +55,21 @@ class Attempts:
         self._started = time.monotonic()
         self._number = 0
         self._in_doubt = False
+
+    def judge(self, outcome: Answer | Lost, token: str) -> Decision[T]:
+        """
+        Decide what follows from the attempt that was just made; no secret is in it, unless a token is its value.
+
+        :param outcome: what came back.
+        :param token: the bearer token that was sent.
+        """
+        secrets = (*self._secrets, token)
+        if isinstance(outcome, Answer) and not (self._asks_for_token and 200 <= outcome.status < 300):
+            outcome = redact_answer(outcome, secrets)
+        decision = decide(self._call, outcome, self.next())
+        if isinstance(decision, Retry | GiveUp):
+            redact_error(decision.error, secrets)
+        return decision
 
     def next(self) -> Attempt:
         """Describe the attempt that was just made."""
@@ -88,33 +105,6 @@ class Attempts:
     def token_was_renewed(self) -> None:
         """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""
         self._token_renewable = False
-
-
-def presentable_answer(status: int, headers: Any, body: bytes, settings: TallyfySettings, token: str) -> Answer:
-    """
-    Make the neutral form of an answer, with the secrets that a failing server echoed blotted out.
-
-    :param status: HTTP status.
-    :param headers: the library's headers.
-    :param body: the whole body.
-    :param settings: the connection.
-    :param token: the bearer token that was sent.
-    """
-    known = {name.lower(): value for name, value in headers.items()}
-    if not 200 <= status < 300:
-        for form in _forms_of(filter(None, (*settings.secrets, token))):
-            body = body.replace(form.encode(), b"***")
-            known = {name: value.replace(form, "***") for name, value in known.items()}
-    return Answer(status, known, body)
-
-
-def _forms_of(secrets: Iterable[str]) -> list[str]:
-    """Write secrets in every form in which a server may repeat them, the longest first."""
-    forms: set[str] = set()
-    for secret in secrets:
-        in_json = json.dumps(secret)[1:-1]
-        forms |= {secret, in_json, in_json.replace("/", "\\/"), quote(secret), quote(secret, safe="")}
-    return sorted(forms, key=len, reverse=True)
 
 
 def causes(error: BaseException, handled: BaseException | None) -> list[BaseException]:

@@ -142,7 +142,7 @@ async def exchange(
             await response.aclose()
     except (httpx.HTTPError, OSError) as error:  # httpx lets TLS errors of an open connection through as they are
         return _lost(error, handled)
-    return body.outcome(response.status_code, token)
+    return body.outcome(response.status_code)
 
 
 def _request(settings: TallyfySettings, call: Call[Any], token: str) -> httpx.Request:

@@ -138,7 +138,7 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
             body = Body(response.headers, settings)
             while body.wants_more and (piece := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
                 body.add(piece)
-            return body.outcome(response.status_code, token)
+            return body.outcome(response.status_code)
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
         return _lost(error, handled)
 

@@ -18,12 +18,13 @@ from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, PlannedWrit
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry, decide
+from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
+from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 from airflow_provider_tallyfy.hooks.runs import RunMethods
 from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 
@@ -223,7 +224,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
         """
-        with airflow_exceptions():
+        with airflow_exceptions(), redacted_errors(self._secrets):
             if isinstance(work, Call):
                 return self._send(work, retry_budget)
             return self._drive(work, retry_budget)
@@ -271,7 +272,7 @@ class TallyfyHook(RunMethods, BaseHook):
         while True:
             token = self._bearer(call, budget)
             outcome = requests_transport.exchange(self._open_session(), self.settings, call, token)
-            match decide(call, outcome, attempts.next()):
+            match attempts.judge(outcome, token):
                 case Accept(value):
                     return value
                 case Retry(after, error):
@@ -284,6 +285,10 @@ class TallyfyHook(RunMethods, BaseHook):
                     attempts.token_was_renewed()
                 case GiveUp(error):
                     raise error
+
+    def _secrets(self) -> tuple[str, ...]:
+        settings: TallyfySettings | None = vars(self).get("settings")  # an error may come before the connection is read
+        return (*settings.secrets, self._fetched_token or "") if settings else ()
 
     def _open_session(self) -> requests.Session:
         with self._lock:
@@ -315,6 +320,6 @@ class TallyfyHook(RunMethods, BaseHook):
                 self._fetched_token = None
 
     def _list_runs(self, pager: Pager[Run], wanted: RunQuery) -> Iterator[Run]:
-        with airflow_exceptions():
+        with airflow_exceptions(), redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:
                 yield from filter(wanted.accepts, pager.accept(self.run(call)))

@@ -15,13 +15,14 @@ from airflow_provider_tallyfy.api.checks import required_organization
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.models import ClientCredentials
-from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry, decide
+from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret_async
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.pacing import Turns
+from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class TallyfyAsyncHook:
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
         """
-        with airflow_exceptions():
+        with airflow_exceptions(), redacted_errors(self._secrets):
             if isinstance(work, Call):
                 return await self._send(work, retry_budget)
             return await self._drive(work, retry_budget)
@@ -129,7 +130,7 @@ class TallyfyAsyncHook:
             rested = 0.0
             async with self._transports.one(call.base_url or self.settings.base_url) as transport:
                 outcome = await httpx_transport.exchange(transport, self.settings, call, token)
-            match decide(call, outcome, attempts.next()):
+            match attempts.judge(outcome, token):
                 case Accept(value):
                     return value
                 case Retry(after, error):
@@ -142,7 +143,10 @@ class TallyfyAsyncHook:
                 case GiveUp(error):
                     raise error
 
-    async def _turn(self, attempts: Attempts, rested: float) -> float:
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self.settings.secrets, self._fetched_token or "")
+
+    async def _turn(self, attempts: Attempts[Any], rested: float) -> float:
         """Wait for the turn to send; what that takes beyond the call's own rest is no attempt of the call."""
         if self.pace is None:
             return 0.0

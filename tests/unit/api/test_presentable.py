@@ -1,0 +1,76 @@
+"""What others wrote reaches messages and log lines in one printable line of limited length."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.errors import TallyfyError, error_from_answer, unexpected_answer
+from airflow_provider_tallyfy.api.exchange import Answer
+from airflow_provider_tallyfy.api.forms import FormValue, FormValues
+from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.presentable import presentable, quote
+from airflow_provider_tallyfy.api.records import Task
+from airflow_provider_tallyfy.api.templates import KickoffField
+from airflow_provider_tallyfy.api.waits.details import FormFieldWait, RunForm, RunTasks, TaskWait
+from airflow_provider_tallyfy.api.waits.status import RunWait
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+FORGED = "T\n[2026-11-26 00:00:00] {x.py:1} CRITICAL - forged\r\x1b[2J\x9b\u202e\u2028\x00\ud83d"
+EVIL = [FORGED, FORGED * 10_000]
+CALL = calls.get_run("org", RUN_ID)
+
+
+def assert_presentable(text: str) -> None:
+    assert text.isprintable()
+    assert len(text) < 4_000
+
+
+def evil_run(evil: str) -> Run:
+    return Run.from_json({"id": RUN_ID, "name": evil, "status": "active", "next_task": {"title": evil}})
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=["short", "long"])
+@pytest.mark.parametrize("status", [302, 401, 404, 422, 500])
+def test_a_refusal_says_nothing_in_a_line_of_its_own(evil, status):
+    body = json.dumps({"message": evil, "code": evil, "errors": {evil: [evil] * 9, "b": {evil: evil}}}).encode()
+    for content in (body, evil.encode(errors="replace"), json.dumps({"error": evil}).encode()):
+        error = error_from_answer(CALL, Answer(status, {"x-request-id": evil}, content))
+        shown = [str(error), error.code or "", error.request_id or "", *error.fields]
+        for text in [*shown, *(text for texts in error.fields.values() for text in texts)]:
+            assert_presentable(text)
+        assert_presentable(str(unexpected_answer(CALL, Answer(200, {"x-request-id": evil}, content), evil)))
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=["short", "long"])
+def test_what_people_wrote_forges_no_line_about_a_wait(evil):
+    run = evil_run(evil)
+    task = Task.from_json({"id": "t", "status": "in-progress", "title": evil})
+    form = FormValues((FormValue(KickoffField("f", "text", label=evil), value=evil),))
+    waits = [
+        (RunWait.checked(RUN_ID, "complete", (), "fail"), run),
+        (TaskWait.checked(RUN_ID, "t", (), "fail"), RunTasks(run, (task,))),
+        (FormFieldWait.checked(RUN_ID, "f", None, (), "fail"), RunForm(run, form)),
+        (FormFieldWait.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
+    ]
+    for wait, sight in waits:
+        assert_presentable(wait.judge(sight, "https://web").news)
+
+
+def test_a_message_has_a_limit():
+    assert len(str(TallyfyError("x" * 10**6))) < 10_100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain", "plain"), ("a\n b\tc", "a b c"), ("\x1b[31mred", "[31mred"), ("x" * 12, "x" * 10 + "..."), (5, "5")],
+)
+def test_foreign_text_is_one_line_of_limited_length(text, shown):
+    assert presentable(text, 10) == shown
+
+
+def test_a_quoted_name_keeps_what_is_odd_in_it_visible():
+    assert quote("a\nb") == r"'a\nb'"
+    assert quote("x" * 12, 10) == "'xxxxxxxxxx...'"

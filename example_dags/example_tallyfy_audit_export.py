@@ -27,10 +27,10 @@ with DAG(
         """Find them in the list of all finished runs: Tallyfy has no filter for the time of completion."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
-        since = datetime.now(UTC) - timedelta(days=params["days"])
+        since = (datetime.now(UTC) - timedelta(days=params["days"])).isoformat()
         with TallyfyHook() as hook:
             runs = hook.list_runs(status="complete")
-            return [run.id for run in runs if run.completed_at is not None and run.completed_at >= since]
+            return [run["id"] for run in runs if (run["completed_at"] or "") >= since]
 
     finished = finished_runs()
 

@@ -55,8 +55,8 @@ with DAG(
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
         with TallyfyHook() as hook:
-            answer = hook.get_form_values(tallyfy_run_id)["Tax number"]
-        return "note_result" if answer else "ask_for_tax_number"
+            values = hook.get_form_values(tallyfy_run_id)
+        return "note_result" if values["Tax number"] else "ask_for_tax_number"
 
     # [END howto_hook_tallyfy_form_values]
 

@@ -22,13 +22,16 @@ with DAG(
 ) as dag:
     restore = TallyfyActivateRunOperator(task_id="restore", run_id=RUN_ID)
 
+    # [START howto_hook_tallyfy_task]
     @task
     def extract(tallyfy_run_id: str) -> dict:
-        """Read the kick-off form's values, by field id."""
+        """Read what people have filled in, by label."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
         with TallyfyHook() as hook:
-            return hook.get_run(tallyfy_run_id).raw.get("prerun") or {}
+            return hook.get_form_values(tallyfy_run_id)
+
+    # [END howto_hook_tallyfy_task]
 
     wait_for_people = TallyfyRunStatusSensor(
         task_id="wait_for_people",

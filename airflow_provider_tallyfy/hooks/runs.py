@@ -11,14 +11,28 @@ from uuid import uuid4
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
-from airflow_provider_tallyfy.api.forms import FormValues
 from airflow_provider_tallyfy.api.models import RunChange
-from airflow_provider_tallyfy.api.records import Activity, Task
+from airflow_provider_tallyfy.api.results import (
+    ActivityResult,
+    FormFieldResult,
+    RunResult,
+    TaskResult,
+    activity_result,
+    deleted_result,
+    field_results,
+    run_result,
+    task_result,
+    values_by_label,
+)
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
 
 class RunMethods:
-    """Launch, update and delete runs, and work with what belongs to them."""
+    """
+    Launch, update and delete runs, and work with what belongs to them.
+
+    The results are plain dicts, which a ``@task`` can return.
+    """
 
     @property
     @abstractmethod
@@ -29,6 +43,10 @@ class RunMethods:
     def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """Carry out a call or a flow."""
 
+    @abstractmethod
+    def run_url(self, run_id: str) -> str:
+        """Address of a run in the web app."""
+
     def launch_run(
         self,
         template_id: str,
@@ -37,7 +55,7 @@ class RunMethods:
         kickoff: Mapping[str, Any] | None = None,
         tasks: Mapping[str, Any] | None = None,
         **fields: Any,
-    ) -> RunChange:
+    ) -> RunResult:
         """
         Launch a run of a template, or adopt the one that was launched with the same key.
 
@@ -50,7 +68,8 @@ class RunMethods:
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
         """
         request = LaunchRequest(template_id, kickoff, tasks, fields)
-        return self.run(flows.launch_run(self.organization_id, request, _key(launch_key, template_id)))
+        flow = flows.launch_run(self.organization_id, request, _key(launch_key, template_id))
+        return self._changed(self.run(flow))
 
     def launch_project(
         self,
@@ -61,7 +80,7 @@ class RunMethods:
         launch_key: str | None = None,
         task_kind: str = "task",
         summary: str | None = None,
-    ) -> RunChange:
+    ) -> RunResult:
         """
         Launch a run without a template, or adopt the one that was launched with the same key.
 
@@ -75,9 +94,9 @@ class RunMethods:
         """
         with airflow_exceptions():
             body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
-        return self.run(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS)))
+        return self._changed(self.run(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS))))
 
-    def update_run(self, run_id: str, **changes: Any) -> RunChange:
+    def update_run(self, run_id: str, **changes: Any) -> RunResult:
         """
         Change fields of a run and leave all others as they are, its users and groups included.
 
@@ -85,11 +104,11 @@ class RunMethods:
         :param changes: new values by field, see ``TallyfyUpdateRunOperator``.
         :raises TallyfyResponseError: if it does not show what must be kept, or afterwards something is lost or altered.
         """
-        return self.run(flows.update_run(self.organization_id, run_id, changes))
+        return self._changed(self.run(flows.update_run(self.organization_id, run_id, changes)))
 
     def delete_run(
         self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
-    ) -> RunChange | None:
+    ) -> RunResult:
         """
         Delete an archived run for good.
 
@@ -97,11 +116,11 @@ class RunMethods:
         :param confirm: the run's id or exact name, as a second key.
         :param archive_first: archive a live run on the way; otherwise it is refused.
         :param may_be_gone: whether a missing run is a success, as after an earlier try.
-        :return: the run as it was, or ``None`` if it was gone before.
+        :return: the run as it was, with ``status`` ``deleted``; ``changed`` is false if it was gone before.
         :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self.run(
+        change = self.run(
             flows.delete_run(
                 self.organization_id,
                 run_id,
@@ -110,6 +129,7 @@ class RunMethods:
                 may_be_gone=may_be_gone,
             )
         )
+        return deleted_result(change.run if change else None, run_id, self.run_url(run_id))
 
     def export_run(self, run_id: str) -> Any:
         """
@@ -120,38 +140,54 @@ class RunMethods:
         """
         return self.run(flows.export_run(self.organization_id, run_id))
 
-    def list_tasks(self, run_id: str) -> list[Task]:
+    def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
         """
         Read all tasks of a run, hidden ones included.
 
         :param run_id: the run.
+        :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        return self.run(flows.list_tasks(self.organization_id, run_id))
+        return [task_result(task, raw=raw) for task in self.run(flows.list_tasks(self.organization_id, run_id))]
 
-    def complete_task(self, run_id: str, task_id: str, is_approved: bool | None = None) -> Task:
+    def complete_task(
+        self, run_id: str, task_id: str, is_approved: bool | None = None, *, raw: bool = False
+    ) -> TaskResult:
         """
         Complete a task unless it is completed.
 
         :param run_id: the task's run.
         :param task_id: the task.
         :param is_approved: the decision, for approval tasks.
+        :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
         """
-        return self.run(flows.complete_task(self.organization_id, run_id, task_id, is_approved))
+        return task_result(self.run(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw)
 
-    def get_form_values(self, run_id: str) -> FormValues:
+    def get_form_values(self, run_id: str) -> dict[str, Any]:
         """
-        Read what people have filled in, as a mapping by field label, alias or id.
+        Read what people have filled in: values by label, ``None`` for a field without one.
+
+        A field is under its id if it has no label, or if another field has the same. :meth:`list_form_fields` tells
+        fields apart by task and alias.
 
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        return self.run(flows.get_form_values(self.organization_id, run_id))
+        return values_by_label(self.run(flows.get_form_values(self.organization_id, run_id)))
+
+    def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
+        """
+        Read the fields of a run's forms with what people have filled in, the kick-off form first.
+
+        :param run_id: the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        return field_results(self.run(flows.get_form_values(self.organization_id, run_id)))
 
     def list_activity(
         self, run_id: str, since: datetime | None = None, until: datetime | None = None, verbs: tuple[str, ...] = ()
-    ) -> list[Activity]:
+    ) -> list[ActivityResult]:
         """
         Read the audit trail of a run, the oldest entry first.
 
@@ -160,7 +196,8 @@ class RunMethods:
         :param until: only entries before this moment.
         :param verbs: only entries with one of these verbs; none for all.
         """
-        return self.run(flows.list_activity(self.organization_id, run_id, since, until, verbs))
+        entries = self.run(flows.list_activity(self.organization_id, run_id, since, until, verbs))
+        return [activity_result(entry) for entry in entries]
 
     def add_tag(self, run_id: str, tag_id: str) -> bool:
         """
@@ -179,6 +216,9 @@ class RunMethods:
         :param tag_id: the tag.
         """
         return self.run(flows.untag_run(self.organization_id, run_id, tag_id))
+
+    def _changed(self, change: RunChange) -> RunResult:
+        return run_result(change.run, self.run_url(change.run.id), changed=change.changed)
 
 
 def _key(launch_key: str | None, scope: str) -> LaunchKey:

@@ -6,18 +6,19 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import requests
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.checks import checked_id, required_organization
+from airflow_provider_tallyfy.api.checks import checked_count, checked_id, required_organization
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, PlannedWrite, T
-from airflow_provider_tallyfy.api.models import Run, RunChange
-from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.results import RunResult, run_result
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
@@ -146,14 +147,16 @@ class TallyfyHook(RunMethods, BaseHook):
             return True, f"Connected to Tallyfy as {who}; no organization is set."
         return True, f"Connected to organization {organization_id} as {who}."
 
-    def get_run(self, run_id: str) -> Run:
+    def get_run(self, run_id: str, *, raw: bool = False) -> RunResult:
         """
         Read a run, archived or not.
 
         :param run_id: the run.
+        :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self.run(flows.find_run(self.organization_id, run_id))
+        run = self.run(flows.find_run(self.organization_id, run_id))
+        return run_result(run, self.run_url(run.id), raw=raw)
 
     def list_runs(
         self,
@@ -166,12 +169,14 @@ class TallyfyHook(RunMethods, BaseHook):
         folder: str | None = None,
         archived: str = "exclude",
         sort: str = "created_at",
-    ) -> Iterator[Run]:
+        limit: int | None = None,
+        raw: bool = False,
+    ) -> list[RunResult]:
         """
-        List runs, reading each page of 100 when it is needed.
+        List runs, by pages of 100.
 
         If runs leave the list meanwhile, it is read again from the start, and the runs that would have been missed are
-        given last. Whoever takes runs out of the list, by archiving them say, reads it to its end first.
+        given last.
 
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
         :param template_id: only runs of this template.
@@ -181,10 +186,13 @@ class TallyfyHook(RunMethods, BaseHook):
         :param folder: only runs in this folder.
         :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs.
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
+        :param limit: at most so many runs; no more pages are read than that takes. By default all.
+        :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
         """
         with airflow_exceptions():
+            at_most = checked_count(limit, "limit")
             wanted = RunQuery(
                 status=status,
                 template_id=template_id,
@@ -195,26 +203,38 @@ class TallyfyHook(RunMethods, BaseHook):
                 archived=archived,
                 sort=sort,
             )
-        pager = flows.run_pager(self.organization_id, wanted, whole=True)
-        return self._list_runs(pager, wanted)
+        runs = islice(self.each_run(wanted), at_most)
+        return [run_result(run, self.run_url(run.id), raw=raw) for run in runs]
 
-    def archive_run(self, run_id: str) -> RunChange:
+    def each_run(self, wanted: RunQuery) -> Iterator[Run]:
+        """
+        Give runs as pages of the list come, for operators.
+
+        :param wanted: which ones.
+        :raises TallyfyError: in one of its kinds, as :meth:`list_runs`.
+        """
+        pager = flows.run_pager(self.organization_id, wanted, whole=True)
+        with airflow_exceptions(), redacted_errors(self._secrets):
+            while (call := pager.next_call()) is not None:
+                yield from filter(wanted.accepts, pager.accept(self.run(call)))
+
+    def archive_run(self, run_id: str) -> RunResult:
         """
         Archive a run; an archived one is a success that changed nothing.
 
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self.run(flows.archive_run(self.organization_id, run_id))
+        return self._changed(self.run(flows.archive_run(self.organization_id, run_id)))
 
-    def activate_run(self, run_id: str) -> RunChange:
+    def activate_run(self, run_id: str) -> RunResult:
         """
         Restore an archived run; a live one is a success that changed nothing.
 
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self.run(flows.activate_run(self.organization_id, run_id))
+        return self._changed(self.run(flows.activate_run(self.organization_id, run_id)))
 
     def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """
@@ -318,8 +338,3 @@ class TallyfyHook(RunMethods, BaseHook):
         with self._lock:
             if self._fetched_token == token:  # another thread may have renewed it already
                 self._fetched_token = None
-
-    def _list_runs(self, pager: Pager[Run], wanted: RunQuery) -> Iterator[Run]:
-        with airflow_exceptions(), redacted_errors(self._secrets):
-            while (call := pager.next_call()) is not None:
-                yield from filter(wanted.accepts, pager.accept(self.run(call)))

@@ -103,7 +103,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             memory = Memory(context, [self.task_type, run_id])
             past = memory.recall()
             try:
-                before = hook.get_run(run_id)
+                before = hook.run(flows.find_run(hook.organization_id, run_id))
             except TallyfyNotFoundError:
                 if not self._may_have_deleted(run_id, past):
                     raise
@@ -115,7 +115,15 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             memory.remember([run_id])
             if snapshot_to:
                 self._take_snapshot(snapshot_to, run_id, is_retry=past.is_retry)
-            deleted = hook.delete_run(run_id, confirm=self.confirm, archive_first=archive_first, may_be_gone=True)
+            deleted = hook.run(
+                flows.delete_run(
+                    hook.organization_id,
+                    run_id,
+                    confirm=self.confirm,
+                    archive_first=archive_first,
+                    may_be_gone=True,
+                )
+            )
         if deleted is None:
             return self._gone(run_id, is_certain=True)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)

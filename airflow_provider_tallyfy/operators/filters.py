@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from airflow_provider_tallyfy.api.checks import checked_count, checked_text, listed, moment_before
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
 
 
@@ -79,7 +80,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         """
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")
-        runs = self.hook.list_runs(
+        wanted = RunQuery(
             status=self.status or None,
             template_id=self._text("template_id"),
             query=self._text("query"),
@@ -88,6 +89,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
             folder=self._text("folder"),
             archived=self._archived,
         )
+        runs = self.hook.each_run(wanted)
         chosen = (run for run in runs if before is None or self._is_older(run, before))
         return islice(chosen, limit)
 

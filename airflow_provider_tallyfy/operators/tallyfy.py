@@ -88,6 +88,6 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
         """
         with self.hook as hook:
             run_id = self.announce(context)
-            run = hook.get_run(run_id)
+            run = hook.run(flows.find_run(hook.organization_id, run_id))
             self.log.info("Run %s (%r) is %s: %s", run.id, run.name, run.status, hook.run_url(run_id))
             return run.describe(hook.run_url(run_id))

@@ -34,7 +34,7 @@ def test_a_token_of_any_characters_arrives_from_every_form(tallyfy, monkeypatch,
     run = tallyfy.add_run()
     monkeypatch.setenv("AIRFLOW_CONN_MY_TALLYFY", write(tallyfy.connection() | {"password": token}))
     with TallyfyHook("my_tallyfy") as hook:
-        assert hook.get_run(run["id"]).id == run["id"]
+        assert hook.get_run(run["id"])["id"] == run["id"]
     assert tallyfy.requests[0].headers["authorization"] == f"Bearer {token}"
 
 
@@ -54,7 +54,7 @@ def test_host_scheme_and_port_may_have_fields_of_their_own(tallyfy, monkeypatch)
     connection = tallyfy.connection() | {"host": "127.0.0.1", "schema": "http", "port": tallyfy.port}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
     with TallyfyHook() as hook:
-        assert list(hook.list_runs()) == []
+        assert hook.list_runs() == []
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[]", '"text"'])
@@ -81,4 +81,4 @@ def test_without_an_organization_nothing_is_asked(tallyfy, monkeypatch):
     assert tallyfy.requests == []
     run = tallyfy.add_run()
     with TallyfyHook(organization_id=tallyfy.organization_id) as hook:
-        assert hook.get_run(run["id"]).id == run["id"]
+        assert hook.get_run(run["id"])["id"] == run["id"]

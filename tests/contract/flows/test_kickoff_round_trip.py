@@ -144,10 +144,10 @@ def test_what_was_meant_is_stored(tallyfy, form, names):
     ]
     kickoff = {key: written for key, (_, written, _) in zip(keys, form, strict=True)}
     with TallyfyHook() as hook:
-        run = hook.launch_run(template["id"], kickoff=kickoff).run
-        shown = hook.get_run(run.id).raw["prerun"]
+        run_id = hook.launch_run(template["id"], kickoff=kickoff)["id"]
+        shown = hook.get_run(run_id, raw=True)["raw"]["prerun"]
     meant = {field["id"]: value for field, (_, _, value) in zip(fields, form, strict=True)}
-    assert tallyfy.run(run.id)["prerun"] == shown == meant
+    assert tallyfy.run(run_id)["prerun"] == shown == meant
 
 
 #: For each type, values that cannot be meant.

@@ -299,7 +299,7 @@ def test_a_dry_run_reads_and_stops_before_the_first_write(tallyfy, given):
         assert (planned.method, planned.path) == ("DELETE", f"/organizations/{hook.organization_id}{RUN}")
         assert hook.first_write(flows.activate_run(hook.organization_id, RUN_ID)) is None
         assert not is_archived(tallyfy)
-        assert hook.archive_run(RUN_ID).changed
+        assert hook.archive_run(RUN_ID)["changed"]
 
 
 @IN_BOTH_WORLDS

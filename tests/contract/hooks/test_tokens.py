@@ -153,7 +153,7 @@ def test_a_users_token_is_for_the_organization_that_the_task_names(tallyfy, conn
     connect(user_email=tallyfy.user_email, organization_id=of_connection)
     run_id = tallyfy.add_run()["id"]
     with TallyfyHook(organization_id=tallyfy.organization_id) as hook:
-        assert hook.get_run(run_id).id == run_id
+        assert hook.get_run(run_id)["id"] == run_id
     assert hook.settings.organization_id == tallyfy.organization_id
 
 

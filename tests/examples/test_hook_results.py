@@ -1,0 +1,133 @@
+"""Whatever a method of the hook returns, a ``@task`` can return, and the next task reads it as it was."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+#: Each method of the hook that asks or changes something, given the hook and a world with runs.
+METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
+    "get_run": lambda hook, ids: hook.get_run(ids["run"], raw=True),
+    "list_runs": lambda hook, ids: hook.list_runs(archived="include", raw=True),
+    "archive_run": lambda hook, ids: hook.archive_run(ids["run"]),
+    "activate_run": lambda hook, ids: hook.activate_run(ids["archived"]),
+    "launch_run": lambda hook, ids: hook.launch_run(ids["template"], kickoff={"Company": "Acme"}),
+    "launch_project": lambda hook, ids: hook.launch_project("Move", {"guests": ["g@x.example"]}, "2026-12-01"),
+    "update_run": lambda hook, ids: hook.update_run(ids["run"], name="Other"),
+    "delete_run": lambda hook, ids: hook.delete_run(ids["archived"], confirm=ids["archived"]),
+    "export_run": lambda hook, ids: hook.export_run(ids["run"]),
+    "list_tasks": lambda hook, ids: hook.list_tasks(ids["run"], raw=True),
+    "complete_task": lambda hook, ids: hook.complete_task(ids["run"], ids["task"], raw=True),
+    "get_form_values": lambda hook, ids: hook.get_form_values(ids["run"]),
+    "list_form_fields": lambda hook, ids: hook.list_form_fields(ids["run"]),
+    "list_activity": lambda hook, ids: hook.list_activity(ids["run"]),
+    "add_tag": lambda hook, ids: hook.add_tag(ids["run"], ids["tag"]),
+    "remove_tag": lambda hook, ids: hook.remove_tag(ids["run"], ids["tag"]),
+    "run_url": lambda hook, ids: hook.run_url(ids["run"]),
+    "test_connection": lambda hook, ids: list(hook.test_connection()),
+}
+#: What a task has no use for handing on: the session, and what operators build on.
+NOT_HANDED_ON = {
+    "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "run",
+}  # fmt: skip
+OPERATOR_KEYS = {"id", "name", "status", "archived_at", "completed_at", "url", "changed"}
+
+
+@pytest.fixture
+def ids(tallyfy_sandbox) -> dict[str, str]:
+    template = tallyfy_sandbox.add_template(
+        "Onboarding", kickoff=[{"label": "Company"}], steps=[{"title": "Ask", "form_fields": [{"label": "Answer"}]}]
+    )
+    run = tallyfy_sandbox.add_run("Onboarding", name="Acme \u00e9", prerun={template["prerun"][0]["id"]: "Acme"})
+    archived = tallyfy_sandbox.add_run("Onboarding", archived=True)
+    return {
+        "template": template["id"],
+        "run": run["id"],
+        "task": run["tasks"][0]["id"],
+        "archived": archived["id"],
+        "tag": tallyfy_sandbox.add_tag("vip")["id"],
+    }
+
+
+def test_the_table_names_every_public_method():
+    methods = {
+        name
+        for kind in inspect.getmro(TallyfyHook)
+        if kind.__module__.startswith("airflow_provider_tallyfy")
+        for name, value in vars(kind).items()
+        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, classmethod))
+    }
+    assert methods == METHODS.keys() | NOT_HANDED_ON
+
+
+def test_a_task_returns_what_the_hook_returns_and_the_next_one_reads_it(run_dag, tallyfy_sandbox, ids):
+    """One DAG for all methods, since most of the time goes into Airflow."""
+    returned: dict[str, Any] = {}
+    received: dict[str, Any] = {}
+
+    with DAG("hook_results", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        previous = None
+        for name in METHODS:
+
+            @task(task_id=f"ask_{name}")
+            def ask(method: str) -> Any:
+                with TallyfyHook() as hook:
+                    returned[method] = METHODS[method](hook, ids)
+                return returned[method]
+
+            @task(task_id=f"read_{name}")
+            def read(method: str, value: Any) -> None:
+                received[method] = value
+
+            asked = ask(name)
+            if previous is not None:
+                previous >> asked
+            previous = read(name, asked)
+            if name == "archive_run":  # the methods after it are for a live run
+                restored = task(task_id="restore")(lambda: tallyfy_sandbox.restore_run(ids["run"]) and None)()
+                previous >> restored
+                previous = restored
+            if name == "activate_run":
+                again = task(task_id="archive_again")(lambda: tallyfy_sandbox.archive_run(ids["archived"]) and None)()
+                previous >> again
+                previous = again
+
+    dag_run = run_dag(dag)
+
+    assert dag_run.state == "success"
+    assert received.keys() == METHODS.keys()
+    for name, value in returned.items():
+        assert received[name] == value == json.loads(json.dumps(value)), name
+    for name in ("get_run", "archive_run", "activate_run", "launch_run", "launch_project", "update_run", "delete_run"):
+        assert received[name].keys() >= OPERATOR_KEYS, name
+    assert received["list_runs"][0].keys() >= OPERATOR_KEYS
+    assert received["get_run"]["raw"]["id"] == ids["run"]
+    assert received["get_form_values"] == {"Company": "Acme", "Answer": None}
+    assert received["delete_run"]["status"] == "deleted"
+    assert received["complete_task"]["is_done"] is True
+
+
+def test_the_raw_answer_comes_only_when_it_is_asked_for(tallyfy_sandbox, ids):
+    with TallyfyHook() as hook:
+        results = [hook.get_run(ids["run"]), *hook.list_runs(), *hook.list_tasks(ids["run"])]
+
+    assert len(results) == 3
+    assert not any("raw" in result for result in results)
+
+
+def test_fields_that_share_a_label_are_under_their_ids(tallyfy_sandbox):
+    tallyfy_sandbox.add_template("Twice", kickoff=[{"label": "Notes"}, {"label": "Notes"}, {"label": "Name"}])
+    run = tallyfy_sandbox.add_run("Twice")
+
+    with TallyfyHook() as hook:
+        values, fields = hook.get_form_values(run["id"]), hook.list_form_fields(run["id"])
+
+    assert set(values) == {fields[0]["id"], fields[1]["id"], "Name"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,10 @@ DEFAULT_RETRY_BUDGET = 120.0
 DEFAULT_REQUESTS_PER_MINUTE = 300
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
+_LONGEST_URL = 2000
 _LARGEST_NUMBER = 1e9  # operating systems take no longer timeouts
 
+_HOST = re.compile(r"[a-z0-9_.\-\u0080-\U0010ffff]+")
 _PROXIED = {"http", "https", "all"}
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 _WEB_HOSTS = {"api.tallyfy.com": "go.tallyfy.com", "staging-api.tallyfy.com": "staging.go.tallyfy.com"}
@@ -187,7 +190,7 @@ def _checked_url(url: str, name: str, allow_http: bool) -> str:
         raise _problem(name, "contains a user name or password; those have fields of their own")
     if "?" in url or "#" in url:
         raise _problem(name, "contains a query or a fragment")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise _problem(name, "would send the token unencrypted; use https, or set the extra allow_http to true")
     return url.rstrip("/")
 
@@ -197,12 +200,44 @@ def _split_url(url: str, name: str) -> tuple[SplitResult, str]:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-        host.encode("idna")
+        is_usable = _is_usable_host(host, parts.netloc.rpartition("@")[2])
     except ValueError:
         raise _problem(name, "is not a URL") from None
-    if not host or " " in url or not url.isprintable():
+    # A backslash is a slash to one library, and a character of the host or user to another.
+    if not is_usable or " " in url or "\\" in url or not url.isprintable():
         raise _problem(name, "is not a URL like https://go.tallyfy.com/api")
+    if len(url) > _LONGEST_URL:
+        raise _problem(name, f"is longer than {_LONGEST_URL} characters")
     return parts, host
+
+
+def _is_usable_host(host: str, as_written: str) -> bool:
+    """
+    Whether all libraries take a host, and for the same one.
+
+    :raises ValueError: if it is not one.
+    """
+    if "[" in as_written or "]" in as_written:
+        is_all = as_written.startswith("[") and as_written.partition("]")[2][:1] in ("", ":")
+        return is_all and "%" not in host and bool(ipaddress.IPv6Address(host))
+    if host.rstrip(".").rpartition(".")[2].isdecimal():
+        return bool(ipaddress.IPv4Address(host))
+    host.encode("idna")
+    if _HOST.fullmatch(host) is None:
+        return False
+    return (host.isascii() and "xn--" not in host) or _is_international_host(host)
+
+
+def _is_international_host(host: str) -> bool:
+    import httpx  # only here, since these take long to import
+    import requests
+
+    try:
+        prepared = requests.Request("GET", f"https://{host}").prepare()
+        url = httpx.URL(f"https://{host}")
+        return bool(url.host) and urlsplit(prepared.url or "").hostname == url.raw_host.decode()
+    except httpx.InvalidURL:
+        return False
 
 
 def is_proxy_url(url: str) -> bool:
@@ -217,7 +252,12 @@ def is_proxy_url(url: str) -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """
+    Whether a host is this machine.
+
+    :param host: name or address, in lower case.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason, T
 from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.redaction import redact_answer, redact_error
+
+_LONGEST_URL = 60_000  # httpx takes 65,536 characters; servers mostly take fewer, and say so
 
 
 def default_headers() -> dict[str, str]:
@@ -34,6 +36,7 @@ class Attempts(Generic[T]):
     :param settings: the connection.
     :param budget: seconds within which the call may be repeated; by default the connection's.
     :raises TallyfyConfigurationError: if the call writes and the connection is read-only.
+    :raises TallyfyValidationError: if the address is too long to be sent.
     """
 
     def __init__(self, call: Call[T], settings: TallyfySettings, budget: float | None) -> None:
@@ -43,6 +46,13 @@ class Attempts(Generic[T]):
                 f"{call.method} {call.path} was not sent.",
                 method=call.method,
                 path=call.path,
+                run_id=call.run_id,
+            )
+        if (length := len(call.url(settings.base_url))) > _LONGEST_URL:
+            raise TallyfyValidationError(
+                f"Could not {call.action}: the address of the request has {length} characters, and can have "
+                f"{_LONGEST_URL}. Nothing was sent.\nShorten the filters.",
+                method=call.method,
                 run_id=call.run_id,
             )
         self._call = call

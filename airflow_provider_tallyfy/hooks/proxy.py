@@ -9,22 +9,26 @@ from urllib.parse import unquote, urlsplit
 from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.connection import is_proxy_url
+from airflow_provider_tallyfy.connection import is_loopback, is_proxy_url
 
 _SOURCES = "the connection's extra `proxies`, or HTTPS_PROXY, HTTP_PROXY and ALL_PROXY in the environment"
 
 
 def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | None:
     """
-    Choose the proxy on the way to an address: the connection's, or else that of the environment.
+    Choose the proxy on the way to an address: the connection's, or else the environment's.
+
+    The environment's proxies are not for this machine: a proxy would reach its own, with a token in plain HTTP.
 
     :param url: the address.
     :param own: the connection's proxies by scheme, or ``all``.
     :param socks_module: what the HTTP library needs for SOCKS.
     :raises TallyfyConfigurationError: if it is none that can be used.
     """
-    proxy = select_proxy(url, own) or select_proxy(url, get_environ_proxies(url))
-    if proxy is None:
+    proxy = select_proxy(url, own)
+    if not proxy and not is_loopback(urlsplit(url).hostname or ""):
+        proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not is_proxy_url(proxy):

@@ -44,10 +44,17 @@ class _Session(requests.Session):
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         own_proxies = {**self.proxies, **(proxies or {})}
-        if proxy := proxy_for(url, own_proxies, socks_module="socks"):
-            own_proxies[urlsplit(url).scheme] = proxy
+        # An empty proxy keeps requests from taking one of the environment.
+        own_proxies[urlsplit(url).scheme] = proxy_for(url, own_proxies, socks_module="socks") or ""
         own_verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Choose the proxy for a request, too, that was prepared by hand."""
+        if "proxies" not in kwargs:
+            settings = self.merge_environment_settings(request.url, {}, None, None, None)
+            kwargs["proxies"] = settings["proxies"]
+        return super().send(request, **kwargs)
 
     def resolve_redirects(
         self, resp: Any, req: Any, *args: Any, yield_requests: bool = False, **kwargs: Any

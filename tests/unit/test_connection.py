@@ -6,8 +6,14 @@ import json
 from typing import Any
 
 import certifi
+import httpx
 import pytest
+import requests
 from airflow.providers.common.compat.sdk import Connection
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models import ClientCredentials
@@ -79,6 +85,29 @@ def test_the_base_url_is_put_together_from_what_the_fields_hold(fields, base_url
         "https://go.tallyfy.com/\x00",
         "https://go.tallyfy.com/api?x=1",
         "https://go.tallyfy.com/api#top",
+        "http://evil.com\\.localhost/",
+        "http://evil.com%5C.localhost/",
+        "http://evil.com%2f.localhost/",
+        "http://evil.com;.localhost/",
+        "https://go.tallyfy.com\\@evil.com",
+        "https://go.tallyfy.com/a\\b",
+        "https://go,tallyfy.com",
+        "https://go_tallyfy!.com",
+        "https://[::1%25lo]",
+        "https://[::1%lo]",
+        "https://[v1.x]",
+        "https://a[::1]",
+        "https://[::1]a",
+        "https://[::1][::1]",
+        "https://999.1.1.1",
+        "https://127.1",
+        "https://2130706433",
+        "https://0x7f.1",
+        "https://1.2.3.4.5",
+        "https://xn--zzzzzz---.invalid",
+        "https://☃.invalid",
+        "https://ﬁ.invalid",
+        f"https://go.tallyfy.com/{'a' * 70_000}",
     ],
 )
 def test_a_host_that_is_no_url_is_refused_and_not_quoted(host):
@@ -87,6 +116,84 @@ def test_a_host_that_is_no_url_is_refused_and_not_quoted(host):
     ) as refusal:
         settings(host=host)
     assert host not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["token_url", "web_url"])
+@pytest.mark.parametrize(
+    "url", ["http://evil.com\\.localhost/", "https://☃.invalid", f"https://x.invalid/{'a' * 9000}"]
+)
+def test_other_addresses_are_held_to_the_same(name, url):
+    with pytest.raises(TallyfyConfigurationError, match=f"its {name} is"):
+        settings({"auth": "client_credentials", name: url}, **CLIENT)
+    with pytest.raises(TallyfyConfigurationError, match="its extra proxies for https is not a URL"):
+        settings({"proxies": {"https": url}})
+
+
+@pytest.mark.parametrize(
+    "host", ["bücher.example", "xn--bcher-kva.example", "a_b.example", "go.tallyfy.com.", "1.2.3.4"]
+)
+def test_hosts_may_be_international_or_addresses(host):
+    assert settings(host=f"https://{host}/api").base_url == f"https://{host}/api"
+
+
+PIECES = [
+    "a",
+    "Z",
+    "1",
+    "127",
+    ".",
+    "-",
+    "_",
+    ":",
+    ":80",
+    "@",
+    "%41",
+    "\\",
+    ";",
+    ",",
+    "/",
+    "[",
+    "]",
+    "[::1]",
+    "?",
+    "#",
+    "!",
+]
+PIECES += [
+    "~",
+    "'",
+    "(",
+    "*",
+    "&",
+    "=",
+    "+",
+    "$",
+    " ",
+    "ü",
+    "☃",
+    "。",
+    "ﬁ",
+    "xn--",
+    "xn--bcher-kva",
+    "localhost",
+    ".com",
+]
+
+
+@settings_of_hypothesis(max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join))
+def test_a_host_that_is_accepted_is_the_same_one_to_both_libraries(rest):
+    try:
+        base_url = settings({"allow_http": True}, host=f"http://{rest}").base_url
+    except TallyfyConfigurationError:
+        return
+    prepared = requests.Request("GET", f"{base_url}/me").prepare()
+    by_requests = parse_url(prepared.url)
+    by_httpx = httpx.Request("GET", f"{base_url}/me").url
+    assert by_requests.host.strip("[]") == by_httpx.raw_host.decode()
+    assert (by_requests.port or 80) == (by_httpx.port or 80)
+    assert by_requests.auth is None
+    assert by_httpx.userinfo == b""
 
 
 @pytest.mark.parametrize("host", ["https://ada:hunter2@go.tallyfy.com", "https://ada:hunter2@go.tallyfy.com:x"])

@@ -9,9 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyTransportError
+from airflow_provider_tallyfy.hooks.proxy import proxy_for
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.contract.hooks.wire import answer, full_backlog, wire
 
@@ -54,22 +56,65 @@ def test_a_token_endpoint_gets_no_credentials_of_netrc_either(tallyfy, client, m
     assert "authorization" not in tallyfy.requests[0].headers
 
 
-def test_a_proxy_of_the_environment_is_used_unless_no_proxy_excepts_the_host(tallyfy, client, me, monkeypatch, nobody):
-    monkeypatch.setenv("HTTP_PROXY", nobody)
-    monkeypatch.setenv("http_proxy", nobody)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    client.run(me)
-    client.close()
-    assert len(tallyfy.requests) == 1
+@pytest.fixture
+def elsewhere(tallyfy, monkeypatch):
+    """Connect to a host that is not this machine, and that only a proxy would reach."""
+    connection = tallyfy.connection(retry_budget=0, allow_http=True, timeout=5) | {"host": "http://tallyfy.invalid/api"}
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
 
 
-def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(tallyfy, client, me, monkeypatch, nobody):
-    monkeypatch.setenv("HTTP_PROXY", nobody)
-    monkeypatch.setenv("http_proxy", nobody)
-    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+@pytest.fixture
+def proxies_of_the_environment(monkeypatch):
+    def name(url: str) -> None:
+        for variable in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(variable, url)
+            monkeypatch.setenv(variable.upper(), url)
+
+    return name
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_proxy_of_the_environment_is_used(client, me, proxies_of_the_environment):
+    with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
+        proxies_of_the_environment(f"http://127.0.0.1:{port}")
+        assert client.run(me)["id"] == 7
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_no_proxy_of_the_environment_is_used_for_a_host_that_no_proxy_excepts(
+    client, me, monkeypatch, nobody, proxies_of_the_environment
+):
+    proxies_of_the_environment(nobody)
+    monkeypatch.setenv("NO_PROXY", "tallyfy.invalid")
+    with pytest.raises(TallyfyTransportError, match=r"tallyfy\.invalid could not be resolved"):
+        client.run(me)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, nobody, proxies_of_the_environment):
+    proxies_of_the_environment(nobody)
     with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
         client.run(me)
-    assert tallyfy.requests == []
+
+
+def test_this_machine_is_never_asked_by_way_of_a_proxy_of_the_environment(
+    tallyfy, client, me, nobody, proxies_of_the_environment
+):
+    proxies_of_the_environment(nobody)
+    client.run(me)
+    with TallyfyHook() as hook:
+        session = hook.get_conn()
+        session.get(f"{hook.settings.base_url}/me")
+        session.send(session.prepare_request(requests.Request("GET", f"{hook.settings.base_url}/me")))
+    assert len(tallyfy.requests) == 3
+
+
+@pytest.mark.parametrize("host", ["localhost", "api.localhost", "127.0.0.9", "[::1]", "LOCALHOST"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_every_name_of_this_machine_is_known(scheme, host, nobody, proxies_of_the_environment):
+    proxies_of_the_environment(nobody)
+    assert proxy_for(f"{scheme}://{host}:8765/api", {}, socks_module="socks") is None
+    assert proxy_for(f"{scheme}://{host}:8765/api", {"all": nobody}, socks_module="socks") == nobody
 
 
 @pytest.fixture
@@ -140,7 +185,8 @@ def test_the_connections_proxy_for_everything_wins_over_the_environments_for_a_s
         assert client.run(me)["id"] == 7
 
 
-def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(tallyfy, client, me, monkeypatch):
+@pytest.mark.usefixtures("elsewhere")
+def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(client, me, monkeypatch):
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{port}")
         assert client.run(me)["id"] == 7
@@ -150,14 +196,14 @@ def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(tallyfy, cli
     "proxy",
     ["ftp://127.0.0.1:9", "http://[proxy", "http://ada:hunter2@127.0.0.1:99999", "socks5://ada:hunter2@127.0.0.1:9"],
 )
-def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(tallyfy, client, me, monkeypatch, proxy):
+@pytest.mark.usefixtures("elsewhere")
+def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(client, me, monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
     for module in ("socks", "socksio"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: the proxy .* HTTPS_PROXY") as caught:
         client.run(me)
     assert "hunter2" not in str(caught.value)
-    assert tallyfy.requests == []
 
 
 def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, nobody):

@@ -11,8 +11,9 @@ import tracemalloc
 import pytest
 import requests
 
-from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError
+from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError, TallyfyValidationError
+from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
 from tests.contract.hooks.wire import answer, chunked, full_backlog, wire
@@ -230,3 +231,10 @@ def test_a_session_used_directly_follows_a_redirect_without_the_token(tallyfy):
     assert b"GET /elsewhere" in request
     assert tallyfy.token.encode() not in request
     assert b"uthorization" not in request
+
+
+def test_an_address_that_is_too_long_to_be_sent_is_an_error_of_the_request(tallyfy, client):
+    listing = flows.run_pager(tallyfy.organization_id, RunQuery(query="x" * 70_000), whole=True).next_call()
+    with pytest.raises(TallyfyValidationError, match=r"the address of the request has 7\d+ characters"):
+        client.run(listing)
+    assert tallyfy.requests == []

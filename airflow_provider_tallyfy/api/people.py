@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_tallyfy.api.checks import checked_id, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.problems import Problems
 
 #: Kinds of assignees: users by number, guests by e-mail address, groups by id.
 KINDS = ("users", "guests", "groups")
@@ -33,13 +35,21 @@ def user_number(value: object, name: str) -> int:
     raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})
 
 
+def _named(value: object, name: str) -> str:
+    return checked_text(value, name)
+
+
+_READERS: dict[str, Callable[[object, str], Any]] = {"users": user_number, "guests": _named, "groups": _named}
+
+
 def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     """
     Check who is assigned, and name every kind: one that a request leaves out is emptied.
 
     :param people: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
     :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently.
+    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently, or names somebody whom a
+        template rendered for a missing value.
     """
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
         raise TallyfyValidationError(
@@ -49,8 +59,10 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     for kind, members in given.items():
         if not isinstance(members, list | tuple):
             raise TallyfyValidationError(f"{name}: {kind} is {members!r}; expected a list.", fields={name: [kind]})
-    users = [user_number(user, name) for user in given["users"]]
-    return {"users": users, "guests": list(given["guests"]), "groups": list(given["groups"])}
+    problems = Problems()
+    checked = {kind: [problems.of(_READERS[kind], member, name) for member in given[kind]] for kind in KINDS}
+    problems.raise_all()
+    return checked
 
 
 def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
@@ -64,4 +76,4 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
         raise TallyfyValidationError(
             f"roles is {roles!r}; expected people by role id.", fields={"roles": ["not by role"]}
         )
-    return {str(role): checked_people(people, f"roles[{role!r}]") for role, people in roles.items()}
+    return {checked_id(role, "roles"): checked_people(people, f"roles[{role!r}]") for role, people in roles.items()}

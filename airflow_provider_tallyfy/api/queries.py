@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_tallyfy.api.checks import checked_status
+from airflow_provider_tallyfy.api.checks import checked_status, is_rendered_for_nothing, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run, RunStatus
 
 ARCHIVED_FILTERS = ("exclude", "include", "only")
 
+#: The filters of a query; ``archived`` always says something.
+QUERY_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder")
+
+
+def refuse_empty(given: Mapping[str, object]) -> None:
+    """
+    Refuse filters that were given and came out empty: without them more runs would be chosen than was meant.
+
+    :param given: what was given, by name.
+    :raises TallyfyValidationError: naming every empty one.
+    """
+    empty = [name for name, value in given.items() if _is_empty(value)]
+    if empty:
+        shown = ", ".join(f"{name}={given[name]!r}" for name in empty)
+        raise TallyfyValidationError(
+            f"A filter is empty: {shown} (did a template render it for a missing value?).\n"
+            f"Without it, runs would be chosen that nobody asked for. Nothing was sent.\n"
+            f"Give a value, or leave {' and '.join(empty)} out.",
+            fields={name: ["empty"] for name in empty},
+        )
+
+
+def _is_empty(value: object) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
+    return isinstance(value, Collection) and (not value or any(map(_is_empty, value)))
+
 
 @dataclass(frozen=True)
 class RunQuery:
     """
-    Which runs to list (documentation page "List processes"); a filter that is given has to say something.
+    Which runs to list (documentation page "List processes").
+
+    ``None`` is a filter that is not given. One that is given and empty is refused: without it the list would have runs
+    that nobody asked for.
 
     :param status: only runs in this status, a value of :class:`RunStatus`.
     :param template_id: only runs of this template.
@@ -32,14 +64,15 @@ class RunQuery:
     status: str | None = None
     template_id: str | None = None
     query: str | None = None
-    tags: Sequence[str] = ()
-    owners: Sequence[str | int] = ()
+    tags: Sequence[str] | None = None
+    owners: Sequence[str | int] | None = None
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
     includes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        refuse_empty({name: value for name in QUERY_FILTERS if (value := getattr(self, name)) is not None})
         if self.status is not None:
             checked_status(self.status, "status")
         if self.archived not in ARCHIVED_FILTERS:
@@ -56,11 +89,6 @@ class RunQuery:
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
                 raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
-        for name in ("template_id", "query", "folder", "tags", "owners"):
-            value = getattr(self, name)
-            items = () if value is None else (value,) if isinstance(value, str) else value
-            if not all(str(item).strip() for item in items):
-                raise TallyfyValidationError(f"{name}={value!r} says nothing.", fields={name: ["empty"]})
 
     @property
     def only_archived(self) -> bool:
@@ -80,8 +108,8 @@ class RunQuery:
             "status": status,
             "checklist_id": self.template_id,
             "q": self.query,
-            "tag_ids": ",".join(map(str, self.tags)),
-            "owners": ",".join(map(str, self.owners)),  # ids of users are numbers
+            "tag_ids": ",".join(map(str, self.tags or ())),
+            "owners": ",".join(map(str, self.owners or ())),  # ids of users are numbers
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,

@@ -164,8 +164,8 @@ class TallyfyHook(RunMethods, BaseHook):
         status: str | None = None,
         template_id: str | None = None,
         query: str | None = None,
-        tags: Sequence[str] = (),
-        owners: Sequence[str | int] = (),
+        tags: Sequence[str] | None = None,
+        owners: Sequence[str | int] | None = None,
         folder: str | None = None,
         archived: str = "exclude",
         sort: str = "created_at",
@@ -188,6 +188,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
         :param limit: at most so many runs; no more pages are read than that takes. By default all.
         :param raw: whether to add everything Tallyfy sent.
+        :raises TallyfyValidationError: if a filter is given and empty; ``None`` is one that is not given.
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
         """

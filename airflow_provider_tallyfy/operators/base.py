@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_provider_tallyfy.api.checks import checked_flag, checked_id
 from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.api.models import RunChange
+from airflow_provider_tallyfy.compat import mapped_arguments
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
@@ -37,6 +38,14 @@ class TallyfyOperator(BaseOperator):
         super().__init__(**kwargs)
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
+        self._given: frozenset[str] = frozenset()
+
+    def _note_given(self, *names: str) -> None:
+        """Note, while the DAG is parsed, which arguments its author gave: what templates make of them may be empty."""
+        self._given = frozenset(name for name in names if getattr(self, name) is not None)
+
+    def _was_given(self, name: str) -> bool:
+        return name in self._given or name in mapped_arguments(self)
 
     @cached_property
     def hook(self) -> TallyfyHook:

@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.bulk.states import Lookout, slim
 from airflow_provider_tallyfy.bulk.summary import runs_of
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
-from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
+from airflow_provider_tallyfy.operators.filters import FILTERS, TallyfyRunFilterOperator
 from airflow_provider_tallyfy.operators.launch import first_moment
 
 __all__ = [
@@ -33,8 +33,6 @@ __all__ = [
     "TallyfyLaunchRunsOperator",
 ]
 
-_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
-_CHOICES = ("run_ids", *_FILTERS)
 _LAUNCH_FIELDS = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
 
 
@@ -61,8 +59,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     def __init__(self, *, run_ids: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_ids = run_ids
-        # Known before templates are rendered and XComs are read, which may come to nothing.
-        self._chosen_by = [name for name in _CHOICES if getattr(self, name) is not None]
+        self._note_given("run_ids", *FILTERS)
 
     @cached_property
     def _given_ids(self) -> list[str] | None:
@@ -71,7 +68,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     def purpose(self) -> Any:
         """Tell this job by its ids or its filters."""
         if self._given_ids is None:
-            return {name: str(getattr(self, name)) for name in (*_FILTERS, "archived")}
+            return {name: str(getattr(self, name)) for name in (*FILTERS, "archived")}
         return sorted(self._given_ids)
 
     def input_file(self) -> str | None:
@@ -105,21 +102,21 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         return {}
 
     def _check_choice(self) -> None:
-        """Let nothing that rendered to nothing, and nothing that is ignored, widen the work to runs nobody meant."""
-        if not self._chosen_by:
-            raise _no_choice("Neither run_ids nor a filter is given", ["run_ids"])
-        if "run_ids" in self._chosen_by and len(self._chosen_by) > 1:
-            filters = [name for name in self._chosen_by if name != "run_ids"]
+        """Refuse a choice that is empty, or of which a part would be ignored."""
+        filters = [name for name in FILTERS if self._was_given(name)]
+        if not self._was_given("run_ids"):
+            if not filters:
+                raise _no_choice("Neither run_ids nor a filter is given", ["run_ids"])
+            return  # an empty filter is refused where the runs are listed
+        if filters:
             raise _no_choice(f"Both run_ids and {', '.join(filters)} are given, and either chooses the runs", filters)
-        given = {name: getattr(self, name) for name in self._chosen_by}
-        blank = [name for name, value in given.items() if value is None or (name in _FILTERS and value in ("", [], ()))]
-        if blank:
-            raise _no_choice(f"{' and '.join(blank)} came to nothing (did a template render to nothing?)", blank)
+        if self.run_ids is None:
+            raise _no_choice("run_ids is None (did the upstream task push nothing?)", ["run_ids"])
 
 
 def _no_choice(problem: str, names: list[str]) -> TallyfyValidationError:
     return TallyfyValidationError(
-        f"Which runs? {problem}. Nothing was sent. Filters: {', '.join(_FILTERS)}.",
+        f"Which runs? {problem}. Nothing was sent. Filters: {', '.join(FILTERS)}.",
         fields={name: ["not usable"] for name in names},
     )
 
@@ -197,7 +194,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_dir = snapshot_dir
-        self._wants_snapshots = snapshot_dir is not None
+        self._note_given("run_ids", *FILTERS, "snapshot_dir")
 
     def check_count(self, count: int) -> None:
         """Check both keys."""
@@ -221,7 +218,9 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         """Say how to delete."""
         return {
             "archive_first": checked_flag(self.archive_first, "archive_first"),
-            "snapshot_dir": checked_text(self.snapshot_dir, "snapshot_dir") if self._wants_snapshots else None,
+            "snapshot_dir": checked_text(self.snapshot_dir, "snapshot_dir")
+            if self._was_given("snapshot_dir")
+            else None,
         }
 
 

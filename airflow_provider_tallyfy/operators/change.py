@@ -84,8 +84,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_path = snapshot_path
-        # Known before templates are rendered and XComs are read, which may come to nothing.
-        self._wants_snapshot = snapshot_path is not None
+        self._note_given("snapshot_path")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -131,7 +130,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     @property
     def _snapshot_to(self) -> str | None:
-        return checked_text(self.snapshot_path, "snapshot_path") if self._wants_snapshot else None
+        return checked_text(self.snapshot_path, "snapshot_path") if self._was_given("snapshot_path") else None
 
     def _describe_deletion(self, run: Run) -> dict[str, Any]:
         organization_id = self.hook.organization_id

@@ -8,10 +8,12 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from airflow_provider_tallyfy.api.checks import checked_count, checked_text, listed, moment_before
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.queries import QUERY_FILTERS, RunQuery, refuse_empty
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
+
+#: What chooses runs.
+FILTERS = (*QUERY_FILTERS, "older_than", "limit")
 
 
 class TallyfyRunFilterOperator(TallyfyOperator):
@@ -70,18 +72,20 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         self.archived = archived
         self.older_than = older_than
         self.limit = limit
+        self._note_given(*FILTERS)
 
     def filtered_runs(self) -> Iterator[Run]:
         """
         List the runs that the filters let through, as Tallyfy's pages come.
 
-        :raises TallyfyValidationError: on an unknown status.
+        :raises TallyfyValidationError: on an unknown status, or a filter that was given and came out empty.
         :raises TallyfyError: in one of its other kinds; a list that is seen to be incomplete fails.
         """
+        refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")
         wanted = RunQuery(
-            status=self.status or None,
+            status=self.status,
             template_id=self._text("template_id"),
             query=self._text("query"),
             tags=self._several("tags"),
@@ -95,18 +99,11 @@ class TallyfyRunFilterOperator(TallyfyOperator):
 
     def _text(self, name: str) -> str | None:
         value = getattr(self, name)
-        return None if value in (None, "") else checked_text(value, name)
+        return None if value is None else checked_text(value, name)
 
-    def _several(self, name: str) -> tuple[str, ...]:
+    def _several(self, name: str) -> tuple[str, ...] | None:
         value = getattr(self, name)
-        items = listed(value, name)
-        if not items and value not in (None, ""):
-            raise TallyfyValidationError(
-                f"{name}={value!r} names none, and without this filter every run would be let through. Leave it out if "
-                f"that is meant.",
-                fields={name: ["empty"]},
-            )
-        return items
+        return None if value is None else listed(value, name)
 
     @property
     def _archived(self) -> str:

@@ -63,7 +63,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         *,
         events: Sequence[str] | str = ("completed",),
         template_id: str | None = None,
-        tags: Sequence[str] | str = (),
+        tags: Sequence[str] | str | None = None,
         query: str | None = None,
         replay: float = 3600,
         poll_interval: float = 60,
@@ -73,13 +73,13 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.events = [event.value for event in checked_events(events)]
         self.template_id = template_id
-        self.tags = sorted(listed(tags, "tags"))
+        self.tags = None if tags is None else sorted(listed(tags, "tags"))
         self.query = query
         self.replay = replay
         self.poll_interval = checked_seconds(poll_interval, "poll_interval")
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
-        self._runs = RunQuery(template_id=template_id, tags=tuple(self.tags), query=query)
+        self._runs = RunQuery(template_id=template_id, tags=self.tags, query=query)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the database."""

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time, free_text, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.ids import ID_LISTS, with_ids
+from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people, checked_roles
@@ -164,8 +164,8 @@ class ProjectRequest:
 
 
 def _is_left_out(name: str, value: Any) -> bool:
-    """Whether a field is not given; a template that has no ids to render leaves an empty text or list."""
-    if name in ID_LISTS and isinstance(value, str):
+    """Whether a field is not given; a template that has no labels to render leaves an empty text or list."""
+    if name in ("tags", "folders") and isinstance(value, str):
         return value == "" or list_in_text(value) == []
     return value is None
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+from airflow_provider_tallyfy.api.checks import is_rendered_for_nothing
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted, shown
 from airflow_provider_tallyfy.api.numbers import without_fraction
 from airflow_provider_tallyfy.api.people import ID, USER_NUMBER
@@ -42,10 +43,24 @@ def encode_value(field: KickoffField, value: Any) -> Any:
     :return: what Tallyfy takes; ``None`` if there is no value, where that is allowed.
     :raises Unfit: if it does not fit the field.
     """
+    if not field.options:
+        _refuse_rendered_for_nothing(value)
     encoded = None if is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)
     if encoded is None and field.required:
         raise Unfit("it is required")
     return encoded
+
+
+def _refuse_rendered_for_nothing(value: Any) -> None:
+    """Let nobody get a run about "None"; where the word is the answer, people write it otherwise."""
+    if isinstance(value, str) and is_rendered_for_nothing(value):
+        problem = f"it is {value.strip()!r}, which a template renders for a missing value"
+        raise Unfit(f"{problem}; leave the field out, or write 'none' if the word is meant")
+
+
+def _cell(value: Any) -> str:
+    _refuse_rendered_for_nothing(value)
+    return "" if is_blank(value) else _as_text(value)
 
 
 def is_blank(value: Any) -> bool:
@@ -114,7 +129,7 @@ def _table(field: KickoffField, value: Any) -> list[str] | None:
     if field.columns and len(row) != len(field.columns):
         columns = quoted(column.text for column in field.columns)
         raise Unfit(f"expected {len(field.columns)} values, one per column ({columns}), got {len(row)}")
-    cells = _each(lambda cell: "" if is_blank(cell) else _as_text(cell), row)
+    cells = _each(_cell, row)
     return cells if any(cells) else None
 
 
@@ -142,9 +157,17 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
     unknown = [f"{shown(kind)} is none of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
     if unknown:
         raise Unfit(*unknown)
-    pairs = [(kind, person) for kind in _PEOPLE for person in _as_list(people.get(kind)) if not is_blank(person)]
-    read = dict.fromkeys(_each(lambda pair: (pair[0], _PEOPLE[pair[0]](pair[1])), pairs))
+    given = {kind: people[kind] for kind in _PEOPLE if not is_blank(people.get(kind))}
+    pairs = [(kind, person) for kind, persons in given.items() for person in _as_list(persons)]
+    read = dict.fromkeys(_each(lambda pair: (pair[0], _PEOPLE[pair[0]](_present(pair[1]))), pairs))
     return {kind: [person for of, person in read if of == kind] for kind in _PEOPLE} if read else None
+
+
+def _present(person: Any) -> Any:
+    _refuse_rendered_for_nothing(person)
+    if is_blank(person):
+        raise Unfit(f"{shown(person)} is nobody (did a template render it for a missing value?)")
+    return person
 
 
 def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
@@ -152,14 +175,14 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
     by_kind: dict[str, list[Any]] = {kind: [] for kind in _PEOPLE}
 
     def place(person: Any) -> None:
-        text = "" if is_blank(person) else _as_text(person).strip()
+        text = _as_text(_present(person)).strip()
         if USER_NUMBER.fullmatch(text):
             by_kind["users"].append(text)
         elif "@" in text:
             by_kind["guests"].append(text)
         elif _TALLYFY_ID.fullmatch(text):
             by_kind["groups"].append(text)
-        elif text:
+        else:
             raise Unfit(f"{shown(person)} is no user's number, guest's e-mail address or group's id")
 
     _each(place, people)

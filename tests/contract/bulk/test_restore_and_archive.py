@@ -145,7 +145,7 @@ def test_run_ids_that_rendered_to_nothing_do_not_leave_the_choice_to_nobody(tall
     end = attempt(lambda: operator.execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "run_ids came to nothing" in str(end.exception)
+    assert "run_ids is None" in str(end.exception)
 
 
 def test_ids_and_filters_together_are_refused_since_one_would_be_ignored(tallyfy, tries):

@@ -188,6 +188,40 @@ def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, n
     assert tallyfy.runs == []
 
 
+NOBODY = ["None", "null", "", "  ", None]
+
+
+@both_worlds
+@pytest.mark.parametrize("nobody", NOBODY, ids=repr)
+@pytest.mark.parametrize("kind", ["users", "guests", "groups"])
+@pytest.mark.parametrize("place", ["project", "step", "role", "form"])
+def test_nobody_whom_a_template_rendered_for_a_missing_value_is_assigned(tallyfy, place, kind, nobody):
+    form = [{"label": "Team", "field_type": "assignees_form"}]
+    template = tallyfy.add_template("Plain", steps=["One"], kickoff=form)
+    people = {"users": [1001], kind: [nobody]}
+    arguments = {
+        "project": {"title": "Check", "owners": people},
+        "step": {"tasks": {template["steps"][0]["id"]: {"owners": people}}},
+        "role": {"roles": {"role": people}},
+        "form": {"kickoff": {"Team": people}},
+    }[place]
+    if place == "project":
+        operator = TallyfyLaunchProjectOperator(task_id="task", **arguments)
+        end = attempt(lambda: operator.execute(context_of()))
+    else:
+        end = attempt(lambda: launch(template, **arguments))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert not [request for request in tallyfy.requests if request.method == "POST"]
+
+
+@both_worlds
+@pytest.mark.parametrize("arguments", [{"users": ""}, {"groups": ""}, {"owner_id": ""}, {"owner_id": "None"}], ids=str)
+def test_nobody_is_given_a_run_by_an_empty_template(tallyfy, arguments):
+    end = attempt(lambda: launch(tallyfy.add_template("Plain"), **arguments))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.runs == []
+
+
 @both_worlds
 @pytest.mark.parametrize("nothing", ["None", "null"])
 @pytest.mark.parametrize("name", ["name", "summary", "parent_id"])
@@ -217,7 +251,7 @@ def test_a_name_that_native_rendering_made_a_number_is_its_text(tallyfy):
 @both_worlds
 def test_what_is_not_given_is_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
-    result = launch(template, tags="", folders="[]", users=None, groups="")
+    result = launch(template, tags="", folders="[]", users=None, groups=None)
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert post.keys() == {"checklist_id", "summary"}
     assert result["name"].startswith("Plain - ")

@@ -7,8 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyListRunsOperator
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyDeleteRunsOperator
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator, TallyfyListRunsOperator
 from airflow_provider_tallyfy.sandbox import Behaviour
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
@@ -307,3 +310,73 @@ def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, 
 @both_worlds
 def test_an_empty_list_is_a_list(tallyfy):
     assert listed() == []
+
+
+EMPTY = {
+    "an empty text": "",
+    "blank text": " ",
+    "None as text": "None",
+    "None": None,
+    "a list": [],
+    "text of a list": "[]",
+}
+FILTERS = ["status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit"]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_that_a_template_rendered_empty_lists_nothing(tallyfy, name, empty):
+    tallyfy.add_runs(2)
+    operator = TallyfyListRunsOperator(task_id="list", **{name: "{{ params.wanted }}"})
+    setattr(operator, name, EMPTY[empty])
+    end = attempt(lambda: operator.execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert name in str(end.exception)
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("make", [TallyfyListRunsOperator, TallyfyArchiveRunsOperator], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_that_a_mapped_task_was_given_as_none_lists_nothing(tallyfy, make, name):
+    """Airflow makes the operator anew with the values, so it cannot note before what was given."""
+    tallyfy.add_runs(2)
+    with DAG("dag", schedule=None):
+        mapped = make.partial(task_id="task", archived="include").expand(**{name: [None, "a"]})
+    operator = mapped.unmap({name: None})
+    end = attempt(lambda: operator.execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+@pytest.mark.parametrize("empty", [value for value in EMPTY.values() if value is not None], ids=repr)
+@pytest.mark.parametrize("name", FILTERS[:6])
+def test_the_hook_lists_nothing_for_an_empty_filter_either(tallyfy, name, empty):
+    end = attempt(lambda: list(TallyfyHook().list_runs(**{name: empty})))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.requests == []
+
+
+def test_filters_that_are_none_are_not_given(tallyfy):
+    tallyfy.add_runs(2)
+    assert len(listed(**dict.fromkeys(FILTERS))) == 2
+    assert len(list(TallyfyHook().list_runs(**dict.fromkeys(FILTERS[:6])))) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (TallyfyDeleteRunOperator, {"run_id": RUN_ID, "confirm": "Acme", "snapshot_path": None}),
+        (TallyfyDeleteRunsOperator, {"run_ids": [RUN_ID], "max_runs": 1, "confirm": "org", "snapshot_dir": None}),
+    ],
+)
+def test_no_mapped_task_deletes_without_the_snapshot_whose_path_came_out_as_none(tallyfy, make, arguments):
+    tallyfy.add_run(id=RUN_ID, name="Acme", archived=True)
+    arguments |= {"confirm": tallyfy.organization_id} if make is TallyfyDeleteRunsOperator else {}
+    name = next(name for name in arguments if name.startswith("snapshot"))
+    with DAG("dag", schedule=None):
+        mapped = make.partial(task_id="task", **{k: v for k, v in arguments.items() if k != name}).expand(
+            **{name: [None]}
+        )
+    end = attempt(lambda: mapped.unmap({name: None}).execute(context_of()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert tallyfy.run(RUN_ID)

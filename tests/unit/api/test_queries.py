@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.queries import QUERY_FILTERS, RunQuery
 
 
 def run(**fields: object) -> Run:
@@ -49,10 +49,17 @@ def test_ids_of_users_may_be_numbers_but_one_text_is_not_a_list_of_letters():
             RunQuery(**{name: "abc"})
 
 
-@pytest.mark.parametrize("wrong", [{"query": " "}, {"tags": [""]}, {"owners": ("1", " ")}, {"template_id": ""}])
-def test_a_filter_that_says_nothing_is_refused_and_not_taken_for_none(wrong):
-    with pytest.raises(TallyfyValidationError, match="says nothing"):
-        RunQuery(**wrong)
+@pytest.mark.parametrize("empty", ["", " ", "None", "null", [], (), [""], ["a", " "], ["a", None], "[]", ","], ids=repr)
+@pytest.mark.parametrize("name", QUERY_FILTERS)
+def test_a_filter_that_is_given_and_empty_is_refused(name, empty):
+    with pytest.raises(TallyfyValidationError, match=f"A filter is empty: {name}=") as refusal:
+        RunQuery(**{name: empty})
+    assert refusal.value.fields == {name: ["empty"]}
+
+
+@pytest.mark.parametrize("name", QUERY_FILTERS)
+def test_none_is_a_filter_that_is_not_given(name):
+    assert RunQuery(**{name: None}) == RunQuery()
 
 
 @pytest.mark.parametrize("wrong", [{"status": "completed"}, {"archived": "yes"}, {"archived": ""}])

@@ -99,7 +99,7 @@ def test_an_empty_value_counts_as_not_given(field_type, blank):
     assert problems(a_field(field_type, required=True), {"Field": blank}) == {"Field": ["it is required"]}
 
 
-@pytest.mark.parametrize("field_type", ["multiselect", "table", "file", "assignees_form"])
+@pytest.mark.parametrize("field_type", ["multiselect", "table", "file"])
 def test_a_value_made_of_nothing_counts_as_not_given_either(field_type):
     field = a_field(field_type, options=OPTIONS, columns=(Choice(1, "Item"), Choice(2, "Quantity")))
     assert encoded(field, ["", ""]) is None
@@ -230,3 +230,29 @@ def test_encoded_values_are_passed_on_and_win_over_what_is_encoded_here():
 def test_values_that_are_not_by_field_are_refused(values):
     assert "expected values by field" in problems([a_field()], values)["kickoff"][0]
     assert "expected values by field" in problems([a_field()], {}, encoded=values)["prerun"][0]
+
+
+@pytest.mark.parametrize("nothing", ["None", "null", " None "])
+@pytest.mark.parametrize("field_type", ["text", "textarea", "email", "date", "file"])
+def test_a_text_that_a_template_renders_for_a_missing_value_is_no_answer(field_type, nothing):
+    [problem] = problems(a_field(field_type), {"Field": nothing})["Field"]
+    assert "which a template renders for a missing value; leave the field out" in problem
+
+
+@pytest.mark.parametrize("word", ["none", "NONE", "None.", "Nonesuch"])
+def test_the_word_none_can_be_written_otherwise(word):
+    assert encoded(a_field(), word) == word
+
+
+def test_an_option_may_be_called_none():
+    field = a_field("radio", options=(Choice(1, "None"), Choice(2, "Some")))
+    assert encoded(field, "None") == "None"
+
+
+def test_no_cell_of_a_table_is_none_either():
+    field = a_field("table", columns=(Choice(1, "Item"), Choice(2, "Size")))
+    assert "renders for a missing value" in problems(field, {"Field": ["Cup", "None"]})["Field"][0]
+
+
+def test_values_in_tallyfys_own_encoding_are_left_alone():
+    assert encode_kickoff([a_field()], {}, {"f1": "None"}) == {"f1": "None"}

@@ -13,8 +13,10 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
 from airflow_provider_tallyfy.hooks.deadline import Deadline, with_deadline
@@ -100,14 +102,27 @@ def new_session(settings: TallyfySettings) -> requests.Session:
     return session
 
 
-def authorize(token: str) -> Authorize:
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def authorize(token: str, *, read_only: bool = False) -> Authorize:
     """
     Make the ``auth`` of a request, which also keeps requests from taking one out of ``~/.netrc``.
 
     :param token: bearer token, or ``""`` for none.
+    :param read_only: whether to refuse requests that would change something, with ``TallyfyConfigurationError``.
     """
 
     def add_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if read_only and request.method not in _READING:
+            path = request.path_url.partition("?")[0]
+            with airflow_exceptions():
+                raise TallyfyConfigurationError(
+                    f"The Airflow connection is read-only (extra read_only is true), so {request.method} {path} was "
+                    f"not sent.",
+                    method=request.method,
+                    path=path,
+                )
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         return request

@@ -112,12 +112,15 @@ class TallyfyHook(RunMethods, BaseHook):
 
         With client credentials a token is fetched first. The session follows redirects, without the token if they lead
         to another host. With ``allow_redirects=False`` the response's ``next`` is ``None``.
+        If the connection is read-only, the session sends only GET, HEAD and OPTIONS, and raises
+        ``TallyfyConfigurationError`` for any other method.
 
         :raises TallyfyAuthError: if no token is granted.
         """
         with airflow_exceptions():
             session = self._open_session()
-            session.auth = requests_transport.authorize(self._token(None))
+            token = self._token(None)
+        session.auth = requests_transport.authorize(token, read_only=self.settings.read_only)
         return session
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.errors import (
@@ -314,3 +315,21 @@ def test_a_read_only_connection_reads_plans_and_refuses_to_write(tallyfy, client
     with TallyfyHook() as hook:
         assert hook.first_write(flows.archive_run(hook.organization_id, RUN_ID)) is not None
     assert {request.method for request in tallyfy.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("credentials", ["token", "client_credentials"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_the_session_of_a_read_only_connection_refuses_to_write(tallyfy, given, monkeypatch, credentials, method):
+    given("active")
+    connection = tallyfy.connection_json(read_only=True, auth=credentials)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+    with TallyfyHook() as hook:
+        session, url = hook.get_conn(), f"{hook.settings.base_url}/organizations/{hook.organization_id}{RUN}"
+        assert session.get(url).ok
+        with pytest.raises(TallyfyConfigurationError, match=rf"so {method} \S*{RUN} was not sent") as refused:
+            session.request(method, f"{url}?secret=1", json={"name": "x"})
+        assert hook.get_run(RUN_ID)["name"] == NAME
+    assert isinstance(refused.value, AirflowFailException)
+    assert "secret" not in str(refused.value)
+    asked = [request.method for request in tallyfy.requests if "oauth" not in request.path]
+    assert asked == ["GET", "GET"]

@@ -276,3 +276,16 @@ def test_a_proxys_credentials_that_no_header_can_hold_are_an_error_before_anythi
     with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: .* not ASCII") as caught:
         ask_by_proxy(f"http://{credentials}@127.0.0.1:9", "http://tallyfy.invalid/api")
     assert "nter" not in str(caught.value)
+
+
+def test_the_fixtures_sandbox_is_asked_directly_whatever_proxy_the_environment_names(tallyfy, client, me, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+
+    assert client.run(me)["id"]
+
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
+    with TallyfyHook() as hook:
+        assert hook.run(me)["id"]
+        assert hook.get_conn().get(f"{hook.settings.base_url}/me").ok

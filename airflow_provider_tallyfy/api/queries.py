@@ -22,7 +22,7 @@ def refuse_empty(given: Mapping[str, object]) -> None:
     :param given: what was given, by name.
     :raises TallyfyValidationError: naming every empty one.
     """
-    empty = [name for name, value in given.items() if _is_empty(value)]
+    empty = [name for name, value in given.items() if is_empty_filter(value)]
     if empty:
         shown = ", ".join(f"{name}={given[name]!r}" for name in empty)
         raise TallyfyValidationError(
@@ -33,12 +33,17 @@ def refuse_empty(given: Mapping[str, object]) -> None:
         )
 
 
-def _is_empty(value: object) -> bool:
+def is_empty_filter(value: object) -> bool:
+    """
+    Whether a filter would choose nothing, or is what a template renders for a missing value.
+
+    :param value: of the filter.
+    """
     if value is None:
         return True
     if isinstance(value, str):
         return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
-    return isinstance(value, Collection) and (not value or any(map(_is_empty, value)))
+    return isinstance(value, Collection) and (not value or any(map(is_empty_filter, value)))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.paging import Pager
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.queries import RunQuery, is_empty_filter
 
 # Tallyfy's read replicas can lag behind a write; how long is not documented.
 REPLICA_LAG_PAUSES = (1.0, 2.0)
@@ -93,11 +93,9 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
     queries = [everything]
     if known is not None:
         of_template = replace(everything, template_id=known.template_id)
-        queries = (
-            [replace(of_template, query=known.name), of_template]
-            if known.name and known.name.strip()
-            else [of_template]
-        )
+        # A run may be called "None", which is refused as a filter.
+        is_searchable = not is_empty_filter(known.name)
+        queries = [replace(of_template, query=known.name), of_template] if is_searchable else [of_template]
     for query in queries:
         pager = run_pager(organization_id, query, whole=False, skips_unreadable=True)
         while (call := pager.next_call()) is not None:

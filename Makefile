@@ -9,7 +9,7 @@ CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast test-matrix lint format docs constraints clean
+.PHONY: help demo airflow test test-fast fuzz test-matrix lint format docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,10 @@ test: $(VENV)/.ready ## Run all tests
 
 test-fast: $(VENV)/.ready ## Run the tests that start no Airflow of their own
 	$(PYTEST) -m "not system"
+
+fuzz: $(VENV)/.ready ## Try 20,000 broken answers with a seed that is printed (FUZZ_COUNT, FUZZ_SEED)
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
+	FUZZ_SEED=$$seed FUZZ_COUNT=$${FUZZ_COUNT:-20000} $(PYTEST) tests/fuzz
 
 test-matrix: ## Run all tests on the oldest and the newest supported Airflow
 	$(MAKE) test AIRFLOW=2.11

@@ -56,7 +56,7 @@ def result_of(job: Job[Any], report_path: str | None, max_xcom_bytes: int) -> di
         "counts": job.tally.describe(),
         "changed": changed,
         "failures": [outcome.describe() for outcome in job.tally.failures],
-        "report_path": report_path,
+        **({"report_path": report_path} if report_path else {}),
     }
 
 

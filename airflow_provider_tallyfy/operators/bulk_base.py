@@ -35,7 +35,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     """
     Base of the operators that do the same to many runs.
 
-    The result is ``{"counts", "changed", "failures", "report_path"}``, and each of these is an XCom of its own as well,
+    The result is ``{"counts", "changed", "failures"}``, with ``report_path`` if it is given. Each is an XCom as well,
     pushed even if the task fails. ``changed`` holds the ids of the runs that the task changed, in all of its tries, so
     ``run_ids=restore.output["changed"]`` undoes a restore.
 

@@ -89,12 +89,12 @@ class Looking(ABC):
 
     def __call__(self, *, is_last: bool = False) -> Ending | None:
         """
-        Look once, unless Tallyfy wants to be left alone.
+        Look once, unless Tallyfy asked for a pause; the last look happens all the same.
 
-        :param is_last: whether no look comes after it, so that none may be relied on.
+        :param is_last: whether no look comes after it.
         :return: how the wait ends, or ``None`` if it goes on.
         """
-        return None if self.pause else self._look(is_last)
+        return None if self.pause and not is_last else self._look(is_last)
 
     @abstractmethod
     def _look(self, is_last: bool) -> Ending | None: ...

@@ -112,26 +112,29 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
     return GiveUp(after_attempts(error, attempt.number, attempt.elapsed))
 
 
+#: The longest pause that a ``Retry-After`` header can ask for, in seconds; one wrong header must not silence a week.
+LONGEST_RETRY_AFTER = 900.0
+
+
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """
     Read a ``Retry-After`` header: seconds, with a fraction or not, or an HTTP date.
 
     :param value: the header's value.
     :param now: wall clock with a time zone.
-    :return: seconds to wait, or ``None`` if the header is absent or unreadable.
+    :return: seconds to wait, at most :data:`LONGEST_RETRY_AFTER`; ``None`` if the header is absent or unreadable.
     """
     if not value:
         return None
     try:
         seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            return None
+        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:

@@ -11,7 +11,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait
+from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, WaitLog
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
@@ -61,6 +62,14 @@ class Story(ABC):
         :return: how the wait ends, or ``None`` if it goes on.
         """
 
+    @abstractmethod
+    def last_look(self, organization_id: str) -> Flow[Ending | None]:
+        """
+        Look at everything once and judge it.
+
+        :param organization_id: where the runs are.
+        """
+
     @property
     def done(self) -> Set[Key]:
         """Keys of watches that need no look any more, though the wait goes on."""
@@ -90,6 +99,11 @@ class WaitStory(Story):
         (sight,) = news.values()
         return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error)
 
+    def last_look(self, organization_id: str) -> Flow[Ending | None]:
+        """Look at the one thing."""
+        (watch,) = self.watches
+        return self._log.saw((yield from (watch.anew() if self.absent else watch).look()))
+
 
 class RunsStory(Story):
     """
@@ -116,6 +130,16 @@ class RunsStory(Story):
                 self._log.saw(run_id, sight.value)
             else:
                 self._log.stumbled(run_id, sight.error)
+        return self._log.ending()
+
+    def last_look(self, organization_id: str) -> Flow[Ending | None]:
+        """Look at the runs in lists, where that is cheaper."""
+        watches = {
+            watch.key[1]: watch.anew() if watch.key in self.absent else watch
+            for watch in self.watches
+            if isinstance(watch, RunWatch)
+        }
+        yield from look_at_runs(organization_id, watches, self._wait.is_end, self._log)
         return self._log.ending()
 
     @property
@@ -244,20 +268,37 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     async def _look_once_more(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         """End with what is there at the deadline, which may have passed while no triggerer ran."""
+        until = asyncio.get_running_loop().time() + watcher.timeout
+        if watcher.paused_until >= until:
+            ending = await self._look_regardless(watcher, story)
+        else:
+            ending = await self._look_in_turn(watcher, subscription, story, until)
+        return ending or Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
+
+    async def _look_regardless(self, watcher: Watcher, story: Story) -> Ending | None:
+        try:
+            async with asyncio.timeout(watcher.timeout):
+                return await watcher.look_regardless(story.last_look(watcher.organization_id))
+        except (TallyfyError, TimeoutError) as error:
+            self.tell(f"The last look at {self.what} failed. {error}")
+            return None
+
+    async def _look_in_turn(
+        self, watcher: Watcher, subscription: Subscription, story: Story, until: float
+    ) -> Ending | None:
         absent = [watch for watch in subscription.watches if watch.key in story.absent]
         watcher.leave(subscription, {watch.key for watch in absent})
         watcher.look_now(subscription)
         anew = (watch.anew() for watch in absent)
         try:
             with watcher.subscribe(anew, self.poll_interval, self.max_poll_interval, story.is_end) as search:
-                until = asyncio.get_running_loop().time() + watcher.timeout
                 for each in (subscription, search):
                     ending = await self._see_all(watcher, each, story, until)
                     if ending is not None:
                         return ending
         except TimeoutError:
             pass
-        return Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
+        return None
 
     async def _see_all(self, watcher: Watcher, subscription: Subscription, story: Story, until: float) -> Ending | None:
         to_be_seen = {watch.key for watch in subscription.watches}

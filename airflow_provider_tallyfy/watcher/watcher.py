@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Set
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.checks import checked_seconds
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyRateLimitError
-from airflow_provider_tallyfy.api.exchange import Call
+from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.watcher.connection import SharedConnection
@@ -34,6 +35,8 @@ from airflow_provider_tallyfy.watcher.watched import Key, Pace, Sight, Subscript
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+log = logging.getLogger(__name__)
 
 _GATHER = 0.1
 _MOST_AT_ONCE = 8
@@ -148,6 +151,15 @@ class Watcher:
         for watch in subscription.watches:
             self._watched[watch.key].request(now, now)
         self._changed.set()
+
+    async def look_regardless(self, look: Flow[T]) -> T:
+        """
+        Ask once although Tallyfy asked for a pause: at the deadline of a wait there is no later look.
+
+        :param look: what to ask.
+        :raises TallyfyError: if that fails.
+        """
+        return await self._hook.run(look, retry_budget=0)
 
     def run_changed(self, run_id: str) -> None:
         """
@@ -365,7 +377,10 @@ class Watcher:
             return
         now, was_outage = self._loop.time(), self._trouble.is_outage
         chance = random.random()  # noqa: S311 - jitter, not cryptography
+        paused_until = self._trouble.until
         self._trouble.note_failure(what, error, asked_at, now, chance)
+        if error.retry_after and self._trouble.until > max(paused_until, now):
+            log.info("Tallyfy asked for a pause: no look at its runs for the next %.0f s.", self._trouble.until - now)
         if not self._trouble.is_general:
             return
         wanted = [one for one in self._watched.values() if one.wanted <= now and not one.in_flight]

@@ -188,7 +188,7 @@ def test_a_wait_in_poke_mode_ends_in_time_although_tallyfy_wants_to_be_left_alon
     limit(tallyfy)
     end = attempt(lambda: sensor(timeout=0.1, poke_interval=0.01).execute(new_context()))
     assert end.error == "AirflowSensorTimeout"
-    assert len(tallyfy.requests) == 1
+    assert len(tallyfy.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api.retry import LONGEST_RETRY_AFTER
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
@@ -114,12 +115,45 @@ def limited(tallyfy: VirtualTallyfy, retry_after: float, after: int = 0) -> None
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
-def test_the_end_of_a_wait_does_not_wait_for_a_look_that_cannot_be_sent_in_time(tallyfy, kind):
+def test_a_long_pause_neither_delays_the_end_of_a_wait_nor_costs_it_its_last_look(tallyfy, kind):
     limited(tallyfy, 60)
     ending, moment = in_virtual_time(lambda: end_of(TRIGGERS[kind](deadline=6.0, poll_interval=1)))
     assert ending.outcome is Outcome.TIMED_OUT
     assert moment < 7
-    assert len(tallyfy.asked_at) == 1
+    assert tallyfy.asked_at[1:] == [pytest.approx(6.0, abs=0.2)]
+
+
+@pytest.mark.parametrize("kind", ["run", "runs"])
+def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, kind):
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
+
+    async def main() -> tuple[Ending, float]:
+        completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
+        ended = await end_of(TRIGGERS[kind](deadline=60.0, poll_interval=1))
+        await completing
+        return ended
+
+    ending, moment = in_virtual_time(main)
+    assert (ending.outcome, len(tallyfy.asked_at)) == (Outcome.REACHED, 2)
+    assert moment == pytest.approx(60.0, abs=1)
+
+
+def test_no_header_silences_the_waits_of_a_connection_for_longer_than_a_quarter_of_an_hour(tallyfy, caplog):
+    caplog.set_level("INFO", "airflow_provider_tallyfy.watcher.watcher")
+    tallyfy.add_run(id=RUN_ID)
+    tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
+
+    async def main() -> tuple[Ending, float]:
+        completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
+        ended = await end_of(TRIGGERS["run"](poll_interval=1))
+        await completing
+        return ended
+
+    ending, moment = in_virtual_time(main)
+    assert ending.outcome is Outcome.REACHED
+    assert LONGEST_RETRY_AFTER <= moment < LONGEST_RETRY_AFTER + 120
+    assert "Tallyfy asked for a pause: no look at its runs for the next 90" in caplog.text
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)

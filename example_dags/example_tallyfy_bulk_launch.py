@@ -10,7 +10,7 @@ from airflow_provider_tallyfy.operators.bulk import TallyfyLaunchRunsOperator
 
 with DAG(
     dag_id="example_tallyfy_bulk_launch",
-    schedule="@hourly",
+    schedule=None,  # such as "@hourly", once template_id is set
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
@@ -23,8 +23,8 @@ with DAG(
     def new_orders() -> list[dict[str, str]]:
         """Stand in for a query of the shop: a column for each kick-off field, and those of the run's name and key."""
         return [
-            {"order": "A-1001", "name": "ACME Corp", "Company": "ACME Corp", "Plan": "Paid"},
-            {"order": "A-1002", "name": "Globex", "Company": "Globex", "Plan": "Trial"},
+            {"order": "A-1001", "name": "ACME", "Company name": "ACME Corp", "Contact email": "a@acme.example"},
+            {"order": "A-1002", "name": "Globex", "Company name": "Globex", "Contact email": "b@globex.example"},
         ]
 
     # [START howto_operator_tallyfy_launch_runs]

@@ -14,10 +14,11 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
-        "query": Param("", type="string", description="Restore archived runs with this in their name."),
+        "query": Param("Onboarding", type="string", description="Restore archived runs with this in their name."),
         "at_most": Param(100, type="integer", description="If more than this come back, archive them again."),
         "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),  # noqa: S108
     },
+    render_template_as_native_obj=True,  # so that run_ids below is a list, or the reference to the report of many
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:
@@ -41,10 +42,17 @@ with DAG(
     # [START howto_operator_tallyfy_archive_runs]
     undo = TallyfyArchiveRunsOperator(
         task_id="undo",
-        run_ids=restore.output["changed"],  # there even if the restore failed half-way
+        # There even if the restore failed half-way; nothing if it never began.
+        run_ids="{{ ti.xcom_pull('restore', key='changed') or [] }}",
         report_path="{{ params.folder }}/{{ run_id }}/undo.jsonl",
         trigger_rule="one_failed",
     )
     # [END howto_operator_tallyfy_archive_runs]
 
     [restore, checked] >> undo
+
+    @task
+    def go_on() -> None:
+        """Stand in for the work with the restored runs. As a last task it fails the DAG run if a task before it did."""
+
+    checked >> go_on()

@@ -1,12 +1,12 @@
-"""Every night, archive the runs that were finished some time ago."""
+"""Every night, archive the runs that were finished some time ago: one task for all of them, with a report."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, Param
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator, TallyfyListRunsOperator
+from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator
 
 with DAG(
     dag_id="example_tallyfy_nightly_maintenance",
@@ -14,35 +14,18 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    params={"days": Param(90, type="integer", minimum=0, description="Archive what was finished this long ago.")},
+    params={
+        "days": Param(90, type="integer", minimum=0, description="Archive what was finished this long ago."),
+        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),  # noqa: S108
+    },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:
-    # [START howto_operator_tallyfy_list_runs]
-    finished = TallyfyListRunsOperator(
-        task_id="list_finished_runs",
+    # [START nightly_maintenance]
+    TallyfyArchiveRunsOperator(
+        task_id="archive",
         status="complete",
         older_than="{{ params.days }}",
-        limit=1000,  # Airflow maps over 1024 items at most; the next night goes on
-        fields="id",
+        report_path="{{ params.folder }}/{{ run_id }}/archived.jsonl",
     )
-    # [END howto_operator_tallyfy_list_runs]
-
-    # [START howto_operator_tallyfy_archive_run]
-    archive = TallyfyArchiveRunOperator.partial(
-        task_id="archive",
-        map_index_template="{{ task.run_id }}",
-        max_active_tis_per_dagrun=4,
-    ).expand(run_id=finished.output)
-    # [END howto_operator_tallyfy_archive_run]
-
-    @task(trigger_rule="none_failed")
-    def summarise(archived: list[dict]) -> dict[str, int]:
-        """Count what was archived; on a night without finished runs that is nothing."""
-        runs = list(archived or [])
-        return {
-            "archived": sum(run["changed"] for run in runs),
-            "already_archived": sum(not run["changed"] for run in runs),
-        }
-
-    summarise(archive.output)
+    # [END nightly_maintenance]

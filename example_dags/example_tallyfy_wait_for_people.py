@@ -22,9 +22,11 @@ with DAG(
     render_template_as_native_obj=True,  # so that run_ids stays a list
     default_args={"deferrable": True, "poke_interval": 60, "timeout": WEEK},
     params={
-        "run_ids": Param(type="array", minItems=1, description="Runs of contracts; the first is followed in detail."),
-        "task": Param("Legal review", type="string"),
-        "field": Param("Verdict", type="string"),
+        "run_ids": Param(
+            type="array", minItems=1, description="Runs of one template; the first is followed in detail."
+        ),
+        "task": Param("Legal review", type="string", description="Title of a task of that template."),
+        "field": Param("Tax number", type="string", description="Label of a form field of that template."),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -38,11 +40,10 @@ with DAG(
     # [END howto_sensor_tallyfy_task]
 
     # [START howto_sensor_tallyfy_form_field]
-    verdict = TallyfyFormFieldSensor(
-        task_id="verdict",
+    answer = TallyfyFormFieldSensor(
+        task_id="answer",
         run_id="{{ params.run_ids[0] }}",
-        field="{{ params.field }}",
-        values=["approved", "rejected"],
+        field="{{ params.field }}",  # any answer; values=["approved", "rejected"] waits for one of these
     )
     # [END howto_sensor_tallyfy_form_field]
 
@@ -55,4 +56,4 @@ with DAG(
     )
     # [END howto_sensor_tallyfy_runs_status]
 
-    reviewed >> verdict >> all_complete
+    reviewed >> answer >> all_complete

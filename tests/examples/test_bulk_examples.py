@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 from tests.examples.test_maintenance_examples import task_states
 
 BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
@@ -21,7 +22,7 @@ def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path
     wanted = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
     others = tallyfy_sandbox.add_runs(3, name="Review", archived=True)
     states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path)))
-    assert states == {"restore": "success", "check": "success", "undo": "skipped"}
+    assert states == {"restore": "success", "check": "success", "undo": "skipped", "go_on": "success"}
     assert archived(tallyfy_sandbox) == set(others)
     [report] = tmp_path.rglob("restore.jsonl")
     lines = [json.loads(line) for line in report.read_text().splitlines()]
@@ -32,8 +33,10 @@ def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path
 def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tmp_path):
     before = set(tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True))
     live = set(tallyfy_sandbox.add_runs(4, name="Onboarding"))
-    states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path), at_most=5))
-    assert states == {"restore": "success", "check": "failed", "undo": "success"}
+    dag_run = example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path), at_most=5)
+    states = task_states(dag_run)
+    assert states == {"restore": "success", "check": "failed", "undo": "success", "go_on": "upstream_failed"}
+    assert str(dag_run.state) == "failed"
     assert archived(tallyfy_sandbox) == before
     assert not live & archived(tallyfy_sandbox)
 
@@ -41,22 +44,30 @@ def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tm
 def test_a_restore_that_failed_half_way_is_taken_back(example, tallyfy_sandbox, tmp_path):
     before = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
     tallyfy_sandbox.faults.add("status", method="PUT", path=before[3], status=403, times=None)
-    states = task_states(example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path)))
-    assert states == {"restore": "failed", "check": "upstream_failed", "undo": "success"}
+    dag_run = example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path))
+    states = task_states(dag_run)
+    assert states == {"restore": "failed", "check": "upstream_failed", "undo": "success", "go_on": "upstream_failed"}
+    assert str(dag_run.state) == "failed"
     assert archived(tallyfy_sandbox) == set(before)
+
+
+def test_a_restore_that_never_began_leaves_nothing_to_take_back(example, tallyfy_sandbox, tmp_path):
+    tallyfy_sandbox.add_runs(3, name="Onboarding", archived=True)
+    dag_run = example("example_tallyfy_bulk_restore", query="", folder=str(tmp_path))
+    assert task_states(dag_run)["undo"] == "success"
+    assert str(dag_run.state) == "failed"
+    assert len(archived(tallyfy_sandbox)) == 3
 
 
 @BOTH
 def test_each_order_is_launched_once_however_often_the_dag_runs(example, tallyfy_sandbox):
-    kickoff = [
-        {"label": "Company", "field_type": "text", "required": True},
-        {"label": "Plan", "field_type": "radio", "options": ["Trial", "Paid"]},
-    ]
-    template = tallyfy_sandbox.add_template("Onboarding", kickoff=kickoff)
+    tallyfy_sandbox.sow(DEFAULT)
+    before = len(tallyfy_sandbox.runs)
+    template = tallyfy_sandbox.store.template("Customer onboarding")
     for _ in range(2):
         states = task_states(example("example_tallyfy_bulk_launch", template_id=template["id"]))
         assert states == {"new_orders": "success", "launch": "success"}
-    assert Counter(run["name"] for run in tallyfy_sandbox.runs) == {"ACME Corp": 1, "Globex": 1}
+    assert Counter(run["name"] for run in tallyfy_sandbox.runs[before:]) == {"ACME": 1, "Globex": 1}
 
 
 def test_a_purge_deletes_what_was_archived_long_ago_when_it_is_told_to(example, tallyfy_sandbox, tmp_path):

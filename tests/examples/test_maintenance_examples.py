@@ -33,27 +33,47 @@ def test_restoring_a_run_that_was_finished_fails_instead_of_waiting(example, tal
     }
 
 
-def test_runs_that_were_finished_long_ago_are_archived_and_no_others(example, tallyfy_sandbox):
-    old = tallyfy_sandbox.add_run(created_at="200 days ago", completed_at="100 days ago")
-    older = tallyfy_sandbox.add_run(created_at="300 days ago", completed_at="250 days ago")
-    kept = [
-        tallyfy_sandbox.add_run(created_at="200 days ago", completed_at="2 days ago"),
-        tallyfy_sandbox.add_run(created_at="200 days ago"),
-    ]
-    states = task_states(example("example_tallyfy_nightly_maintenance", days=90))
+@pytest.fixture
+def finished(tallyfy_sandbox) -> tuple[list[str], list[str]]:
+    """Give the runs that were finished long ago, and those that were not."""
+    add = tallyfy_sandbox.add_run
+    old = [add(created_at="300 days ago", completed_at=f"{days} days ago")["id"] for days in (100, 250)]
+    young = add(created_at="200 days ago", completed_at="2 days ago")["id"]
+    return old, [young, add(created_at="200 days ago")["id"]]
+
+
+def archived(tallyfy) -> set[str]:
+    return {run["id"] for run in tallyfy.runs if run["archived_at"]}
+
+
+def test_runs_that_were_finished_long_ago_are_archived_and_no_others(example, tallyfy_sandbox, finished, tmp_path):
+    states = task_states(example("example_tallyfy_nightly_maintenance", folder=str(tmp_path)))
+    assert states == {"archive": "success"}
+    assert archived(tallyfy_sandbox) == set(finished[0])
+    [report] = tmp_path.rglob("archived.jsonl")
+    assert len(report.read_text().splitlines()) == 2
+
+
+def test_a_night_without_finished_runs_is_a_success(example, tallyfy_sandbox, tmp_path):
+    tallyfy_sandbox.add_run()
+    states = task_states(example("example_tallyfy_nightly_maintenance", folder=str(tmp_path)))
+    assert states == {"archive": "success"}
+
+
+def test_each_finished_run_is_archived_by_a_task_of_its_own(example, tallyfy_sandbox, finished):
+    states = task_states(example("example_tallyfy_archive_each_run"))
     assert states == {
         "list_finished_runs": "success",
         "archive0": "success",
         "archive1": "success",
         "summarise": "success",
     }
-    assert all(tallyfy_sandbox.run(run["id"])["archived_at"] for run in (old, older))
-    assert not any(tallyfy_sandbox.run(run["id"])["archived_at"] for run in kept)
+    assert archived(tallyfy_sandbox) == set(finished[0])
 
 
-def test_a_night_without_finished_runs_is_a_success(example, tallyfy_sandbox):
+def test_without_finished_runs_there_is_no_task_for_any(example, tallyfy_sandbox):
     tallyfy_sandbox.add_run()
-    states = task_states(example("example_tallyfy_nightly_maintenance", days=90))
+    states = task_states(example("example_tallyfy_archive_each_run"))
     assert states == {"list_finished_runs": "success", "archive": "skipped", "summarise": "success"}
 
 

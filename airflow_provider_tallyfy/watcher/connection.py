@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.watcher.planning import Budget
+from airflow_provider_tallyfy.watcher.planning import Budget, backoff
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -53,7 +54,21 @@ class SharedConnection:
         return self
 
     async def _read(self) -> None:
-        self._use(await self._connect())
+        """Read the connection, and read it again while the secrets backend or Airflow's API server is down."""
+        tries = 0
+        while True:
+            try:
+                hook = await self._connect()
+            except TallyfyError:
+                raise
+            except Exception:
+                if not tries:
+                    log.warning("The Airflow connection could not be read; trying again until it can.", exc_info=True)
+                tries += 1
+                await asyncio.sleep(backoff(tries, random.random()))  # noqa: S311 - jitter, not cryptography
+            else:
+                self._use(hook)
+                return
 
     def _use(self, hook: TallyfyAsyncHook) -> None:
         self._hook = hook

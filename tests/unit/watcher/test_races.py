@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 
 import pytest
 
@@ -196,6 +197,38 @@ async def test_a_secrets_backend_that_is_down_while_the_token_is_replaced_ends_n
             tallyfy.complete_run(run_id)
         await asyncio.sleep(INTERVAL)
         assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids] == [["active", "complete"]] * 3
+
+
+@virtually
+async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_told_once(tallyfy):
+    told, handler = [], logging.Handler()
+    handler.emit = told.append
+    logging.getLogger("airflow_provider_tallyfy.watcher.connection").addHandler(handler)
+    connect, failures = tallyfy.connect, iter([RuntimeError("down"), OSError("down"), TimeoutError()])
+
+    async def flaky():
+        for failure in failures:
+            raise failure
+        return await connect()
+
+    tallyfy.connect = flaky
+    [run_id] = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_id)
+        await asyncio.sleep(INTERVAL)
+        assert [told for _, told in waits.heard[run_id]] == ["active", "complete"]
+    logging.getLogger("airflow_provider_tallyfy.watcher.connection").removeHandler(handler)
+    assert [record.msg for record in told] == ["The Airflow connection could not be read; trying again until it can."]
+
+
+@virtually
+async def test_a_connection_that_is_missing_is_told_at_once(tallyfy):
+    async def missing():
+        raise TallyfyConfigurationError("there is no such connection")
+
+    with pytest.raises(TallyfyConfigurationError):
+        await SharedConnection(missing).ready()
 
 
 @virtually

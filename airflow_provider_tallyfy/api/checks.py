@@ -6,8 +6,9 @@ import ast
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
@@ -197,6 +198,45 @@ def list_in_text(text: str) -> list[object] | None:
     :return: the list; ``None`` if it is none.
     """
     return _in_text(text, list) if text.lstrip().startswith("[") else None
+
+
+def plain_json(value: Any, name: str) -> Any:
+    """
+    Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists.
+
+    :param value: what the user gave.
+    :param name: where it stands, for the message.
+    :raises TallyfyValidationError: if a part of it has no such form.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_json(item, name) for item in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal) and name.startswith("prerun") and value.is_finite():
+        return str(value)  # the answers of a form are text
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max  # neither NaN nor infinity is
+    if value is None or isinstance(value, str) or is_number:
+        return value
+    raise TallyfyValidationError(
+        f"{name} has a value that cannot be sent: {str(value)[:80]!r}, a {type(value).__name__}.",
+        fields={name.partition("[")[0]: ["no JSON value"]},
+    )
+
+
+def unrendered(value: Any) -> Any:
+    """
+    Read the text that a template made of an object or a list, in JSON's notation or Python's; leave all else as it is.
+
+    :param value: what the user gave.
+    """
+    if not isinstance(value, str):
+        return value
+    found = list_in_text(value) if value.lstrip().startswith("[") else _in_text(value, dict)
+    return value if found is None else found
 
 
 def checked_object(value: object, name: str) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import checked_id, checked_text
+from airflow_provider_tallyfy.api.checks import checked_id, checked_text, unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.problems import Problems
 
@@ -51,11 +51,12 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently, or names somebody whom a
         template rendered for a missing value.
     """
+    people = unrendered(people)
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
         raise TallyfyValidationError(
             f"{name} is {people!r}; expected an object with lists of {', '.join(KINDS)}.", fields={name: ["not people"]}
         )
-    given = {kind: people.get(kind) or [] for kind in KINDS}
+    given = {kind: unrendered(people.get(kind)) or [] for kind in KINDS}
     for kind, members in given.items():
         if not isinstance(members, list | tuple):
             raise TallyfyValidationError(f"{name}: {kind} is {members!r}; expected a list.", fields={name: [kind]})
@@ -72,6 +73,7 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
     :param roles: people by role id, see :func:`checked_people`.
     :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently.
     """
+    roles = unrendered(roles)
     if not isinstance(roles, Mapping):
         raise TallyfyValidationError(
             f"roles is {roles!r}; expected people by role id.", fields={"roles": ["not by role"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import checked_time
+from airflow_provider_tallyfy.api.checks import checked_time, unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people
@@ -25,6 +25,7 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
     :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
     """
+    tasks = unrendered(tasks)
     if not isinstance(tasks, Mapping):
         raise TallyfyValidationError(
             f"tasks is {tasks!r}; expected settings by step id.", fields={"tasks": ["not by step"]}
@@ -59,6 +60,7 @@ def _as_it_is(step: Step) -> dict[str, Any]:
 
 
 def _settings(step: Step, settings: Any) -> dict[str, Any]:
+    settings = unrendered(settings)
     if settings is None:
         return {}
     if not isinstance(settings, Mapping):

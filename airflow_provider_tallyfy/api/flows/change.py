@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.answers import read_id
-from airflow_provider_tallyfy.api.checks import checked_flag, free_text
+from airflow_provider_tallyfy.api.checks import checked_flag, free_text, plain_json, unrendered
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -76,8 +76,9 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
+    changes = unrendered(changes)
     _check_changes(run_id, changes)
-    changes = _read_changes(changes)
+    changes = {name: plain_json(value, name) for name, value in _read_changes(changes).items()}
     before: Run = yield from _read_for_update(organization_id, run_id)
     wanted = _as_stored(before, changes)
     if not _differences(before, wanted):

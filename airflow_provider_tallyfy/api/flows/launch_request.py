@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id, checked_text, checked_time, free_text, list_in_text
+from airflow_provider_tallyfy.api.checks import (
+    checked_id,
+    checked_text,
+    checked_time,
+    free_text,
+    list_in_text,
+    plain_json,
+)
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.ids import with_ids
@@ -102,6 +109,7 @@ class LaunchRequest:
             body["roles"] = problems.of(checked_roles, given["roles"])
         if self.tasks:
             body["tasks"] = problems.of(complete_steps, template, self.tasks)
+        body = {name: problems.of(plain_json, value, name) for name, value in body.items()}
         problems.raise_all()
         return body
 
@@ -118,6 +126,7 @@ class LaunchRequest:
         if "name" in given:
             given["name"] = problems.of(_name, given["name"])
         prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
+        prerun = problems.of(plain_json, prerun, "prerun")
         problems.raise_all()
         return {**given, "prerun": prerun} if prerun else given
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_tallyfy.api.checks import unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value, is_blank
 from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
@@ -33,7 +34,7 @@ def encode_kickoff(
     :raises TallyfyValidationError: if anything does not fit: one error that names all problems, by field in ``fields``.
     """
     fields = form.fields if isinstance(form, Template) else tuple(form)
-    raw = {} if encoded is None else encoded
+    values, raw = unrendered(values), {} if encoded is None else unrendered(encoded)
     for name, given_values in (("kickoff", values), ("prerun", raw)):
         if not isinstance(given_values, Mapping):
             raise _error(form, {name: [f"expected values by field, got {shown(given_values)}"]})

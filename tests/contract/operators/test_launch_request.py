@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -473,3 +475,53 @@ def test_a_project_whose_run_is_not_shown_at_all_is_left_to_the_next_try(tallyfy
     assert (end.state, end.error) == ("up_for_retry", "TallyfyUnknownOutcomeError")
     result = TallyfyLaunchProjectOperator(**arguments).execute(context_of(try_number=2))
     assert [run["id"] for run in tallyfy.runs] == [result["id"]]
+
+
+@both_worlds
+@pytest.mark.parametrize("write", [json.dumps, str], ids=["JSON", "Python"])
+def test_objects_may_come_out_of_templates_as_text(tallyfy, write):
+    """A template without render_template_as_native_obj makes text of every object."""
+    form = [{"label": "Company", "field_type": "text"}, {"label": "Plan", "field_type": "text"}]
+    template = tallyfy.add_template("Plain", steps=["One"], kickoff=form)
+    step, plan = template["steps"][0]["id"], template["prerun"][1]["id"]
+    arguments = {
+        "kickoff": {"Company": "Acme"},
+        "prerun": {plan: "Paid"},
+        "tasks": {step: {"owners": {"users": [1001]}}},
+        "roles": {"role": {"users": [1001]}},
+    }
+    launch(template, **arguments)
+    launch(template, **{name: write(value) for name, value in arguments.items()}, launch_key="as text")
+    bodies = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    given, as_text = [body | {"summary": ""} for body in bodies]
+    assert given == as_text
+
+
+@both_worlds
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (datetime(2026, 1, 31), "2026-01-31T00:00:00"),
+        (date(2026, 1, 31), "2026-01-31"),
+        (Decimal("1.5"), "1.5"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_raw_values_are_sent_in_the_types_that_json_has(tallyfy, value, sent, dry_run):
+    template = tallyfy.add_template("Plain", kickoff=[{"label": "Notes", "field_type": "text"}])
+    field = template["prerun"][0]["id"]
+    result = launch(template, prerun={field: value}, dry_run=dry_run)
+    posts = [request.json() for request in tallyfy.requests if request.method == "POST"]
+    [body] = [request["body"] for request in result["requests"]] if dry_run else posts
+    assert body["prerun"] == {field: sent}
+
+
+@both_worlds
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN"), 10**400, object(), b"a"], ids=str)
+def test_raw_values_that_json_lacks_are_refused_by_name(tallyfy, value):
+    template = tallyfy.add_template("Plain", kickoff=[{"label": "Notes", "field_type": "text"}])
+    end = attempt(lambda: launch(template, prerun={template["prerun"][0]["id"]: value}))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+    assert "prerun" in str(end.exception)
+    assert tallyfy.runs == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -10,6 +11,7 @@ from airflow_provider_tallyfy.api.checks import (
     checked_status,
     checked_text,
     checked_time,
+    plain_json,
     required_organization,
 )
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
@@ -101,3 +103,11 @@ def test_a_moment_may_come_out_of_a_template():
     assert checked_time(None, "since") is None
     with pytest.raises(TallyfyValidationError, match=r"^since='yesterday'"):
         checked_time("yesterday", "since")
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [(Decimal(2), 2), (Decimal("1.5"), 1.5), ({"a"}, ["a"]), (("a", {1: None}), ["a", {"1": None}]), (True, True)],
+)
+def test_raw_values_take_the_types_that_json_has(value, plain):
+    assert plain_json(value, "tasks") == plain

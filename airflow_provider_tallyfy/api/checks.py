@@ -290,13 +290,14 @@ def checked_count(value: object, name: str, least: int = 1) -> int | None:
 
 def checked_seconds(value: object, name: str, *, least: float | None = None) -> float:
     """
-    Check a number of seconds that comes out of no template, so that text is none.
+    Check a duration that comes out of no template, so that text is invalid.
 
-    :param value: what the user gave.
+    :param value: a number of seconds or a timedelta.
     :param name: name of the parameter, for the message.
     :param least: the smallest that makes sense; ``None`` for any above zero.
     :raises TallyfyValidationError: if it is no number, no finite one, or a smaller one.
     """
+    value = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(value, int | float) and not isinstance(value, bool):
         is_enough = value > 0 if least is None else value >= least
         if is_enough and value <= sys.float_info.max:

@@ -41,7 +41,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
     :param wait_for_completion: whether the task ends only when people have completed the run.
     :param failure_status: statuses that fail the wait.
-    :param poll_interval: seconds between two looks while waiting, above zero.
+    :param poll_interval: seconds between two looks while waiting, above zero, or a timedelta.
     :param timeout: seconds to wait at most, or a timedelta; the run goes on after that.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param deferrable: wait in the triggerer, without a worker.
@@ -60,7 +60,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         relaunch_on_clear: bool = False,
         wait_for_completion: bool = False,
         failure_status: str | Iterable[str] = ("archived",),
-        poll_interval: float = 60,
+        poll_interval: timedelta | float = 60,
         timeout: timedelta | float = timedelta(days=7),
         max_poll_failures: int | None = 100,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -142,7 +142,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         _ = self._ends_in_triggerer
         is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
         if is_to_wait:
-            checked_seconds(self.poll_interval, "poll_interval")
+            _ = self._poll_seconds
             if self._timeout != float("inf"):  # for ever
                 checked_seconds(self._timeout, "timeout", least=0)
         return is_to_wait
@@ -150,6 +150,10 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     @property
     def _ends_in_triggerer(self) -> bool:
         return ends_in_triggerer(self, self.end_from_trigger)
+
+    @property
+    def _poll_seconds(self) -> float:
+        return checked_seconds(self.poll_interval, "poll_interval")
 
     @property
     def _timeout(self) -> float:
@@ -171,7 +175,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
                 self._defer(wait, look, patience)
             if time.time() >= deadline:
                 patience.end("Completion of the run")
-            time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
+            time.sleep(max(0.0, min(self._poll_seconds, deadline - time.time())))
             ending = look()
         return {**conclude(ending, "Completion of the run", patience), "changed": change.changed}
 
@@ -181,7 +185,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             newer_than=look.newer_than,
             organization_id=self.organization_id,
             tallyfy_conn_id=self.tallyfy_conn_id,
-            poll_interval=self.poll_interval,
+            poll_interval=self._poll_seconds,
             deadline=patience.deadline,
             max_poll_failures=self.max_poll_failures,
             end_task=self._ends_in_triggerer,

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_tallyfy.api.checks import checked_seconds
 from airflow_provider_tallyfy.api.waits.status import Ending, Wait
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
@@ -68,7 +69,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         *,
         missing: str = "fail",
         max_poll_failures: int | None = 100,
-        max_poke_interval: float | None = None,
+        max_poke_interval: timedelta | float | None = None,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -79,8 +80,10 @@ class TallyfyWaitSensor(BaseSensorOperator):
             kwargs["timeout"] = LONGEST_WAIT  # Airflow makes a timedelta of it, and cannot of infinity
         super().__init__(**kwargs)
         if max_poke_interval is not None:
-            self.exponential_backoff = max_poke_interval > self.poke_interval
-            self.max_wait = timedelta(seconds=max_poke_interval)
+            with airflow_exceptions():
+                longest = checked_seconds(max_poke_interval, "max_poke_interval", least=-LONGEST_WAIT.total_seconds())
+            self.exponential_backoff = longest > self.poke_interval
+            self.max_wait = timedelta(seconds=longest)
         self.missing = missing
         self.max_poll_failures = max_poll_failures
         self.organization_id = organization_id

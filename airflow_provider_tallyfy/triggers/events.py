@@ -65,8 +65,8 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         template_id: str | None = None,
         tags: Sequence[str] | str | None = None,
         query: str | None = None,
-        replay: float = 3600,
-        poll_interval: float = 60,
+        replay: timedelta | float = 3600,
+        poll_interval: timedelta | float = 60,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
@@ -75,7 +75,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         self.template_id = template_id
         self.tags = None if tags is None else sorted(listed(tags, "tags"))
         self.query = query
-        self.replay = replay
+        self.replay = checked_seconds(replay, "replay", least=0)
         self.poll_interval = checked_seconds(poll_interval, "poll_interval")
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id

@@ -21,6 +21,7 @@ from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_
 from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.numbers import plain_text
 from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.people import user_number
 from airflow_provider_tallyfy.api.problems import Problems
@@ -256,7 +257,7 @@ def check_confirm(run_id: str, confirm: str | None) -> None:
     :param confirm: the second key.
     :raises TallyfyValidationError: if it is empty.
     """
-    if not confirm:
+    if not plain_text(confirm):
         raise TallyfyValidationError(
             f"Run {run_id} was not deleted: confirm={confirm!r} is empty (did a template render to nothing?). It has "
             f"to be the run's id or exact name.",
@@ -275,7 +276,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     :raises TallyfyValidationError: if it must not be deleted.
     """
     check_confirm(run.id, confirm)
-    if confirm not in (run.id, run.name, run.raw.get("name")):
+    if plain_text(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
         raise TallyfyValidationError(
             f"Run {run.id} was not deleted: confirm={confirm!r} is neither its id nor its exact name.",
             run_id=run.id,

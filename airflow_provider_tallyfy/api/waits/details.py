@@ -284,9 +284,7 @@ def _only(hits: Sequence[T], kind: str, name: str) -> T | None:
 
 
 def _checked_name(value: object, parameter: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise TallyfyValidationError(f"{parameter} {value!r} is no name.", fields={parameter: ["empty"]})
-    return free_text(value, parameter)
+    return free_text(value, parameter, may_be_empty=False)
 
 
 def _checked_values(values: object) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.api.checks import refused
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
+from airflow_provider_tallyfy.api.flows.lookup import surplus
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.kickoff.wording import enumerated
 from airflow_provider_tallyfy.api.models import Run, RunChange
@@ -256,10 +257,10 @@ class LaunchWork(Work[Launch]):
 
     def _adopt(self, launch: Launch, runs: Sequence[Run]) -> Outcome:
         """Take a run that was there before; others that carry the key are surplus, or somebody else's to archive."""
-        first, *further = runs
+        first = runs[0]
         is_own = self._is_own(launch) or first.id in self._earlier
         reason = "launched before"
-        live = [run.id for run in further if not run.is_archived]
+        live = [run.id for run in surplus(runs)]
         if self._keys_are_shared and not self._is_own(launch):
             if others := [run_id for run_id in live if run_id not in self._earlier]:
                 reason += f"; further live runs have this key: {', '.join(others)}"

@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.flows.launch_request import LaunchRequest
-from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order
+from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order, surplus
 from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
 from airflow_provider_tallyfy.api.models import Run, RunChange
 
@@ -148,9 +148,8 @@ def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -
     :param runs: all runs that carry it, the first launched first.
     """
     if not key.expires:
-        for run in runs[1:]:
-            if not run.is_archived:
-                yield from archive_run(organization_id, run.id)
+        for run in surplus(runs):
+            yield from archive_run(organization_id, run.id)
 
 
 def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -173,6 +173,21 @@ def find_marked(
             for marker in {marker for text in _summaries(run) for marker in markers_in(text)} & set(markers):
                 found.setdefault(marker, []).append(run)
     return {marker: sorted(runs, key=launch_order) for marker, runs in found.items()}
+
+
+def surplus(runs: Sequence[Run]) -> list[Run]:
+    """
+    Give the live runs that tries overlapping with the first launch made.
+
+    A run that was launched more than a day later is not one of them: its DAG run was deleted and made again.
+
+    :param runs: all runs of one launch, the first launched first.
+    """
+    first, *further = runs
+    if first.created_at is None:
+        return []
+    latest = first.created_at + _CLOCK_TOLERANCE
+    return [run for run in further if not run.is_archived and run.created_at is not None and run.created_at <= latest]
 
 
 def launch_order(run: Run) -> tuple[datetime, int, str]:

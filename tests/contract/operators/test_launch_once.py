@@ -477,3 +477,16 @@ def test_a_first_try_looks_at_the_newest_hundred_runs_only(tallyfy, pauses):
     template_run(tallyfy).execute(context_of())
     assert asked(tallyfy) == ["GET runs", "GET template", "POST runs", "GET runs"]
     assert pauses == []
+
+
+@both_worlds
+def test_a_retry_archives_nothing_that_a_dag_run_made_again_launched_days_later(tallyfy):
+    """The earlier run was not among the newest hundred, so another one was launched, and people were told of it."""
+    first = template_run(tallyfy).execute(context_of())
+    created = (datetime.now(UTC) - timedelta(days=5)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    tallyfy.update_run(first["id"], created_at=created)
+    tallyfy.add_runs(150, "Onboarding", name="Other")
+    second = template_run(tallyfy).execute(context_of())
+    long_ago = FakeDagRun(run_after=datetime(2020, 1, 1, tzinfo=UTC))
+    template_run(tallyfy).execute(context_of(try_number=2, dag_run=long_ago))
+    assert live_runs(tallyfy) == [first["id"], second["id"]]

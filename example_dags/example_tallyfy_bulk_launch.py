@@ -14,7 +14,7 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    params={"template_id": Param("", type="string", description="Template with the kick-off fields below.")},
+    params={"template_id": Param(type="string", minLength=1, description="Template with the kick-off fields below.")},
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:

@@ -15,7 +15,9 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={
-        "organization_id": Param("", type="string", description="The organization to delete from, as a second key."),
+        "organization_id": Param(
+            type="string", minLength=1, description="The organization to delete from, as a second key."
+        ),
         "days": Param(90, type="integer", minimum=30, description="Delete what was archived this long ago."),
         "dry_run": Param(True, type="boolean", description="Only say what would be deleted."),
         "folder": Param("/tmp/tallyfy", type="string", description="Where report and snapshots go."),  # noqa: S108

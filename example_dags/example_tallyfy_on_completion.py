@@ -4,38 +4,44 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.sdk import DAG, Asset, AssetWatcher, task
+from airflow.providers.common.compat.sdk import DAG, Asset, task
 
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 
-# [START howto_trigger_tallyfy_run_event]
-onboarding_completed = Asset(
-    "tallyfy_onboarding_completed",
-    watchers=[
-        AssetWatcher(
-            name="tallyfy",
-            trigger=TallyfyRunEventTrigger(events=["completed"], query="Onboarding", poll_interval=10),
-        )
-    ],
-)
+try:
+    from airflow.sdk import AssetWatcher
+except ImportError:  # Airflow 2 has no asset watchers, so there this file has no DAG
+    AssetWatcher = None
 
-with DAG(
-    dag_id="example_tallyfy_on_completion",
-    schedule=[onboarding_completed],
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    tags=["example", "tallyfy"],
-    doc_md=__doc__,
-) as dag:
-
-    @task
-    def completed_runs(triggering_asset_events: dict) -> list[str]:
-        """Give the runs whose completion started this DAG run; several may have come together."""
-        events = [event for heard in triggering_asset_events.values() for event in heard]
-        return sorted({event.extra["payload"]["run"]["id"] for event in events})
-
-    TallyfyArchiveRunOperator.partial(task_id="archive", map_index_template="{{ task.run_id }}").expand(
-        run_id=completed_runs()
+if AssetWatcher is not None:
+    # [START howto_trigger_tallyfy_run_event]
+    onboarding_completed = Asset(
+        "tallyfy_onboarding_completed",
+        watchers=[
+            AssetWatcher(
+                name="tallyfy",
+                trigger=TallyfyRunEventTrigger(events=["completed"], query="Onboarding", poll_interval=10),
+            )
+        ],
     )
-# [END howto_trigger_tallyfy_run_event]
+
+    with DAG(
+        dag_id="example_tallyfy_on_completion",
+        schedule=[onboarding_completed],
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        tags=["example", "tallyfy"],
+        doc_md=__doc__,
+    ) as dag:
+
+        @task
+        def completed_runs(triggering_asset_events: dict) -> list[str]:
+            """Give the runs whose completion started this DAG run; several may have come together."""
+            events = [event for heard in triggering_asset_events.values() for event in heard]
+            return sorted({event.extra["payload"]["run"]["id"] for event in events})
+
+        TallyfyArchiveRunOperator.partial(task_id="archive", map_index_template="{{ task.run_id }}").expand(
+            run_id=completed_runs()
+        )
+    # [END howto_trigger_tallyfy_run_event]

@@ -20,9 +20,9 @@ with DAG(
     params={
         "template_id": Param(type="string", minLength=1, description="The template, from its address in Tallyfy."),
         "customer_id": Param("4711", type="string", description="There is one run per customer, whatever happens."),
-        "company": Param("ACME Corp", type="string"),
-        "contact": Param("ada@example.com", type="string", format="email"),
-        "plan": Param("Paid", type="string", enum=["Trial", "Paid"]),
+        "company": Param("ACME Corp", type="string", description="Name of the customer."),
+        "contact": Param("ada@example.com", type="string", format="email", description="Whom to write to."),
+        "plan": Param("Paid", type="string", enum=["Trial", "Paid"], description="What the customer has ordered."),
         "account_manager": Param(1001, type="integer", description="Number of the Tallyfy user who follows up."),
     },
     tags=["example", "tallyfy"],

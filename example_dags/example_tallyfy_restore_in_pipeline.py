@@ -1,4 +1,4 @@
-"""Restore a run, extract its form, wait for people to finish the run, and archive it again, come what may."""
+"""Restore a run, extract its form, wait for people to finish the run, and archive it again if it was archived."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ with DAG(
         return f"{len(form)} form values of {run['name']}, finished at {run['completed_at']}"
 
     # [START howto_teardown]
-    # A teardown runs even if a task in between failed, as long as its setup succeeded. If it fails itself, so does the
-    # DAG run; `load` is no task before it, because Airflow judges a DAG run by its last tasks only.
-    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", run_id=RUN_ID).as_teardown(
+    # A teardown runs even if a task in between failed, as long as its setup succeeded. With `undo` it archives the run
+    # only if `restore` restored it: a run that was live before stays live. If the teardown fails, so does the DAG run;
+    # `load` is no task before it, because Airflow judges a DAG run by its last tasks only.
+    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", undo=restore.output).as_teardown(
         setups=restore, on_failure_fail_dagrun=True
     )
     # [END howto_teardown]

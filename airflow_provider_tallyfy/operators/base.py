@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_tallyfy.api.checks import checked_flag, checked_id
 from airflow_provider_tallyfy.api.exchange import Call, Flow, T
-from airflow_provider_tallyfy.api.models import RunChange
 from airflow_provider_tallyfy.compat import mapped_arguments
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
@@ -137,49 +135,6 @@ class TallyfyWriteOperator(TallyfyOperator):
         effect = "; ".join(actions) or "nothing would change"
         self.log.info("Dry run: %s.", effect)
         return {"dry_run": True, "effect": effect, "requests": [_request(request) for request in shown]}
-
-
-class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
-    """
-    Base of the operators that bring one existing run into another state.
-
-    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
-    (whether this task changed the run).
-    """
-
-    template_fields: Sequence[str] = ("run_id", *TallyfyWriteOperator.template_fields)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Change the run and describe it.
-
-        :param context: of the running task.
-        :raises TallyfyError: in one of its kinds.
-        """
-        with self.hook as hook:
-            run_id = self.announce(context)
-            if self.is_dry_run:
-                return self.plan(self.change(run_id))
-            return self.report(hook.run(self.change(run_id)))
-
-    @abstractmethod
-    def change(self, run_id: str) -> Flow[RunChange]:
-        """
-        Make the flow that does what the operator is for.
-
-        :param run_id: the run, checked.
-        """
-
-    def report(self, change: RunChange) -> dict[str, Any]:
-        """
-        Log what became of the run and describe it.
-
-        :param change: the run as it is now.
-        """
-        run, url = change.run, self.hook.run_url(change.run.id)
-        unchanged = "" if change.changed else ", unchanged"
-        self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
-        return run.describe(url, changed=change.changed)
 
 
 def _request(call: Call[T]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from airflow_provider_tallyfy.api.flows.change import check_confirm, check_delet
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.operators.base import TallyfyRunChangeOperator, TallyfyRunOperator, TallyfyWriteOperator
+from airflow_provider_tallyfy.operators.base import TallyfyRunOperator, TallyfyWriteOperator
+from airflow_provider_tallyfy.operators.run_change import TallyfyRunChangeOperator
 from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 
@@ -51,6 +52,20 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         """Update the run."""
         return flows.update_run(self.hook.organization_id, run_id, self.changes)
 
+    def purpose(self, run_id: str) -> list[Any]:
+        """Tell this update by its run and its values."""
+        return [*super().purpose(run_id), self.changes]
+
+    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+        """Let the note of an earlier try decide: the run's activity does not show which values an update set."""
+        if not is_noted:
+            self.log.warning(
+                "Run %s has these values already, perhaps from an earlier try. Before Airflow 3.3 no try can tell, so "
+                "changed is False.",
+                run_id,
+            )
+        return is_noted
+
 
 class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     """
@@ -59,8 +74,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     There is no undo, so it takes two keys: ``run_id``, and ``confirm`` with the run's id or exact name. The result is
     the run as it was: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed``.
 
-    A missing run is an error, unless an earlier try may have deleted it: then it is a success that changed nothing,
-    with a warning.
+    A missing run is an error, unless an earlier try may have deleted it: then it is a success, with a warning.
+    ``changed`` says whether this task deleted it, over all its tries, as far as Airflow remembers (>= 3.3).
 
     .. seealso:: :ref:`howto/operator:TallyfyDeleteRunOperator`
 
@@ -106,7 +121,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             except TallyfyNotFoundError:
                 if not self._may_have_deleted(run_id, past):
                     raise
-                gone = self._gone(run_id, is_certain=not past.is_silent_about(run_id) or bool(snapshot_to))
+                is_certain = not past.is_silent_about(run_id) or bool(snapshot_to)
+                gone = self._gone(run_id, is_certain=is_certain, changed=run_id in past.meant)
                 return self.describe_plan([]) if self.is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=archive_first)
             if self.is_dry_run:
@@ -124,7 +140,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                 )
             )
         if deleted is None:
-            return self._gone(run_id, is_certain=True)
+            return self._gone(run_id, is_certain=True, changed=run_id in past.meant)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 
@@ -143,7 +159,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             return is_snapshot_of(run_id, self._snapshot_to)
         return past.may_have_changed(run_id)
 
-    def _gone(self, run_id: str, *, is_certain: bool) -> dict[str, Any]:
+    def _gone(self, run_id: str, *, is_certain: bool, changed: bool) -> dict[str, Any]:
         if is_certain:
             self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
         else:
@@ -160,7 +176,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             "archived_at": None,
             "completed_at": None,
             "url": url,
-            "changed": False,
+            "changed": changed,
         }
 
     def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:

@@ -113,7 +113,7 @@ def archive_run(call: Call) -> Answer:
     call.require_role("admin", "standard")
     run = call.any_run()
     if not run.archived:
-        call.store.archive(run)
+        call.store.archive(run, by=call.user_id)
     elif call.behaviour.repeat_archive == 404:
         raise missing()
     return _lifecycle_answer(call, run, call.behaviour.archive_answers_body)
@@ -124,7 +124,7 @@ def activate_run(call: Call) -> Answer:
     call.require_role("admin", "standard")
     run = call.any_run()
     if run.archived:
-        call.store.restore(run)
+        call.store.restore(run, by=call.user_id)
     elif call.behaviour.repeat_activate == 404:
         raise missing()
     elif call.behaviour.repeat_activate == 422:

@@ -224,26 +224,28 @@ class Store:
         self.log(run, "completed", "Process", f"Completed process: {run.data['name']}")
         self.webhooks.append({"event": "process.completed", "run_id": run.id})
 
-    def archive(self, run: Run) -> None:
+    def archive(self, run: Run, by: int | None = None) -> None:
         """Archive a live run.
 
         :param run: The run.
+        :param by: Who does it; the run's owner by default.
         """
         self._remove(run)
         run.data["archived_at"] = run.data["last_updated"] = self.now()
         bisect.insort(self.archived, run, key=_order)
-        self.log(run, "archived", "Process", f"Archived process: {run.data['name']}")
+        self.log(run, "archived", "Process", f"Archived process: {run.data['name']}", by=by)
 
-    def restore(self, run: Run) -> None:
+    def restore(self, run: Run, by: int | None = None) -> None:
         """Make an archived run live again, with the status it had.
 
         :param run: The run.
+        :param by: Who does it; the run's owner by default.
         """
         self._remove(run)
         run.data["archived_at"], run.data["last_updated"] = None, self.now()
         bisect.insort(self.live, run, key=_order)
         self._schedule(run)
-        self.log(run, "unarchived", "Process", f"Unarchived process: {run.data['name']}")
+        self.log(run, "unarchived", "Process", f"Unarchived process: {run.data['name']}", by=by)
 
     def change(self, run: Run, fields: Json) -> None:
         """Change fields of a run without asking what they mean.
@@ -275,7 +277,9 @@ class Store:
         run.tags.append(link)
         return link
 
-    def log(self, run: Run, verb: str, kind: str, text: str, task: Json | None = None) -> None:
+    def log(
+        self, run: Run, verb: str, kind: str, text: str, task: Json | None = None, *, by: int | None = None
+    ) -> None:
         """Add a row to the activity feed.
 
         :param run: The run it belongs to.
@@ -283,9 +287,10 @@ class Store:
         :param kind: What it happened to: ``Process``, ``Task`` or ``Comment``.
         :param text: Description.
         :param task: The task it is about.
+        :param by: Who did it; the run's owner by default.
         """
         row = {"id": self.number(), "run_id": run.id, "task_id": task["id"] if task else None, "verb": verb}
-        row |= {"type": kind, "description": text, "at": self.clock.now(), "actor_id": run.data["owner_id"]}
+        row |= {"type": kind, "description": text, "at": self.clock.now(), "actor_id": by or run.data["owner_id"]}
         self.activity.append(row)
 
     def hidden(self) -> set[str]:

@@ -98,6 +98,18 @@ def test_a_restored_run_is_archived_again_although_a_task_in_between_failed(exam
     assert tallyfy_sandbox.run(run["id"])["archived_at"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_was_live_before_stays_live_whatever_happens(example, tallyfy_sandbox, monkeypatch, fails):
+    monkeypatch.setattr(example_tallyfy_restore_in_pipeline.wait_for_people, "poke_interval", 0.5)
+    run = tallyfy_sandbox.add_run(complete_after=0.5)
+    if fails:
+        tallyfy_sandbox.faults.add("status", status=403, path="form-fields|tasks", times=None)
+    dag_run = example("example_tallyfy_restore_in_pipeline", run_id=run["id"])
+    assert str(dag_run.state) == ("failed" if fails else "success")
+    assert task_states(dag_run)["archive_again"] == "success"
+    assert tallyfy_sandbox.run(run["id"])["archived_at"] is None
+
+
 def test_a_restored_run_that_could_not_be_archived_again_fails_the_dag_run(example, tallyfy_sandbox, monkeypatch):
     monkeypatch.setattr(example_tallyfy_restore_in_pipeline.wait_for_people, "poke_interval", 0.5)
     run = tallyfy_sandbox.add_run(archived=True, complete_after=0.5)

@@ -5,6 +5,7 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers run them, one over requests and one over httpx, and neither knows any procedure.
 """
 
+from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
 from airflow_provider_tallyfy.api.flows.change import delete_run, still_shown, update_run
 from airflow_provider_tallyfy.api.flows.details import (
     collect,
@@ -31,6 +32,7 @@ from airflow_provider_tallyfy.api.flows.tokens import new_token
 
 __all__ = [
     "PROJECTS",
+    "Author",
     "LaunchKey",
     "LaunchRequest",
     "ProjectRequest",
@@ -57,4 +59,5 @@ __all__ = [
     "tag_run",
     "untag_run",
     "update_run",
+    "who_did",
 ]

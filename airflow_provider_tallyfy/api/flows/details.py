@@ -74,10 +74,9 @@ def list_activity(
             run_id=run_id,
             fields={"verbs": unknown},
         )
-    pager = Pager(
-        lambda page: calls.list_activity(organization_id, run_id, page), Activity.from_json, lambda entry: entry.id
+    entries: list[Activity] = yield from _unless_hidden(
+        organization_id, run_id, newest_activity(organization_id, run_id, since)
     )
-    entries: list[Activity] = yield from _unless_hidden(organization_id, run_id, _newest(pager, since))
     return [
         entry
         for entry in reversed(entries)
@@ -87,8 +86,18 @@ def list_activity(
     ]
 
 
-def _newest(pager: Pager[Activity], since: datetime | None) -> Flow[list[Activity]]:
-    """Read the feed, newest first, down to a moment."""
+def newest_activity(organization_id: str, run_id: str, since: datetime | None) -> Flow[list[Activity]]:
+    """
+    Read the audit trail of a run, the newest entry first, down to the page that holds an entry before a moment.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param since: the moment; ``None`` for the whole audit trail.
+    :raises TallyfyNotFoundError: if there is no such run, or Tallyfy does not show its activity.
+    """
+    pager = Pager(
+        lambda page: calls.list_activity(organization_id, run_id, page), Activity.from_json, lambda entry: entry.id
+    )
     entries: list[Activity] = []
     while (call := pager.next_call()) is not None:
         page = yield call

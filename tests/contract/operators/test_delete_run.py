@@ -143,7 +143,7 @@ def test_a_retry_knows_that_an_earlier_try_saw_the_run_and_was_about_to_delete_i
     first = attempt(lambda: delete(run["id"], store=store))
     result = delete(run["id"], try_number=2, store=store)
     assert (first.state, first.error) == ("up_for_retry", "TallyfyServerError")
-    assert (result["status"], result["changed"]) == ("deleted", False)
+    assert (result["status"], result["changed"]) == ("deleted", True)
     end = attempt(lambda: delete(MISSING, try_number=2, store=store))
     assert end.error == "TallyfyNotFoundError", "another run is not remembered"
 

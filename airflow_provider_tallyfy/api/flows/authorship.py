@@ -1,0 +1,79 @@
+"""Who brought a run into the state that it is in, as far as its activity tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum, auto
+from itertools import takewhile
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.answers import text_of
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.exchange import Flow, Pause
+from airflow_provider_tallyfy.api.flows.details import newest_activity
+from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.records import Activity
+
+#: For each verb the one that takes it back.
+_OPPOSITES = {"archived": "unarchived", "unarchived": "archived"}
+
+
+class Author(Enum):
+    """Who did something to a run since a moment."""
+
+    SELF = auto()  # the user of the connection's token
+    OTHERS = auto()
+    UNKNOWN = auto()  # the activity cannot be read, does not show it, or allows more than one answer
+
+
+def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None) -> Flow[Author]:
+    """
+    Tell from the run's activity who brought it into its present state since a moment. Never fails.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param verb: ``archived`` or ``unarchived``.
+    :param since: the moment; without one nothing can be told.
+    """
+    if since is None:
+        return Author.UNKNOWN
+    since = since.replace(microsecond=0)  # the activity may have whole seconds only
+    try:
+        latest = yield from _latest_moves(organization_id, run_id, verb, since)
+        if not latest:
+            return Author.UNKNOWN
+        user = yield calls.current_user(organization_id)
+    except TallyfyError:
+        return Author.UNKNOWN
+    return _author(latest, text_of(user.get("email")))
+
+
+def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime) -> Flow[Sequence[Activity]]:
+    """
+    Read who brought the run into its state since it was last in the opposite one; wait a little if the activity lags.
+
+    Several entries may do so, because repeating an archive or a restore may be logged although it changes nothing.
+    """
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        entries: list[Activity] = yield from newest_activity(organization_id, run_id, since)
+        moves = [
+            entry
+            for entry in entries
+            if entry.verb in (verb, _OPPOSITES[verb])
+            and entry.subject_id == run_id
+            and entry.created_at is not None
+            and entry.created_at >= since
+        ]
+        latest = list(takewhile(lambda entry: entry.verb == verb, moves))
+        if latest or pause is None:
+            break
+        yield Pause(pause)
+    return latest
+
+
+def _author(latest: Sequence[Activity], email: str | None) -> Author:
+    actors = {(entry.actor_email or "").casefold() for entry in latest}
+    if not email or len(actors) != 1 or "" in actors:
+        return Author.UNKNOWN
+    return Author.SELF if actors == {email.casefold()} else Author.OTHERS

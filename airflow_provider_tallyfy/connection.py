@@ -25,6 +25,7 @@ DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_BUDGET = 120.0
 DEFAULT_REQUESTS_PER_MINUTE = 300
+DEFAULT_CREDENTIALS_GRACE = 300.0
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
 _LONGEST_URL = 2000
@@ -64,6 +65,7 @@ class TallyfySettings:
     :param max_response_bytes: largest answer that is read.
     :param read_only: refuse every request that would change something.
     :param requests_per_minute: how many requests the waits of one triggerer may send in a minute.
+    :param credentials_grace: seconds for which deferred waits go on although Tallyfy refuses the credentials.
     """
 
     base_url: str
@@ -77,6 +79,7 @@ class TallyfySettings:
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     read_only: bool = False
     requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE
+    credentials_grace: float = DEFAULT_CREDENTIALS_GRACE
 
     @property
     def connect_timeout(self) -> float:
@@ -380,4 +383,5 @@ EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
     "max_response_bytes": _count,
     "read_only": _flag,
     "requests_per_minute": _count,
+    "credentials_grace": _number,
 }

@@ -52,6 +52,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "integer",
         minimum=1,
     ),
+    "credentials_grace": _field(
+        "Credentials grace (s)",
+        "Seconds for which deferred waits go on although Tallyfy refuses the credentials. Default: 300",
+        "number",
+        minimum=0,
+    ),
     "web_url": _field("Web app URL", "Origin of the links to runs. Default: derived from the API base URL", "string"),
     "verify": _field("Verify TLS", "true (default), false, or the path of a CA bundle.", "string"),
     "proxies": _field("Proxies", 'For example {"https": "http://proxy:3128"}', "object"),

@@ -10,15 +10,18 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, WaitLog
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
+from airflow_provider_tallyfy.connection import DEFAULT_TIMEOUT
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
 # A pause begins with any answer, and nobody tells of it.
 _RECONSIDER = 0.5
+# Airflow <= 3.3.2 fails a task whose deferral ends before the scheduler has read that its worker ended.
+_EARLIEST_EVENT = 5.0
 
 
 class Story(ABC):
@@ -97,7 +100,7 @@ class WaitStory(Story):
     def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
         """Judge the one sight that is in the news."""
         (sight,) = news.values()
-        return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error)
+        return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error, sight.grace)
 
     def last_look(self, organization_id: str) -> Flow[Ending | None]:
         """Look at the one thing."""
@@ -129,7 +132,7 @@ class RunsStory(Story):
             if sight.error is None:
                 self._log.saw(run_id, sight.value)
             else:
-                self._log.stumbled(run_id, sight.error)
+                self._log.stumbled(run_id, sight.error, sight.grace)
         return self._log.ending()
 
     def last_look(self, organization_id: str) -> Flow[Ending | None]:
@@ -227,9 +230,16 @@ class TallyfyWaitTrigger(BaseTrigger):
         return WaitStory(wait, wait.watch(watcher.organization_id, newer_than), log)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then fire one event: an :class:`Ending`, or the end of the task."""
+        """
+        Wait, then fire one event: an :class:`Ending`, or the end of the task.
+
+        The event comes five seconds after the beginning at the earliest, when Airflow can take it.
+        """
+        loop = asyncio.get_running_loop()
+        earliest = loop.time() + (_EARLIEST_EVENT if self._follows_a_worker else 0.0)
         ending = await self._wait()
         self.log.info("%s", ending.message)
+        await asyncio.sleep(earliest - loop.time())
         if self.end_task and ending.outcome is Outcome.REACHED:
             from airflow.triggers.base import TaskSuccessEvent
 
@@ -244,20 +254,39 @@ class TallyfyWaitTrigger(BaseTrigger):
         """Where a line for the task's log goes."""
         return lambda line: self.log.info("%s", line)
 
+    @property
+    def _follows_a_worker(self) -> bool:
+        """Whether a worker deferred the task: ``dag.test()`` numbers no triggers, and no worker means no deadline."""
+        return self.trigger_id is not None and self.deadline is not None
+
     async def _wait(self) -> Ending:
+        left = self._seconds_left()
+        limit = asyncio.timeout(None if left is None else max(left, DEFAULT_TIMEOUT))  # it may be over already
         try:
-            async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
-                story = self.story(watcher)
-                with watcher.subscribe(
-                    story.watches, self.poll_interval, self.max_poll_interval, story.is_end
-                ) as subscription:
-                    try:
-                        async with asyncio.timeout(self._seconds_left()):
-                            return await self._follow(watcher, subscription, story)
-                    except TimeoutError:
-                        return await self._look_once_more(watcher, subscription, story)
+            async with limit, watching(self.tallyfy_conn_id, self.organization_id, self.tell) as watcher:
+                limit.reschedule(None)  # from here on the deadline is the time of a last look
+                return await self._watch(watcher)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
+        except Exception as defect:
+            if limit.expired():
+                return self._timed_out
+            self.log.exception("The wait for %s broke off.", self.what)
+            message = f"The wait for {self.what} broke off: {type(defect).__name__}. The triggerer's log has details."
+            return Ending(Outcome.ERROR, message, error=TallyfyResponseError.__name__)
+
+    @property
+    def _timed_out(self) -> Ending:
+        return Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
+
+    async def _watch(self, watcher: Watcher) -> Ending:
+        story = self.story(watcher)
+        with watcher.subscribe(story.watches, self.poll_interval, self.max_poll_interval, story.is_end) as subscription:
+            try:
+                async with asyncio.timeout(self._seconds_left()):
+                    return await self._follow(watcher, subscription, story)
+            except TimeoutError:
+                return await self._look_once_more(watcher, subscription, story)
 
     async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         while True:
@@ -273,7 +302,7 @@ class TallyfyWaitTrigger(BaseTrigger):
             ending = await self._look_regardless(watcher, story)
         else:
             ending = await self._look_in_turn(watcher, subscription, story, until)
-        return ending or Ending(Outcome.TIMED_OUT, f"The wait for {self.what} timed out.")
+        return ending or self._timed_out
 
     async def _look_regardless(self, watcher: Watcher, story: Story) -> Ending | None:
         try:

@@ -8,7 +8,8 @@ loop, and so one registry of watchers. Several triggerers have a watcher each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -16,6 +17,8 @@ from weakref import WeakKeyDictionary
 from airflow_provider_tallyfy.watcher.connection import SharedConnection
 from airflow_provider_tallyfy.watcher.watched import Key, Sight, Subscription
 from airflow_provider_tallyfy.watcher.watcher import Watcher
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Key", "SharedConnection", "Sight", "Subscription", "Watcher", "look_now", "watching"]
 
@@ -41,15 +44,18 @@ _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = Weak
 
 
 @asynccontextmanager
-async def watching(tallyfy_conn_id: str, organization_id: str | None = None) -> AsyncIterator[Watcher]:
+async def watching(
+    tallyfy_conn_id: str, organization_id: str | None = None, tell: Callable[[str], None] = log.debug
+) -> AsyncIterator[Watcher]:
     """
     Use the event loop's one watcher for a connection and an organization; the first user starts it, the last ends it.
 
     :param tallyfy_conn_id: the Airflow connection.
     :param organization_id: the organization; by default the connection's.
+    :param tell: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
     :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
-    async with _sharing(tallyfy_conn_id) as shared:
+    async with _sharing(tallyfy_conn_id, tell) as shared:
         organization_id = shared.connection.organization_id(organization_id)
         if organization_id not in shared.watchers:
             shared.watchers[organization_id] = _Used(Watcher(shared.connection, organization_id))
@@ -65,7 +71,7 @@ async def watching(tallyfy_conn_id: str, organization_id: str | None = None) -> 
 
 
 @asynccontextmanager
-async def _sharing(tallyfy_conn_id: str) -> AsyncIterator[_Shared]:
+async def _sharing(tallyfy_conn_id: str, tell: Callable[[str], None]) -> AsyncIterator[_Shared]:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
     loop = asyncio.get_running_loop()
@@ -75,7 +81,7 @@ async def _sharing(tallyfy_conn_id: str) -> AsyncIterator[_Shared]:
     shared = connections[tallyfy_conn_id]
     shared.users += 1
     try:
-        await shared.connection.ready()
+        await shared.connection.ready(tell)
         yield shared
     finally:
         shared.users -= 1

@@ -7,9 +7,10 @@ import contextvars
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.connection import DEFAULT_CREDENTIALS_GRACE
 from airflow_provider_tallyfy.watcher.planning import Budget, backoff
 
 if TYPE_CHECKING:
@@ -41,29 +42,44 @@ class SharedConnection:
         self.check_at = float("-inf")
         #: Since when the credentials are in use.
         self.used_since = float("-inf")
+        self._first_trouble: asyncio.Future[str] = self._loop.create_future()
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
-    async def ready(self) -> SharedConnection:
+    async def ready(self, tell: Callable[[str], None] = log.debug) -> SharedConnection:
         """
         Wait until the connection is read; one waiter's cancellation is not the others'.
 
-        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        :param tell: where a line goes if that takes more than one try.
+        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed for longer than
+            :data:`~airflow_provider_tallyfy.connection.DEFAULT_CREDENTIALS_GRACE`.
         """
+        news: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
+        await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+        if not self._reading.done():
+            tell(self._first_trouble.result())
         await asyncio.shield(self._reading)
         return self
 
     async def _read(self) -> None:
-        """Read the connection, and read it again while the secrets backend or Airflow's API server is down."""
-        tries = 0
+        """
+        Read the connection, and read it again while the secrets backend or Airflow's API server is down.
+
+        Airflow may say of either that the connection does not exist, so that is believed only after some time.
+        """
+        tries, began = 0, self._loop.time()
         while True:
             try:
                 hook = await self._connect()
-            except TallyfyError:
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error, TallyfyError) and self._loop.time() - began >= DEFAULT_CREDENTIALS_GRACE:
+                    raise
                 if not tries:
                     log.warning("The Airflow connection could not be read; trying again until it can.", exc_info=True)
+                    reason = str(error) if isinstance(error, TallyfyError) else type(error).__name__
+                    self._first_trouble.set_result(
+                        f"The Airflow connection cannot be read at the moment, still waiting. {reason}"
+                    )
                 tries += 1
                 await asyncio.sleep(backoff(tries, random.random()))  # noqa: S311 - jitter, not cryptography
             else:

@@ -48,10 +48,12 @@ class Sight:
 
     :param value: what was seen.
     :param error: why nothing could be seen, instead.
+    :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
     """
 
     value: Any = None
     error: TallyfyError | None = None
+    grace: float = 0.0
 
 
 class Subscription:
@@ -159,6 +161,7 @@ class Watched:
     :param is_urgent: whether there is reason to believe that it changed.
     :param in_flight: whether it is being looked at by itself.
     :param tries: how often that failed this time.
+    :param refused_since: when Tallyfy began to refuse the credentials for it.
     :param sight: what came of the last look.
     :param subscriptions: of those who wait for it.
     """
@@ -174,6 +177,7 @@ class Watched:
     is_urgent: bool = False
     in_flight: bool = False
     tries: int = 0
+    refused_since: float = float("inf")
     sight: Sight | None = None
     subscriptions: set[Subscription] = field(default_factory=set)
 
@@ -271,6 +275,8 @@ class Watched:
         :return: whether it did for everybody; an end that was asked for before a wait began is no end of that wait.
         """
         self.sight = sight
+        if sight.error is None:
+            self.refused_since = float("inf")
         did = True
         for subscription in self.subscriptions:
             if subscription.must_not_hear(sight, asked_at):

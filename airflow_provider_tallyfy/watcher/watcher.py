@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.answers import Page
 from airflow_provider_tallyfy.api.checks import checked_seconds
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyRateLimitError
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyError,
+    TallyfyPermissionError,
+    TallyfyRateLimitError,
+)
 from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
@@ -68,7 +73,7 @@ class Watcher:
         self._changed = asyncio.Event()
         self._requests: dict[asyncio.Task[None], float] = {}  # with the moment each began
         self._request_seconds = 0.0
-        self._declined: dict[Watched, tuple[TallyfyAuthError, float]] = {}  # with the moment of the request
+        self._declined: dict[Watched, tuple[TallyfyError, float]] = {}  # with the moment of the request
         self._defect: BaseException | None = None
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._task = self._loop.create_task(self._work(), context=contextvars.Context())
@@ -350,7 +355,7 @@ class Watcher:
             one.in_flight = False
 
     def _look_failed(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
-        if isinstance(error, TallyfyAuthError):
+        if isinstance(error, TallyfyAuthError | TallyfyPermissionError):
             self._decline(one, error, asked_at)
             return
         one.tries += 1
@@ -391,22 +396,27 @@ class Watcher:
 
     # -- credentials ----------------------------------------------------------------------------------------
 
-    def _decline(self, one: Watched, error: TallyfyAuthError, asked_at: float) -> None:
+    def _decline(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
         self._declined[one] = (error, asked_at)
+        one.refused_since = min(one.refused_since, asked_at)
         one.due = self._connection.check_at
 
     async def _check_credentials(self) -> None:
-        """Take up a connection that was changed, so that a new token needs no restart; else the waits have failed."""
+        """Take up a connection that was changed, so that a new token needs no restart; else bear it for some time."""
         if self._requests:
             await asyncio.wait(self._requests)
         declined, self._declined = self._declined, {}
         # Another organization's watcher may have found the new token meanwhile.
         of_this_token = {one: told for one, told in declined.items() if told[1] >= self._connection.used_since}
         was_changed = await self._connection.was_changed() if of_this_token else True
+        now, grace = self._loop.time(), self._hook.settings.credentials_grace
         for one, (error, asked_at) in declined.items():
             if was_changed or one not in of_this_token:
-                one.due = min(one.due, self._loop.time())
+                one.due = min(one.due, now)
             elif was_changed is None:
                 self._decline(one, error, asked_at)
+            elif now - one.refused_since < grace:
+                one.due = self._connection.check_at
+                one.tell(Sight(error=error, grace=grace), now)
             else:
                 self._give_up_on([one], error)

@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.facts import RUN_FACTS, Fields, facts_of, picked, shortened
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
-from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble
+from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble, refusal
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
 
 WAIT_FOR = ("all", "any")
@@ -139,6 +139,7 @@ class RunsLog:
         self._last_told = ""
         self._last_trouble: object = None
         self._troubles: dict[str, TallyfyError] = {}
+        self._grace = 0.0
         self._logs = {
             each.run_id: WaitLog(each, run_url(each.run_id), max_poll_failures, tell=lambda line: None)
             for each in wait.waits
@@ -163,26 +164,29 @@ class RunsLog:
             self._seen[run_id] = run.without_raw()
         self._keep(run_id, self._logs[run_id].saw(run))
 
-    def stumbled(self, run_id: str, error: TallyfyError) -> None:
+    def stumbled(self, run_id: str, error: TallyfyError, grace: float = 0.0) -> None:
         """
         Judge a look at one run that failed.
 
         :param run_id: the run.
         :param error: why.
+        :param grace: seconds that may pass before it ends the wait.
         """
-        self.passed_over(run_id, error)
+        self.passed_over(run_id, error, grace)
         self.unreadable.add(run_id)
 
-    def passed_over(self, run_id: str, error: TallyfyError) -> None:
+    def passed_over(self, run_id: str, error: TallyfyError, grace: float = 0.0) -> None:
         """
         Judge a look at one run that was not even tried.
 
         :param run_id: the run.
         :param error: what came of looks at other runs.
+        :param grace: seconds that may pass before it ends the wait.
         """
         self.unreadable.discard(run_id)
         self._troubles[run_id] = error
-        self._keep(run_id, self._logs[run_id].stumbled(error))
+        self._grace = grace
+        self._keep(run_id, self._logs[run_id].stumbled(error, grace))
 
     def ending(self) -> Ending | None:
         """Give how the whole wait ends, or ``None`` if it goes on, and tell how far it is if that changed."""
@@ -236,8 +240,9 @@ class RunsLog:
     def _tell_trouble(self) -> None:
         error = self.trouble
         trouble = None if error is None else kind_of_trouble(error)
-        if trouble is not None and trouble != self._last_trouble:
-            self._tell(f"Cannot see all of the runs at the moment, still waiting. {error}")
+        if error is not None and trouble != self._last_trouble:
+            reason = refusal(error, self._grace) if self._grace else error
+            self._tell(f"Cannot see all of the runs at the moment, still waiting. {reason}")
         self._last_trouble = trouble
 
     def _is_reached(self, reached: int) -> bool:

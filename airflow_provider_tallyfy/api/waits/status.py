@@ -258,13 +258,18 @@ class WaitLog:
             error=TallyfyNotFoundError.__name__ if verdict.outcome is Outcome.MISSING else None,
         )
 
-    def stumbled(self, error: TallyfyError) -> Ending | None:
+    def stumbled(self, error: TallyfyError, grace: float = 0.0) -> Ending | None:
         """
         Judge a look that failed.
 
         :param error: why.
+        :param grace: seconds that may pass before it ends the wait; it does not count as failed until then.
         :return: how the wait ends, or ``None`` if it goes on.
         """
+        if grace:
+            line = f"Cannot see run {self._wait.run_id} at the moment, still waiting. {refusal(error, grace)}"
+            self._tell_once(kind_of_trouble(error), line)
+            return None
         self._failures += 1
         patient = self._max_poll_failures is None or self._failures <= self._max_poll_failures
         if patient and not error.permanent:
@@ -287,6 +292,16 @@ def kind_of_trouble(error: TallyfyError) -> object:
     :param error: why a look failed.
     """
     return type(error), error.status, error.code
+
+
+def refusal(error: TallyfyError, grace: float) -> str:
+    """
+    Say how long a wait goes on although Tallyfy refuses the credentials.
+
+    :param error: Tallyfy's answer.
+    :param grace: seconds.
+    """
+    return f"It fails after {grace:.0f} s; renew the token in the Airflow connection by then. {error}"
 
 
 def checked_missing(missing: str) -> Missing:

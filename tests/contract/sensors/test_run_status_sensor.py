@@ -61,7 +61,8 @@ def wait(tallyfy, mode: str, event: dict[str, Any] | None, **arguments: Any) -> 
 @pytest.fixture
 def waited(tallyfy, monkeypatch):
     tallyfy.add_run(id=RUN_ID)
-    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
+    connection = tallyfy.connection_json(retry_budget=0, credentials_grace=0)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     return tallyfy
 
 

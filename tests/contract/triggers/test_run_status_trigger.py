@@ -27,6 +27,14 @@ def _look_often(monkeypatch):
     monkeypatch.setattr("airflow_provider_tallyfy.triggers.tallyfy._SHORTEST_INTERVAL", 0.02, raising=False)
 
 
+@pytest.fixture
+def impatient(tallyfy, monkeypatch):
+    """Give a Tallyfy whose refusals end a wait at once, like a connection that is missing."""
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(credentials_grace=0))
+    monkeypatch.setattr("airflow_provider_tallyfy.watcher.connection.DEFAULT_CREDENTIALS_GRACE", 0)
+    return tallyfy
+
+
 def trigger(**arguments: Any) -> TallyfyRunStatusTrigger:
     usual = {"run_id": RUN_ID, "target_status": ["complete"], "failure_status": ["archived"], "missing": "fail"}
     where = {"organization_id": None, "tallyfy_conn_id": "tallyfy_default"}
@@ -175,11 +183,11 @@ def test_passing_trouble_is_borne_and_told_once(tallyfy, monkeypatch):
         ({"status": 404, "body": "html"}, "TallyfyConfigurationError"),
     ],
 )
-def test_permanent_trouble_ends_the_wait_at_once(tallyfy, fault, error):
-    tallyfy.faults.add(**fault, times=None)
+def test_permanent_trouble_ends_the_wait_at_once(impatient, fault, error):
+    impatient.faults.add(**fault, times=None)
     end = ending(trigger(max_poll_failures=None))
     assert (end.outcome, end.error) == (Outcome.ERROR, error)
-    assert len(tallyfy.requests) == 1
+    assert len(impatient.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -196,20 +204,20 @@ def test_permanent_trouble_ends_the_wait_at_once(tallyfy, fault, error):
         ({"max_poll_interval": "9"}, "TallyfyValidationError"),
     ],
 )
-def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(tallyfy, arguments, error):
+def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(impatient, arguments, error):
     end = ending(trigger(**arguments))
     assert (end.outcome, end.error) == (Outcome.ERROR, error)
-    assert tallyfy.requests == []
+    assert impatient.requests == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_no_secret_is_in_its_event_or_its_log(tallyfy, caplog, capfd, status):
+def test_no_secret_is_in_its_event_or_its_log(impatient, caplog, capfd, status):
     caplog.set_level("DEBUG")
-    tallyfy.faults.add("echo_authorization", status=status, times=None)
+    impatient.faults.add("echo_authorization", status=status, times=None)
     event = only_event(trigger())
     assert "***" in event.payload["message"]
     printed = capfd.readouterr()
-    assert tallyfy.token not in f"{event.payload} {caplog.text} {printed.out} {printed.err}"
+    assert impatient.token not in f"{event.payload} {caplog.text} {printed.out} {printed.err}"
 
 
 def test_the_event_loop_runs_on_while_tallyfy_takes_its_time(tallyfy, monkeypatch):
@@ -276,7 +284,7 @@ def test_a_later_wait_reads_the_connection_anew(tallyfy, monkeypatch):
     async def work() -> list[str]:
         outcomes = []
         for token in ("wrong-token", tallyfy.token):
-            connection = tallyfy.connection() | {"password": token}
+            connection = tallyfy.connection(credentials_grace=0) | {"password": token}
             monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
             (event,) = await events_of(trigger())
             outcomes.append(event.payload["outcome"])

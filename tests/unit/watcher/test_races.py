@@ -223,7 +223,7 @@ async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_told_
 
 
 @virtually
-async def test_a_connection_that_is_missing_is_told_at_once(tallyfy):
+async def test_a_connection_that_stays_missing_is_told(tallyfy):
     async def missing():
         raise TallyfyConfigurationError("there is no such connection")
 

@@ -42,6 +42,8 @@ class Waits:
     async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
         while True:
             for sight in (await subscription.news()).values():
+                if sight.grace:
+                    continue
                 told = type(sight.error).__name__ if sight.error else sight.value and sight.value.status
                 heard.append((now(), told))
 

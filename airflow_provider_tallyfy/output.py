@@ -13,13 +13,53 @@ from tempfile import TemporaryFile
 from typing import Any, TextIO
 from uuid import uuid4
 
+from airflow_provider_tallyfy.api.checks import checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.parsing import loads
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
 MOST_XCOM_BYTES = 48 * 1024
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_LOCAL_URL = re.compile(r"(file|local)://", re.IGNORECASE)
+_LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow writes its connection before the @
+
+
+def is_path(value: object) -> bool:
+    """
+    Whether a value is a path object, of ``pathlib`` or Airflow's ``ObjectStoragePath``.
+
+    :param value: what the user gave.
+    """
+    return isinstance(value, os.PathLike) or hasattr(value, "protocol")  # Airflow 3's is no ``os.PathLike``
+
+
+def checked_path(value: object, name: str) -> str:
+    """
+    Read a path as text, which every XCom and log line can hold.
+
+    :param value: text, or a path object.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: if it is empty or no path, or a template rendered it for a missing value.
+    """
+    if not is_path(value):
+        return checked_text(value, name)
+    text = str(value) if hasattr(value, "protocol") or not isinstance(value, os.PathLike) else os.fspath(value)
+    if "{{" in str(text):
+        raise TallyfyValidationError(
+            f"{name} is a path object with a template in it, and Airflow renders text only.\nGive it as text.",
+            fields={name: ["template in a path object"]},
+        )
+    return checked_text(text, name)
+
+
+def checked_path_if_given(value: object, name: str) -> str | None:
+    """
+    Read a path that may be missing.
+
+    :param value: text, a path object, or nothing.
+    :param name: name of the parameter, for the message.
+    :raises TallyfyValidationError: as :func:`checked_path`.
+    """
+    return None if value is None or value == "" else checked_path(value, name)
 
 
 def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:

@@ -12,30 +12,46 @@ from airflow_provider_tallyfy.api.checks import (
     is_rendered_for_nothing,
     list_in_text,
     refused,
+    unrendered,
 )
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.wording import shown
 from airflow_provider_tallyfy.bulk.files import items_of_json_lines, rows_of_csv
+from airflow_provider_tallyfy.output import checked_path, is_path
 
 
 def read_run_ids(given: Any) -> list[str]:
     """
     Read the ids of runs, each once, in order.
 
-    :param given: ids, dicts with an ``id``, or both; one dict with an ``id``; text with a list in it, or with ids
-        between commas, spaces or lines; or ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON
-        lines, as bulk operators and ``TallyfyListRunsOperator`` hand it on (only lines in ``state``, one or several).
+    :param given: an id; a dict with an ``id``; text with a list in it, or with ids between commas, spaces or lines;
+        ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON lines, as bulk operators and
+        ``TallyfyListRunsOperator`` hand it on (only lines in ``state``, one or several); or several of these in any
+        iterable, as a mapped task hands them on.
     :raises TallyfyValidationError: naming every id that is not usable, or the line that cannot be read.
     """
     return checked_ids(_listed(given))
+
+
+def files_of_ids(given: Any) -> list[str]:
+    """
+    Name the files that stand for ids.
+
+    :param given: what :func:`read_run_ids` is given.
+    """
+    given = unrendered(given)
+    if isinstance(given, Mapping):
+        return [_path_of(given)] if _is_reference(given) else []
+    items = given if isinstance(given, Sequence) and not isinstance(given, str | bytes) else ()
+    return [_path_of(item) for item in map(unrendered, items) if isinstance(item, Mapping) and _is_reference(item)]
 
 
 def read_rows(given: Any) -> list[dict[str, Any]]:
     """
     Read rows of values by column.
 
-    :param given: dicts, text with a list of them in it, or the path of a CSV file with a header line (``.csv``) or of a
-        file of JSON lines, where blank lines count for nothing.
+    :param given: dicts, text with a list of them in it, or the path, as text or path object, of a CSV file with a
+        header line (``.csv``) or of a file of JSON lines, where blank lines count for nothing.
     :raises TallyfyValidationError: naming every row that is not one, or the line that cannot be read.
     """
     if isinstance(given, str) and is_rendered_for_nothing(given):
@@ -58,23 +74,14 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def file_of_ids(given: Any) -> str | None:
-    """
-    Name the file that stands for ids, if one does.
-
-    :param given: what :func:`read_run_ids` is given.
-    """
-    path = given.get("path") if isinstance(given, Mapping) else None
-    return path if isinstance(path, str) else None
-
-
 def file_of_rows(given: Any) -> str | None:
     """
     Name the file that rows are read from, if they are.
 
     :param given: what :func:`read_rows` is given.
     """
-    return given if isinstance(given, str) and not _is_list(given) else None
+    is_file = is_path(given) or (isinstance(given, str) and not _is_list(given))
+    return checked_path(given, "rows") if is_file else None
 
 
 def _is_list(text: str) -> bool:
@@ -83,14 +90,41 @@ def _is_list(text: str) -> bool:
 
 def _listed(given: Any) -> Iterable[Any]:
     if isinstance(given, str):
-        return _ids_of_text(given)
-    if path := file_of_ids(given):
-        return _ids_of_file(path, given.get("state"))
-    if isinstance(given, Mapping) and "id" in given:
+        given = _ids_of_text(given)
+    if isinstance(given, Mapping):
+        return _ids_of_mapping(given)
+    if isinstance(given, int | float):
         return [given]
-    if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
-        return given
+    if isinstance(given, Iterable) and not isinstance(given, bytes):
+        return _ids_of_several(given)
     raise _refused_ids(f"expected ids, got {type(given).__name__}")
+
+
+def _ids_of_several(given: Iterable[Any]) -> Iterator[Any]:
+    """Give ids of the items: a mapped task hands on a list of what each of its parts handed on."""
+    for item in map(unrendered, given):
+        if isinstance(item, Mapping):
+            yield from _ids_of_mapping(item) if _is_reference(item) else [item]
+        elif isinstance(item, Iterable) and not isinstance(item, str | bytes):
+            yield from item
+        else:
+            yield item
+
+
+def _ids_of_mapping(given: Mapping[Any, Any]) -> Iterable[Any]:
+    if _is_reference(given):
+        return _ids_of_file(_path_of(given), given.get("state"))
+    if "counts" in given:
+        raise _refused_ids("this is the result of a bulk operator; give its XCom changed")
+    return [given]
+
+
+def _is_reference(given: Mapping[Any, Any]) -> bool:
+    return "path" in given and "id" not in given
+
+
+def _path_of(given: Mapping[Any, Any]) -> str:
+    return checked_path(given["path"], "run_ids: path")
 
 
 def _ids_of_file(path: str, state: str | Sequence[str] | None) -> Iterator[Any]:
@@ -104,12 +138,13 @@ def _ids_of_file(path: str, state: str | Sequence[str] | None) -> Iterator[Any]:
             yield item
 
 
-def _ids_of_text(text: str) -> Iterable[Any]:
+def _ids_of_text(text: str) -> Any:
     if not text.strip() or is_rendered_for_nothing(text):
         raise _refused_ids(f"it is {text!r}: {RENDERED_FOR_NOTHING}")
     if _is_list(text):
         return _list_in(text, "run_ids")
-    return [word for word in re.split(r"[\s,;]+", text) if word]
+    found = unrendered(text)
+    return found if isinstance(found, Mapping) else [word for word in re.split(r"[\s,;]+", text) if word]
 
 
 def _rows_of_file(path: str) -> Iterable[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,11 +11,11 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_object, checked_text
+from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_object
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.bulk.crew import Crew
-from airflow_provider_tallyfy.bulk.inputs import file_of_ids, file_of_rows, read_rows, read_run_ids
+from airflow_provider_tallyfy.bulk.inputs import file_of_rows, files_of_ids, read_rows, read_run_ids
 from airflow_provider_tallyfy.bulk.job import Job
 from airflow_provider_tallyfy.bulk.launches import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.memory import Past
@@ -25,6 +26,7 @@ from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators.filters import FILTERS, TallyfyRunFilterOperator
 from airflow_provider_tallyfy.operators.launch import first_moment
+from airflow_provider_tallyfy.output import checked_path
 
 __all__ = [
     "TallyfyActivateRunsOperator",
@@ -71,9 +73,9 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
             return {name: str(getattr(self, name)) for name in (*FILTERS, "archived")}
         return sorted(self._given_ids)
 
-    def input_file(self) -> str | None:
-        """Name the file of ids, if they come in one."""
-        return file_of_ids(self.run_ids)
+    def input_files(self) -> list[str]:
+        """Name the files of ids, if they come in some."""
+        return files_of_ids(self.run_ids)
 
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[str]:
         """Find out which runs there are, and how they are."""
@@ -186,7 +188,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         max_runs: int | str,
         confirm: str,
         archive_first: bool = False,
-        snapshot_dir: str | None = None,
+        snapshot_dir: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -218,7 +220,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         """Say how to delete."""
         return {
             "archive_first": checked_flag(self.archive_first, "archive_first"),
-            "snapshot_dir": checked_text(self.snapshot_dir, "snapshot_dir")
+            "snapshot_dir": checked_path(self.snapshot_dir, "snapshot_dir")
             if self._was_given("snapshot_dir")
             else None,
         }
@@ -275,9 +277,10 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         """Tell this job by its template."""
         return str(self.template_id)
 
-    def input_file(self) -> str | None:
+    def input_files(self) -> list[str]:
         """Name the file of rows, if they come in one."""
-        return file_of_rows(self.rows)
+        path = file_of_rows(self.rows)
+        return [path] if path else []
 
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
         """Check all rows, and find those that were launched before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from abc import abstractmethod
@@ -22,7 +23,7 @@ from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, is_same_file
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path_if_given, is_same_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_CONCURRENT = 32
@@ -66,7 +67,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         max_concurrency: int = 8,
         max_failures: int | str | None = None,
         fail_on_errors: bool = True,
-        report_path: str | None = None,
+        report_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
@@ -84,8 +85,8 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """Say what tells this job from others of the same task: its input, in plain JSON types."""
 
     @abstractmethod
-    def input_file(self) -> str | None:
-        """Name the file that says what to do, if one does."""
+    def input_files(self) -> list[str]:
+        """Name the files that say what to do."""
 
     @abstractmethod
     def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
@@ -120,7 +121,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
 
     @property
     def _report_to(self) -> str | None:
-        return self.report_path or None
+        return checked_path_if_given(self.report_path, "report_path")
 
     @property
     def _report_of_this_try(self) -> str | None:
@@ -213,8 +214,8 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         self._check_report_path()
 
     def _check_report_path(self) -> None:
-        source, report = self.input_file(), self._report_to
-        if source and report and is_same_file(source, report):
+        report = self._report_to
+        if report and any(is_same_file(source, report) for source in self.input_files()):
             raise TallyfyValidationError(
                 f"report_path={report!r} is the file that this task takes its input from, and the report would replace "
                 f"it. Nothing was sent, and nothing written. Choose another report_path.",

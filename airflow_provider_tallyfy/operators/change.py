@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.checks import checked_flag, checked_text
+from airflow_provider_tallyfy.api.checks import checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.flows.change import check_confirm, check_deletable
@@ -17,6 +18,7 @@ from airflow_provider_tallyfy.bulk.memory import Memory, Past
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunOperator, TallyfyWriteOperator
 from airflow_provider_tallyfy.operators.run_change import TallyfyRunChangeOperator
+from airflow_provider_tallyfy.output import checked_path
 from airflow_provider_tallyfy.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 
@@ -93,7 +95,12 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     template_fields: Sequence[str] = ("run_id", "confirm", "snapshot_path", *TallyfyWriteOperator.template_fields)
 
     def __init__(
-        self, *, confirm: str, archive_first: bool = False, snapshot_path: str | None = None, **kwargs: Any
+        self,
+        *,
+        confirm: str,
+        archive_first: bool = False,
+        snapshot_path: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.confirm = confirm
@@ -146,7 +153,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     @property
     def _snapshot_to(self) -> str | None:
-        return checked_text(self.snapshot_path, "snapshot_path") if self._was_given("snapshot_path") else None
+        return checked_path(self.snapshot_path, "snapshot_path") if self._was_given("snapshot_path") else None
 
     def _describe_deletion(self, run: Run) -> dict[str, Any]:
         organization_id = self.hook.organization_id

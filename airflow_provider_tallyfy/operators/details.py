@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,14 @@ from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.checks import checked_time, listed
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyRunOperator
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_json, write_lines
+from airflow_provider_tallyfy.output import (
+    MOST_XCOM_BYTES,
+    checked_path,
+    checked_path_if_given,
+    fitting,
+    write_json,
+    write_lines,
+)
 
 
 class TallyfyRunActivityOperator(TallyfyRunOperator):
@@ -43,7 +51,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         since: datetime | str | None = None,
         until: datetime | str | None = None,
         verbs: Sequence[str] = (),
-        output_path: str | None = None,
+        output_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
@@ -65,11 +73,12 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
             run_id = self.announce(context)
             since, until = checked_time(self.since, "since"), checked_time(self.until, "until")
             verbs = listed(self.verbs, "verbs")
+            path = checked_path_if_given(self.output_path, "output_path")
             flow = flows.list_activity(hook.organization_id, run_id, since, until, verbs)
             entries = [entry.describe() for entry in hook.run(flow)]
             self.log.info("Run %s has %d such entries.", run_id, len(entries))
-            if self.output_path:
-                return {"path": self.output_path, "count": write_lines(self.output_path, entries)}
+            if path:
+                return {"path": path, "count": write_lines(path, entries)}
             return fitting(entries, self.max_xcom_bytes, "Ask for fewer verbs or a shorter time,")
 
 
@@ -87,7 +96,7 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
 
     template_fields: Sequence[str] = ("output_path", *TallyfyRunOperator.template_fields)
 
-    def __init__(self, *, output_path: str, **kwargs: Any) -> None:
+    def __init__(self, *, output_path: str | os.PathLike[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_path = output_path
 
@@ -98,8 +107,9 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         :param context: of the running task.
         :raises TallyfyError: in one of its kinds.
         """
-        with self.hook as hook:
+        with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
-            write_json(self.output_path, hook.run(flows.export_run(hook.organization_id, run_id)))
-        self.log.info("Wrote the export of run %s to %s", run_id, self.output_path)
-        return {"path": self.output_path}
+            path = checked_path(self.output_path, "output_path")
+            write_json(path, hook.run(flows.export_run(hook.organization_id, run_id)))
+        self.log.info("Wrote the export of run %s to %s", run_id, path)
+        return {"path": path}

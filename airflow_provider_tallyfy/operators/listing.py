@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.facts import RUN_FACTS, checked_fields, facts_of, picked
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.filters import TallyfyRunFilterOperator
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, fitting, write_lines
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path_if_given, fitting, write_lines
 
 
 class TallyfyListRunsOperator(TallyfyRunFilterOperator):
@@ -49,7 +50,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         self,
         *,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
-        output_path: str | None = None,
+        output_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
@@ -67,11 +68,12 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         :raises TallyfyError: in one of its other kinds.
         """
         with self.hook, airflow_exceptions():
+            path = checked_path_if_given(self.output_path, "output_path")
             rows = self._rows()
-            if self.output_path:
-                count = write_lines(self.output_path, rows)
-                self.log.info("Wrote %d runs to %s", count, self.output_path)
-                return {"path": self.output_path, "count": count}
+            if path:
+                count = write_lines(path, rows)
+                self.log.info("Wrote %d runs to %s", count, path)
+                return {"path": path, "count": count}
             listed_runs = fitting(rows, self.max_xcom_bytes, 'Filter more, set a limit, ask for fields="id",')
         self.log.info("Listed %d runs.", len(listed_runs))
         return listed_runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -14,7 +15,7 @@ from airflow_provider_tallyfy.api.facts import Fields, checked_fields, most_byte
 from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
 from airflow_provider_tallyfy.api.waits.status import Ending, RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, write_lines
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path, checked_path_if_given, write_lines
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
 from airflow_provider_tallyfy.sensors.shortcut import refused_for_mapping, start_trigger_args
 from airflow_provider_tallyfy.waiting import LookAtRuns, ending_of, status_trigger
@@ -181,7 +182,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         wait_for: str = "all",
         fail_fast: bool = True,
         fields: str | Sequence[str] = RESULT_FIELDS,
-        output_path: str | None = None,
+        output_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
@@ -220,6 +221,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         """Check the arguments; there is no single run to lead to."""
         self.log.info("Waiting for %s.", self.goal)
         with airflow_exceptions():
+            checked_path_if_given(self.output_path, "output_path")
             self._check_size()
 
     def execute_complete(self, context: Context, event: Any) -> Any:
@@ -267,7 +269,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         return self._write(rows) if self.output_path else rows
 
     def _write(self, rows: list[Any]) -> dict[str, Any]:
-        path = str(self.output_path)
+        path = checked_path(self.output_path, "output_path")
         count = write_lines(path, rows)
         self.log.info("Wrote %d runs to %s", count, path)
         return {"path": path, "count": count}

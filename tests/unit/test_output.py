@@ -13,11 +13,21 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.output import is_same_file, read_json, read_lines, write_json, write_lines
+from airflow_provider_tallyfy.output import (
+    checked_path,
+    checked_path_if_given,
+    is_same_file,
+    local_path,
+    read_json,
+    read_lines,
+    write_json,
+    write_lines,
+)
 from airflow_provider_tallyfy.snapshots import is_snapshot_of, write_snapshot
 from tests.full_disk import full_disk
 
@@ -213,3 +223,18 @@ def test_what_is_no_snapshot_is_none_of_a_run(tmp_path, content):
     path.write_bytes(content)
     assert read_json(str(path)) in (None, "")
     assert not is_snapshot_of("a1", str(path))
+
+
+def test_a_path_object_is_read_as_text(tmp_path):
+    assert checked_path(tmp_path, "output_path") == str(tmp_path)
+    assert checked_path_if_given(None, "output_path") is checked_path_if_given("", "output_path") is None
+    stored = checked_path(ObjectStoragePath("file:///data/x.jsonl", conn_id="store"), "output_path")
+    assert (type(stored), local_path(stored)) == (str, Path("/data/x.jsonl"))
+    stored = checked_path(ObjectStoragePath("memory://bucket/x.jsonl", conn_id="store"), "output_path")
+    assert (type(stored), stored.startswith("memory://store@")) == (str, True)
+
+
+@pytest.mark.parametrize("wrong", ["None", " ", Path("/data/{{ ds }}/x.jsonl")], ids=repr)
+def test_what_leads_to_no_file_is_refused_by_name(wrong):
+    with pytest.raises(TallyfyValidationError, match=r"^output_path"):
+        checked_path(wrong, "output_path")

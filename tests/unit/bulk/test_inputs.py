@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.bulk.inputs import read_rows, read_run_ids
+from airflow_provider_tallyfy.bulk.inputs import files_of_ids, read_rows, read_run_ids
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,9 @@ def test_every_bad_id_is_named():
     assert "Nothing was sent" in str(error.value)
 
 
-@pytest.mark.parametrize("given", [7, {"ids": ["a"]}, "[broken"], ids=repr)
+@pytest.mark.parametrize(
+    "given", [True, b"a", {"ids": ["a"]}, {"counts": {}, "changed": ["a"]}, {"path": ["a"]}, "[broken"], ids=repr
+)
 def test_what_is_no_list_of_ids_is_refused(given):
     with pytest.raises(TallyfyValidationError, match="run_ids"):
         read_run_ids(given)
@@ -206,3 +210,23 @@ def test_what_is_no_file_is_named(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(TallyfyValidationError, match=r"cannot be read: .*directory"):
         list(read_rows(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(
+    "make", [str, Path, lambda path: ObjectStoragePath(f"file://{path}")], ids=["text", "Path", "URL"]
+)
+def test_a_file_of_ids_or_rows_may_be_given_as_a_path_object(tmp_path, make):
+    ids, rows = tmp_path / "ids.jsonl", tmp_path / "rows.csv"
+    ids.write_text('"a1"\n"b2"\n')
+    rows.write_text("name\nx\n")
+    reference = {"path": make(ids)}
+    assert read_run_ids(reference) == ["a1", "b2"]
+    assert files_of_ids([reference, "c3"]) == files_of_ids(reference) == [str(make(ids))]
+    assert read_rows(make(rows)) == [{"name": "x"}]
+
+
+def test_a_mapped_task_hands_on_ids_lists_and_references_in_one_list(tmp_path):
+    path = tmp_path / "ids.jsonl"
+    path.write_text('"d4"\n')
+    given = [["a1", {"id": "b2"}], [], ("c3",), "['e5']", {"path": path}, "{'id': 'f6'}"]
+    assert read_run_ids(iter(given)) == ["a1", "b2", "c3", "e5", "d4", "f6"]

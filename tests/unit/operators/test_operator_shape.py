@@ -38,6 +38,10 @@ def test_arguments_are_keyword_only_and_have_the_documented_defaults(make):
         make("task", "r1")
     task = make(task_id="task", run_id="r1")
     assert (task.run_id, task.organization_id, task.tallyfy_conn_id) == ("r1", None, "tallyfy_default")
+
+
+@pytest.mark.parametrize("make", [TallyfyGetRunOperator, TallyfyRunStatusSensor])
+def test_a_run_is_required(make):
     with pytest.raises((TypeError, AirflowException)):
         make(task_id="task")
 

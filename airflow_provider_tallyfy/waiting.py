@@ -8,14 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowTaskTimeout,
+)
 
 from airflow_provider_tallyfy.api.checks import checked_flag
-from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyTransportError
 from airflow_provider_tallyfy.api.facts import Fields
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
+from airflow_provider_tallyfy.connection import DEFAULT_RETRY_BUDGET
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
 if TYPE_CHECKING:
@@ -66,6 +72,36 @@ class Patience:
         """
         message = f"{what} did not happen within {self.seconds:.0f} s. The run itself goes on."
         raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)
+
+
+def read_connection(hook: TallyfyHook, patience: Patience, tell: Callable[[str], None]) -> None:
+    """
+    Read the Airflow connection, again if a secrets backend or Airflow's API server is down for a moment.
+
+    :param hook: whose connection it is.
+    :param patience: of the task; it waits no longer than that, and two minutes at most.
+    :param tell: where a line for the task's log goes.
+    :raises TallyfyConfigurationError: at once, if the connection is missing, incomplete or malformed.
+    :raises TallyfyTransportError: if it cannot be read in time.
+    """
+    began, tries = time.monotonic(), 0
+    allowed = min(patience.seconds, DEFAULT_RETRY_BUDGET)
+    while True:
+        try:
+            _ = hook.settings
+        except (TallyfyError, AirflowException):
+            raise
+        except Exception as error:
+            tries += 1
+            if time.monotonic() - began + 2.0**tries > allowed:
+                raise TallyfyTransportError(
+                    f"The Airflow connection {hook.tallyfy_conn_id!r} could not be read: {type(error).__name__}."
+                ) from error
+            if tries == 1:
+                tell(f"The Airflow connection cannot be read at the moment: {type(error).__name__}. Trying again.")
+            time.sleep(2.0**tries)
+        else:
+            return
 
 
 class Looking(ABC):

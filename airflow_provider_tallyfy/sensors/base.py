@@ -35,6 +35,7 @@ from airflow_provider_tallyfy.waiting import (
     conclude,
     ending_of,
     ends_in_triggerer,
+    read_connection,
 )
 
 if TYPE_CHECKING:
@@ -95,10 +96,13 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
     @cached_property
     def hook(self) -> TallyfyHook:
-        """The hook, made when a task runs: DAG files load no HTTP library."""
+        """The hook, made when a task runs: DAG files load no HTTP library. Its connection has been read."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
-        return TallyfyHook(self.tallyfy_conn_id, self.organization_id)
+        hook = TallyfyHook(self.tallyfy_conn_id, self.organization_id)
+        with airflow_exceptions():
+            read_connection(hook, self._patience, self.tell)
+        return hook
 
     @abstractmethod
     def announce(self, context: Context) -> None:

@@ -105,16 +105,36 @@ def new_session(settings: TallyfySettings) -> requests.Session:
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def authorize(token: str, *, read_only: bool = False) -> Authorize:
+def authorize(token: str) -> Authorize:
     """
     Make the ``auth`` of a request, which also keeps requests from taking one out of ``~/.netrc``.
 
     :param token: bearer token, or ``""`` for none.
-    :param read_only: whether to refuse requests that would change something, with ``TallyfyConfigurationError``.
     """
 
     def add_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if read_only and request.method not in _READING:
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return add_header
+
+
+def authorize_session(session: requests.Session, settings: TallyfySettings, token: str) -> None:
+    """
+    Give every request of a session the token, unless it goes to another host, port or scheme than the connection's.
+
+    It refuses requests that would change something with ``TallyfyConfigurationError`` if the connection is read-only.
+
+    :param session: from :func:`new_session`.
+    :param settings: the connection.
+    :param token: bearer token.
+    """
+    add_token = authorize(token)
+    base_url = requests.Request("GET", settings.base_url).prepare().url  # spelled as the URLs of requests are
+
+    def check(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if settings.read_only and request.method not in _READING:
             path = request.path_url.partition("?")[0]
             with airflow_exceptions():
                 raise TallyfyConfigurationError(
@@ -123,11 +143,10 @@ def authorize(token: str, *, read_only: bool = False) -> Authorize:
                     method=request.method,
                     path=path,
                 )
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        return request
+        goes_elsewhere = session.should_strip_auth(base_url, request.url)  # type: ignore[no-untyped-call]
+        return request if goes_elsewhere else add_token(request)
 
-    return add_header
+    session.auth = check
 
 
 def exchange(session: requests.Session, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:

@@ -110,8 +110,9 @@ class TallyfyHook(RunMethods, BaseHook):
         """
         Return the authenticated session: token, Tallyfy's headers, and timeouts on every request.
 
-        With client credentials a token is fetched first. The session follows redirects, without the token if they lead
-        to another host. With ``allow_redirects=False`` the response's ``next`` is ``None``.
+        With client credentials a token is fetched first. The session sends the token only to the host, port and scheme
+        of the connection, and not to a webhook, an absolute link or a redirect elsewhere.
+        With ``allow_redirects=False`` the response's ``next`` is ``None``.
         If the connection is read-only, the session sends only GET, HEAD and OPTIONS, and raises
         ``TallyfyConfigurationError`` for any other method.
 
@@ -120,7 +121,7 @@ class TallyfyHook(RunMethods, BaseHook):
         with airflow_exceptions():
             session = self._open_session()
             token = self._token(None)
-        session.auth = requests_transport.authorize(token, read_only=self.settings.read_only)
+        requests_transport.authorize_session(session, self.settings, token)
         return session
 
     def close(self) -> None:

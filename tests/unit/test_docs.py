@@ -13,9 +13,10 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {path: path.read_text() for path in (ROOT / "docs").rglob("*.rst")}
+PAGES = {path: path.read_text() for kind in ("*.rst", "*.md") for path in (ROOT / "docs").rglob(kind)}
 CUTS = re.findall(
-    r"literalinclude:: (?:\.\./)+(\S+)\n(?: +:\S+:.*\n)* +:start-after: \[START (\S+)\]\n +:end-before: \[END (\S+)\]",
+    r"literalinclude(?:::|\}) (?:\.\./)+(\S+)\n(?: *:\S+:.*\n)*"
+    r" *:start-after: \[START (\S+)\]\n *:end-before: \[END (\S+)\]",
     "".join(PAGES.values()),
 )
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.py"))
@@ -49,6 +50,10 @@ def test_what_the_documentation_quotes_is_there(path, start, end):
     text = (ROOT / path).read_text()
     assert start == end
     assert text.count(f"[START {start}]") == text.count(f"[END {end}]") == 1
+
+
+def test_no_quotation_of_the_documentation_is_left_out():
+    assert len(CUTS) == "".join(PAGES.values()).count("literalinclude")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -27,6 +27,24 @@ def is_deferral_timeout(error: Exception) -> bool:
     return type(error).__name__ == "TaskDeferralTimeout" or str(error) == "Trigger/execution timeout"
 
 
+def first_look_at(context: Any, retries: int | None) -> float | None:
+    """
+    Say when a sensor in reschedule mode looked first, in seconds since the epoch; ``None`` if it is about to.
+
+    :param context: of the running task.
+    :param retries: the task's.
+    """
+    ti = context["ti"]
+    if AIRFLOW_V_3_0_PLUS:
+        first = ti.get_first_reschedule_date(context)
+    else:
+        from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
+
+        first_try = (ti.max_tries or 0) - (retries or 0) + 1
+        first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try)
+    return None if first is None else first.timestamp()
+
+
 def asset_state_stores(trigger: object) -> tuple[Any, ...]:
     """
     Give the state store of each asset that a trigger is watched for; none before Airflow 3.3.

@@ -18,7 +18,9 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_tallyfy.api.checks import checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyTransportError
 from airflow_provider_tallyfy.api.facts import Fields
+from airflow_provider_tallyfy.api.waits.details import DetailWait
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
+from airflow_provider_tallyfy.api.waits.names import NameCheck
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.connection import DEFAULT_RETRY_BUDGET
@@ -147,12 +149,19 @@ class Look(Looking):
     :param wait: what the wait is for.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param tell: where a line for the task's log goes.
+    :param first_look_at: when the task looked first, in seconds since the epoch, if that was in another process.
     """
 
     def __init__(
-        self, hook: TallyfyHook, wait: Wait, max_poll_failures: int | None, tell: Callable[[str], None]
+        self,
+        hook: TallyfyHook,
+        wait: Wait,
+        max_poll_failures: int | None,
+        tell: Callable[[str], None],
+        first_look_at: float | None = None,
     ) -> None:
         super().__init__(hook)
+        self._names = NameCheck(wait, first_look_at) if isinstance(wait, DetailWait) else None
         self._watch = wait.watch(hook.organization_id)
         self._is_absent = False
         self._log = WaitLog(wait, hook.run_url(wait.run_id), max_poll_failures, tell)
@@ -168,7 +177,11 @@ class Look(Looking):
         try:
             sight = self._hook.run(watch.look(), retry_budget=0)
             self._is_absent = sight is None
-            return self._log.saw(sight)
+            ending = self._log.saw(sight)
+            if ending is None and self._names is not None:
+                names = self._names.look(self._hook.organization_id, sight, time.time())
+                ending = self._hook.run(names, retry_budget=0)
+            return ending
         except TallyfyError as error:
             self._heed(error)
             return self._log.stumbled(error)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_tallyfy.api.checks import checked_status, is_rendered_for_nothing, list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.kickoff.wording import enumerated, shown
 from airflow_provider_tallyfy.api.models import Run, RunStatus
+
+# What no name in use looks like; how long ids are, Tallyfy's documentation does not promise.
+_CODE = re.compile(r"[0-9a-fA-F-]+")
+_NUMBER = re.compile(r"[0-9]+")
 
 ARCHIVED_FILTERS = ("exclude", "include", "only")
 
@@ -44,6 +50,16 @@ def is_empty_filter(value: object) -> bool:
     if isinstance(value, str):
         return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
     return isinstance(value, Collection) and (not value or any(map(is_empty_filter, value)))
+
+
+def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], form: str) -> None:
+    """Refuse names in place of ids: Tallyfy answers with an empty list, which looks as if there were no such runs."""
+    names = [value for value in ids if value is not None and pattern.fullmatch(str(value).strip()) is None]
+    if names:
+        raise TallyfyValidationError(
+            f"{name} takes ids, and {enumerated(map(shown, names))} is none.\nIts ids are {form}. Nothing was sent.",
+            fields={name: ["not an id"]},
+        )
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,10 @@ class RunQuery:
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
                 raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
+        _refuse_names("template_id", [self.template_id], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
+        _refuse_names("folder", [self.folder], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
+        _refuse_names("tags", self.tags or (), _CODE, "32 hexadecimal digits")
+        _refuse_names("owners", self.owners or (), _NUMBER, "numbers")
 
     @property
     def only_archived(self) -> bool:

@@ -11,6 +11,8 @@ from airflow_provider_tallyfy.api.answers import is_code, read_item
 from airflow_provider_tallyfy.api.exchange import Answer, T
 
 _BYTE_ORDER_MARK = "\ufeff"
+# Under which names a step may show its form.
+_STEP_FORMS = ("captures", "form_fields")
 _LONGEST_NAME = 1_000
 
 
@@ -173,6 +175,17 @@ class Template:
             steps=steps,
             raw=data,
         )
+
+    @property
+    def all_fields(self) -> tuple[KickoffField, ...] | None:
+        """The fields of the kick-off form and of every step's form; ``None`` if the answer did not show the latter."""
+        fields = list(self.fields)
+        for step in self.steps or ():
+            name = next((name for name in _STEP_FORMS if name in step.raw), None)
+            if name is None:
+                return None
+            fields += map(KickoffField.from_json, _rows(step.raw, name))
+        return None if self.steps is None else tuple(fields)
 
 
 def read_template(answer: Answer) -> Template:

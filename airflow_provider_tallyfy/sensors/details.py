@@ -28,6 +28,8 @@ class TallyfyTaskSensor(TallyfyRunSensor):
     :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
         may be text as a template renders it.
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param may_appear_later: wait on although neither the run nor its template knows the name. By default the sensor
+        fails with the nearest names, after two looks at least a minute apart.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
@@ -40,15 +42,18 @@ class TallyfyTaskSensor(TallyfyRunSensor):
 
     template_fields: Sequence[str] = ("task_name", *TallyfyRunSensor.template_fields)
 
-    def __init__(self, *, task_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, task_name: str, may_appear_later: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.task_name = task_name
+        self.may_appear_later = may_appear_later
 
     @cached_property
     def wait(self) -> TaskWait:
         """The wait, checked."""
         with airflow_exceptions():
-            return TaskWait.checked(self.run_id, self.task_name, self.failure_status, self.missing)
+            return TaskWait.checked(
+                self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
+            )
 
     @property
     def goal(self) -> str:
@@ -64,6 +69,7 @@ class TallyfyTaskSensor(TallyfyRunSensor):
             task_name=self.wait.name,
             failure_status=list(self.wait.failure),
             missing=self.wait.missing.value,
+            may_appear_later=self.wait.may_appear_later,
             **settings,
         )
 
@@ -84,6 +90,8 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
     :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
         may be text as a template renders it.
     :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param may_appear_later: wait on although neither the run nor its template knows the name. By default the sensor
+        fails with the nearest names, after two looks at least a minute apart.
     :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
     :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
     :param organization_id: the organization (templated); by default the connection's.
@@ -96,16 +104,26 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
 
     template_fields: Sequence[str] = ("field", "values", *TallyfyRunSensor.template_fields)
 
-    def __init__(self, *, field: str, values: Iterable[Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, field: str, values: Iterable[Any] | None = None, may_appear_later: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.field = field
         self.values = values
+        self.may_appear_later = may_appear_later
 
     @cached_property
     def wait(self) -> FormFieldWait:
         """The wait, checked."""
         with airflow_exceptions():
-            return FormFieldWait.checked(self.run_id, self.field, self.values, self.failure_status, self.missing)
+            return FormFieldWait.checked(
+                self.run_id,
+                self.field,
+                self.values,
+                self.failure_status,
+                self.missing,
+                may_appear_later=self.may_appear_later,
+            )
 
     @property
     def goal(self) -> str:
@@ -122,5 +140,6 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
             values=list(self.wait.values),
             failure_status=list(self.wait.failure),
             missing=self.wait.missing.value,
+            may_appear_later=self.wait.may_appear_later,
             **settings,
         )

@@ -12,7 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError
 from airflow_provider_tallyfy.api.exchange import Flow
+from airflow_provider_tallyfy.api.waits.details import DetailWait
 from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_runs
+from airflow_provider_tallyfy.api.waits.names import NameCheck
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, WaitLog
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 from airflow_provider_tallyfy.connection import DEFAULT_TIMEOUT
@@ -78,6 +80,21 @@ class Story(ABC):
         """Keys of watches that need no look any more, though the wait goes on."""
         return frozenset()
 
+    @property
+    def is_name_open(self) -> bool:
+        """Whether it is not yet known that what is waited for exists, so that every look counts."""
+        return False
+
+    def check_name(self, organization_id: str, now: float) -> Flow[Ending | None]:
+        """
+        End the wait if what is waited for cannot appear.
+
+        :param organization_id: where the runs are.
+        :param now: the moment, on the event loop's clock.
+        """
+        yield from ()
+        return None
+
 
 class WaitStory(Story):
     """
@@ -92,6 +109,17 @@ class WaitStory(Story):
         super().__init__([watch])
         self._wait = wait
         self._log = log
+        self._names = NameCheck(wait) if isinstance(wait, DetailWait) else None
+        self._sight: Any = None
+
+    @property
+    def is_name_open(self) -> bool:
+        """Whether neither the run nor its template has shown the name yet."""
+        return self._names is not None and self._names.is_open
+
+    def check_name(self, organization_id: str, now: float) -> Flow[Ending | None]:
+        """Judge the last look."""
+        return None if self._names is None else (yield from self._names.look(organization_id, self._sight, now))
 
     def is_end(self, sight: Any) -> bool:
         """Judge it."""
@@ -100,6 +128,7 @@ class WaitStory(Story):
     def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
         """Judge the one sight that is in the news."""
         (sight,) = news.values()
+        self._sight = sight.value
         return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error, sight.grace)
 
     def last_look(self, organization_id: str) -> Flow[Ending | None]:
@@ -290,7 +319,11 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         while True:
+            subscription.wants_every_sight = story.is_name_open
             ending = story.take_in(await subscription.news())
+            if ending is None and story.is_name_open:
+                now = asyncio.get_running_loop().time()
+                ending = await watcher.ask(story.check_name(watcher.organization_id, now))
             if ending is not None:
                 return ending
             watcher.leave(subscription, story.done)
@@ -307,7 +340,7 @@ class TallyfyWaitTrigger(BaseTrigger):
     async def _look_regardless(self, watcher: Watcher, story: Story) -> Ending | None:
         try:
             async with asyncio.timeout(watcher.timeout):
-                return await watcher.look_regardless(story.last_look(watcher.organization_id))
+                return await watcher.ask(story.last_look(watcher.organization_id))
         except (TallyfyError, TimeoutError) as error:
             self.tell(f"The last look at {self.what} failed. {error}")
             return None

@@ -144,19 +144,28 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
     :param task_name: id, alias or title of the task.
     :param failure_status: statuses of the run that end the wait badly.
     :param missing: ``fail`` or ``wait``, for a run that does not exist.
+    :param may_appear_later: wait on for a name that neither the run nor its template knows.
     :param settings: arguments of :class:`TallyfyWaitTrigger`.
     """
 
-    own_arguments = ("run_id", "task_name", "failure_status", "missing")
+    own_arguments = ("run_id", "task_name", "failure_status", "missing", "may_appear_later")
 
     def __init__(
-        self, *, run_id: str, task_name: str, failure_status: list[str], missing: str = "fail", **settings: Any
+        self,
+        *,
+        run_id: str,
+        task_name: str,
+        failure_status: list[str],
+        missing: str = "fail",
+        may_appear_later: bool = False,
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.run_id = run_id
         self.task_name = task_name
         self.failure_status = failure_status
         self.missing = missing
+        self.may_appear_later = may_appear_later
 
     @property
     def what(self) -> str:
@@ -165,7 +174,10 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
 
     def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the task."""
-        return self.story_of(TaskWait.checked(self.run_id, self.task_name, self.failure_status, self.missing), watcher)
+        wait = TaskWait.checked(
+            self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
+        )
+        return self.story_of(wait, watcher)
 
 
 class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
@@ -177,10 +189,11 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
     :param values: values that end the wait; none for any.
     :param failure_status: statuses of the run that end the wait badly.
     :param missing: ``fail`` or ``wait``, for a run that does not exist.
+    :param may_appear_later: wait on for a name that neither the run nor its template knows.
     :param settings: arguments of :class:`TallyfyWaitTrigger`.
     """
 
-    own_arguments = ("run_id", "field", "values", "failure_status", "missing")
+    own_arguments = ("run_id", "field", "values", "failure_status", "missing", "may_appear_later")
 
     def __init__(
         self,
@@ -190,6 +203,7 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
         values: list[str],
         failure_status: list[str],
         missing: str = "fail",
+        may_appear_later: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -198,6 +212,7 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
         self.values = values
         self.failure_status = failure_status
         self.missing = missing
+        self.may_appear_later = may_appear_later
 
     @property
     def what(self) -> str:
@@ -206,5 +221,12 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
 
     def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the field."""
-        wait = FormFieldWait.checked(self.run_id, self.field, self.values or None, self.failure_status, self.missing)
+        wait = FormFieldWait.checked(
+            self.run_id,
+            self.field,
+            self.values or None,
+            self.failure_status,
+            self.missing,
+            may_appear_later=self.may_appear_later,
+        )
         return self.story_of(wait, watcher)

@@ -157,9 +157,9 @@ class Watcher:
             self._watched[watch.key].request(now, now)
         self._changed.set()
 
-    async def look_regardless(self, look: Flow[T]) -> T:
+    async def ask(self, look: Flow[T]) -> T:
         """
-        Ask once although Tallyfy asked for a pause: at the deadline of a wait there is no later look.
+        Ask once, apart from all looks that are due, and although Tallyfy may have asked for a pause.
 
         :param look: what to ask.
         :raises TallyfyError: if that fails.

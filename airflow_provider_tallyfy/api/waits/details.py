@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
-from airflow_provider_tallyfy.api.checks import checked_id, free_text, is_rendered_for_nothing, list_in_text
+from airflow_provider_tallyfy.api.checks import (
+    checked_flag,
+    checked_id,
+    free_text,
+    is_rendered_for_nothing,
+    list_in_text,
+)
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyValidationError
 from airflow_provider_tallyfy.api.exchange import Flow, T
 from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
@@ -15,7 +22,7 @@ from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.parsing import parsed
 from airflow_provider_tallyfy.api.presentable import presentable, quote
 from airflow_provider_tallyfy.api.records import Task
-from airflow_provider_tallyfy.api.templates import fields_named, folded
+from airflow_provider_tallyfy.api.templates import KickoffField, Step, Template, fields_named, folded
 from airflow_provider_tallyfy.api.waits.status import (
     Missing,
     Outcome,
@@ -24,6 +31,8 @@ from airflow_provider_tallyfy.api.waits.status import (
     checked_statuses,
 )
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
+
+TaskOrStep = TypeVar("TaskOrStep", Task, Step)
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class FormWatch(DetailWatch):
 
 
 @dataclass(frozen=True)
-class DetailWait:
+class DetailWait(ABC):
     """
     Base of the waits for something that belongs to a run.
 
@@ -119,12 +128,49 @@ class DetailWait:
     :param name: what it is called: its id, alias or title.
     :param failure: statuses of the run that end the wait badly.
     :param missing: whether a run that does not exist fails the wait or is waited for.
+    :param may_appear_later: wait on for a name that neither the run nor its template knows.
     """
+
+    #: What kind of thing is waited for.
+    kind: ClassVar[str]
 
     run_id: str
     name: str
     failure: tuple[str, ...] = ()
     missing: Missing = Missing.FAIL
+    may_appear_later: bool = False
+
+    @abstractmethod
+    def names(self, sight: Any) -> dict[str, str]:
+        """
+        Give what things of this kind a run shows are called, with how to show that.
+
+        :param sight: the run with these things.
+        """
+
+    @abstractmethod
+    def is_shown(self, sight: Any) -> bool:
+        """
+        Whether the run shows what is waited for.
+
+        :param sight: the run with its tasks or form fields.
+        """
+
+    @abstractmethod
+    def template_names(self, template: Template) -> dict[str, str] | None:
+        """
+        Give what things of this kind a template has are called; ``None`` if the answer does not show them all.
+
+        :param template: the run's template.
+        """
+
+    @abstractmethod
+    def is_in_template(self, template: Template) -> bool:
+        """
+        Whether the template has what is waited for; rules may hide it for now.
+
+        :param template: the run's template.
+        """
 
     def _judge_run(self, run: Run | None, news: str) -> Verdict:
         """Judge the run of something that is not yet there."""
@@ -141,8 +187,18 @@ class DetailWait:
 class TaskWait(DetailWait):
     """A wait for a task to be completed, or skipped by a rule of its template."""
 
+    kind = "task"
+
     @classmethod
-    def checked(cls, run_id: object, task: object, failure: str | Iterable[str], missing: str) -> TaskWait:
+    def checked(
+        cls,
+        run_id: object,
+        task: object,
+        failure: str | Iterable[str],
+        missing: str,
+        *,
+        may_appear_later: object = False,
+    ) -> TaskWait:
         """
         Check what a user asked to wait for.
 
@@ -150,10 +206,17 @@ class TaskWait(DetailWait):
         :param task: id, alias or title of the task.
         :param failure: a status of the run, several, or none.
         :param missing: ``fail`` or ``wait``.
+        :param may_appear_later: wait on for a name that neither the run nor its template knows.
         :raises TallyfyValidationError: naming what is wrong.
         """
         name = _checked_name(task, "task_name")
-        return cls(checked_id(run_id), name, checked_statuses(failure, "failure_status"), checked_missing(missing))
+        return cls(
+            checked_id(run_id),
+            name,
+            checked_statuses(failure, "failure_status"),
+            checked_missing(missing),
+            checked_flag(may_appear_later, "may_appear_later"),
+        )
 
     @property
     def goal(self) -> str:
@@ -163,6 +226,22 @@ class TaskWait(DetailWait):
     def watch(self, organization_id: str, newer_than: str | None = None) -> TasksWatch:
         """Make what looks at the tasks."""
         return TasksWatch(organization_id, self.run_id)
+
+    def names(self, sight: RunTasks) -> dict[str, str]:
+        """Give titles and aliases of the run's tasks."""
+        return _task_names(sight.tasks)
+
+    def is_shown(self, sight: RunTasks) -> bool:
+        """Whether the run has the task."""
+        return bool(_tasks_named(sight.tasks, self.name))
+
+    def template_names(self, template: Template) -> dict[str, str] | None:
+        """Give titles and aliases of the template's steps."""
+        return None if template.steps is None else _task_names(template.steps)
+
+    def is_in_template(self, template: Template) -> bool:
+        """Whether the template has the step."""
+        return bool(_tasks_named(template.steps or (), self.name))
 
     def judge(self, sight: RunTasks | None, run_url: str) -> Verdict:
         """
@@ -191,11 +270,20 @@ class FormFieldWait(DetailWait):
     :param values: values that end the wait; none for any.
     """
 
+    kind = "form field"
+
     values: tuple[str, ...] = ()
 
     @classmethod
     def checked(
-        cls, run_id: object, field: object, values: Iterable[Any] | None, failure: str | Iterable[str], missing: str
+        cls,
+        run_id: object,
+        field: object,
+        values: Iterable[Any] | None,
+        failure: str | Iterable[str],
+        missing: str,
+        *,
+        may_appear_later: object = False,
     ) -> FormFieldWait:
         """
         Check what a user asked to wait for.
@@ -205,6 +293,7 @@ class FormFieldWait(DetailWait):
         :param values: values that end the wait, or text of a list of them; ``None`` for any.
         :param failure: a status of the run, several, or none.
         :param missing: ``fail`` or ``wait``.
+        :param may_appear_later: wait on for a name that neither the run nor its template knows.
         :raises TallyfyValidationError: naming what is wrong.
         """
         return cls(
@@ -212,6 +301,7 @@ class FormFieldWait(DetailWait):
             _checked_name(field, "field"),
             checked_statuses(failure, "failure_status"),
             checked_missing(missing),
+            checked_flag(may_appear_later, "may_appear_later"),
             _checked_values(values),
         )
 
@@ -224,6 +314,23 @@ class FormFieldWait(DetailWait):
     def watch(self, organization_id: str, newer_than: str | None = None) -> FormWatch:
         """Make what looks at the form fields."""
         return FormWatch(organization_id, self.run_id)
+
+    def names(self, sight: RunForm) -> dict[str, str]:
+        """Give labels and aliases of the run's form fields."""
+        return _field_names([entry.field for entry in sight.values.entries])
+
+    def is_shown(self, sight: RunForm) -> bool:
+        """Whether the run has the field."""
+        return bool(fields_named([entry.field for entry in sight.values.entries], self.name))
+
+    def template_names(self, template: Template) -> dict[str, str] | None:
+        """Give labels and aliases of the fields of the template's forms."""
+        fields = template.all_fields
+        return None if fields is None else _field_names(fields)
+
+    def is_in_template(self, template: Template) -> bool:
+        """Whether a form of the template has the field."""
+        return bool(fields_named(template.all_fields or (), self.name))
 
     def judge(self, sight: RunForm | None, run_url: str) -> Verdict:
         """
@@ -264,8 +371,16 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or value in ([], {})
 
 
-def _tasks_named(tasks: Sequence[Task], name: str) -> list[Task]:
-    tests: tuple[Callable[[Task], bool], ...] = (
+def _task_names(tasks: Sequence[Task | Step]) -> dict[str, str]:
+    return {name: task.title for task in tasks for name in (task.title, task.alias) if name}
+
+
+def _field_names(fields: Sequence[KickoffField]) -> dict[str, str]:
+    return {name: field.name for field in fields for name in (field.label, field.alias) if name}
+
+
+def _tasks_named(tasks: Sequence[TaskOrStep], name: str) -> list[TaskOrStep]:
+    tests: tuple[Callable[[TaskOrStep], bool], ...] = (
         lambda task: task.id == name,
         lambda task: task.alias == name,
         lambda task: task.title == name,

@@ -62,13 +62,13 @@ def test_an_unknown_field_is_refused_even_if_nothing_would_be_listed(tallyfy, fi
 
 @both_worlds
 def test_every_filter_is_sent(tallyfy):
-    listed(status="complete", template_id=RUN_ID, query="a b", tags=["t1", "t2"], owners=[7, "8"], folder="f1")
+    listed(status="complete", template_id=RUN_ID, query="a b", tags=["a1", "b2"], owners=[7, "8"], folder="f1")
     assert queries(tallyfy) == [
         {
             "status": "complete",
             "checklist_id": RUN_ID,
             "q": "a b",
-            "tag_ids": "t1,t2",
+            "tag_ids": "a1,b2",
             "owners": "7,8",
             "folder": "f1",
             "sort": "created_at",

@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.api.queries import QUERY_FILTERS, RunQuery
 
 
 def run(**fields: object) -> Run:
-    return Run.from_json({"id": "r1", "status": "active", "checklist_id": "t1", **fields})
+    return Run.from_json({"id": "r1", "status": "active", "checklist_id": "c1", **fields})
 
 
 ARCHIVED = {"archived_at": "2026-01-01T00:00:00Z"}
@@ -20,12 +20,12 @@ def test_status_archived_is_asked_for_as_archived_only():
 
 
 def test_every_filter_has_its_documented_parameter():
-    query = RunQuery("problem", "t1", "ACME", ("x", "y"), ("7",), "f1", sort="-name", includes=("tasks", "tags"))
+    query = RunQuery("problem", "c1", "ACME", ("a1", "b2"), ("7",), "f1", sort="-name", includes=("tasks", "tags"))
     assert query.parameters() == (
         ("status", "problem"),
-        ("checklist_id", "t1"),
+        ("checklist_id", "c1"),
         ("q", "ACME"),
-        ("tag_ids", "x,y"),
+        ("tag_ids", "a1,b2"),
         ("owners", "7"),
         ("folder", "f1"),
         ("sort", "-name"),
@@ -84,10 +84,29 @@ def test_a_misspelt_filter_is_refused(wrong):
         ({"status": "complete", "archived": "include"}, {"completed_at": "2026-01-01T00:00:00Z", **ARCHIVED}, True),
         ({"status": "problem"}, {"status": "issue"}, True),
         ({"status": "issue"}, {"status": "problem"}, False),
-        ({"template_id": "t2"}, {}, False),
-        ({"template_id": "t1"}, {}, True),
-        ({"template_id": "t1"}, {"checklist_id": None}, True),
+        ({"template_id": "c2"}, {}, False),
+        ({"template_id": "c1"}, {}, True),
+        ({"template_id": "c1"}, {"checklist_id": None}, True),
     ],
 )
 def test_a_filter_that_the_server_ignored_lets_no_other_run_in(query, listed, accepted):
     assert RunQuery(**query).accepts(run(**listed)) is accepted
+
+
+@pytest.mark.parametrize(
+    "name_given",
+    [
+        {"template_id": "Customer onboarding"},
+        {"template_id": "Onboarding"},
+        {"folder": "Archive 2026"},
+        {"folder": "Inbox"},
+        {"tags": ["0123456789abcdef0123456789abcdef", "VIP"]},
+        {"owners": ["sam@example.com"]},
+        {"owners": [1001, "Sam Member"]},
+    ],
+    ids=str,
+)
+def test_a_name_in_place_of_an_id_is_refused(name_given):
+    (name,) = name_given
+    with pytest.raises(TallyfyValidationError, match=rf"^{name} takes ids, and '[^']+' is none\.\nIts ids are"):
+        RunQuery(**name_given)

@@ -34,7 +34,7 @@ ARGUMENTS = {
         "newer_than": "2026-01-01T00:00:00+00:00",
         "fields": "id",
     },
-    "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review"},
+    "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review", "may_appear_later": True},
     "TallyfyRunEventTrigger": {
         "events": ["completed", "problem"],
         "template_id": "template",
@@ -45,7 +45,7 @@ ARGUMENTS = {
         "organization_id": "org",
         "tallyfy_conn_id": "conn",
     },
-    "TallyfyFormFieldTrigger": COMMON | RUN | {"field": "Verdict", "values": ["yes"]},
+    "TallyfyFormFieldTrigger": COMMON | RUN | {"field": "Verdict", "values": ["yes"], "may_appear_later": True},
 }
 
 

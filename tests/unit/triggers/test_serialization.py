@@ -37,8 +37,8 @@ ARGUMENTS = {
     "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review", "may_appear_later": True},
     "TallyfyRunEventTrigger": {
         "events": ["completed", "problem"],
-        "template_id": "template",
-        "tags": ["tag"],
+        "template_id": "0a",
+        "tags": ["0b"],
         "query": "ACME",
         "replay": 60,
         "poll_interval": 61.5,

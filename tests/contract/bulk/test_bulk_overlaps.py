@@ -113,6 +113,40 @@ def test_a_try_killed_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tri
     assert launched(tallyfy) == 12
 
 
+@BOTH
+def test_a_try_ended_by_a_signal_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tries, launch, monkeypatch):
+    """As above, but the signal really comes: two surplus runs are archived by then, four are not."""
+
+    class Terminated(BaseException):
+        """What Airflow raises in a task's main thread on SIGTERM."""
+
+    Overlap(monkeypatch, tallyfy, launch, tries, key_column=None)
+    hang = tallyfy.faults.add("hang", method="DELETE", times=None, after=2)
+    line = Progress.line
+
+    def interrupted(progress):
+        if hang.hits:
+            raise Terminated
+        return line(progress)
+
+    monkeypatch.setattr("airflow_provider_tallyfy.operators.bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(Progress, "line", interrupted)
+    with pytest.raises(Terminated):
+        launch(key_column=None, max_concurrency=1).execute(tries.next())
+    assert Counter(live(tallyfy)[0].values()) == {1: 2, 2: 4}
+
+    tallyfy.faults.clear()
+    monkeypatch.setattr(Progress, "line", line)
+    third = attempt(lambda: launch(key_column=None).execute(tries.next()))
+    companies, run_ids = live(tallyfy)
+    assert set(companies.values()) == {1}
+    assert third.state == "success"
+    assert set(third.result["changed"]) == run_ids
+    assert launched(tallyfy) == 12
+
+
 def test_surplus_runs_are_archived_several_at_a_time_and_the_log_says_so(tallyfy, tries, launch, monkeypatch):
     Overlap(monkeypatch, tallyfy, launch, tries, key_column=None)
     hang = tallyfy.faults.add("hang", method="DELETE", times=4)

@@ -18,15 +18,19 @@ from airflow_provider_tallyfy.api.answers import is_token
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.exchange import Actor
 from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.connection_extras import (
+    DEFAULT_CREDENTIALS_GRACE,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_REQUESTS_PER_MINUTE,
+    DEFAULT_RETRY_BUDGET,
+    DEFAULT_TIMEOUT,
+    DEFAULT_TOKEN_URL,
+    EXTRAS,
+    Kind,
+)
 
 DEFAULT_CONN_ID = "tallyfy_default"
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
-DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an address, not a secret
-DEFAULT_TIMEOUT = 30.0
-DEFAULT_RETRY_BUDGET = 120.0
-DEFAULT_REQUESTS_PER_MINUTE = 300
-DEFAULT_CREDENTIALS_GRACE = 300.0
-DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 _LONGEST_CONNECT_TIMEOUT = 10.0
 _LONGEST_URL = 2000
 _LARGEST_NUMBER = 1e9  # operating systems take no longer timeouts
@@ -280,10 +284,11 @@ def _read_extra(connection: AirflowConnection) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise _problem("extra", "is not a JSON object")
     extra = {key.removeprefix("extra__tallyfy__"): value for key, value in given.items()}
-    unknown = sorted(extra.keys() - EXTRA_READERS.keys())
+    unknown = sorted(extra.keys() - EXTRAS.keys())
     if unknown:
-        raise _problem("extra", f"has unknown keys: {', '.join(unknown)}. Known: {', '.join(EXTRA_READERS)}")
-    return {key: EXTRA_READERS[key](f"extra {key}", value) for key, value in extra.items() if value not in (None, "")}
+        raise _problem("extra", f"has unknown keys: {', '.join(unknown)}. Known: {', '.join(EXTRAS)}")
+    given = {key: value for key, value in extra.items() if value not in (None, "")}
+    return {key: _READERS[EXTRAS[key].kind](f"extra {key}", value) for key, value in given.items()}
 
 
 def _problem(name: str, problem: str) -> TallyfyConfigurationError:
@@ -368,20 +373,14 @@ def _proxies(name: str, value: Any) -> dict[str, str]:
     return value
 
 
-#: Every key the connection's extra may have, with its reader.
-EXTRA_READERS: dict[str, Callable[[str, Any], Any]] = {
-    "organization_id": _text,
+_READERS: dict[Kind, Callable[[str, Any], Any]] = {
+    "text": _text,
     "auth": _auth,
-    "token_url": _text,
-    "user_email": _email,
-    "timeout": _positive,
-    "retry_budget": _number,
-    "web_url": _text,
+    "email": _email,
+    "number": _number,
+    "positive": _positive,
+    "count": _count,
+    "flag": _flag,
     "verify": _verify,
     "proxies": _proxies,
-    "allow_http": _flag,
-    "max_response_bytes": _count,
-    "read_only": _flag,
-    "requests_per_minute": _count,
-    "credentials_grace": _number,
 }

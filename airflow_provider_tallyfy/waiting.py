@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_r
 from airflow_provider_tallyfy.api.waits.names import NameCheck
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
-from airflow_provider_tallyfy.connection import DEFAULT_RETRY_BUDGET
+from airflow_provider_tallyfy.connection_extras import DEFAULT_RETRY_BUDGET
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
 if TYPE_CHECKING:

@@ -22,12 +22,13 @@ from airflow_provider_tallyfy.api.results import RunResult, run_result
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.connection_extras import EXTRAS
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 from airflow_provider_tallyfy.hooks.runs import RunMethods
-from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOUR
 
 
 class TallyfyHook(RunMethods, BaseHook):
@@ -69,8 +70,8 @@ class TallyfyHook(RunMethods, BaseHook):
         from wtforms import StringField
 
         return {
-            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
-            for name, field in CONNECTION_FIELDS.items()
+            name: StringField(extra.label, description=extra.form_field["description"], widget=BS3TextFieldWidget())
+            for name, extra in EXTRAS.items()
         }
 
     @cached_property

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.waits.many import RunsLog, RunsWait, look_at_r
 from airflow_provider_tallyfy.api.waits.names import NameCheck
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, Wait, WaitLog
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
-from airflow_provider_tallyfy.connection import DEFAULT_TIMEOUT
+from airflow_provider_tallyfy.connection_extras import DEFAULT_TIMEOUT
 from airflow_provider_tallyfy.watcher import Key, Sight, Subscription, Watcher, watching
 
 # A pause begins with any answer, and nobody tells of it.

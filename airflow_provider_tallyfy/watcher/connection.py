@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.connection import DEFAULT_CREDENTIALS_GRACE
+from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
 from airflow_provider_tallyfy.watcher.planning import Budget, backoff
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class SharedConnection:
 
         :param tell: where a line goes if that takes more than one try.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed for longer than
-            :data:`~airflow_provider_tallyfy.connection.DEFAULT_CREDENTIALS_GRACE`.
+            :data:`~airflow_provider_tallyfy.connection_extras.DEFAULT_CREDENTIALS_GRACE`.
         """
         news: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
         await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)

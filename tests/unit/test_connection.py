@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -17,8 +18,8 @@ from urllib3.util import parse_url
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models import ClientCredentials
-from airflow_provider_tallyfy.connection import EXTRA_READERS, TallyfySettings, read_settings
-from airflow_provider_tallyfy.provider_info import CONNECTION_FIELDS
+from airflow_provider_tallyfy.connection import TallyfySettings, read_settings
+from airflow_provider_tallyfy.connection_extras import EXTRAS
 
 CLIENT = {"login": "17", "password": "s3cret"}
 
@@ -273,7 +274,7 @@ def test_an_extra_means_the_same_typed_and_as_text(key, value, meaning):
     assert getattr(settings({f"extra__tallyfy__{key}": value}), key) == meaning
 
 
-@pytest.mark.parametrize("key", EXTRA_READERS)
+@pytest.mark.parametrize("key", EXTRAS)
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_an_extra_left_empty_in_the_form_is_the_default(key, nothing):
     assert settings({key: nothing}) == settings()
@@ -335,8 +336,14 @@ def test_an_unknown_extra_is_refused_naming_it_and_the_known_ones():
     assert "hunter2" not in str(refusal.value)
 
 
-def test_every_extra_is_tried_here_and_has_a_field_in_the_form():
-    assert {key for key, *_ in GOOD_EXTRAS + BAD_EXTRAS} == set(EXTRA_READERS) == set(CONNECTION_FIELDS)
+def test_every_extra_is_tried_here():
+    assert {key for key, *_ in GOOD_EXTRAS + BAD_EXTRAS} == set(EXTRAS)
+
+
+def test_the_documentation_has_the_table_of_extras_word_for_word():
+    page = (Path(__file__).parents[2] / "docs" / "connection.md").read_text(encoding="utf-8")
+    rows = [f"| `{key}` | {extra.meaning} | {extra.default} |" for key, extra in EXTRAS.items()]
+    assert "\n".join(rows) in page
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"', "5"])

@@ -12,7 +12,7 @@ import airflow
 import jsonschema
 import pytest
 
-from airflow_provider_tallyfy.connection import EXTRA_READERS
+from airflow_provider_tallyfy.connection_extras import EXTRAS
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.provider_info import get_provider_info
 
@@ -71,7 +71,7 @@ def test_the_links_it_names_exist():
 
 def test_the_form_has_the_fields_that_a_connection_may_have_each_with_label_and_help():
     fields = CONNECTION_TYPE["conn-fields"]
-    assert set(fields) == set(EXTRA_READERS)
+    assert set(fields) == set(EXTRAS)
     assert all(field["label"] and field["description"] for field in fields.values())
     assert all("null" in field["schema"]["type"] for field in fields.values()), "a field without null is required"
 

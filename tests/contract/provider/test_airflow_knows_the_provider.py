@@ -7,7 +7,7 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_tallyfy import __version__
-from airflow_provider_tallyfy.connection import EXTRA_READERS
+from airflow_provider_tallyfy.connection_extras import EXTRAS
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_it_knows_the_link(manager):
 
 def test_it_can_draw_the_connection_form(manager):
     fields = [name for name in manager.connection_form_widgets if name.startswith("extra__tallyfy__")]
-    assert {name.removeprefix("extra__tallyfy__") for name in fields} == set(EXTRA_READERS)
+    assert {name.removeprefix("extra__tallyfy__") for name in fields} == set(EXTRAS)
     assert manager.field_behaviours["tallyfy"]["relabeling"]["host"] == "API base URL"
 
 
@@ -47,5 +47,5 @@ def test_the_form_of_the_web_interface_shows_url_token_and_organization():
     assert shown["host"] == ("API base URL", "https://go.tallyfy.com/api")
     assert shown["password"] == ("Access token or client secret", "personal access token")
     assert form.standard_fields.url_schema.hidden
-    assert set(form.extra_fields) == set(EXTRA_READERS)
+    assert set(form.extra_fields) == set(EXTRAS)
     assert form.extra_fields["organization_id"]["description"].startswith("32 characters")

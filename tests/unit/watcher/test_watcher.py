@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
-from airflow_provider_tallyfy.connection import DEFAULT_CREDENTIALS_GRACE
+from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
 from airflow_provider_tallyfy.watcher import SharedConnection, Sight, Subscription
 from airflow_provider_tallyfy.watcher.watched import Pace
 from tests.unit.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting

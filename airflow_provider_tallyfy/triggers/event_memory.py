@@ -37,19 +37,14 @@ class EventMemory:
         self._key = f"tallyfy-run-events-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]}"
         self._waiting: deque[tuple[float, dict[str, Any]]] = deque()
 
-    @property
-    def lasts(self) -> bool:
-        """Whether a restarted triggerer finds what is kept."""
-        return bool(self._stores)
-
     async def recall(self) -> dict[str, Any] | None:
         """
-        Give what was told to every asset when the last state was kept.
+        Give what was told to every asset when the last state was kept, or ``None`` if nothing was ever kept.
 
         Assets differ if they were not always watched together; what not all of them heard is told again. An asset
         without a state is new, and begins where the others are.
         """
-        states = [await store.aget(self._key) for store in self._stores]
+        states = await asyncio.gather(*(store.aget(self._key) for store in self._stores))
         return merged(state for state in states if state is not None)
 
     async def note(self, state: dict[str, Any], *, told: bool) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
-from airflow_provider_tallyfy.api.waits.run_list import LATENESS, LONG_AGO
+from airflow_provider_tallyfy.api.waits.run_list import LATENESS, LONG_AGO, RUNS_AT_A_TIME, is_long_archived
 
 
 class Event(StrEnum):
@@ -70,48 +70,55 @@ class EventLog:
     """
     Finds the events in one list after the other, each of them once.
 
-    What is known is a moment and the events after it: ten minutes before the latest event, by Tallyfy's clock, because
-    an event may show up after a later one. Of problems and restores Tallyfy keeps no time; if they are of interest, it
-    is also known which runs had a problem, or were archived.
+    What is known is a moment and the events after it. The moment is when listening began, and later ten minutes before
+    the latest event, by Tallyfy's clock, because an event may show up after a later one. Of problems and restores
+    Tallyfy keeps no time; if they are of interest, it is also known which runs had a problem, or were archived.
 
     :param events: which events are of interest.
-    :param state: what :meth:`state` gave before a restart; ``None`` to begin with the first list.
-    :param replay: without a state, also tell what happened so long before the first list was read.
+    :param state: what :func:`beginning` gave, or :meth:`state` before a restart.
     """
 
-    def __init__(self, events: Iterable[Event], state: Mapping[str, Any] | None, replay: timedelta) -> None:
+    def __init__(self, events: Iterable[Event], state: Mapping[str, Any]) -> None:
         self._events = frozenset(events)
-        self._replay = replay
-        self._is_new = state is None
+        names = [name for event, name in _KEPT.items() if event in self._events]
+        self._is_first = not all(name in state for name in names)
         self._seen: dict[str, Run] = {}
-        state = state or {}
-        self._since = datetime.fromisoformat(state["since"]) if state else LONG_AGO
-        self._known = {event_id: datetime.fromisoformat(at) for event_id, at in state.get("known", {}).items()}
-        self._kept = {name: set(state.get(name, ())) for event, name in _KEPT.items() if event in self._events}
+        self._absent: dict[str, datetime] = {}  # runs of _kept that the list leaves out, with the first such list
+        self._since = datetime.fromisoformat(state["since"])
+        self._known = {event_id: datetime.fromisoformat(at) for event_id, at in state["known"].items()}
+        self._kept = {name: set(state.get(name, ())) for name in names}
 
-    def read(self, runs: Iterable[Run], now: datetime) -> list[RunEvent]:
+    @property
+    def since(self) -> datetime:
+        """Events after this moment are told, unless they are known."""
+        return self._since
+
+    def read(self, runs: Collection[Run], now: datetime) -> Generator[None, None, list[RunEvent]]:
         """
-        Compare a list with what is known.
+        Compare a list with what is known, some runs at a time: a large archive must not hold up an event loop.
 
         :param runs: the list; a run that it leaves out is as it was.
-        :param now: wall clock, for ``replay``.
+        :param now: wall clock.
         :return: the new events, the earliest first.
         """
-        # A long archive that is the same as before must not hold up the event loop.
-        runs = [run for run in runs if self._seen.get(run.id) is not run]
-        self._seen |= {run.id: run for run in runs}
-        told_until = self._since
-        self._advance(runs, now)
-        found = [event for run in runs for event in self._events_of(run)]
-        if self._is_new:
-            fresh = [event for event in found if event.at > now - self._replay] if self._replay else []
-        else:
-            fresh = [event for event in found if self._is_fresh(event, told_until)]
-        for run in runs:
-            self._keep(run)
+        found: list[RunEvent] = []
+        latest = LONG_AGO
+        for number, run in enumerate(runs, start=1):
+            if number % RUNS_AT_A_TIME == 0:
+                yield
+            if self._seen.get(run.id) is not run:
+                latest = max(latest, *filter(None, (run.created_at, run.completed_at, run.archived_at)), LONG_AGO)
+                found += self._events_of(run)
+                self._keep(run)
+        yield
+        fresh = [event for event in found if event.id not in self._known]
+        # An event in the future must not hide those until then.
+        self._since = max(self._since, min(latest, now) - LATENESS) if latest > LONG_AGO else self._since
+        self._known |= {event.id: event.at for event in found}
         self._known = {event_id: at for event_id, at in self._known.items() if at > self._since}
-        self._known |= {event.id: event.at for event in found if event.at > self._since}
-        self._is_new = False
+        self._seen = {run.id: run for run in runs}
+        self._forget_absent(now)
+        self._is_first = False
         return sorted(fresh, key=lambda event: event.at)
 
     def state(self) -> dict[str, Any]:
@@ -119,19 +126,16 @@ class EventLog:
         return {
             "since": self._since.isoformat(),
             "known": {event_id: at.isoformat() for event_id, at in self._known.items()},
-            **{name: sorted(ids) for name, ids in self._kept.items()},
+            **{name: sorted(ids) for name, ids in self._kept.items() if not self._is_first},
         }
 
-    def _advance(self, runs: Iterable[Run], now: datetime) -> None:
-        """Move on to ten minutes before the latest event; one in the future must not hide those until then."""
-        moments = (moment for run in runs for moment in (run.created_at, run.completed_at, run.archived_at) if moment)
-        latest = max(moments, default=None)
-        if latest is not None:
-            self._since = max(self._since, min(latest, now) - LATENESS)
-
-    def _is_fresh(self, event: RunEvent, told_until: datetime) -> bool:
-        is_change = event.event in _KEPT
-        return (is_change or event.at > told_until) and event.id not in self._known
+    def _forget_absent(self, now: datetime) -> None:
+        """Forget runs that no list has shown for longer than lists lag behind: they were deleted, or are old."""
+        absent = set().union(*self._kept.values()) - self._seen.keys()
+        self._absent = {run_id: self._absent.get(run_id, now) for run_id in absent}
+        gone = {run_id for run_id, first in self._absent.items() if now - first > LATENESS}
+        for ids in self._kept.values():
+            ids.difference_update(gone)
 
     def _events_of(self, run: Run) -> Iterator[RunEvent]:
         changed = run.last_updated or run.created_at
@@ -143,7 +147,9 @@ class EventLog:
             Event.RESTORED: changed if self._was_restored(run) else None,
         }
         for event, moment in moments.items():
-            if moment is not None and event in self._events:
+            # Before the first list, nobody knows which runs had a problem. Those that changed since may have got one.
+            is_change = event in _KEPT and not self._is_first
+            if moment is not None and event in self._events and (is_change or moment > self._since):
                 yield RunEvent(event, moment, run)
 
     def _got_problem(self, run: Run) -> bool:
@@ -154,7 +160,8 @@ class EventLog:
 
     def _keep(self, run: Run) -> None:
         hides_problem = run.stored_status == RunStatus.ARCHIVED
-        is_so = {_PROBLEM: None if hides_problem else _has_problem(run), _ARCHIVED: run.is_archived}
+        is_archived = run.is_archived and not is_long_archived(run, self._since)
+        is_so = {_PROBLEM: None if hides_problem else _has_problem(run), _ARCHIVED: is_archived}
         for name, ids in self._kept.items():
             if is_so[name]:
                 ids.add(run.id)
@@ -162,11 +169,20 @@ class EventLog:
                 ids.discard(run.id)
 
 
+def beginning(since: datetime) -> dict[str, Any]:
+    """
+    Give what an event log knows before the first list: only from when on events count.
+
+    :param since: that moment.
+    """
+    return {"since": since.isoformat(), "known": {}}
+
+
 def merged(states: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     """
     Make one state of several: what it calls told was told according to all of them.
 
-    :param states: what :meth:`EventLog.state` gave at different times, for the same events.
+    :param states: what :func:`beginning` or :meth:`EventLog.state` gave at different times, for the same events.
     """
     states = list(states)
     if not states:
@@ -176,9 +192,9 @@ def merged(states: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         "since": min((state["since"] for state in states), key=datetime.fromisoformat),
         "known": {event_id: at for event_id, at in every.items() if all(_is_told(event_id, at, s) for s in states)},
     }
-    if _PROBLEM in states[0]:
+    if all(_PROBLEM in state for state in states):
         merger[_PROBLEM] = sorted(set.intersection(*(set(state[_PROBLEM]) for state in states)))
-    if _ARCHIVED in states[0]:
+    if all(_ARCHIVED in state for state in states):
         merger[_ARCHIVED] = sorted(set.union(*(set(state[_ARCHIVED]) for state in states)))
     return merger
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +14,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.exchange import Flow
-from airflow_provider_tallyfy.api.flows.details import collect
+from airflow_provider_tallyfy.api.exchange import Flow, Pause
 from airflow_provider_tallyfy.api.flows.runs import find_run, run_pager
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import RunQuery
@@ -26,6 +25,13 @@ LATENESS = timedelta(minutes=10)
 
 #: Before anything happened.
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+#: How many runs of a long list are compared before others in the event loop have their turn.
+RUNS_AT_A_TIME = 500
+
+# An archived run is seldom restored after that.
+_REMEMBERED = timedelta(days=90)
+
 _SEARCHES = 3
 
 # More items of a list that are not as documented are not single runs' defects.
@@ -48,6 +54,9 @@ class RunsWatch(Watch):
     is not among the live ones any more was most likely archived, and is looked for until it is found, in at most three
     looks. An archived run that is restored and archived again between two looks is the one change that is not seen.
 
+    Every look gives all runs that are known. Runs archived more than 90 days before the latest launch are given by the
+    first look only, and not remembered.
+
     :param organization_id: the runs' organization.
     :param query: which runs; its ``archived`` and ``sort`` do not matter.
     """
@@ -65,7 +74,7 @@ class RunsWatch(Watch):
     def look(self) -> Flow[tuple[Run, ...]]:
         """Read what may have changed since the last look, and give all runs as they are known now."""
         if not self._has_looked:
-            return self._remember((yield from self._read(archived="include")), {})
+            return (yield from self._remember((yield from self._read(archived="include")), {}))
         runs = yield from self._read(archived="exclude")
         left = self._left(runs)
         runs += yield from self._read_newest_archived(left)
@@ -73,7 +82,7 @@ class RunsWatch(Watch):
         for run_id, known in left.items():
             if run_id not in found:
                 runs.append((yield from self._look_up(known)))
-        return self._remember(runs, left)
+        return (yield from self._remember(runs, left))
 
     def concerns(self, run_id: str) -> bool:
         """Any run may get into the list."""
@@ -82,9 +91,11 @@ class RunsWatch(Watch):
     def _read(self, *, archived: str) -> Flow[list[Run]]:
         query = replace(self._query, archived=archived, sort="created_at")
         pager = run_pager(self._organization_id, query, whole=True, skips_unreadable=True)
-        runs = yield from collect(pager)
-        runs += yield from self._look_at_each(pager.unreadable)
-        return [run.without_raw() for run in runs if query.accepts(run)]
+        runs: list[Run] = []
+        while (call := pager.next_call()) is not None:
+            runs += [run.without_raw() for run in pager.accept((yield call)) if query.accepts(run)]
+        runs += [run for run in (yield from self._look_at_each(pager.unreadable)) if query.accepts(run)]
+        return runs
 
     def _left(self, live: Iterable[Run]) -> dict[str, Run]:
         """Give the runs that were live and are not listed any more, save those that were looked for in vain."""
@@ -135,20 +146,40 @@ class RunsWatch(Watch):
             return known
         return run.without_raw()
 
-    def _remember(self, runs: Iterable[Run], left: Mapping[str, Run]) -> tuple[Run, ...]:
+    def _remember(self, runs: Collection[Run], left: Mapping[str, Run]) -> Flow[tuple[Run, ...]]:
+        """Take in what was read, some runs at a time: a large archive must not hold up an event loop."""
         seen = dict(self._archived)
-        for run in runs:
+        for number, run in enumerate(runs, start=1):
+            if number % RUNS_AT_A_TIME == 0:
+                yield Pause(0)
             known = seen.get(run.id)
             # A list that lags behind shows a run that was just archived as if it had been restored.
             if known is None or _age(run) >= _age(known):
                 seen[run.id] = run
+            if run.created_at is not None:
+                self._newest = max(self._newest, run.created_at - LATENESS)
+        live, archived = {}, {}
+        for number, (run_id, run) in enumerate(seen.items(), start=1):
+            if number % RUNS_AT_A_TIME == 0:
+                yield Pause(0)
+            if not run.is_archived:
+                live[run_id] = run
+            elif not is_long_archived(run, self._newest):
+                archived[run_id] = run
         self._has_looked = True
-        self._archived = {run_id: run for run_id, run in seen.items() if run.is_archived}
-        self._live = {run_id: run for run_id, run in seen.items() if not run.is_archived}
-        self._searches = {run_id: self._searches.get(run_id, 0) + 1 for run_id in left if run_id in self._live}
-        created = (run.created_at - LATENESS for run in seen.values() if run.created_at is not None)
-        self._newest = max(created, default=self._newest)
+        self._live, self._archived = live, archived
+        self._searches = {run_id: self._searches.get(run_id, 0) + 1 for run_id in left if run_id in live}
         return tuple(seen.values())
+
+
+def is_long_archived(run: Run, latest: datetime) -> bool:
+    """
+    Whether a run was archived so long ago that it need not be remembered.
+
+    :param run: the run.
+    :param latest: when something last happened, by Tallyfy's clock.
+    """
+    return run.archived_at is not None and latest - run.archived_at > _REMEMBERED
 
 
 def _age(run: Run) -> datetime:

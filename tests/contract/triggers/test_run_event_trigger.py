@@ -92,7 +92,7 @@ def test_it_tells_what_happens_to_a_run_of_its_template_as_it_happens(tallyfy):
 
 
 def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
-    tallyfy.add_run()
+    tallyfy.add_run(created_at="2026-01-01T00:00:00Z")
 
     def act() -> None:
         tallyfy.add_run(id="1" * 32, status="complete")

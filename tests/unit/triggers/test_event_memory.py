@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
+from airflow_provider_tallyfy.api.waits import run_list
+from airflow_provider_tallyfy.api.waits.events import EventLog
+from airflow_provider_tallyfy.api.waits.run_list import RunsWatch
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
@@ -34,6 +39,7 @@ class Supervisor:
         self.told: list[dict[str, Any]] = []
         self.stuck_until = 0.0
         self.broken: set[str] = set()
+        self.asked: list[str] = []
         self._requests: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -93,6 +99,7 @@ class Supervisor:
 
         if isinstance(message, list):
             return None
+        self.asked.append(type(message).__name__)
         if message.name in self.broken:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
         place = (message.name, message.key)
@@ -126,8 +133,9 @@ def virtually(monkeypatch):
 
 
 async def until_told(airflow: Supervisor, run_id: str) -> None:
-    while not airflow.times_told(run_id):  # noqa: ASYNC110 - virtual time costs nothing
-        await asyncio.sleep(0.25)
+    async with asyncio.timeout(10 * INTERVAL):
+        while not airflow.times_told(run_id):  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(0.25)
 
 
 @pytest.mark.parametrize("assets", [[ONE], [ONE, OTHER]])
@@ -186,6 +194,37 @@ def test_a_kill_after_airflow_was_stuck_loses_no_event(virtually, alive):
         airflow.start()
         await asyncio.sleep(3 * INTERVAL)
         assert 1 <= airflow.times_told(run_id) <= 2
+
+    virtually(scenario)
+
+
+@pytest.mark.parametrize("events", ["completed", "completed, problem, restored"])
+def test_what_happens_between_the_start_and_the_first_look_is_told(virtually, events):
+    async def scenario(tallyfy, airflow):
+        tallyfy.add_run(status="complete", completed_at="2026-01-01T00:00:00Z")
+        early = tallyfy.add_run()["id"]
+        airflow.stuck_until = 20  # its first answer takes long
+        airflow.start(replay=0, events=events)
+        await asyncio.sleep(10)
+        tallyfy.complete_run(early)
+        await asyncio.sleep(2 * INTERVAL)
+        assert [event["run"]["id"] for event in airflow.told] == [early]
+
+    virtually(scenario)
+
+
+def test_what_happens_between_the_beginning_and_the_first_look_survives_a_restart(virtually):
+    async def scenario(tallyfy, airflow):
+        tallyfy.faults.add("status", status=503, times=1000)
+        run_id = tallyfy.add_run()["id"]
+        airflow.start(replay=0)
+        await asyncio.sleep(30)
+        tallyfy.complete_run(run_id)
+        await airflow.kill()
+        tallyfy.faults.clear()
+        airflow.start(replay=0)
+        await asyncio.sleep(INTERVAL)
+        assert [event["run"]["id"] for event in airflow.told] == [run_id]
 
     virtually(scenario)
 
@@ -288,6 +327,92 @@ def test_a_state_that_airflow_does_not_keep_stops_nothing_and_is_tried_again(vir
         await asyncio.sleep(INTERVAL)
         assert [event["run"]["id"] for event in airflow.told] == [first, second]
 
+    virtually(scenario)
+
+
+def test_a_state_that_cannot_be_read_for_a_while_loses_nothing_and_is_told_once(virtually, capsys):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        airflow.broken = {ONE}
+        airflow.start(replay=0)
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(run_id)
+        assert capsys.readouterr().out.count("Cannot listen to Tallyfy") == 1
+        assert airflow.asked.count("GetAssetStateStoreByName") > 3
+        airflow.broken = set()
+        await until_told(airflow, run_id)
+
+    virtually(scenario)
+
+
+def test_a_defect_of_one_look_does_not_end_the_listening(virtually, capsys, monkeypatch):
+    async def scenario(tallyfy, airflow):
+        run_id = tallyfy.add_run()["id"]
+        looks = iter([RuntimeError("momentary")])
+        look = RunsWatch.look
+
+        def broken_once(watch):
+            for defect in looks:
+                raise defect
+            return look(watch)
+
+        monkeypatch.setattr(RunsWatch, "look", broken_once)
+        airflow.start(replay=0)
+        await asyncio.sleep(1)
+        tallyfy.complete_run(run_id)
+        await until_told(airflow, run_id)
+        assert "RuntimeError: momentary" in capsys.readouterr().out
+
+    virtually(scenario)
+
+
+def test_the_log_says_from_when_on_and_how_many_runs_are_known(virtually, capsys):
+    async def scenario(tallyfy, airflow):
+        tallyfy.add_runs(3)
+        airflow.start(replay=0)
+        await asyncio.sleep(3 * INTERVAL)
+        since = r"Listening since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00, 3 runs known\."
+        assert len(re.findall(since, capsys.readouterr().out)) == 1
+
+    virtually(scenario)
+
+
+@pytest.mark.parametrize(("replay", "told"), [(0, 0), (3600, 1), (1e300, 1)])
+def test_a_first_start_tells_what_happened_in_the_seconds_of_replay_before(virtually, replay, told):
+    async def scenario(tallyfy, airflow):
+        a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+        run_id = tallyfy.add_run(status="complete", completed_at=a_minute_ago)["id"]
+        for _ in range(2):
+            airflow.start(replay=replay)
+            await asyncio.sleep(INTERVAL)
+            await airflow.kill()
+        assert airflow.times_told(run_id) == told
+
+    virtually(scenario)
+
+
+def test_a_long_archive_is_gone_through_in_parts(virtually, monkeypatch):
+    work: Counter[int] = Counter()
+
+    def count_calls(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def counted(*arguments):
+            work[asyncio.get_running_loop().turns] += 1
+            return method(*arguments)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    async def scenario(tallyfy, airflow):
+        count_calls(EventLog, "_keep")
+        monkeypatch.setattr(run_list, "_age", lambda run: work.update([asyncio.get_running_loop().turns]) or age(run))
+        tallyfy.add_runs(1500, archived=True, status="complete")
+        airflow.start(events="completed, restored", replay=0)
+        await asyncio.sleep(3 * INTERVAL)
+        assert work.total() > 3000
+        assert max(work.values()) <= 1000, "in one turn of the event loop; comparing two runs reads two ages"
+
+    age = run_list._age
     virtually(scenario)
 
 

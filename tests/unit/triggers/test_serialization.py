@@ -101,8 +101,28 @@ def test_event_triggers_are_equal_however_their_arguments_are_written(events, ta
         {"tags": 5},
         {"tags": {"a": 1}},
         {"tags": [""]},
+        {"events": "{{ params.events }}"},
+        {"tags": "{{ params.tags }}"},
+        {"tags": ["{{params.tag}}"]},
+        {"tags": ["Urgent cases"]},
         {"template_id": ""},
+        {"template_id": "None"},
+        {"template_id": "a/b"},
+        {"template_id": "{{params.template}}"},
+        {"template_id": 1.5},
+        {"organization_id": ""},
+        {"organization_id": "an organization"},
+        {"organization_id": "{{var.value.organization}}"},
+        {"tallyfy_conn_id": "{{ var.value.connection }}"},
+        {"tallyfy_conn_id": None},
         {"query": " "},
+        {"query": "None"},
+        {"query": ["ACME"]},
+        {"query": "{{ params.customer }}"},
+        {"query": "{% if x %}ACME{% endif %}"},
+        {"replay": "3600"},
+        {"replay": -1},
+        {"replay": None},
         {"poll_interval": "10"},
         {"poll_interval": None},
         {"poll_interval": 0},
@@ -110,5 +130,18 @@ def test_event_triggers_are_equal_however_their_arguments_are_written(events, ta
     ],
 )
 def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(arguments):
-    with pytest.raises(TallyfyValidationError):
+    with pytest.raises(TallyfyValidationError) as refusal:
         module.TallyfyRunEventTrigger(**arguments)
+    [(name, value)] = arguments.items()
+    assert name in str(refusal.value)
+    if name != "events" and ("{{" in str(value) or "{%" in str(value)):
+        assert "Airflow renders no templates" in str(refusal.value)
+
+
+def test_an_event_trigger_takes_numbers_for_ids_and_words():
+    trigger = module.TallyfyRunEventTrigger(template_id=1, organization_id=2, tags=[4, 3, 4], query=2026)
+    assert (
+        trigger.serialize()
+        == module.TallyfyRunEventTrigger(template_id="1", organization_id="2", tags="3,4", query="2026").serialize()
+    )
+    assert (trigger.template_id, trigger.organization_id, trigger.tags, trigger.query) == ("1", "2", ["3", "4"], "2026")

@@ -179,3 +179,16 @@ async def test_a_run_that_the_list_shows_with_a_defect_is_read_by_itself_and_hid
     for body, path in ((rows, r"/runs\?"), (rows[0], f"{broken}$")):
         tallyfy.faults.add("status", status=200, body={"data": body}, path=path, times=1)
     assert (await looks.look())[broken] == before[broken]
+
+
+@in_both_worlds
+async def test_runs_archived_long_before_the_latest_launch_are_shown_once_and_not_remembered(tallyfy):
+    tallyfy.add_runs(150, created_at=LONG_AGO, archived=True, archived_at=LONG_AGO)
+    tallyfy.add_runs(3, archived=True)
+    live = tallyfy.add_run()["id"]
+    looks = Looks(tallyfy)
+    assert len(await looks.look()) == 154
+    await looks.look()
+    shown = await looks.look()
+    assert live in shown
+    assert len(looks._watch._archived) == 3

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.waits.events import Event, EventLog, checked_events, merged
+from airflow_provider_tallyfy.api.waits.events import Event, EventLog, beginning, checked_events, merged
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NO_TIME = timedelta()
@@ -24,11 +24,26 @@ def run(run_id: str = "a", *, created: float = -1000, updated: float | None = No
 
 
 def log(state=None, replay: timedelta = NO_TIME, events=tuple(Event)) -> EventLog:
-    return EventLog(events, state, replay)
+    return EventLog(events, beginning(NOON - replay) if state is None else state)
+
+
+def read(story: EventLog, runs, now: datetime):
+    return collected(story.read(runs, now))[0]
+
+
+def collected(work):
+    """Give what a generator returns, and how many parts its work had."""
+    parts = 0
+    while True:
+        parts += 1
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value, parts
 
 
 def told(story: EventLog, *runs: Run, now: float = 0) -> list[tuple[str, str]]:
-    return [(event.event.value, event.run.id) for event in story.read(runs, at(now))]
+    return [(event.event.value, event.run.id) for event in read(story, runs, at(now))]
 
 
 def begun(*runs: Run) -> EventLog:
@@ -103,16 +118,84 @@ def test_an_event_of_long_ago_is_not_told_because_its_run_was_tagged_today():
 
 
 @pytest.mark.parametrize(("minutes", "events"), [(60, ["completed"]), (5, [])])
-def test_without_a_state_what_happened_lately_is_told_again_if_that_is_wished(minutes, events):
+def test_what_happened_lately_before_the_beginning_is_told_if_that_is_wished(minutes, events):
     story = log(replay=timedelta(minutes=minutes))
     assert [event for event, _ in told(story, run(completed_at=-30))] == events
     assert told(story, run(completed_at=-30)) == []
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_happened_between_the_beginning_and_the_first_list_is_told_and_nothing_older(restart):
+    story = restarted(log()) if restart else log()
+    runs = [
+        run("completed", completed_at=2),
+        run("long completed", completed_at=-5),
+        run("archived", updated=3, archived_at=3),
+        run("long archived", archived_at=-5),
+        run("problem", updated=4, status="problem"),
+        run("long problem", updated=-4, status="problem"),
+        run("launched", created=5),
+    ]
+    events = [
+        ("completed", "completed"),
+        ("archived", "archived"),
+        ("problem", "problem"),
+        ("launched", "launched"),
+    ]
+    assert told(story, *runs, now=6) == events
+    assert told(restarted(story), *runs, now=7) == []
+    runs[3], runs[5] = run("long archived", updated=8), run("long problem", updated=8, status="problem")
+    assert told(restarted(story), *runs, now=9) == [("restored", "long archived")]
+
+
+def test_a_beginning_and_a_state_merge_so_that_nothing_is_lost():
+    story = begun(run("old", updated=-5, status="problem"), run("new"))
+    told(story, run("new", completed_at=1), now=1)
+    merger = log(merged([log().state(), beginning(at(-2)), story.state()]))
+    runs = [run("old", updated=-5, status="problem"), run("new", completed_at=1), run("early", completed_at=-1)]
+    assert told(merger, *runs, now=2) == [("completed", "early"), ("completed", "new")]
+    assert told(merger, *runs, now=3) == []
+
+
+def test_a_list_is_compared_in_parts_so_that_others_have_their_turn():
+    story, archive = log(replay=timedelta(days=10)), many(completed_at=-4500, archived_at=-4000)
+    compared: list[int] = [0]
+    story._keep = lambda run: compared.append(compared.pop() + 1)  # type: ignore[method-assign]
+    work, parts = story.read(archive, NOON), []
+    for _ in work:
+        parts.append(compared.pop())
+        compared.append(0)
+    assert sum(parts) + compared[0] == len(archive)
+    assert max(parts) <= 500
+
+
+def test_runs_that_lists_have_not_shown_for_longer_than_these_lag_behind_are_forgotten():
+    story = begun(run("problem", status="problem"), run("archived", archived_at=-5), run("other"))
+    for minute in (1, 10, 20):
+        told(story, run("other"), now=minute)
+    kept = {name: ids for name, ids in story.state().items() if name in ("problem", "archived")}
+    assert kept == {"problem": [], "archived": []}
+    assert list(story._seen) == ["other"]
+
+
+def test_a_run_that_one_list_leaves_out_is_not_forgotten():
+    story = begun(run("a", status="problem"))
+    told(story, now=1)
+    told(story, run("a", status="problem"), now=9)
+    told(story, now=15)
+    assert told(story, run("a", updated=16, status="problem"), now=16) == []
+
+
+def test_runs_that_were_archived_long_ago_are_not_remembered():
+    story = log(events=[Event.RESTORED])
+    read(story, [run("recent", archived_at=-5), run("old", archived_at=-100 * 24 * 60)], NOON)
+    assert story.state()["archived"] == ["recent"]
+
+
 def test_an_event_has_the_same_id_wherever_it_is_noticed():
-    ids = [log(replay=timedelta(days=1)).read([run(completed_at=-30)], NOON)[-1].id for _ in range(2)]
+    ids = [read(log(replay=timedelta(days=1)), [run(completed_at=-30)], NOON)[-1].id for _ in range(2)]
     assert ids[0] == ids[1]
-    other = log(replay=timedelta(days=1)).read([run(completed_at=-29)], NOON)[-1].id
+    other = read(log(replay=timedelta(days=1)), [run(completed_at=-29)], NOON)[-1].id
     assert other != ids[0]
 
 
@@ -122,7 +205,7 @@ def many(**facts) -> list[Run]:
 
 def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
     archive, story = many(archived_at=-4000), log()
-    story.read(archive, NOON)
+    read(story, archive, NOON)
     compared = []
     monkeypatch.setattr(EventLog, "_keep", lambda self, run: compared.append(run.id))
     assert told(story, *archive, run("new", created=1), now=1) == [("launched", "new")]
@@ -143,15 +226,15 @@ def test_a_restart_loses_no_restore_however_many_runs_there_are():
 @pytest.mark.parametrize("event", [Event.LAUNCHED, Event.COMPLETED, Event.ARCHIVED])
 def test_events_that_leave_their_time_on_the_run_are_remembered_by_time(event):
     story = log(events=[event])
-    story.read(many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
-    story.read([run("new", created=1)], at(1))
+    read(story, many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
+    read(story, [run("new", created=1)], at(1))
     assert len(json.dumps(story.state())) < 200
 
 
 @pytest.mark.parametrize("event", [Event.PROBLEM, Event.RESTORED])
 def test_only_what_the_events_of_interest_need_is_remembered(event):
     story = log(events=[event])
-    story.read([run("a", status="problem"), run("b", archived_at=-5)], NOON)
+    read(story, [run("a", status="problem"), run("b", archived_at=-5)], NOON)
     kept = {Event.PROBLEM: {"problem": ["a"]}, Event.RESTORED: {"archived": ["b"]}}[event]
     assert {name: ids for name, ids in story.state().items() if name not in ("since", "known")} == kept
 
@@ -163,7 +246,8 @@ def test_a_problem_that_an_archived_run_hides_is_not_told_again_after_it_is_rest
 
 
 def test_an_event_in_the_future_hides_none_before_it():
-    story = begun(run("a", created=1_000_000))
+    story = log()
+    told(story, run("a", created=1_000_000))
     assert told(story, run("b", created=1), now=1) == [("launched", "b")]
 
 
@@ -188,7 +272,7 @@ def test_of_states_that_differ_only_what_all_of_them_told_is_told():
 
 
 def test_the_payload_is_plain_and_small():
-    (event,) = log(replay=timedelta(days=1), events=["completed"]).read([run(completed_at=-30)], NOON)
+    (event,) = read(log(replay=timedelta(days=1), events=["completed"]), [run(completed_at=-30)], NOON)
     payload = event.describe("https://web/a")
     assert json.loads(json.dumps(payload)) == payload
     assert payload["event"] == "completed"

@@ -21,10 +21,10 @@ from airflow_provider_tallyfy.api.models import ClientCredentials
 from airflow_provider_tallyfy.connection_extras import (
     DEFAULT_CREDENTIALS_GRACE,
     DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_REQUESTS_PER_MINUTE,
     DEFAULT_RETRY_BUDGET,
     DEFAULT_TIMEOUT,
     DEFAULT_TOKEN_URL,
+    DEFAULT_WAIT_REQUESTS_PER_MINUTE,
     EXTRAS,
     Kind,
 )
@@ -68,7 +68,7 @@ class TallyfySettings:
     :param proxies: proxy URL by scheme, as requests takes them.
     :param max_response_bytes: largest answer that is read.
     :param read_only: refuse every request that would change something.
-    :param requests_per_minute: how many requests the waits of one triggerer may send in a minute.
+    :param wait_requests_per_minute: how many requests the waits of one triggerer may send in a minute.
     :param credentials_grace: seconds for which deferred waits go on although Tallyfy refuses the credentials.
     """
 
@@ -82,7 +82,7 @@ class TallyfySettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     read_only: bool = False
-    requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE
+    wait_requests_per_minute: int = DEFAULT_WAIT_REQUESTS_PER_MINUTE
     credentials_grace: float = DEFAULT_CREDENTIALS_GRACE
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Literal
 DEFAULT_TOKEN_URL = "https://account.tallyfy.com/oauth/token"  # noqa: S105 - an address, not a secret
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_BUDGET = 120.0
-DEFAULT_REQUESTS_PER_MINUTE = 300
+DEFAULT_WAIT_REQUESTS_PER_MINUTE = 300
 DEFAULT_CREDENTIALS_GRACE = 300.0
 DEFAULT_MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 
@@ -87,11 +87,11 @@ EXTRAS = {
         "number",
         f"{DEFAULT_RETRY_BUDGET:.0f}",
     ),
-    "requests_per_minute": Extra(
-        "Requests per minute",
+    "wait_requests_per_minute": Extra(
+        "Requests per minute of waits",
         "How many requests the deferred waits of one triggerer may send together.",
         "count",
-        f"{DEFAULT_REQUESTS_PER_MINUTE}",
+        f"{DEFAULT_WAIT_REQUESTS_PER_MINUTE}",
     ),
     "credentials_grace": Extra(
         "Credentials grace (s)",

@@ -49,7 +49,6 @@ class Pace:
         self._gate = asyncio.Lock()  # held by the coroutine whose turn is next
         self._next = float("-inf")  # when that turn is
         self._opened = float("-inf")  # since when requests are let pass
-        self._stopped = float("-inf")  # when Tallyfy last declined one of them
         self._reopens = float("-inf")  # until when nobody sends
         self._sent = 0
         self._declined = 0

@@ -19,7 +19,6 @@ _CHUNK = 64 * 1024
 _TICK = 0.02
 
 #: Finds the TCP connection a request came in on.
-TransportOf = Callable[[Scope], asyncio.Transport | None]
 
 
 @dataclass

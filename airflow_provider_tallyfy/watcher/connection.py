@@ -90,7 +90,7 @@ class SharedConnection:
         self._hook = hook
         self.used_since = self._loop.time()
         self._hooks.clear()
-        self._budget = Budget(hook.settings.requests_per_minute, self._loop.time())
+        self._budget = Budget(hook.settings.wait_requests_per_minute, self._loop.time())
         hook.pace = self
 
     def organization_id(self, own: str | None) -> str:

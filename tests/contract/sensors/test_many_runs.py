@@ -20,7 +20,7 @@ both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], 
 @pytest.fixture(autouse=True)
 def _unhurried(tallyfy, monkeypatch):
     """The budget of requests is not what is tested here."""
-    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(requests_per_minute=600_000))
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(wait_requests_per_minute=600_000))
 
 
 def wait_for(run_ids, **arguments):

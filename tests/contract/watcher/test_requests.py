@@ -29,7 +29,7 @@ def count(request) -> int:
 @pytest.fixture(autouse=True)
 def _connection(tallyfy, monkeypatch):
     """The budget is not what is tested here; where Tallyfy is in trouble, patience is short."""
-    connection = tallyfy.connection_json(requests_per_minute=600_000, retry_budget=5, timeout=2)
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=5, timeout=2)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
 
 
@@ -147,7 +147,7 @@ def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count):
 
 
 def test_a_storm_of_429_that_lasts_costs_hardly_a_request_and_no_look(tallyfy, monkeypatch):
-    connection = tallyfy.connection_json(requests_per_minute=600_000, retry_budget=60)
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=60)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     run_ids = tallyfy.add_runs(1000)
     storm = tallyfy.faults.add("status", status=429, retry_after=1, times=None)
@@ -181,7 +181,7 @@ def test_a_storm_of_5xx_costs_hardly_a_request_and_no_wait(tallyfy, count):
 
 
 def test_a_tallyfy_that_hangs_costs_hardly_a_request_and_no_wait(tallyfy, count, monkeypatch):
-    connection = tallyfy.connection_json(requests_per_minute=600_000, retry_budget=20, timeout=1)
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=20, timeout=1)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     run_ids = tallyfy.add_runs(count)
     tallyfy.faults.add("hang", seconds=60, times=2)
@@ -197,7 +197,7 @@ def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, count, auth
     extra = {"auth": auth, "user_email": tallyfy.user_email} if auth == "client_credentials" else {}
 
     def connect() -> None:
-        connection = tallyfy.connection_json(requests_per_minute=600_000, **extra)
+        connection = tallyfy.connection_json(wait_requests_per_minute=600_000, **extra)
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
 
     def expire() -> None:
@@ -252,7 +252,7 @@ def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
 
 def test_the_event_loop_goes_on_while_tallyfy_keeps_an_answer_to_itself(tallyfy, monkeypatch):
     """A loop that stood still with the request would be free again only when that has timed out, which ends waits."""
-    connection = tallyfy.connection_json(requests_per_minute=600_000, retry_budget=0, timeout=5)
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=5)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     silence = tallyfy.faults.add("hang", times=None)
     run_ids = tallyfy.add_runs(1000)

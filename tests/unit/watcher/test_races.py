@@ -243,7 +243,7 @@ async def test_a_look_of_many_requests_keeps_to_the_budget(tallyfy):
 
 @virtually
 async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
-    tallyfy.settings["requests_per_minute"] = 30
+    tallyfy.settings["wait_requests_per_minute"] = 30
     connection = await SharedConnection(tallyfy.connect).ready()
     watchers = [Watcher(connection, organization) for organization in (tallyfy.organization_id, "0" * 32)]
     run_ids = tallyfy.add_runs(200)[::50]

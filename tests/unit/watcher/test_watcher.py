@@ -124,7 +124,7 @@ async def test_missing_runs_are_looked_for_one_by_one_within_the_budget(tallyfy)
 
 @virtually
 async def test_the_budget_of_the_connection_is_kept(tallyfy):
-    tallyfy.settings["requests_per_minute"] = 60
+    tallyfy.settings["wait_requests_per_minute"] = 60
     async with waiting(tallyfy, [f"{number:032x}" for number in range(200)]):
         await asyncio.sleep(600)
         assert 40 <= tallyfy.most_asked_within(60) <= 70

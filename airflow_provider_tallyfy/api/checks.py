@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from numbers import Integral
 from typing import Any, TypeVar
+from uuid import UUID
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models import RunStatus, parse_time
-from airflow_provider_tallyfy.api.numbers import plain_text
+from airflow_provider_tallyfy.api.numbers import number_of, text_of
+from airflow_provider_tallyfy.api.presentable import shown
 
 _Kind = TypeVar("_Kind", list[object], dict[str, object])
 
@@ -21,6 +23,8 @@ RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upst
 
 _LONGEST_ID = 255
 _MOST_PROBLEMS = 20
+_MOST_LEVELS = 100
+_MOST_DIGITS = 18
 
 
 def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidationError:
@@ -53,13 +57,17 @@ def checked_id(value: object, name: str = "run_id") -> str:
     """
     Check an id before it becomes part of a path.
 
-    :param value: what the user gave; numbers are accepted, since native template rendering makes them.
+    :param value: text; a whole number, since native template rendering makes them; or a dict with the id, as tasks
+        hand it on, or its text.
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is empty, or could leave its place in the path.
     """
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str):
-        problem = "it is missing" if text is None else f"it is a {type(text).__name__}, not text"
+    given = unrendered(value)
+    if isinstance(given, Mapping):
+        value = given.get(name, given.get("id"))
+    text = text_of(value)
+    if text is None or not (isinstance(value, str) or text.isdecimal()):
+        problem = "it is missing" if value is None else f"it is a {type(value).__name__}, not text"
     elif not text.strip():
         problem = "it is empty"
     elif is_rendered_for_nothing(text):
@@ -73,7 +81,7 @@ def checked_id(value: object, name: str = "run_id") -> str:
     else:
         return text
     raise TallyfyValidationError(
-        f"{name} {str(value)[:80]!r} is not usable: {problem}. Tallyfy ids are 32 hexadecimal digits, as in the "
+        f"{name} {shown(value)} is not usable: {problem}. Tallyfy ids are 32 hexadecimal digits, as in the "
         f"address of the run in the web app.",
         fields={name: [problem]},
     )
@@ -91,7 +99,7 @@ def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
     problems: list[str] = []
     for number, item in enumerate(given, start=1):
         try:
-            ids[checked_id(item.get("id") if isinstance(item, Mapping) else item, f"{name}[{number}]")] = None
+            ids[checked_id(_of_run(item), f"{name}[{number}]")] = None
         except TallyfyValidationError as error:
             problems.append(str(error))
     if problems:
@@ -99,7 +107,13 @@ def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
     return list(ids)
 
 
-def checked_status(value: str, name: str) -> str:
+def _of_run(item: object) -> object:
+    """Give the id of a run from what a task handed on: what belongs to a run has an id of its own."""
+    given = unrendered(item)
+    return given.get("run_id", given.get("id")) if isinstance(given, Mapping) else item
+
+
+def checked_status(value: object, name: str) -> str:
     """
     Check the name of a run status.
 
@@ -107,28 +121,28 @@ def checked_status(value: str, name: str) -> str:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is not one, naming those that are.
     """
-    try:
-        return RunStatus(value).value
-    except ValueError:
-        known = ", ".join(status.value for status in RunStatus)
-        raise TallyfyValidationError(
-            f"{name} {value!r} is not a status of a Tallyfy run. Valid: {known}.", fields={name: ["unknown"]}
-        ) from None
+    known = [status.value for status in RunStatus]
+    if isinstance(value, str) and value in known:
+        return str(value)
+    raise TallyfyValidationError(
+        f"{name} {shown(value)} is not a status of a Tallyfy run. Valid: {', '.join(known)}.",
+        fields={name: ["unknown"]},
+    )
 
 
-def checked_time(value: datetime | str | None, name: str) -> datetime | None:
+def checked_time(value: date | str | None, name: str) -> datetime | None:
     """
     Check a moment, which may come out of a template as text.
 
-    :param value: a datetime or ISO 8601 text; without a time zone it is UTC.
+    :param value: a datetime, a date or ISO 8601 text; without a time zone it is UTC.
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is neither empty nor a moment.
     """
     try:
-        return parse_time(value.isoformat() if isinstance(value, datetime) else value)
-    except ValueError:
+        return parse_time(value.isoformat() if isinstance(value, date) else value)
+    except (ValueError, OverflowError):
         raise TallyfyValidationError(
-            f"{name}={value!r} is not a moment like 2026-09-29T21:00:00Z.", fields={name: ["not a moment"]}
+            f"{name}={shown(value)} is not a moment like 2026-09-29T21:00:00Z.", fields={name: ["not a moment"]}
         ) from None
 
 
@@ -141,19 +155,18 @@ def free_text(value: object, name: str, *, may_be_empty: bool = True) -> str:
     :param may_be_empty: whether it may say nothing.
     :raises TallyfyValidationError: if it is missing or no text, or a template rendered it for a missing value.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = plain_text(value) if is_number else value
+    text = _written(value)
     if value is None:
         problem = "it is missing"
-    elif not isinstance(text, str):
+    elif text is None:
         problem = f"it is a {type(value).__name__}, not text"
     elif is_rendered_for_nothing(text):
         problem = RENDERED_FOR_NOTHING
-    elif not text.strip() and (is_number or not may_be_empty):
+    elif not text.strip() and not (may_be_empty and isinstance(value, str)):
         problem = "it is empty"
     else:
         return text
-    raise TallyfyValidationError(f"{name} {str(value)[:80]!r} is not usable: {problem}.", fields={name: [problem]})
+    raise TallyfyValidationError(f"{name} {shown(value)} is not usable: {problem}.", fields={name: [problem]})
 
 
 def checked_text(value: object, name: str) -> str:
@@ -165,12 +178,20 @@ def checked_text(value: object, name: str) -> str:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is empty, or a template rendered it for a missing value.
     """
-    text = plain_text(value).strip()
-    if not text or is_rendered_for_nothing(text):
+    text = "" if value is None else _written(value)
+    if text is None:
+        problem = f"it is a {type(value).__name__}, not text"
+        raise TallyfyValidationError(f"{name}={shown(value)} is not usable: {problem}.", fields={name: [problem]})
+    if not text.strip() or is_rendered_for_nothing(text):
         raise TallyfyValidationError(
-            f"{name}={value!r} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
+            f"{name}={shown(value)} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
         )
-    return text
+    return text.strip()
+
+
+def _written(value: object) -> str | None:
+    """Write what has one form as text; nothing else becomes text unnoticed."""
+    return str(value) if isinstance(value, UUID | date) else text_of(value)
 
 
 def listed(value: object, name: str) -> tuple[str, ...]:
@@ -186,7 +207,7 @@ def listed(value: object, name: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = list_in_text(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
-        raise TallyfyValidationError(f"{name}={value!r} is not a list.", fields={name: ["no list"]})
+        raise TallyfyValidationError(f"{name}={shown(value)} is not a list.", fields={name: ["no list"]})
     return tuple(checked_text(item, name) for item in value)
 
 
@@ -200,31 +221,51 @@ def list_in_text(text: str) -> list[object] | None:
     return _in_text(text, list) if text.lstrip().startswith("[") else None
 
 
-def plain_json(value: Any, name: str) -> Any:
+def plain_json(value: Any, name: str, level: int = 1) -> Any:
     """
     Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists.
 
     :param value: what the user gave.
     :param name: where it stands, for the message.
-    :raises TallyfyValidationError: if a part of it has no such form.
+    :param level: how deep in other values it is.
+    :raises TallyfyValidationError: if a part of it has no such form, or they are nested too deep.
     """
-    if isinstance(value, Mapping):
-        return {str(key): plain_json(item, f"{name}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain_json(item, name) for item in value]
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal) and name.startswith("prerun") and value.is_finite():
-        return str(value)  # the answers of a form are text
-    if isinstance(value, Decimal):
-        value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max  # neither NaN nor infinity is
-    if value is None or isinstance(value, str) or is_number:
+    if level > _MOST_LEVELS:
+        problem = f"more than {_MOST_LEVELS} levels of lists and objects"
+        raise TallyfyValidationError(
+            f"{name} cannot be sent: it has {problem}.", fields={name.partition("[")[0]: [problem]}
+        )
+    if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, Mapping):
+        return {_key(key, name): plain_json(value[key], f"{name}[{shown(key)}]", level + 1) for key in value}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
+        return [plain_json(item, name, level + 1) for item in value]
+    return _plain_scalar(value, name)
+
+
+def _plain_scalar(value: Any, name: str) -> str | float:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID) or (isinstance(value, Decimal) and name.startswith("prerun") and value.is_finite()):
+        return str(value)  # the answers of a form are text
+    number = number_of(value)
+    if number is not None:
+        if isinstance(value, Integral) or (isinstance(value, Decimal) and value == value.to_integral_value()):
+            return int(value)
+        return number
     raise TallyfyValidationError(
-        f"{name} has a value that cannot be sent: {str(value)[:80]!r}, a {type(value).__name__}.",
+        f"{name} has a value that cannot be sent: {shown(value)}, a {type(value).__name__}.",
         fields={name.partition("[")[0]: ["no JSON value"]},
     )
+
+
+def _key(key: object, name: str) -> str:
+    text = text_of(key)
+    if text is None:
+        problem = f"the key {shown(key)} is a {type(key).__name__}, not text"
+        raise TallyfyValidationError(f"{name}: {problem}.", fields={name.partition("[")[0]: [problem]})
+    return text
 
 
 def unrendered(value: Any) -> Any:
@@ -255,15 +296,15 @@ def checked_object(value: object, name: str) -> Mapping[str, object]:
         return given
     is_nothing = text is not None and is_rendered_for_nothing(text)
     problem = RENDERED_FOR_NOTHING if is_nothing else "expected values by name"
-    raise TallyfyValidationError(f"{name} is {str(value)[:80]!r}: {problem}.", fields={name: [problem]})
+    raise TallyfyValidationError(f"{name} is {shown(value)}: {problem}.", fields={name: [problem]})
 
 
 def _in_text(text: str, kind: type[_Kind]) -> _Kind | None:
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text.strip())
-        except (ValueError, SyntaxError):
-            continue
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue  # hostile text raises all of these
         if isinstance(found, kind):
             return found
     return None
@@ -280,10 +321,10 @@ def checked_count(value: object, name: str, least: int = 1) -> int | None:
     """
     if value is None or value == "":
         return None
-    text = str(value).strip()
-    if not text.isdecimal() or int(text) < least:
+    text = (text_of(value) or "").strip()
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < least:
         raise TallyfyValidationError(
-            f"{name}={value!r} is not a whole number of at least {least}.", fields={name: ["no number"]}
+            f"{name}={shown(value)} is not a whole number of at least {least}.", fields={name: ["no number"]}
         )
     return int(text)
 
@@ -297,14 +338,12 @@ def checked_seconds(value: object, name: str, *, least: float | None = None) -> 
     :param least: the smallest that makes sense; ``None`` for any above zero.
     :raises TallyfyValidationError: if it is no number, no finite one, or a smaller one.
     """
-    value = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        is_enough = value > 0 if least is None else value >= least
-        if is_enough and value <= sys.float_info.max:
-            return value
+    seconds = value.total_seconds() if isinstance(value, timedelta) else number_of(value)
+    if seconds is not None and (seconds > 0 if least is None else seconds >= least):
+        return int(seconds) if isinstance(value, Integral) else seconds
     bound = "above zero" if least is None else f"of at least {least:g}"
     raise TallyfyValidationError(
-        f"{name}={value!r} is not a finite number of seconds {bound}.", fields={name: ["no number of seconds"]}
+        f"{name}={shown(value)} is not a finite number of seconds {bound}.", fields={name: ["no number of seconds"]}
     )
 
 
@@ -320,13 +359,13 @@ def moment_before(now: datetime, age: timedelta | float | str | None, name: str)
     if age is None or age == "":
         return None
     try:
-        span = age if isinstance(age, timedelta) else timedelta(days=float(age))
+        span = age if isinstance(age, timedelta) else timedelta(days=float(text_of(age) or ""))
         if span >= timedelta(0):
             return now - span
     except (TypeError, ValueError, OverflowError):
         pass
     raise TallyfyValidationError(
-        f"{name}={age!r} is neither a timedelta nor a number of days.", fields={name: ["no age"]}
+        f"{name}={shown(age)} is neither a timedelta nor a number of days.", fields={name: ["no age"]}
     )
 
 
@@ -338,9 +377,9 @@ def checked_flag(value: object, name: str) -> bool:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is neither true nor false.
     """
-    word = str(value).strip().lower()
+    word = str(value).strip().lower() if isinstance(value, str | bool) else ""
     if word not in ("true", "false"):
-        raise TallyfyValidationError(f"{name}={value!r} is neither true nor false.", fields={name: ["no flag"]})
+        raise TallyfyValidationError(f"{name}={shown(value)} is neither true nor false.", fields={name: ["no flag"]})
     return word == "true"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.checks import list_in_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.presentable import shown
 
 #: The names of facts: one as text for a flat list of values, several for dicts.
 Fields = str | tuple[str, ...]
@@ -51,8 +52,8 @@ def checked_fields(fields: object, known: Sequence[str]) -> Fields:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise TallyfyValidationError(
-            f"fields names {', '.join(map(repr, unknown)) or 'nothing'}; a run has: {', '.join(known)}.",
-            fields={"fields": [str(name) for name in unknown]},
+            f"fields names {', '.join(map(shown, unknown)) or 'nothing'}; a run has: {', '.join(known)}.",
+            fields={"fields": [shown(name) for name in unknown]},
         )
     return str(names[0]) if given == [fields] else names
 

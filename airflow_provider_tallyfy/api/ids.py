@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.people import ID, user_number
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.problems import Problems
 
 
@@ -50,7 +51,7 @@ def _several(value: object, name: str) -> tuple[str, ...]:
 
 
 def _names_nothing(value: object, name: str) -> TallyfyValidationError:
-    return TallyfyValidationError(f"{name}={value!r} names nothing; give [] for none.", fields={name: ["empty"]})
+    return TallyfyValidationError(f"{name}={shown(value)} names nothing; give [] for none.", fields={name: ["empty"]})
 
 
 _READERS: dict[str, Callable[[object, str], Any]] = {

@@ -8,6 +8,8 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.checks import checked_id, checked_text, unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.numbers import text_of
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.problems import Problems
 
 #: Kinds of assignees: users by number, guests by e-mail address, groups by id.
@@ -28,11 +30,10 @@ def user_number(value: object, name: str) -> int:
     :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is no user's number.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and USER_NUMBER.fullmatch(value.strip()):
-        return int(value)
-    raise TallyfyValidationError(f"{name}: {value!r} is no user's number.", fields={name: ["no user's number"]})
+    text = (text_of(value) or "").strip()
+    if USER_NUMBER.fullmatch(text):
+        return int(text)
+    raise TallyfyValidationError(f"{name}: {shown(value)} is no user's number.", fields={name: ["no user's number"]})
 
 
 def _named(value: object, name: str) -> str:
@@ -54,12 +55,13 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     people = unrendered(people)
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
         raise TallyfyValidationError(
-            f"{name} is {people!r}; expected an object with lists of {', '.join(KINDS)}.", fields={name: ["not people"]}
+            f"{name} is {shown(people)}; expected an object with lists of {', '.join(KINDS)}.",
+            fields={name: ["not people"]},
         )
     given = {kind: unrendered(people.get(kind)) or [] for kind in KINDS}
     for kind, members in given.items():
         if not isinstance(members, list | tuple):
-            raise TallyfyValidationError(f"{name}: {kind} is {members!r}; expected a list.", fields={name: [kind]})
+            raise TallyfyValidationError(f"{name}: {kind} is {shown(members)}; expected a list.", fields={name: [kind]})
     problems = Problems()
     checked = {kind: [problems.of(_READERS[kind], member, name) for member in given[kind]] for kind in KINDS}
     problems.raise_all()
@@ -76,6 +78,8 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
     roles = unrendered(roles)
     if not isinstance(roles, Mapping):
         raise TallyfyValidationError(
-            f"roles is {roles!r}; expected people by role id.", fields={"roles": ["not by role"]}
+            f"roles is {shown(roles)}; expected people by role id.", fields={"roles": ["not by role"]}
         )
-    return {checked_id(role, "roles"): checked_people(people, f"roles[{role!r}]") for role, people in roles.items()}
+    return {
+        checked_id(role, "roles"): checked_people(people, f"roles[{shown(role)}]") for role, people in roles.items()
+    }

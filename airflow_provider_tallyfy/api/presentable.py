@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
+
 #: The longest piece of foreign text in a message, in characters.
 LONGEST_TEXT = 300
 
 #: The longest name or title that is kept, in characters. Tallyfy's are shorter.
 LONGEST_NAME = 1_000
+
+#: The longest echo of a value that a user gave, in characters.
+LONGEST_ECHO = 80
 
 #: The longest message, in characters.
 LONGEST_MESSAGE = 10_000
@@ -33,6 +38,34 @@ def quote(text: object, limit: int = LONGEST_TEXT) -> str:
     :param limit: the most characters to show.
     """
     return repr(clipped(str(text), limit))
+
+
+class _Echo(reprlib.Repr):
+    """Writes values of any type and size in a few characters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = LONGEST_ECHO
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Write an integer; Python refuses to write one of more than 4,300 digits."""
+        try:
+            return super().repr_int(x, level)
+        except ValueError:
+            return f"an integer of {x.bit_length()} bits"
+
+
+_ECHO = _Echo()
+
+
+def shown(value: object) -> str:
+    """
+    Show a value that a user gave, in short, whatever it is.
+
+    :param value: the value.
+    """
+    text = _ECHO.repr(value)
+    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."
 
 
 def clipped(text: str, limit: int) -> str:

@@ -6,10 +6,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_tallyfy.api.checks import checked_status, is_rendered_for_nothing, list_in_text
+from airflow_provider_tallyfy.api.checks import (
+    checked_id,
+    checked_status,
+    checked_text,
+    is_rendered_for_nothing,
+    list_in_text,
+    listed,
+)
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.wording import enumerated, shown
+from airflow_provider_tallyfy.api.kickoff.wording import enumerated
 from airflow_provider_tallyfy.api.models import Run, RunStatus
+from airflow_provider_tallyfy.api.presentable import shown
 
 # What no name in use looks like; how long ids are, Tallyfy's documentation does not promise.
 _CODE = re.compile(r"[0-9a-fA-F-]+")
@@ -30,9 +38,9 @@ def refuse_empty(given: Mapping[str, object]) -> None:
     """
     empty = [name for name, value in given.items() if is_empty_filter(value)]
     if empty:
-        shown = ", ".join(f"{name}={given[name]!r}" for name in empty)
+        named = ", ".join(f"{name}={shown(given[name])}" for name in empty)
         raise TallyfyValidationError(
-            f"A filter is empty: {shown} (did a template render it for a missing value?).\n"
+            f"A filter is empty: {named} (did a template render it for a missing value?).\n"
             f"Without it, runs would be chosen that nobody asked for. Nothing was sent.\n"
             f"Give a value, or leave {' and '.join(empty)} out.",
             fields={name: ["empty"] for name in empty},
@@ -49,7 +57,9 @@ def is_empty_filter(value: object) -> bool:
         return True
     if isinstance(value, str):
         return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
-    return isinstance(value, Collection) and (not value or any(map(is_empty_filter, value)))
+    if not isinstance(value, Collection):
+        return False
+    return not value or any(item is None or (isinstance(item, str) and is_empty_filter(item)) for item in value)
 
 
 def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], form: str) -> None:
@@ -98,22 +108,63 @@ class RunQuery:
             checked_status(self.status, "status")
         if self.archived not in ARCHIVED_FILTERS:
             raise TallyfyValidationError(
-                f"archived={self.archived!r} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
+                f"archived={shown(self.archived)} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
                 fields={"archived": ["unknown"]},
             )
         if self.archived == "only" and self.status not in (None, RunStatus.ARCHIVED, RunStatus.COMPLETE):
             raise TallyfyValidationError(
-                f"archived='only' with status={self.status!r} would find nothing: the status of an archived run is "
-                f"'archived', or 'complete' if it was finished before.",
+                f"archived='only' with status={shown(self.status)} would find nothing: the status of an archived run "
+                f"is 'archived', or 'complete' if it was finished before.",
                 fields={"status": ["not of an archived run"]},
             )
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
-                raise TallyfyValidationError(f"{name}={ids!r} is text; give a list of ids.", fields={name: ["no list"]})
+                raise TallyfyValidationError(
+                    f"{name}={shown(ids)} is text; give a list of ids.", fields={name: ["no list"]}
+                )
         _refuse_names("template_id", [self.template_id], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
         _refuse_names("folder", [self.folder], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
         _refuse_names("tags", self.tags or (), _CODE, "32 hexadecimal digits")
         _refuse_names("owners", self.owners or (), _NUMBER, "numbers")
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        status: object = None,
+        template_id: object = None,
+        query: object = None,
+        tags: object = None,
+        owners: object = None,
+        folder: object = None,
+        archived: object = "exclude",
+        sort: object = "created_at",
+    ) -> RunQuery:
+        """
+        Read filters as users and templates give them.
+
+        :param status: as all others, see the class; numbers are taken for texts, and texts for lists.
+        :raises TallyfyValidationError: naming a filter that is empty or unusable.
+        """
+        given = {
+            "status": status,
+            "template_id": template_id,
+            "query": query,
+            "tags": tags,
+            "owners": owners,
+            "folder": folder,
+        }
+        refuse_empty({name: value for name, value in given.items() if value is not None})
+        return cls(
+            status=None if status is None else checked_status(status, "status"),
+            template_id=None if template_id is None else checked_id(template_id, "template_id"),
+            query=None if query is None else checked_text(query, "query"),
+            tags=None if tags is None else listed(tags, "tags"),
+            owners=None if owners is None else listed(owners, "owners"),
+            folder=None if folder is None else checked_text(folder, "folder"),
+            archived=checked_text(archived, "archived"),
+            sort=checked_text(sort, "sort"),
+        )
 
     @property
     def only_archived(self) -> bool:

@@ -9,7 +9,7 @@ from airflow_provider_tallyfy.api.checks import checked_time, unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people
-from airflow_provider_tallyfy.api.presentable import presentable
+from airflow_provider_tallyfy.api.presentable import presentable, shown
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Step, Template
 
@@ -28,7 +28,7 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     tasks = unrendered(tasks)
     if not isinstance(tasks, Mapping):
         raise TallyfyValidationError(
-            f"tasks is {tasks!r}; expected settings by step id.", fields={"tasks": ["not by step"]}
+            f"tasks is {shown(tasks)}; expected settings by step id.", fields={"tasks": ["not by step"]}
         )
     if template.steps is None:
         raise TallyfyValidationError(
@@ -65,7 +65,8 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
         return {}
     if not isinstance(settings, Mapping):
         raise TallyfyValidationError(
-            f"tasks: the settings of step {step.id} ({presentable(step.title)}) are {settings!r}; expected an object.",
+            f"tasks: the settings of step {step.id} ({presentable(step.title)}) are {shown(settings)}; "
+            f"expected an object.",
             fields={"tasks": [step.id]},
         )
     given = {name: value for name, value in settings.items() if value not in (None, "")}

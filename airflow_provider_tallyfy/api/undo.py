@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, is_rendered_for_nothing, refused, unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.presentable import shown
 
 _NOT_A_RESULT = "this is not the result of an operator for one run, which has id and changed"
 
@@ -77,7 +78,7 @@ def _read(result: object, can_undo: Callable[[object], bool]) -> tuple[str, str]
         return run_id, f"the other task did not change run {run_id}"
     if status is not None and not can_undo(status):
         raise TallyfyValidationError(
-            f"the other task left run {run_id} in status {str(status)[:80]!r}, which this operator cannot take back"
+            f"the other task left run {run_id} in status {shown(status)}, which this operator cannot take back"
         )
     return run_id, ""
 
@@ -87,4 +88,4 @@ def _value(given: object) -> object:
 
 
 def _not_a_result(given: object) -> str:
-    return f"{str(given)[:80]!r}: {_NOT_A_RESULT}"
+    return f"{shown(given)}: {_NOT_A_RESULT}"

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.wording import enumerated, quoted, shown
+from airflow_provider_tallyfy.api.kickoff.wording import enumerated, quoted
 from airflow_provider_tallyfy.api.parsing import loads
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.output import first_undecodable_line, read_lines
 
 #: Makes the error that says what is wrong with a file.

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.wording import shown
 from airflow_provider_tallyfy.api.numbers import without_fraction
+from airflow_provider_tallyfy.api.presentable import shown
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.checks import (
     unrendered,
 )
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.kickoff.wording import shown
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.files import items_of_json_lines, rows_of_csv
 from airflow_provider_tallyfy.output import checked_path, is_path
 

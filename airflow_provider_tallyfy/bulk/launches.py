@@ -20,6 +20,7 @@ from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.kickoff.wording import enumerated
 from airflow_provider_tallyfy.api.models import Run, RunChange
 from airflow_provider_tallyfy.api.numbers import plain_text
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.templates import Template, fields_named
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
@@ -116,7 +117,7 @@ class RowReader:
         column, value = self.key_column, self._key_of(row) or ""
         times_seen[value] += 1
         if value and times_seen[value] > 1:
-            raise TallyfyValidationError(f"{column} {value!r} is the key of another row already")
+            raise TallyfyValidationError(f"{column} {shown(value)} is the key of another row already")
         if not value:
             raise TallyfyValidationError(f"{column}, the key column, is empty")
         return LaunchKey.given(value, self.template.id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_time, listed
 from airflow_provider_tallyfy.api.exchange import Call, Flow, T
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.models import RunChange
@@ -25,6 +26,8 @@ from airflow_provider_tallyfy.api.results import (
     values_by_label,
 )
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
+
+R = TypeVar("R")
 
 
 class RunMethods:
@@ -67,6 +70,7 @@ class RunMethods:
         :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
         """
+        template_id = argument(checked_id, template_id, "template_id")
         request = LaunchRequest(template_id, kickoff, tasks, fields)
         flow = flows.launch_run(self.organization_id, request, _key(launch_key, template_id))
         return self._changed(self.run(flow))
@@ -104,6 +108,7 @@ class RunMethods:
         :param changes: new values by field, see ``TallyfyUpdateRunOperator``.
         :raises TallyfyResponseError: if it does not show what must be kept, or afterwards something is lost or altered.
         """
+        run_id = argument(checked_id, run_id, "run_id")
         return self._changed(self.run(flows.update_run(self.organization_id, run_id, changes)))
 
     def delete_run(
@@ -120,6 +125,9 @@ class RunMethods:
         :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
         :raises TallyfyNotFoundError: if there is no such run.
         """
+        run_id = argument(checked_id, run_id, "run_id")
+        archive_first = argument(checked_flag, archive_first, "archive_first")
+        may_be_gone = argument(checked_flag, may_be_gone, "may_be_gone")
         change = self.run(
             flows.delete_run(
                 self.organization_id,
@@ -138,6 +146,7 @@ class RunMethods:
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
         """
+        run_id = argument(checked_id, run_id, "run_id")
         return self.run(flows.export_run(self.organization_id, run_id))
 
     def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
@@ -148,6 +157,8 @@ class RunMethods:
         :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
+        run_id = argument(checked_id, run_id, "run_id")
+        raw = argument(checked_flag, raw, "raw")
         return [task_result(task, raw=raw) for task in self.run(flows.list_tasks(self.organization_id, run_id))]
 
     def complete_task(
@@ -162,6 +173,11 @@ class RunMethods:
         :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
         """
+        run_id = argument(checked_id, run_id, "run_id")
+        task_id = argument(checked_id, task_id, "task_id")
+        raw = argument(checked_flag, raw, "raw")
+        if is_approved is not None:
+            is_approved = argument(checked_flag, is_approved, "is_approved")
         return task_result(self.run(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw)
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:
@@ -174,6 +190,7 @@ class RunMethods:
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
+        run_id = argument(checked_id, run_id, "run_id")
         return values_by_label(self.run(flows.get_form_values(self.organization_id, run_id)))
 
     def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
@@ -183,10 +200,15 @@ class RunMethods:
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
+        run_id = argument(checked_id, run_id, "run_id")
         return field_results(self.run(flows.get_form_values(self.organization_id, run_id)))
 
     def list_activity(
-        self, run_id: str, since: datetime | None = None, until: datetime | None = None, verbs: tuple[str, ...] = ()
+        self,
+        run_id: str,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        verbs: Sequence[str] = (),
     ) -> list[ActivityResult]:
         """
         Read the audit trail of a run, the oldest entry first.
@@ -196,7 +218,10 @@ class RunMethods:
         :param until: only entries before this moment.
         :param verbs: only entries with one of these verbs; none for all.
         """
-        entries = self.run(flows.list_activity(self.organization_id, run_id, since, until, verbs))
+        run_id = argument(checked_id, run_id, "run_id")
+        since, until = argument(checked_time, since, "since"), argument(checked_time, until, "until")
+        chosen = argument(listed, verbs, "verbs")
+        entries = self.run(flows.list_activity(self.organization_id, run_id, since, until, chosen))
         return [activity_result(entry) for entry in entries]
 
     def add_tag(self, run_id: str, tag_id: str) -> bool:
@@ -206,6 +231,8 @@ class RunMethods:
         :param run_id: the run, not archived.
         :param tag_id: the tag.
         """
+        run_id = argument(checked_id, run_id, "run_id")
+        tag_id = argument(checked_id, tag_id, "tag_id")
         return self.run(flows.tag_run(self.organization_id, run_id, tag_id))
 
     def remove_tag(self, run_id: str, tag_id: str) -> bool:
@@ -215,10 +242,25 @@ class RunMethods:
         :param run_id: the run.
         :param tag_id: the tag.
         """
+        run_id = argument(checked_id, run_id, "run_id")
+        tag_id = argument(checked_id, tag_id, "tag_id")
         return self.run(flows.untag_run(self.organization_id, run_id, tag_id))
 
     def _changed(self, change: RunChange) -> RunResult:
         return run_result(change.run, self.run_url(change.run.id), changed=change.changed)
+
+
+def argument(read: Callable[[Any, str], R], value: object, name: str) -> R:
+    """
+    Read an argument, in whatever form a template or another task gave it.
+
+    :param read: the reader of its kind.
+    :param value: what the user gave.
+    :param name: name of the argument, for the message.
+    :raises TallyfyValidationError: if it is not usable.
+    """
+    with airflow_exceptions():
+        return read(value, name)
 
 
 def _key(launch_key: str | None, scope: str) -> LaunchKey:

@@ -13,7 +13,7 @@ import requests
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.checks import checked_count, checked_id, required_organization
+from airflow_provider_tallyfy.api.checks import checked_count, checked_flag, checked_id, required_organization
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, PlannedWrite, T
 from airflow_provider_tallyfy.api.models import Run
@@ -27,7 +27,7 @@ from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
-from airflow_provider_tallyfy.hooks.runs import RunMethods
+from airflow_provider_tallyfy.hooks.runs import RunMethods, argument
 from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOUR
 
 
@@ -160,7 +160,8 @@ class TallyfyHook(RunMethods, BaseHook):
         :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run = self.run(flows.find_run(self.organization_id, run_id))
+        run = self.run(flows.find_run(self.organization_id, argument(checked_id, run_id, "run_id")))
+        raw = argument(checked_flag, raw, "raw")
         return run_result(run, self.run_url(run.id), raw=raw)
 
     def list_runs(
@@ -198,8 +199,8 @@ class TallyfyHook(RunMethods, BaseHook):
             keep leaving it.
         """
         with airflow_exceptions():
-            at_most = checked_count(limit, "limit")
-            wanted = RunQuery(
+            at_most, raw = checked_count(limit, "limit"), checked_flag(raw, "raw")
+            wanted = RunQuery.checked(
                 status=status,
                 template_id=template_id,
                 query=query,
@@ -231,7 +232,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(self.run(flows.archive_run(self.organization_id, run_id)))
+        return self._changed(self.run(flows.archive_run(self.organization_id, argument(checked_id, run_id, "run_id"))))
 
     def activate_run(self, run_id: str) -> RunResult:
         """
@@ -240,7 +241,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(self.run(flows.activate_run(self.organization_id, run_id)))
+        return self._changed(self.run(flows.activate_run(self.organization_id, argument(checked_id, run_id, "run_id"))))
 
     def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """

@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_object
+from airflow_provider_tallyfy.api.checks import checked_count, checked_flag, checked_id, checked_object
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.numbers import text_of
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.inputs import file_of_rows, files_of_ids, read_rows, read_run_ids
 from airflow_provider_tallyfy.bulk.job import Job
@@ -200,18 +202,15 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
 
     def check_count(self, count: int) -> None:
         """Check both keys."""
-        if not str(self.max_runs).isdecimal():
+        most = checked_count(self.max_runs, "max_runs", least=0)
+        if most is None or count > most:
             raise TallyfyValidationError(
-                f"max_runs={self.max_runs!r} is not a number. Nothing was deleted.", fields={"max_runs": ["no number"]}
-            )
-        if count > int(self.max_runs):
-            raise TallyfyValidationError(
-                f"{count} runs would be deleted, more than max_runs={self.max_runs}. Nothing was deleted.",
+                f"{count} runs would be deleted, more than max_runs={shown(self.max_runs)}. Nothing was deleted.",
                 fields={"max_runs": [str(count)]},
             )
-        if self.confirm != self.hook.organization_id:
+        if text_of(self.confirm) != self.hook.organization_id:
             raise TallyfyValidationError(
-                f"confirm={self.confirm!r} is not the id of the organization that the runs would be deleted from. "
+                f"confirm={shown(self.confirm)} is not the id of the organization that the runs would be deleted from. "
                 f"Nothing was deleted.",
                 fields={"confirm": ["not the organization"]},
             )

@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api.checks import checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.numbers import text_of
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.crew import Crew
 from airflow_provider_tallyfy.bulk.job import Job
 from airflow_provider_tallyfy.bulk.memory import Memory, Past
@@ -206,7 +208,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         most = self.max_concurrency
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CONCURRENT:
             raise TallyfyValidationError(
-                f"max_concurrency={most!r} is not a number from 1 to {_MOST_CONCURRENT}.",
+                f"max_concurrency={shown(most)} is not a number from 1 to {_MOST_CONCURRENT}.",
                 fields={"max_concurrency": ["out of range"]},
             )
         self._most_failures(0)
@@ -217,18 +219,18 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         report = self._report_to
         if report and any(is_same_file(source, report) for source in self.input_files()):
             raise TallyfyValidationError(
-                f"report_path={report!r} is the file that this task takes its input from, and the report would replace "
-                f"it. Nothing was sent, and nothing written. Choose another report_path.",
+                f"report_path={shown(report)} is the file that this task takes its input from, and the report would "
+                f"replace it. Nothing was sent, and nothing written. Choose another report_path.",
                 fields={"report_path": ["is the input"]},
             )
 
     def _most_failures(self, total: int) -> int | None:
         if self.max_failures in (None, ""):
             return None
-        match = re.fullmatch(r"(\d+)(\s*%)?", str(self.max_failures).strip())
+        match = re.fullmatch(r"(\d{1,18})(\s*%)?", (text_of(self.max_failures) or "").strip())
         if match is None:
             raise TallyfyValidationError(
-                f'max_failures={self.max_failures!r} is neither a number nor a share like "5%".',
+                f'max_failures={shown(self.max_failures)} is neither a number nor a share like "5%".',
                 fields={"max_failures": ["not a number"]},
             )
         number = int(match[1])

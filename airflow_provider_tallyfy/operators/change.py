@@ -119,6 +119,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         with self.hook as hook, airflow_exceptions():
             run_id = self.announce(context)
             check_confirm(run_id, self.confirm)
+            is_dry_run = self.is_dry_run
             archive_first = checked_flag(self.archive_first, "archive_first")
             snapshot_to = self._snapshot_to
             memory = Memory(context, [self.task_type, run_id])
@@ -130,9 +131,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                     raise
                 is_certain = not past.is_silent_about(run_id) or bool(snapshot_to)
                 gone = self._gone(run_id, is_certain=is_certain, changed=run_id in past.meant)
-                return self.describe_plan([]) if self.is_dry_run else gone
+                return self.describe_plan([]) if is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=archive_first)
-            if self.is_dry_run:
+            if is_dry_run:
                 return self._describe_deletion(before)
             memory.remember([run_id])
             if snapshot_to:

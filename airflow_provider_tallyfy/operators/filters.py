@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
 
-from airflow_provider_tallyfy.api.checks import checked_count, checked_text, listed, moment_before
+from airflow_provider_tallyfy.api.checks import checked_count, moment_before
 from airflow_provider_tallyfy.api.models import Run
 from airflow_provider_tallyfy.api.queries import QUERY_FILTERS, RunQuery, refuse_empty
 from airflow_provider_tallyfy.operators.base import TallyfyOperator
@@ -84,26 +84,13 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")
-        wanted = RunQuery(
-            status=self.status,
-            template_id=self._text("template_id"),
-            query=self._text("query"),
-            tags=self._several("tags"),
-            owners=self._several("owners"),
-            folder=self._text("folder"),
+        wanted = RunQuery.checked(
+            **{name: getattr(self, name) for name in QUERY_FILTERS},
             archived=self._archived,
         )
         runs = self.hook.each_run(wanted)
         chosen = (run for run in runs if before is None or self._is_older(run, before))
         return islice(chosen, limit)
-
-    def _text(self, name: str) -> str | None:
-        value = getattr(self, name)
-        return None if value is None else checked_text(value, name)
-
-    def _several(self, name: str) -> tuple[str, ...] | None:
-        value = getattr(self, name)
-        return None if value is None else listed(value, name)
 
     @property
     def _archived(self) -> str:

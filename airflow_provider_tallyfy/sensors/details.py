@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor
@@ -58,7 +59,7 @@ class TallyfyTaskSensor(TallyfyRunSensor):
     @property
     def goal(self) -> str:
         """The task and its run."""
-        return f"Completion of task {self.task_name!r} of run {self.run_id}"
+        return f"Completion of task {shown(self.task_name)} of run {self.run_id}"
 
     def make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
         """Make the trigger that goes on with the wait."""
@@ -128,7 +129,7 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
     @property
     def goal(self) -> str:
         """The field and its run."""
-        return f"A value in form field {self.field!r} of run {self.run_id}"
+        return f"A value in form field {shown(self.field)} of run {self.run_id}"
 
     def make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
         """Make the trigger that goes on with the wait."""

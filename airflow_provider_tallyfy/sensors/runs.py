@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.facts import Fields, checked_fields, most_bytes
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
 from airflow_provider_tallyfy.api.waits.status import Ending, RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
@@ -88,7 +89,7 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     @property
     def goal(self) -> str:
         """The run and its status."""
-        return f"Run {self.run_id} becoming {self.target_status!r}"
+        return f"Run {self.run_id} becoming {shown(self.target_status)}"
 
     def make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
         """Make the trigger that goes on with the wait."""
@@ -215,7 +216,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     @property
     def goal(self) -> str:
         """The runs and their status."""
-        return f"{self.wait_for} of {len(self.wait.waits)} runs becoming {self.target_status!r}"
+        return f"{self.wait.wait_for} of {len(self.wait.waits)} runs becoming {shown(self.target_status)}"
 
     def announce(self, context: Context) -> None:
         """Check the arguments; there is no single run to lead to."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.facts import checked_fields
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
 from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsLog, RunsWait
 from airflow_provider_tallyfy.api.waits.status import RunWait
@@ -170,7 +171,7 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
     @property
     def what(self) -> str:
         """The task."""
-        return f"task {self.task_name!r} of run {self.run_id}"
+        return f"task {shown(self.task_name)} of run {self.run_id}"
 
     def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the task."""
@@ -217,7 +218,7 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
     @property
     def what(self) -> str:
         """The field."""
-        return f"form field {self.field!r} of run {self.run_id}"
+        return f"form field {shown(self.field)} of run {self.run_id}"
 
     def story(self, watcher: Watcher) -> WaitStory:
         """Begin to follow the field."""

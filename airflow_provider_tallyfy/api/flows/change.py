@@ -21,9 +21,10 @@ from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_
 from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.marker import with_markers_of
 from airflow_provider_tallyfy.api.models import Run, RunChange
-from airflow_provider_tallyfy.api.numbers import plain_text
+from airflow_provider_tallyfy.api.numbers import text_of
 from airflow_provider_tallyfy.api.paging import Pager
 from airflow_provider_tallyfy.api.people import user_number
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.queries import RunQuery
 from airflow_provider_tallyfy.api.templates import without_marks
@@ -107,7 +108,7 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
 
 def _check_changes(run_id: str, changes: object) -> None:
     if not isinstance(changes, Mapping):
-        problem, fields = f"is {changes!r}, not values by field", ["not by field"]
+        problem, fields = f"is {shown(changes)}, not values by field", ["not by field"]
     elif not changes:
         problem, fields = "names nothing", ["empty"]
     else:
@@ -257,10 +258,10 @@ def check_confirm(run_id: str, confirm: str | None) -> None:
     :param confirm: the second key.
     :raises TallyfyValidationError: if it is empty.
     """
-    if not plain_text(confirm):
+    if not text_of(confirm):
         raise TallyfyValidationError(
-            f"Run {run_id} was not deleted: confirm={confirm!r} is empty (did a template render to nothing?). It has "
-            f"to be the run's id or exact name.",
+            f"Run {run_id} was not deleted: confirm={shown(confirm)} is empty (did a template render to nothing?). "
+            f"It has to be the run's id or exact name.",
             run_id=run_id,
             fields={"confirm": ["empty"]},
         )
@@ -276,9 +277,9 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     :raises TallyfyValidationError: if it must not be deleted.
     """
     check_confirm(run.id, confirm)
-    if plain_text(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
+    if text_of(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
         raise TallyfyValidationError(
-            f"Run {run.id} was not deleted: confirm={confirm!r} is neither its id nor its exact name.",
+            f"Run {run.id} was not deleted: confirm={shown(confirm)} is neither its id nor its exact name.",
             run_id=run.id,
             fields={"confirm": ["does not fit the run"]},
         )

@@ -22,6 +22,7 @@ from airflow_provider_tallyfy.api.ids import with_ids
 from airflow_provider_tallyfy.api.kickoff.encode import encode_kickoff
 from airflow_provider_tallyfy.api.models import format_request_time
 from airflow_provider_tallyfy.api.people import checked_people, checked_roles
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.problems import Problems
 from airflow_provider_tallyfy.api.steps import complete_steps
 from airflow_provider_tallyfy.api.templates import Template
@@ -209,7 +210,8 @@ def _somebody(owners: object) -> dict[str, list[Any]]:
 def _task_kind(kind: object) -> str:
     if kind not in TASK_KINDS:
         raise TallyfyValidationError(
-            f"task_kind {kind!r} is not known; use one of {', '.join(TASK_KINDS)}.", fields={"task_kind": ["unknown"]}
+            f"task_kind {shown(kind)} is not known; use one of {', '.join(TASK_KINDS)}.",
+            fields={"task_kind": ["unknown"]},
         )
     return str(kind)
 

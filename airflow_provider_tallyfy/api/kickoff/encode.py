@@ -13,8 +13,8 @@ from typing import Any
 from airflow_provider_tallyfy.api.checks import unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value, is_blank
-from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted, shown
-from airflow_provider_tallyfy.api.presentable import presentable, quote
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted
+from airflow_provider_tallyfy.api.presentable import presentable, quote, shown
 from airflow_provider_tallyfy.api.templates import KickoffField, Template, fields_named
 
 

@@ -18,9 +18,10 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.checks import is_rendered_for_nothing
-from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted, shown
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted
 from airflow_provider_tallyfy.api.numbers import without_fraction
 from airflow_provider_tallyfy.api.people import ID, USER_NUMBER
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, folded
 
 _MOST_ITEM_PROBLEMS = 5

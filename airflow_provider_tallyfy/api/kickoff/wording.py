@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from airflow_provider_tallyfy.api.presentable import quote
+from airflow_provider_tallyfy.api.presentable import LONGEST_ECHO, quote
 from airflow_provider_tallyfy.api.templates import folded
 
-LONGEST_ECHO = 80
 _MOST_NAMES = 30
-
-_ECHO = reprlib.Repr()
-_ECHO.maxstring = _ECHO.maxother = LONGEST_ECHO
 
 
 def ambiguous(what: str, ids: Sequence[str]) -> str:
@@ -57,15 +52,6 @@ def enumerated(texts: Iterable[str]) -> str:
     listed = list(texts)
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
     return ", ".join(listed[:_MOST_NAMES]) + more
-
-
-def shown(value: object) -> str:
-    """
-    Echo a value, in short.
-
-    :param value: what the user gave.
-    """
-    return clipped(_ECHO.repr(value))
 
 
 def clipped(text: str) -> str:

@@ -19,8 +19,9 @@ from airflow_provider_tallyfy.api.exchange import Flow, T
 from airflow_provider_tallyfy.api.flows.details import form_values_of, list_tasks
 from airflow_provider_tallyfy.api.forms import FormValues
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
+from airflow_provider_tallyfy.api.numbers import text_of
 from airflow_provider_tallyfy.api.parsing import parsed
-from airflow_provider_tallyfy.api.presentable import presentable, quote
+from airflow_provider_tallyfy.api.presentable import presentable, quote, shown
 from airflow_provider_tallyfy.api.records import Task
 from airflow_provider_tallyfy.api.templates import KickoffField, Step, Template, fields_named, folded
 from airflow_provider_tallyfy.api.waits.status import (
@@ -409,18 +410,19 @@ def _checked_values(values: object) -> tuple[str, ...]:
     if isinstance(values, str):
         items = list_in_text(values)
         values = items if items is not None else [] if is_rendered_for_nothing(values) else [values]
-    elif isinstance(values, int | float):
+    elif text_of(values) is not None:
         values = [values]
     if not isinstance(values, Iterable) or isinstance(values, Mapping | bytes):
-        raise TallyfyValidationError(f"values={values!r} is not a list of values.", fields={"values": ["no list"]})
+        raise TallyfyValidationError(f"values={shown(values)} is not a list of values.", fields={"values": ["no list"]})
     given = list(values)
-    if not given or any(item is None or not str(item).strip() for item in given):
+    texts = [str(item) if isinstance(item, bool) else text_of(item) or "" for item in given]
+    if not given or not all(map(str.strip, texts)):
         raise TallyfyValidationError(
-            f"values={given!r} names no value to wait for (did the upstream task push it?). Leave it out to wait for "
-            f"any value; one that reads None is given in a list, as ['None'].",
+            f"values={shown(given)} names no value to wait for (did the upstream task push it?). Leave it out to wait "
+            f"for any value; one that reads None is given in a list, as ['None'].",
             fields={"values": ["empty"]},
         )
-    return tuple(map(str, given))
+    return tuple(texts)
 
 
 def _describe(task: Task, run_id: str, run_url: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.checks import listed
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.models import Run, RunStatus, format_time
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.run_list import LATENESS, LONG_AGO, RUNS_AT_A_TIME, is_long_archived
 
 
@@ -215,7 +216,7 @@ def checked_events(events: object) -> tuple[Event, ...]:
     if not names or not names <= set(Event):
         known = ", ".join(event.value for event in Event)
         raise TallyfyValidationError(
-            f"events={events!r} is not usable. Valid: {known}.", fields={"events": ["unknown"]}
+            f"events={shown(events)} is not usable. Valid: {known}.", fields={"events": ["unknown"]}
         )
     return tuple(sorted(map(Event, names)))
 

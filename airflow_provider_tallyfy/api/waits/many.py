@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, 
 from airflow_provider_tallyfy.api.exchange import Flow
 from airflow_provider_tallyfy.api.facts import RUN_FACTS, Fields, facts_of, picked, shortened
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.scan import FEW, Scan
 from airflow_provider_tallyfy.api.waits.status import Ending, Outcome, RunWait, WaitLog, kind_of_trouble, refusal
 from airflow_provider_tallyfy.api.waits.watches import RunWatch
@@ -76,7 +77,7 @@ class RunsWait:
             raise _no_list(type(run_ids).__name__)
         if wait_for not in WAIT_FOR:
             raise TallyfyValidationError(
-                f"wait_for={wait_for!r} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
+                f"wait_for={shown(wait_for)} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
             )
         ids = checked_ids(run_ids)
         if not ids and wait_for == "any":

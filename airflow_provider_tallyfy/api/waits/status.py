@@ -16,6 +16,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.watches import RunWatch, Watch
 
 
@@ -313,7 +314,7 @@ def checked_missing(missing: str) -> Missing:
     """
     if missing not in [choice.value for choice in Missing]:
         raise TallyfyValidationError(
-            f"missing={missing!r} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
+            f"missing={shown(missing)} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
         )
     return Missing(missing)
 

@@ -109,7 +109,7 @@ RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upst
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("name", None, "name 'None' is not usable: it is missing"),
+        ("name", None, "name None is not usable: it is missing"),
         ("name", "", "name '' is not usable: it is empty"),
         ("name", " ", "name ' ' is not usable: it is empty"),
         ("name", "None", f"name 'None' is not usable: {RENDERED_FOR_NOTHING}"),
@@ -117,7 +117,7 @@ RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upst
         ("name", True, "it is a bool, not text"),
         ("name", ["Acme"], "it is a list, not text"),
         ("name", float("nan"), "it is empty"),
-        ("summary", None, "summary 'None' is not usable: it is missing"),
+        ("summary", None, "summary None is not usable: it is missing"),
         ("summary", "None", RENDERED_FOR_NOTHING),
         ("owner_id", None, "owner_id: None is no user's number"),
         ("owner_id", "", "owner_id: '' is no user's number"),

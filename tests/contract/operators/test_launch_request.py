@@ -518,7 +518,11 @@ def test_raw_values_are_sent_in_the_types_that_json_has(tallyfy, value, sent, dr
 
 
 @both_worlds
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN"), 10**400, object(), b"a"], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), Decimal("NaN"), 10**400, object(), b"a"],
+    ids=lambda value: type(value).__name__,
+)
 def test_raw_values_that_json_lacks_are_refused_by_name(tallyfy, value):
     template = tallyfy.add_template("Plain", kickoff=[{"label": "Notes", "field_type": "text"}])
     end = attempt(lambda: launch(template, prerun={template["prerun"][0]["id"]: value}))

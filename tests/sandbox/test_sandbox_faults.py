@@ -114,9 +114,10 @@ def test_a_client_sees_a_reset_as_a_connection_error_and_can_go_on(api, tallyfy_
 
 
 def test_a_hang_outlasts_the_clients_patience_and_is_not_applied_once_it_left(api, tallyfy_sandbox, run_id):
-    tallyfy_sandbox.faults.add("hang", method="DELETE")
+    hang = tallyfy_sandbox.faults.add("hang", method="DELETE")
     with pytest.raises(requests.ReadTimeout):
         api("DELETE", f"/runs/{run_id}", timeout=0.1)
+    until(lambda: hang.hits)
     tallyfy_sandbox.drop_connections()
     tallyfy_sandbox.faults.clear()
     assert api("GET", f"/runs/{run_id}").json()["data"]["archived_at"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+from tests.airflow_driver import eventually
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 TOKEN = "/oauth/token"
@@ -210,15 +212,15 @@ def test_a_session_for_which_no_token_is_granted_is_refused_as_an_airflow_error(
 def together(me):
     """Let coroutines of one hook ask at once, some of which are cancelled; give what became of each."""
 
-    async def ask(number: int, *, cancelled: int, after: float) -> list[Any]:
+    async def ask(number: int, *, cancelled: int, after: Callable[[], bool]) -> list[Any]:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
             tasks = [asyncio.create_task(hook.run(me)) for _ in range(number)]
-            await asyncio.sleep(after)
+            assert await asyncio.to_thread(eventually, after)
             for task in tasks[:cancelled]:
                 task.cancel()
             return await asyncio.gather(*tasks, return_exceptions=True)
 
-    def run(number: int, cancelled: int = 0, after: float = 0.0) -> list[Any]:
+    def run(number: int, cancelled: int = 0, after: Callable[[], bool] = lambda: True) -> list[Any]:
         return asyncio.run(ask(number, cancelled=cancelled, after=after))
 
     return run
@@ -241,8 +243,8 @@ def test_coroutines_that_wait_for_a_token_share_it(tallyfy, together, connect):
 
 def test_a_coroutine_that_is_cancelled_while_it_gets_a_token_leaves_that_to_the_others(tallyfy, together, connect):
     connect()
-    tallyfy.faults.add("hang", path=TOKEN)
-    cancelled, *answered = together(4, cancelled=1, after=0.3)
+    hang = tallyfy.faults.add("hang", path=TOKEN)
+    cancelled, *answered = together(4, cancelled=1, after=lambda: hang.hits == 1)
     assert isinstance(cancelled, asyncio.CancelledError)
     assert {user["email"] for user in answered} == {tallyfy.user_email}
     assert sorted(paths(tallyfy)) == ["/me"] * 3 + [TOKEN] * 2

@@ -164,7 +164,9 @@ def test_several_listeners_to_the_same_list_share_one_look(tallyfy):
 
     async def main() -> list[Any]:
         tasks = [asyncio.create_task(first(events)) for events in (["completed"], ["completed", "problem"])]
-        await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(eventually, lambda: len(tallyfy.requests) == 1)
+        for _ in range(100):
+            await asyncio.sleep(0)  # a look of the second listener would begin here
         assert len(tallyfy.requests) == 1
         tallyfy.complete_run(run_id)
         return await asyncio.gather(*tasks)

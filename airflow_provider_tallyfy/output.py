@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any, TextIO
 from uuid import uuid4
 
-from airflow_provider_tallyfy.api.checks import checked_text
+from airflow_provider_tallyfy.api.checks import checked_count, checked_text
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.parsing import loads
 
@@ -21,6 +21,16 @@ from airflow_provider_tallyfy.api.parsing import loads
 MOST_XCOM_BYTES = 48 * 1024
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow writes its connection before the @
+
+
+def checked_xcom_bytes(value: object) -> int:
+    """
+    Check how much a result may take as XCom.
+
+    :param value: what the user gave; nothing gives the default.
+    :raises TallyfyValidationError: if it is not a whole number of at least 1.
+    """
+    return checked_count(value, "max_xcom_bytes") or MOST_XCOM_BYTES
 
 
 def is_path(value: object) -> bool:
@@ -71,6 +81,7 @@ def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
     :param advice: what to do about too many, besides writing them to a file.
     :raises TallyfyValidationError: if they do not fit.
     """
+    most_bytes = checked_xcom_bytes(most_bytes)
     collected: list[Any] = []
     size = len("[]")
     for row in rows:

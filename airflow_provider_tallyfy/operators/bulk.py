@@ -28,7 +28,7 @@ from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.operators.bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators.filters import FILTERS, TallyfyRunFilterOperator
 from airflow_provider_tallyfy.operators.launch import first_moment
-from airflow_provider_tallyfy.output import checked_path
+from airflow_provider_tallyfy.output import checked_path, checked_xcom_bytes
 
 __all__ = [
     "TallyfyActivateRunsOperator",
@@ -90,7 +90,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         self.check_count(len(run_ids))
         unseen = {*run_ids, *past.meant} - seen.keys()
         organization_id = self.hook.organization_id
-        lookout = Lookout(crew.hook, organization_id, self.max_concurrency)
+        lookout = Lookout(crew.hook, organization_id, self._concurrency)
         seen |= crew.run(lookout.see(unseen, self.work_class.shelves, self.work_class.look))
         return self.work_class(organization_id, run_ids, seen, past, lookout.unreadable, **self.work_options())
 
@@ -274,7 +274,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
 
     def purpose(self) -> Any:
         """Tell this job by its template."""
-        return str(self.template_id)
+        return checked_id(self.template_id, "template_id")
 
     def input_files(self) -> list[str]:
         """Name the file of rows, if they come in one."""
@@ -305,7 +305,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
 
     def further_results(self, job: Job[Any]) -> dict[str, Any]:
         """Give the run of every row."""
-        return {"runs": runs_of(job, self._report_of_this_try, self.max_xcom_bytes)}
+        return {"runs": runs_of(job, self._report_of_this_try, checked_xcom_bytes(self.max_xcom_bytes))}
 
     def _checked_fields(self) -> dict[str, Any]:
         fields = {name: value for name, value in checked_object(self.fields, "fields").items() if value is not None}

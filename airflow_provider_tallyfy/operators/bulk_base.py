@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.checks import checked_flag
+from airflow_provider_tallyfy.api.checks import checked_count, checked_flag
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.numbers import text_of
 from airflow_provider_tallyfy.api.presentable import shown
@@ -25,7 +25,7 @@ from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of
 from airflow_provider_tallyfy.bulk.work import Work
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.operators.base import TallyfyWriteOperator
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path_if_given, is_same_file
+from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path_if_given, checked_xcom_bytes, is_same_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_CONCURRENT = 32
@@ -116,7 +116,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             with Crew(hook.settings) as crew:
                 work = self.make_work(context, crew, past)
                 if self.do_xcom_push:
-                    check_size(work, self._report_to, self.max_xcom_bytes)
+                    check_size(work, self._report_to, checked_xcom_bytes(self.max_xcom_bytes))
                 if not self.is_dry_run:
                     memory.remember(past.meant.union(work.planned))
                 return self._carry_out(context, crew, work, memory)
@@ -140,7 +140,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         job = self._job = Job(
             work,
             crew.hook,
-            concurrency=self.max_concurrency,
+            concurrency=self._concurrency,
             max_failures=self._most_failures(work.total),
             simulate=self.is_dry_run,
         )
@@ -180,7 +180,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 memory.remember_also({*job.tally.changed, *job.tally.unknown})
             else:
                 memory.remember(job.tally.changed)  # instead of what it set out to change
-        result = result_of(job, self._report_of_this_try, self.max_xcom_bytes)
+        result = result_of(job, self._report_of_this_try, checked_xcom_bytes(self.max_xcom_bytes))
         if self.is_dry_run:
             fitting = sum(map(len, job.planned[:_MOST_PLANNED]))
             result |= self.describe_plan(list(chain.from_iterable(job.planned)), fitting)
@@ -204,13 +204,18 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         except Exception:
             self.log.warning("The result could not be handed on to Airflow any more.", exc_info=True)
 
-    def _check(self) -> None:
-        most = self.max_concurrency
-        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CONCURRENT:
+    @property
+    def _concurrency(self) -> int:
+        most = checked_count(self.max_concurrency, "max_concurrency")
+        if most is None or most > _MOST_CONCURRENT:
             raise TallyfyValidationError(
-                f"max_concurrency={shown(most)} is not a number from 1 to {_MOST_CONCURRENT}.",
+                f"max_concurrency={shown(self.max_concurrency)} is not a number from 1 to {_MOST_CONCURRENT}.",
                 fields={"max_concurrency": ["out of range"]},
             )
+        return most
+
+    def _check(self) -> None:
+        _ = self._concurrency
         self._most_failures(0)
         checked_flag(self.fail_on_errors, "fail_on_errors")
         self._check_report_path()

@@ -16,7 +16,13 @@ from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
 from airflow_provider_tallyfy.api.waits.status import Ending, RunWait
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
-from airflow_provider_tallyfy.output import MOST_XCOM_BYTES, checked_path, checked_path_if_given, write_lines
+from airflow_provider_tallyfy.output import (
+    MOST_XCOM_BYTES,
+    checked_path,
+    checked_path_if_given,
+    checked_xcom_bytes,
+    write_lines,
+)
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor, TallyfyWaitSensor
 from airflow_provider_tallyfy.sensors.shortcut import refused_for_mapping, start_trigger_args
 from airflow_provider_tallyfy.waiting import LookAtRuns, ending_of, status_trigger
@@ -283,10 +289,11 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         run_ids = [wait.run_id for wait in self.wait.waits]
         longest = max(run_ids, key=len)
         size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
-        if size > self.max_xcom_bytes:
+        most = checked_xcom_bytes(self.max_xcom_bytes)
+        if size > most:
             raise TallyfyValidationError(
                 f"The result of a wait for {len(run_ids)} runs may take {size} bytes.\n"
-                f"max_xcom_bytes allows {self.max_xcom_bytes}.\n"
+                f"max_xcom_bytes allows {most}.\n"
                 f'Ask for fields="id", set output_path to write a file, or wait for fewer runs.',
                 fields={"max_xcom_bytes": [str(size)]},
             )

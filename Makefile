@@ -7,6 +7,9 @@ VENV := .venv-$(AIRFLOW)
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 PYTEST := $(BIN)/python -m pytest
+# Tests wait for sockets much of their time; those that start a whole Airflow run one after the other.
+PROCESSES ?= 3
+PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo airflow test test-fast fuzz test-matrix lint format docs constraints clean
@@ -20,11 +23,11 @@ demo: $(VENV)/.ready ## Run the restore and nightly DAGs on a real Airflow again
 airflow: $(VENV)/.ready ## Start Airflow with its UI, connected to the sandbox, until interrupted
 	@$(BIN)/python -m demo --serve
 
-test: $(VENV)/.ready ## Run all tests
-	$(PYTEST)
+test: test-fast ## Run all tests
+	$(PYTEST) -m system
 
 test-fast: $(VENV)/.ready ## Run the tests that start no Airflow of their own
-	$(PYTEST) -m "not system"
+	$(PYTEST) $(PARALLEL) -m "not system"
 
 fuzz: $(VENV)/.ready ## Try 20,000 broken answers with a seed that is printed (FUZZ_COUNT, FUZZ_SEED)
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \

@@ -10,7 +10,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import requests
@@ -23,7 +23,6 @@ from demo.airflow_api import AirflowProblem
 from demo.local_airflow import ROOT, LocalAirflow
 
 _HOME = ROOT / ".demo" / "airflow"
-_SECONDS_PEOPLE_TAKE = 8
 _PREFIX = "example_tallyfy_"
 
 console = Console(width=120, highlight=False)
@@ -38,12 +37,14 @@ class Episode:
     :param expected: status after it, by name of the run in Tallyfy.
     :param params: its params; ``None`` leaves it to the DAG's schedule to start it.
     :param waits: tasks that should wait in the triggerer.
+    :param people: what people do as soon as these tasks were seen to wait.
     """
 
     dag_id: str
     expected: dict[str, str]
     params: dict[str, object] | None = None
     waits: frozenset[str] = frozenset()
+    people: Callable[[], object] = lambda: None
     dag_run_id: str = ""
     deferred: set[str] = field(default_factory=set)
 
@@ -76,15 +77,15 @@ def tell(sandbox: Sandbox, airflow: LocalAirflow) -> list[str]:
 
 
 def plan(sandbox: Sandbox) -> list[Episode]:
-    """Choose the runs. People finish one of them a few seconds after it is restored."""
+    """Choose the runs. People finish one of them while a task waits for it."""
     ids = {run["name"]: run["id"] for run in sandbox.runs}
-    sandbox.complete_run(ids["Onboarding - Hooli"], after=_SECONDS_PEOPLE_TAKE)
     return [
         Episode(
             "example_tallyfy_restore_in_pipeline",
             {"Onboarding - Hooli": "archived, completed"},
             {"run_id": ids["Onboarding - Hooli"]},
             waits=frozenset({"wait_for_people"}),
+            people=lambda: sandbox.complete_run(ids["Onboarding - Hooli"]),
         ),
         Episode(
             "example_tallyfy_restore_run",
@@ -108,9 +109,12 @@ def play(episode: Episode, airflow: LocalAirflow) -> list[str]:
     """
 
     def watch() -> None:
-        for task in airflow.task_instances(episode.dag_id, episode.dag_run_id):
-            if task["state"] == "deferred":
-                episode.deferred.add(task["task_id"])
+        tasks = airflow.task_instances(episode.dag_id, episode.dag_run_id)
+        deferred = {task["task_id"] for task in tasks if task["state"] == "deferred"}
+        is_news = not episode.waits <= episode.deferred
+        episode.deferred |= deferred
+        if is_news and episode.waits <= episode.deferred:
+            episode.people()
 
     state = airflow.wait_for_dag_run(episode.dag_id, episode.dag_run_id, watch=watch)
     problems = [] if state == "success" else [f"{episode.dag_id} ended as {state}"]

@@ -11,7 +11,8 @@ import requests
 
 _FINISHED = frozenset({"success", "failed"})
 
-_DAG_SECONDS = 120
+# A guard against waiting for ever, not a measure of speed.
+_LONGEST = 600.0
 _POLL_SECONDS = 0.5
 
 
@@ -89,7 +90,7 @@ class AirflowApi:
                 raise AirflowProblem(f"A DAG file cannot be imported:\n{problems[0]['stack_trace']}")
             return wanted <= {dag["dag_id"] for dag in self.get("/dags", limit=100)["dags"]}
 
-        self.wait_for(f"there are {', '.join(sorted(wanted))}", all_there, _DAG_SECONDS)
+        self.wait_for(f"there are {', '.join(sorted(wanted))}", all_there, _LONGEST)
         for dag_id in wanted:
             self.patch(f"/dags/{dag_id}", {"is_paused": False})
 
@@ -103,7 +104,7 @@ class AirflowApi:
         run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
         return str(run["dag_run_id"])
 
-    def wait_for_scheduled_run(self, dag_id: str, seconds: float = 60) -> str:
+    def wait_for_scheduled_run(self, dag_id: str, seconds: float = _LONGEST) -> str:
         """
         Wait until a DAG's schedule has started a DAG run, and give the id of the first.
 
@@ -125,7 +126,7 @@ class AirflowApi:
         return str(self.get(f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")["state"])
 
     def wait_for_dag_run(
-        self, dag_id: str, run_id: str, seconds: float = 120, watch: Callable[[], object] = lambda: None
+        self, dag_id: str, run_id: str, seconds: float = _LONGEST, watch: Callable[[], object] = lambda: None
     ) -> str:
         """
         Wait until a DAG run has ended, and give its state.
@@ -155,7 +156,7 @@ class AirflowApi:
                 return found
 
     def wait_for_task_states(
-        self, dag_id: str, run_id: str, satisfied: Callable[[list[dict[str, Any]]], bool], seconds: float = 60
+        self, dag_id: str, run_id: str, satisfied: Callable[[list[dict[str, Any]]], bool], seconds: float = _LONGEST
     ) -> list[dict[str, Any]]:
         """
         Wait until the task instances of a DAG run are as they should be, and give them.
@@ -202,7 +203,7 @@ class AirflowApi:
     def _task_path(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
 
-    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = _LONGEST) -> None:
         """
         Wait until something is so.
 

@@ -154,7 +154,7 @@ class LocalAirflow(AirflowApi):
             raise AirflowProblem(f"airflow {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
         return done.stdout
 
-    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = 300) -> None:
         """Wait as the base class does; the error also holds the ends of the components' logs."""
         try:
             super().wait_for(what, condition, seconds)

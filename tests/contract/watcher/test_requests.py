@@ -136,7 +136,9 @@ def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
     assert ends == {"reached": count}
 
 
-def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count):
+def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count, monkeypatch):
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=60)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     run_ids = tallyfy.add_runs(count)
     tallyfy.faults.add("status", status=429, retry_after=1, times=2)
     for run_id in run_ids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
 from airflow.sdk import AssetWatcher
@@ -19,7 +19,10 @@ with DAG(dag_id="system_many_waits", params=RUN_IDS, max_active_tasks=200, **SET
     def given(params: dict | None = None) -> list[str]:
         return params["run_ids"]
 
-    TallyfyRunStatusSensor.partial(task_id="wait", deferrable=True, poke_interval=2, retries=0).expand(run_id=given())
+    # As the documentation recommends: Airflow itself may fail a deferral when its scheduler lags, and a retry looks again.
+    TallyfyRunStatusSensor.partial(
+        task_id="wait", deferrable=True, poke_interval=2, retries=3, retry_delay=timedelta(seconds=1)
+    ).expand(run_id=given())
 
 with DAG(dag_id="system_wait_for_list", params=RUN_IDS, render_template_as_native_obj=True, **SETTINGS):
     TallyfyRunsStatusSensor(task_id="wait", run_ids="{{ params.run_ids }}", deferrable=True, poke_interval=2)

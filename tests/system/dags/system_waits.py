@@ -19,7 +19,7 @@ with DAG(dag_id="system_many_waits", params=RUN_IDS, max_active_tasks=200, **SET
     def given(params: dict | None = None) -> list[str]:
         return params["run_ids"]
 
-    # As the documentation recommends: Airflow itself may fail a deferral when its scheduler lags, and a retry looks again.
+    # As the documentation recommends: a scheduler that lags may fail a deferral, and a retry looks again.
     TallyfyRunStatusSensor.partial(
         task_id="wait", deferrable=True, poke_interval=2, retries=3, retry_delay=timedelta(seconds=1)
     ).expand(run_id=given())

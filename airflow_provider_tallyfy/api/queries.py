@@ -67,7 +67,8 @@ def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], fo
     names = [value for value in ids if value is not None and pattern.fullmatch(str(value).strip()) is None]
     if names:
         raise TallyfyValidationError(
-            f"{name} takes ids, and {enumerated(map(shown, names))} is none.\nIts ids are {form}. Nothing was sent.",
+            f"{name} takes ids, not names like {enumerated(map(shown, names))}.\n"
+            f"These ids are {form}. Nothing was sent.",
             fields={name: ["not an id"]},
         )
 

@@ -108,5 +108,5 @@ def test_a_filter_that_the_server_ignored_lets_no_other_run_in(query, listed, ac
 )
 def test_a_name_in_place_of_an_id_is_refused(name_given):
     (name,) = name_given
-    with pytest.raises(TallyfyValidationError, match=rf"^{name} takes ids, and '[^']+' is none\.\nIts ids are"):
+    with pytest.raises(TallyfyValidationError, match=rf"^{name} takes ids, not names like '[^']+'\.\nThese ids are"):
         RunQuery(**name_given)

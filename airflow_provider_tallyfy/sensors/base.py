@@ -23,7 +23,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_tallyfy.api.checks import checked_seconds
 from airflow_provider_tallyfy.api.waits.status import Ending, Wait
-from airflow_provider_tallyfy.compat import first_look_at, is_deferral_timeout
+from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
@@ -93,7 +93,6 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.end_from_trigger = end_from_trigger
         _ = self._ends_in_triggerer  # refuses while the DAG is parsed
         self._wait_under_way: Patience | None = None
-        self._first_look_at: float | None = None
 
     @cached_property
     def hook(self) -> TallyfyHook:
@@ -139,8 +138,6 @@ class TallyfyWaitSensor(BaseSensorOperator):
         """
         self._wait_under_way = patience = self._patience
         _ = self._ends_in_triggerer  # refuses before anything is sent
-        if self.reschedule and not self.deferrable:
-            self._first_look_at = first_look_at(context, self.retries)
         with self.hook:
             self.announce(context)
             if not self.deferrable:
@@ -300,4 +297,4 @@ class TallyfyRunSensor(TallyfyWaitSensor):
 
     def make_look(self) -> Look:
         """Make what looks at the run."""
-        return Look(self.hook, self.wait, self.tolerance, self.tell, self._first_look_at)
+        return Look(self.hook, self.wait, self.tolerance, self.tell)

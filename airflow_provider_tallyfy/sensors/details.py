@@ -6,16 +6,43 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import Context
+
 from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.api.waits.details import FormFieldWait, TaskWait
+from airflow_provider_tallyfy.compat import first_look_at
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors.base import TallyfyRunSensor
+from airflow_provider_tallyfy.waiting import Look
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger, TallyfyTaskTrigger
 
 
-class TallyfyTaskSensor(TallyfyRunSensor):
+class TallyfyDetailSensor(TallyfyRunSensor):
+    """
+    Base of the sensors for what belongs to a run and may be called by a wrong name.
+
+    :param may_appear_later: wait on although neither the run nor its template knows the name.
+    """
+
+    def __init__(self, *, may_appear_later: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.may_appear_later = may_appear_later
+        self._first_look_at: float | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Wait as all sensors do; in reschedule mode an earlier process may have looked first."""
+        if self.reschedule and not self.deferrable:
+            self._first_look_at = first_look_at(context, self.retries)
+        return super().execute(context)
+
+    def make_look(self) -> Look:
+        """Make what looks at the run and checks the name."""
+        return Look(self.hook, self.wait, self.tolerance, self.tell, self._first_look_at)
+
+
+class TallyfyTaskSensor(TallyfyDetailSensor):
     """
     Wait until one task of a run is completed, or skipped by a rule of its template.
 
@@ -41,12 +68,11 @@ class TallyfyTaskSensor(TallyfyRunSensor):
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
-    template_fields: Sequence[str] = ("task_name", *TallyfyRunSensor.template_fields)
+    template_fields: Sequence[str] = ("task_name", *TallyfyDetailSensor.template_fields)
 
     def __init__(self, *, task_name: str, may_appear_later: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(may_appear_later=may_appear_later, **kwargs)
         self.task_name = task_name
-        self.may_appear_later = may_appear_later
 
     @cached_property
     def wait(self) -> TaskWait:
@@ -75,7 +101,7 @@ class TallyfyTaskSensor(TallyfyRunSensor):
         )
 
 
-class TallyfyFormFieldSensor(TallyfyRunSensor):
+class TallyfyFormFieldSensor(TallyfyDetailSensor):
     """
     Wait until a form field of a run, of its kick-off form or of a task, has a value, and return it.
 
@@ -103,15 +129,14 @@ class TallyfyFormFieldSensor(TallyfyRunSensor):
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
-    template_fields: Sequence[str] = ("field", "values", *TallyfyRunSensor.template_fields)
+    template_fields: Sequence[str] = ("field", "values", *TallyfyDetailSensor.template_fields)
 
     def __init__(
         self, *, field: str, values: Iterable[Any] | None = None, may_appear_later: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(may_appear_later=may_appear_later, **kwargs)
         self.field = field
         self.values = values
-        self.may_appear_later = may_appear_later
 
     @cached_property
     def wait(self) -> FormFieldWait:

@@ -35,6 +35,8 @@ class Story(ABC):
 
     def __init__(self, watches: Iterable[Watch]) -> None:
         self.watches = tuple(watches)
+        #: Ends a wait for one thing whose name is misspelt.
+        self.names: NameCheck | None = None
         #: What did not exist when last seen.
         self.absent: set[Key] = set()
 
@@ -80,21 +82,6 @@ class Story(ABC):
         """Keys of watches that need no look any more, though the wait goes on."""
         return frozenset()
 
-    @property
-    def is_name_open(self) -> bool:
-        """Whether it is not yet known that what is waited for exists, so that every look counts."""
-        return False
-
-    def check_name(self, organization_id: str, now: float) -> Flow[Ending | None]:
-        """
-        End the wait if what is waited for cannot appear.
-
-        :param organization_id: where the runs are.
-        :param now: the moment, on the event loop's clock.
-        """
-        yield from ()
-        return None
-
 
 class WaitStory(Story):
     """
@@ -109,17 +96,8 @@ class WaitStory(Story):
         super().__init__([watch])
         self._wait = wait
         self._log = log
-        self._names = NameCheck(wait) if isinstance(wait, DetailWait) else None
-        self._sight: Any = None
-
-    @property
-    def is_name_open(self) -> bool:
-        """Whether neither the run nor its template has shown the name yet."""
-        return self._names is not None and self._names.is_open
-
-    def check_name(self, organization_id: str, now: float) -> Flow[Ending | None]:
-        """Judge the last look."""
-        return None if self._names is None else (yield from self._names.look(organization_id, self._sight, now))
+        if isinstance(wait, DetailWait):
+            self.names = NameCheck(wait)
 
     def is_end(self, sight: Any) -> bool:
         """Judge it."""
@@ -128,7 +106,6 @@ class WaitStory(Story):
     def hear(self, news: Mapping[Key, Sight]) -> Ending | None:
         """Judge the one sight that is in the news."""
         (sight,) = news.values()
-        self._sight = sight.value
         return self._log.saw(sight.value) if sight.error is None else self._log.stumbled(sight.error, sight.grace)
 
     def last_look(self, organization_id: str) -> Flow[Ending | None]:
@@ -319,11 +296,14 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     async def _follow(self, watcher: Watcher, subscription: Subscription, story: Story) -> Ending:
         while True:
-            subscription.wants_every_sight = story.is_name_open
-            ending = story.take_in(await subscription.news())
-            if ending is None and story.is_name_open:
+            is_name_open = story.names is not None and story.names.is_open
+            subscription.wants_every_sight = is_name_open
+            news = await subscription.news()
+            ending = story.take_in(news)
+            if ending is None and story.names is not None and is_name_open:
+                (sight,) = news.values()
                 now = asyncio.get_running_loop().time()
-                ending = await watcher.ask(story.check_name(watcher.organization_id, now))
+                ending = await watcher.ask(story.names.look(watcher.organization_id, sight.value, now))
             if ending is not None:
                 return ending
             watcher.leave(subscription, story.done)

@@ -64,7 +64,15 @@ def shown(value: object) -> str:
 
     :param value: the value.
     """
-    text = _ECHO.repr(value)
+    return echoed(_ECHO.repr(value))
+
+
+def echoed(text: str) -> str:
+    """
+    Cut a text to the length of an echo.
+
+    :param text: the text.
+    """
     return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."
 
 

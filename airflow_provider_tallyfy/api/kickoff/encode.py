@@ -13,8 +13,8 @@ from typing import Any
 from airflow_provider_tallyfy.api.checks import unrendered
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.kickoff.values import Unfit, encode_value, is_blank
-from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, enumerated, quoted
-from airflow_provider_tallyfy.api.presentable import presentable, quote, shown
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, did_you_mean, enumerated, quoted
+from airflow_provider_tallyfy.api.presentable import echoed, presentable, quote, shown
 from airflow_provider_tallyfy.api.templates import KickoffField, Template, fields_named
 
 
@@ -78,7 +78,7 @@ def _sort_by_field(
             continue
         unclear |= {field.id for field in hits}
         problem = ambiguous("fields", [field.id for field in hits]) if hits else _no_such_field(fields, key)
-        problems.setdefault(clipped(key), []).append(problem)
+        problems.setdefault(echoed(key), []).append(problem)
     for field in fields:
         if len(keys.get(field.id, ())) > 1:
             unclear.add(field.id)

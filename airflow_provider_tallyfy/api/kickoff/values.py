@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.checks import is_rendered_for_nothing
-from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, clipped, did_you_mean, quoted
+from airflow_provider_tallyfy.api.kickoff.wording import ambiguous, did_you_mean, quoted
 from airflow_provider_tallyfy.api.numbers import without_fraction
 from airflow_provider_tallyfy.api.people import ID, USER_NUMBER
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.presentable import echoed, shown
 from airflow_provider_tallyfy.api.templates import Choice, KickoffField, folded
 
 _MOST_ITEM_PROBLEMS = 5
@@ -276,7 +276,7 @@ def _no_such_option(field: KickoffField, unknown: Sequence[Any]) -> str:
         return "the template shows no options to choose from"
     texts = [option.text for option in field.options]
     guess = did_you_mean(str(unknown[0]), dict(zip(texts, texts, strict=True))) if len(unknown) == 1 else ""
-    named = clipped(", ".join(map(shown, unknown)))
+    named = echoed(", ".join(map(shown, unknown)))
     return f"there is no option {named}; {guess}{' ' if guess else ''}valid: {quoted(texts)}"
 
 

@@ -52,12 +52,3 @@ def enumerated(texts: Iterable[str]) -> str:
     listed = list(texts)
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
     return ", ".join(listed[:_MOST_NAMES]) + more
-
-
-def clipped(text: str) -> str:
-    """
-    Cut a text to the length of an echo.
-
-    :param text: the text.
-    """
-    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."

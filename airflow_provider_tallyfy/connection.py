@@ -14,10 +14,10 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_tallyfy.api.answers import is_token
+from airflow_provider_tallyfy.api.call import Actor
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.api.exchange import Actor
-from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.api.models.envelope import is_token
+from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.connection_extras import (
     DEFAULT_CREDENTIALS_GRACE,
     DEFAULT_MAX_RESPONSE_BYTES,

@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.world import World
-from airflow_provider_tallyfy.watcher import SharedConnection, Watcher
+from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
 
 
 class _Jump(selectors.SelectSelector):

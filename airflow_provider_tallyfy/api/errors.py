@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
-from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost
 from airflow_provider_tallyfy.api.presentable import LONGEST_MESSAGE, clipped, presentable
 
 ErrorT = TypeVar("ErrorT", bound="TallyfyError")

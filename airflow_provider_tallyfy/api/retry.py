@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Generic, TypeAlias
 
+from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost, T
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyError,
@@ -18,7 +19,6 @@ from airflow_provider_tallyfy.api.errors import (
     unexpected_answer,
     unknown_outcome,
 )
-from airflow_provider_tallyfy.api.exchange import Actor, Answer, Call, Lost, T
 from airflow_provider_tallyfy.api.parsing import parsed
 
 _RETRIED_STATUS = frozenset({500, 502, 503, 504})

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.numbers import without_fraction
+from airflow_provider_tallyfy.api.inputs.numbers import without_fraction
 from airflow_provider_tallyfy.api.presentable import shown
 
 

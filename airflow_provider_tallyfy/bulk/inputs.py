@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.api.checks import (
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.inputs.checks import (
     RENDERED_FOR_NOTHING,
     checked_ids,
     is_rendered_for_nothing,
@@ -14,10 +15,9 @@ from airflow_provider_tallyfy.api.checks import (
     refused,
     unrendered,
 )
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.presentable import shown
-from airflow_provider_tallyfy.bulk.files import items_of_json_lines, rows_of_csv
-from airflow_provider_tallyfy.output import checked_path, is_path
+from airflow_provider_tallyfy.files.storage import checked_path, is_path
+from airflow_provider_tallyfy.files.tables import items_of_json_lines, rows_of_csv
 
 
 def read_run_ids(given: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from airflow_provider_tallyfy.api.exchange import T
+from airflow_provider_tallyfy.api.call import T
 
 
 async def work_through(items: Iterable[T], act: Callable[[T], Awaitable[None]], concurrency: int) -> None:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_provider_tallyfy.bulk.outcome import Outcome
-from airflow_provider_tallyfy.output import NewFile, file_name, files_beside
+from airflow_provider_tallyfy.bulk.results import Outcome
+from airflow_provider_tallyfy.files.storage import NewFile, file_name, files_beside
 
 
 class Report:

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyBulkError, TallyfyBulkRejectedError, TallyfyValidationError
-from airflow_provider_tallyfy.bulk.job import Job
-from airflow_provider_tallyfy.bulk.outcome import State
-from airflow_provider_tallyfy.bulk.work import Work
+from airflow_provider_tallyfy.bulk.action import Work
+from airflow_provider_tallyfy.bulk.executor import Job
+from airflow_provider_tallyfy.bulk.results import State
 
 _QUOTED_FAILURES = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from airflow_provider_tallyfy.api.exchange import Answer, Lost
+from airflow_provider_tallyfy.api.call import Answer, Lost
 from airflow_provider_tallyfy.connection import TallyfySettings
 
 #: What both drivers ask for, and all that is decompressed.

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason, T
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyValidationError
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason, T
 from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
 from airflow_provider_tallyfy.connection import TallyfySettings

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import tls_context, trusted_certificates

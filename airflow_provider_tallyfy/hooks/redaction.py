@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
+from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Answer
 
 _BLOT = "***"
 

@@ -13,13 +13,12 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
-from airflow_provider_tallyfy.hooks.deadline import Deadline, with_deadline
 from airflow_provider_tallyfy.hooks.driver import (
     causes,
     default_headers,
@@ -28,6 +27,7 @@ from airflow_provider_tallyfy.hooks.driver import (
     passed_through,
 )
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
+from airflow_provider_tallyfy.hooks.read_deadline import Deadline, with_deadline
 
 _CHUNK_BYTES = 64 * 1024
 

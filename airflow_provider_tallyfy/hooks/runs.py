@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import checked_flag, checked_id, checked_time, listed
-from airflow_provider_tallyfy.api.exchange import Call, Flow, T
+from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
-from airflow_provider_tallyfy.api.models import RunChange
-from airflow_provider_tallyfy.api.results import (
+from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id, checked_time, listed
+from airflow_provider_tallyfy.api.models.results import (
     ActivityResult,
     FormFieldResult,
     RunResult,
@@ -25,6 +24,7 @@ from airflow_provider_tallyfy.api.results import (
     task_result,
     values_by_label,
 )
+from airflow_provider_tallyfy.api.models.run import RunChange
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
 R = TypeVar("R")

@@ -13,12 +13,12 @@ import requests
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.checks import checked_count, checked_flag, checked_id, required_organization
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause, PlannedWrite, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, PlannedWrite, T
-from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.results import RunResult, run_result
+from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag, checked_id, required_organization
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
+from airflow_provider_tallyfy.api.models.results import RunResult, run_result
+from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings

@@ -11,17 +11,17 @@ from typing import Any
 from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.checks import required_organization
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
-from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.api.inputs.checks import required_organization
+from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret_async
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
-from airflow_provider_tallyfy.hooks.pacing import Turns
+from airflow_provider_tallyfy.hooks.rate_limit import Turns
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 
 log = logging.getLogger(__name__)

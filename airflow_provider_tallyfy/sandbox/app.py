@@ -13,13 +13,13 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
-from airflow_provider_tallyfy.sandbox.answers import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
-from airflow_provider_tallyfy.sandbox.call import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.control import ControlApp
 from airflow_provider_tallyfy.sandbox.credentials import Token
-from airflow_provider_tallyfy.sandbox.exchange import Exchange, spoil
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import run_json
-from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
+from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
+from airflow_provider_tallyfy.sandbox.wire import Exchange, spoil
 from airflow_provider_tallyfy.sandbox.world import RecordedRequest, World
 
 Guard = Callable[[Call], Token | None]

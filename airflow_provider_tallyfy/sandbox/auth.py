@@ -6,11 +6,11 @@ import base64
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from airflow_provider_tallyfy.sandbox.answers import Answer, Refusal, forbidden, missing, unauthorized, wrong_path
 from airflow_provider_tallyfy.sandbox.credentials import USER_LIFETIME, Token
+from airflow_provider_tallyfy.sandbox.responses import Answer, Refusal, forbidden, missing, unauthorized, wrong_path
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.call import Call
+    from airflow_provider_tallyfy.sandbox.request import Call
 
 
 def check_client_header(call: Call) -> None:

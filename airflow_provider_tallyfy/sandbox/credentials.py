@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_tallyfy.sandbox.values import Clock
+from airflow_provider_tallyfy.sandbox.ids_and_times import Clock
 
 #: Lifetimes in seconds of application tokens and of the user tokens made with them.
 APPLICATION_LIFETIME = 604_800

@@ -11,8 +11,8 @@ from email.utils import formatdate
 from math import ceil
 from typing import Any, Literal, get_args
 
-from airflow_provider_tallyfy.sandbox.answers import HTML, Answer
-from airflow_provider_tallyfy.sandbox.values import Clock, Json
+from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json
+from airflow_provider_tallyfy.sandbox.responses import HTML, Answer
 
 Kind = Literal[
     "status", "hang", "slow", "truncated", "reset", "oversized", "redirect", "content_type", "echo_authorization"

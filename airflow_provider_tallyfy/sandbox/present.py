@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json, stamp
 from airflow_provider_tallyfy.sandbox.process import DONE, Run
-from airflow_provider_tallyfy.sandbox.values import Json, stamp
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.sandbox.behaviour import Behaviour

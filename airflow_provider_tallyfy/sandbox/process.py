@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.values import Json, new_id
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json, new_id
 
 #: Task states that count as finished. Source: documentation page "list-tasks".
 DONE = frozenset({"completed", "skipped", "auto-skipped"})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_provider_tallyfy.sandbox.answers import Answer, invalid, invalid_field, missing
-from airflow_provider_tallyfy.sandbox.call import Call, Handler
-from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json, stamp
 from airflow_provider_tallyfy.sandbox.present import activity_json, template_json
 from airflow_provider_tallyfy.sandbox.process import Run
-from airflow_provider_tallyfy.sandbox.values import Json, stamp
+from airflow_provider_tallyfy.sandbox.request import Call, Handler
+from airflow_provider_tallyfy.sandbox.responses import Answer, invalid, invalid_field, missing
+from airflow_provider_tallyfy.sandbox.selection import page
 
 # fmt: off
 _VERBS = frozenset({

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_provider_tallyfy.sandbox import kickoff
-from airflow_provider_tallyfy.sandbox.answers import Answer, Refusal, invalid, invalid_field, missing
-from airflow_provider_tallyfy.sandbox.call import Call, Handler
-from airflow_provider_tallyfy.sandbox.listing import page, select_runs
+from airflow_provider_tallyfy.sandbox import kickoff_rules
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import kickoff_values, run_json, task_json, task_values, with_includes
 from airflow_provider_tallyfy.sandbox.process import Run
-from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.request import Call, Handler
+from airflow_provider_tallyfy.sandbox.responses import Answer, Refusal, invalid, invalid_field, missing
+from airflow_provider_tallyfy.sandbox.selection import page, select_runs
 
 NAME_LIMIT = 550
 
@@ -39,7 +39,7 @@ def launch_run(call: Call) -> Answer:
     _check_lists(body)
     template = _template(call, body)
     fields = {name: body[name] for name in _STORED_AT_LAUNCH if body.get(name) is not None}
-    prerun = kickoff.accept(template["prerun"], body.get("prerun"))
+    prerun = kickoff_rules.accept(template["prerun"], body.get("prerun"))
     tasks = _steps(body)
     steps = list(tasks) or None
     tags = [tag for tag in body.get("tags") or [] if tag in call.store.tags]
@@ -97,7 +97,7 @@ def update_run(call: Call) -> Answer:
     _check_name(body)
     _check_lists(body)
     template = call.store.templates[run.data["checklist_id"]]
-    prerun = kickoff.accept(template["prerun"], body.get("prerun"), partial=True)
+    prerun = kickoff_rules.accept(template["prerun"], body.get("prerun"), partial=True)
     run.data.update({name: body[name] for name in _STORED_AT_UPDATE if name in body})
     run.data["prerun"] = run.data["prerun"] | prerun
     for name in ("users", "groups"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.answers import Answer, invalid, invalid_field, missing
-from airflow_provider_tallyfy.sandbox.call import Call, Handler
-from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import run_json, task_json
 from airflow_provider_tallyfy.sandbox.process import DONE, Run, blank_task
-from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.request import Call, Handler
+from airflow_provider_tallyfy.sandbox.responses import Answer, invalid, invalid_field, missing
+from airflow_provider_tallyfy.sandbox.selection import page
 
 TITLE_LIMIT = 600
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 
 _ONBOARDING: Json = {
     "title": "Customer onboarding",

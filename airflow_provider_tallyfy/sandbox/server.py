@@ -15,7 +15,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
 from airflow_provider_tallyfy.sandbox.control import is_loopback
-from airflow_provider_tallyfy.sandbox.values import Json
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.world import Connections, World
 
 if TYPE_CHECKING:

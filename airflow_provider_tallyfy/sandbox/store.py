@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json, alias_of, new_id, read_stamp, stamp
 from airflow_provider_tallyfy.sandbox.process import Run, blank_run, blank_task
-from airflow_provider_tallyfy.sandbox.values import Clock, Json, alias_of, new_id, read_stamp, stamp
 
 _MOMENTS = ("created_at", "started_at", "last_updated", "archived_at", "completed_at", "due_date")
 

@@ -13,9 +13,9 @@ from airflow_provider_tallyfy.sandbox import seeds
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
 from airflow_provider_tallyfy.sandbox.credentials import Credentials
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
+from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json, new_id
 from airflow_provider_tallyfy.sandbox.process import Run
 from airflow_provider_tallyfy.sandbox.store import Store
-from airflow_provider_tallyfy.sandbox.values import Clock, Json, new_id
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from airflow_provider_tallyfy.api.exchange import Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import Body
 from airflow_provider_tallyfy.hooks.driver import default_headers

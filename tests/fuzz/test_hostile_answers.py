@@ -23,9 +23,9 @@ from airflow_provider_tallyfy.hooks import tallyfy as sync_hook
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.operators import bulk, tallyfy
-from airflow_provider_tallyfy.operators.base import TallyfyOperator
+from airflow_provider_tallyfy.operators._base import TallyfyOperator
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
-from airflow_provider_tallyfy.triggers.base import TallyfyWaitTrigger
+from airflow_provider_tallyfy.triggers._base import TallyfyWaitTrigger
 from tests.fuzz import subjects
 from tests.fuzz.hostile import MOST_REQUESTS, HostileTallyfy
 from tests.fuzz.mutations import PLANS, forms_of
@@ -71,9 +71,9 @@ def recorder() -> Iterator[Recorder]:
 @pytest.fixture(autouse=True, scope="module")
 def _no_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("flows.runs", "flows.change", "flows.launch", "flows.lookup", "flows.details", "flows.tags"):
-            patched.setattr(f"airflow_provider_tallyfy.api.{name}.REPLICA_LAG_PAUSES", (0.0,), raising=False)
-        patched.setattr("airflow_provider_tallyfy.bulk.launches.REPLICA_LAG_PAUSES", (0.0,), raising=False)
+        for name in ("lifecycle", "update_delete", "launch", "lookup", "records", "tags"):
+            patched.setattr(f"airflow_provider_tallyfy.api.flows.{name}.REPLICA_LAG_PAUSES", (0.0,), raising=False)
+        patched.setattr("airflow_provider_tallyfy.bulk.launch_action.REPLICA_LAG_PAUSES", (0.0,), raising=False)
         patched.setattr(sync_hook, "mask_secret", lambda secret: None)
         yield
 
@@ -123,7 +123,7 @@ def _try(
     patched.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", server.connection())
     if kind == "trigger":
         patched.setattr(TallyfyAsyncHook, "connect", lambda conn_id: server.connect())
-        patched.setattr("airflow_provider_tallyfy.triggers.base.time", subjects.virtual_clock())
+        patched.setattr("airflow_provider_tallyfy.triggers._base.time", subjects.virtual_clock())
     recorder.lines.clear()
     failure: TallyfyError | None = None
     with tempfile.TemporaryDirectory() as folder:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import read_item, read_token
+from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, path
-from airflow_provider_tallyfy.api.checks import checked_id
-from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.models.envelope import read_item, read_token
+from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 
 def current_user(organization_id: str | None) -> Call[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
 
 def path(*segments: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import PAGE_SIZE, Page, read_nothing, read_page
+from airflow_provider_tallyfy.api.call import Answer, Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
-from airflow_provider_tallyfy.api.checks import checked_id
-from airflow_provider_tallyfy.api.exchange import Answer, Call
-from airflow_provider_tallyfy.api.forms import FormValue, read_form_values
-from airflow_provider_tallyfy.api.models import Run, read_run, read_run_if_shown
-from airflow_provider_tallyfy.api.queries import RunQuery
-from airflow_provider_tallyfy.api.records import TagLink, read_tag_links
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
+from airflow_provider_tallyfy.api.models.envelope import PAGE_SIZE, Page, read_nothing, read_page
+from airflow_provider_tallyfy.api.models.form import FormValue, read_form_values
+from airflow_provider_tallyfy.api.models.records import TagLink, read_tag_links
+from airflow_provider_tallyfy.api.models.run import Run, read_run, read_run_if_shown
 
 
 def get_run(organization_id: str, run_id: str, includes: tuple[str, ...] = ()) -> Call[Run]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.answers import PAGE_SIZE, Page, read_item, read_nothing, read_page
+from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
-from airflow_provider_tallyfy.api.checks import checked_id
-from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.records import Task, read_project_run_id, read_task
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.models.envelope import PAGE_SIZE, Page, read_item, read_nothing, read_page
+from airflow_provider_tallyfy.api.models.records import Task, read_project_run_id, read_task
 
 
 def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from airflow_provider_tallyfy.api.call import Answer, Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization
-from airflow_provider_tallyfy.api.checks import checked_id
-from airflow_provider_tallyfy.api.exchange import Answer, Call
-from airflow_provider_tallyfy.api.templates import Template, read_template
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.models.template import Template, read_template
 
 
 def get_template(organization_id: str, template_id: str) -> Call[Template]:

@@ -6,8 +6,17 @@ drivers run them, one over requests and one over httpx, and neither knows any pr
 """
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
-from airflow_provider_tallyfy.api.flows.change import delete_run, still_shown, update_run
-from airflow_provider_tallyfy.api.flows.details import (
+from airflow_provider_tallyfy.api.flows.launch import launch_marked, launch_project, launch_run
+from airflow_provider_tallyfy.api.flows.lifecycle import (
+    activate_run,
+    archive_run,
+    find_archived_run,
+    find_run,
+    look_up_run,
+    run_pager,
+)
+from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
+from airflow_provider_tallyfy.api.flows.records import (
     collect,
     complete_task,
     export_run,
@@ -16,19 +25,10 @@ from airflow_provider_tallyfy.api.flows.details import (
     list_tasks,
     snapshot,
 )
-from airflow_provider_tallyfy.api.flows.launch import launch_marked, launch_project, launch_run
-from airflow_provider_tallyfy.api.flows.launch_request import LaunchRequest, ProjectRequest
-from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
-from airflow_provider_tallyfy.api.flows.runs import (
-    activate_run,
-    archive_run,
-    find_archived_run,
-    find_run,
-    look_up_run,
-    run_pager,
-)
 from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
 from airflow_provider_tallyfy.api.flows.tokens import new_token
+from airflow_provider_tallyfy.api.flows.update_delete import delete_run, still_shown, update_run
+from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, ProjectRequest
 
 __all__ = [
     "PROJECTS",

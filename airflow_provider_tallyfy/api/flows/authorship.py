@@ -8,12 +8,12 @@ from enum import Enum, auto
 from itertools import takewhile
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.answers import text_of
+from airflow_provider_tallyfy.api.call import Flow, Pause
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Flow, Pause
-from airflow_provider_tallyfy.api.flows.details import newest_activity
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
-from airflow_provider_tallyfy.api.records import Activity
+from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.flows.records import newest_activity
+from airflow_provider_tallyfy.api.models.envelope import text_of
+from airflow_provider_tallyfy.api.models.records import Activity
 
 #: For each verb the one that takes it back.
 _OPPOSITES = {"archived": "unarchived", "unarchived": "archived"}

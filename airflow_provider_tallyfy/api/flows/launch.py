@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
 )
-from airflow_provider_tallyfy.api.exchange import Call, Flow, Pause, T
-from airflow_provider_tallyfy.api.flows.launch_request import LaunchRequest
+from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, archive_run
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order, surplus
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, archive_run
-from airflow_provider_tallyfy.api.models import Run, RunChange
+from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest
+from airflow_provider_tallyfy.api.models.run import Run, RunChange
 
 
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.answers import Page
-from airflow_provider_tallyfy.api.checks import checked_text
-from airflow_provider_tallyfy.api.exchange import Flow, Pause
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES, run_pager
-from airflow_provider_tallyfy.api.marker import marked, marker_of, markers_in
-from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, run_pager
+from airflow_provider_tallyfy.api.flows.marker import marked, marker_of, markers_in
+from airflow_provider_tallyfy.api.inputs.checks import checked_text
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
+from airflow_provider_tallyfy.api.models.envelope import Page
+from airflow_provider_tallyfy.api.models.run import Run
 
 # Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.checks import checked_id
+from airflow_provider_tallyfy.api.call import Flow, Pause
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyUnknownOutcomeError
-from airflow_provider_tallyfy.api.exchange import Flow, Pause
-from airflow_provider_tallyfy.api.flows.runs import REPLICA_LAG_PAUSES
-from airflow_provider_tallyfy.api.records import TagLink
+from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.models.records import TagLink
 
 
 def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:

@@ -129,9 +129,9 @@ def test_a_try_ended_by_a_signal_while_it_archives_leaves_the_rest_to_the_next(t
             raise Terminated
         return line(progress)
 
-    monkeypatch.setattr("airflow_provider_tallyfy.operators.bulk_base._SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 0.001)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("airflow_provider_tallyfy.operators._bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread.GRACE_SECONDS", 0.3)
     monkeypatch.setattr(Progress, "line", interrupted)
     with pytest.raises(Terminated):
         launch(key_column=None, max_concurrency=1).execute(tries.next())
@@ -160,7 +160,7 @@ def test_surplus_runs_are_archived_several_at_a_time_and_the_log_says_so(tallyfy
         return lines[-1]
 
     monkeypatch.setattr(Progress, "line", line)
-    monkeypatch.setattr("airflow_provider_tallyfy.operators.bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.operators._bulk_base._SECONDS_BETWEEN_LINES", 0.0)
     launch(key_column=None, max_concurrency=4).execute(tries.next())
     assert hang.hits == 4
     assert "Launch: 6/6 done, 6 runs that overlapping tries launched twice are left to archive" in lines

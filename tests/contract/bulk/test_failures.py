@@ -111,7 +111,7 @@ def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, 
 
 
 def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
-    from airflow_provider_tallyfy.api.exchange import Lost
+    from airflow_provider_tallyfy.api.call import Lost
     from airflow_provider_tallyfy.hooks import httpx_transport
 
     ids = tallyfy.add_runs(120)
@@ -282,8 +282,8 @@ def test_waiting_in_line_uses_up_no_calls_budget(tallyfy, tries, monkeypatch):
 def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
-    monkeypatch.setattr("airflow_provider_tallyfy.operators.bulk_base._SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.crew._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.operators._bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
 
     archive([*tallyfy.add_runs(30), *tallyfy.add_runs(2, archived=True)]).execute(tries.next())
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.exchange import Call
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour

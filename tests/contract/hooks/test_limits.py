@@ -13,7 +13,7 @@ import requests
 
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyTransportError, TallyfyValidationError
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
 from tests.contract.hooks.wire import answer, chunked, full_backlog, wire

@@ -10,7 +10,7 @@ from airflow import __version__ as airflow_version
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyValidationError
-from airflow_provider_tallyfy.api.queries import RunQuery
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.airflow_driver import eventually
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyNotFoundError,
@@ -19,7 +20,6 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.exchange import Call
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 TEMPLATE_ID = "fedcba9876543210fedcba9876543210"

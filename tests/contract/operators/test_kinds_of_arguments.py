@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, Tally
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import bulk
 from airflow_provider_tallyfy.operators import tallyfy as single
-from airflow_provider_tallyfy.operators.filters import FILTERS
+from airflow_provider_tallyfy.operators._filters import FILTERS
 from airflow_provider_tallyfy.sensors import tallyfy as sensors
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
 from tests.task_contexts import context_of

@@ -35,7 +35,7 @@ def meanwhile(tallyfy, monkeypatch):
             deeds.pop(0)(tallyfy.runs[0]["id"])
 
     real = __import__("time")
-    monkeypatch.setattr("airflow_provider_tallyfy.operators.launch.time", SimpleNamespace(sleep=sleep, time=real.time))
+    monkeypatch.setattr("airflow_provider_tallyfy.operators._launch.time", SimpleNamespace(sleep=sleep, time=real.time))
     return lambda *new: deeds.extend(new)
 
 
@@ -226,7 +226,7 @@ def test_a_limit_is_heeded_from_look_to_look(tallyfy, meanwhile):
 def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
     now, run = [1_900_000_000.0], TallyfyHook.run
     clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
-    monkeypatch.setattr("airflow_provider_tallyfy.waiting.time", clock)
+    monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", clock)
 
     def slow_run(*work: Any, **arguments: Any) -> Any:
         now[0] += 5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.api.flows import LaunchKey
-from airflow_provider_tallyfy.api.models import RunChange
+from airflow_provider_tallyfy.api.models.run import RunChange
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyLaunchProjectOperator,
     TallyfyLaunchRunOperator,

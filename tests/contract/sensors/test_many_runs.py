@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_tallyfy.api.facts import most_bytes
-from airflow_provider_tallyfy.api.waits.many import KNOWN_FIELDS, RESULT_FIELDS
+from airflow_provider_tallyfy.api.inputs.facts import most_bytes
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
+from airflow_provider_tallyfy.waits.many import KNOWN_FIELDS, RESULT_FIELDS
 from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt, resume
 from tests.contract.sensors.modes import MODES
 

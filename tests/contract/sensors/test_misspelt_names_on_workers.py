@@ -43,7 +43,7 @@ def test_in_poke_mode_it_fails_after_a_minute(started, after, kind, name):
 
 def looked_first(monkeypatch, minutes_ago: int | None) -> None:
     first = None if minutes_ago is None else (datetime.now(UTC) - timedelta(minutes=minutes_ago)).timestamp()
-    monkeypatch.setattr("airflow_provider_tallyfy.sensors.details.first_look_at", lambda context, retries: first)
+    monkeypatch.setattr("airflow_provider_tallyfy.sensors._details.first_look_at", lambda context, retries: first)
 
 
 @WRONG

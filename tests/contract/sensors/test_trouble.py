@@ -43,7 +43,7 @@ def clock(monkeypatch) -> SimpleNamespace:
     """A clock that only looks move on."""
     made = SimpleNamespace(now=1_900_000_000.0)
     read = SimpleNamespace(time=lambda: made.now, monotonic=lambda: made.now)
-    monkeypatch.setattr("airflow_provider_tallyfy.waiting.time", read)
+    monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", read)
     run = TallyfyHook.run
 
     def slow_run(hook: TallyfyHook, *work: Any, **arguments: Any) -> Any:

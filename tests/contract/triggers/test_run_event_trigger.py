@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy import watcher
 from airflow_provider_tallyfy.triggers import event_memory
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
+from airflow_provider_tallyfy.waits import watcher
 from tests.airflow_driver import eventually
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)

@@ -13,9 +13,9 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_tallyfy.api.waits.status import Ending, Outcome
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+from airflow_provider_tallyfy.waits.goals import Ending, Outcome
 from tests.airflow_driver import TOO_LONG, events_of, eventually, only_event, rebuilt
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -31,7 +31,7 @@ def _look_often(monkeypatch):
 def impatient(tallyfy, monkeypatch):
     """Give a Tallyfy whose refusals end a wait at once, like a connection that is missing."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(credentials_grace=0))
-    monkeypatch.setattr("airflow_provider_tallyfy.watcher.connection.DEFAULT_CREDENTIALS_GRACE", 0)
+    monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.shared_connection.DEFAULT_CREDENTIALS_GRACE", 0)
     return tallyfy
 
 

@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from airflow_provider_tallyfy.api import calls, errors
+from airflow_provider_tallyfy.api.call import Answer, Lost
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyConfigurationError,
@@ -23,8 +24,7 @@ from airflow_provider_tallyfy.api.errors import (
     unexpected_answer,
     unknown_outcome,
 )
-from airflow_provider_tallyfy.api.exchange import Answer, Lost
-from airflow_provider_tallyfy.api.models import ClientCredentials
+from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 ORGANIZATION = "f" * 32
 CALL = calls.archive_run(ORGANIZATION, "r1")

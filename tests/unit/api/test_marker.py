@@ -5,8 +5,8 @@ import re
 import pytest
 
 from airflow_provider_tallyfy.api.flows import LaunchKey
-from airflow_provider_tallyfy.api.marker import marked, marker_of, with_markers_of
-from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.flows.marker import marked, marker_of, with_markers_of
+from airflow_provider_tallyfy.api.models.run import Run
 
 MARKER = marker_of("dag/run/task/-1/0")
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.answers import Page
+from airflow_provider_tallyfy.api.call import Call
+from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
-from airflow_provider_tallyfy.api.exchange import Call
-from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.models.envelope import Page
+from airflow_provider_tallyfy.api.models.run import Run
 
 
 def run(run_id: str) -> dict[str, Any]:

@@ -5,15 +5,15 @@ import json
 import pytest
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.answers import Page
+from airflow_provider_tallyfy.api.call import Answer, Call
+from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
-from airflow_provider_tallyfy.api.exchange import Answer, Call
-from airflow_provider_tallyfy.api.models import Run
-from airflow_provider_tallyfy.api.paging import Pager
+from airflow_provider_tallyfy.api.models.envelope import Page
+from airflow_provider_tallyfy.api.models.records import Activity, Task
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.models.template import folded
 from airflow_provider_tallyfy.api.parsing import MAX_DEPTH, loads, parsed
-from airflow_provider_tallyfy.api.records import Activity, Task
 from airflow_provider_tallyfy.api.retry import Accept, Attempt, GiveUp, decide
-from airflow_provider_tallyfy.api.templates import folded
 from tests.unit.api.test_retry import attempt
 
 RUN_ID = "0123456789abcdef0123456789abcdef"

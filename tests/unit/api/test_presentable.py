@@ -7,15 +7,15 @@ import json
 import pytest
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.errors import TallyfyError, error_from_answer, unexpected_answer
-from airflow_provider_tallyfy.api.exchange import Answer
-from airflow_provider_tallyfy.api.forms import FormValue, FormValues
-from airflow_provider_tallyfy.api.models import Run
+from airflow_provider_tallyfy.api.models.form import FormValue, FormValues
+from airflow_provider_tallyfy.api.models.records import Task
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.models.template import KickoffField
 from airflow_provider_tallyfy.api.presentable import presentable, quote
-from airflow_provider_tallyfy.api.records import Task
-from airflow_provider_tallyfy.api.templates import KickoffField
-from airflow_provider_tallyfy.api.waits.details import FormFieldWait, RunForm, RunTasks, TaskWait
-from airflow_provider_tallyfy.api.waits.status import RunWait
+from airflow_provider_tallyfy.waits.details import FormFieldWait, RunForm, RunTasks, TaskWait
+from airflow_provider_tallyfy.waits.goals import RunWait
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 FORGED = "T\n[2026-11-26 00:00:00] {x.py:1} CRITICAL - forged\r\x1b[2J\x9b\u202e\u2028\x00\ud83d"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Answer, Lost
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyPermissionError,
@@ -20,7 +21,6 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyTransportError,
     TallyfyUnknownOutcomeError,
 )
-from airflow_provider_tallyfy.api.exchange import Answer, Lost
 from airflow_provider_tallyfy.api.retry import Accept, Attempt, GiveUp, Renew, Retry, decide, retry_after_seconds
 
 ORGANIZATION = "f" * 32

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.exchange import Answer
+from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.retry import Attempt, Retry, decide
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.answers import Page
-from airflow_provider_tallyfy.api.exchange import Pause
+from airflow_provider_tallyfy.api.call import Pause
+from airflow_provider_tallyfy.api.models.envelope import Page
 
 PER_PAGE = 100
 

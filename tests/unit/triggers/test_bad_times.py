@@ -11,10 +11,10 @@ import pytest
 from airflow.exceptions import AirflowNotFoundException
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.api.waits.status import Ending, Outcome
-from airflow_provider_tallyfy.api.waits.watches import RunWatch
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
+from airflow_provider_tallyfy.waits.goals import Ending, Outcome
+from airflow_provider_tallyfy.waits.probes import RunWatch
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -50,7 +50,7 @@ def tallyfy(monkeypatch) -> VirtualTallyfy:
     virtual = VirtualTallyfy()
     virtual.add_run(id=RUN_ID)
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
-    monkeypatch.setattr("airflow_provider_tallyfy.triggers.base.time", SimpleNamespace(time=now))
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers._base.time", SimpleNamespace(time=now))
     return virtual
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.api.retry import LONGEST_RETRY_AFTER
-from airflow_provider_tallyfy.api.waits.status import Ending, Outcome
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
+from airflow_provider_tallyfy.waits.goals import Ending, Outcome
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -45,7 +45,7 @@ def now() -> float:
 def tallyfy(request, monkeypatch) -> VirtualTallyfy:
     virtual = VirtualTallyfy(request.param)
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
-    monkeypatch.setattr("airflow_provider_tallyfy.triggers.base.time", SimpleNamespace(time=now))
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers._base.time", SimpleNamespace(time=now))
     return virtual
 
 
@@ -140,7 +140,7 @@ def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, 
 
 
 def test_no_header_silences_the_waits_of_a_connection_for_longer_than_a_quarter_of_an_hour(tallyfy, caplog):
-    caplog.set_level("INFO", "airflow_provider_tallyfy.watcher.watcher")
+    caplog.set_level("INFO", "airflow_provider_tallyfy.waits.watcher.poller")
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
-from airflow_provider_tallyfy.api.waits import run_list
-from airflow_provider_tallyfy.api.waits.events import EventLog
-from airflow_provider_tallyfy.api.waits.run_list import RunsWatch
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
+from airflow_provider_tallyfy.waits import run_list
+from airflow_provider_tallyfy.waits.run_events import EventLog
+from airflow_provider_tallyfy.waits.run_list import RunsWatch
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older Airflow keeps no state of assets")

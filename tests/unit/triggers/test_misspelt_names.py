@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.waits.status import Outcome
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
+from airflow_provider_tallyfy.waits.goals import Outcome
 from tests.unit.triggers.test_bad_times import RUN_ID, ended, tallyfy
 from tests.virtual_time import VirtualTallyfy
 

@@ -1,0 +1,195 @@
+"""
+Find, archive and restore a run.
+
+The documentation leaves open whether Tallyfy shows an archived run (200) or hides it (404), and whether repeating
+an archive or a restore is accepted. Each flow here is right in all of these worlds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause
+from airflow_provider_tallyfy.api.calls.pager import Pager
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyError,
+    TallyfyNotFoundError,
+    TallyfyResponseError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery, is_empty_filter
+from airflow_provider_tallyfy.api.models.run import Run, RunChange
+
+# Tallyfy's read replicas can lag behind a write; how long is not documented.
+REPLICA_LAG_PAUSES = (1.0, 2.0)
+
+
+def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unreadable: bool = False) -> Pager[Run]:
+    """
+    Walk through a list of runs.
+
+    :param organization_id: where to look.
+    :param query: which runs.
+    :param whole: whether the list has to be whole, see :class:`Pager`.
+    :param skips_unreadable: whether one run that is not readable keeps nobody from the others, see :class:`Pager`.
+    """
+    return Pager(
+        lambda page: calls.list_runs(organization_id, query, page),
+        Run.from_json,
+        lambda run: run.id,
+        whole=whole,
+        skips_unreadable=skips_unreadable,
+    )
+
+
+def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run]:
+    """
+    Read a run, archived or not.
+
+    Where Tallyfy hides archived runs from a direct read, it is looked for in the list of archived runs.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param known: the run as seen before; its template and name narrow that list.
+    :raises TallyfyNotFoundError: if it is in neither place.
+    """
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+        return run
+    except TallyfyNotFoundError as missing:
+        archived: Run | None = yield from find_archived_run(organization_id, run_id, known)
+        if archived is None:
+            raise missing
+        return archived
+
+
+def look_up_run(organization_id: str, run_id: str) -> Flow[Run | None]:
+    """
+    Read a run, archived or not, or find out that it does not exist.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    """
+    try:
+        run: Run = yield from find_run(organization_id, run_id)
+    except TallyfyNotFoundError:
+        return None
+    return run
+
+
+def find_archived_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run | None]:
+    """
+    Look for a run in the list of archived runs, newest first, and stop at the first hit.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param known: the run as seen before: first only runs of its template with its name are looked through,
+        then, since how Tallyfy searches names is not documented, all of its template.
+    """
+    everything = RunQuery(archived="only", sort="-created_at")
+    queries = [everything]
+    if known is not None:
+        of_template = replace(everything, template_id=known.template_id)
+        # A run may be called "None", which is refused as a filter.
+        is_searchable = not is_empty_filter(known.name)
+        queries = [replace(of_template, query=known.name), of_template] if is_searchable else [of_template]
+    for query in queries:
+        pager = run_pager(organization_id, query, whole=False, skips_unreadable=True)
+        while (call := pager.next_call()) is not None:
+            page = yield call
+            for run in pager.accept(page):
+                if run.id == run_id and run.is_archived:
+                    return run
+        pager.raise_if_hidden(run_id)
+    return None
+
+
+def activate_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[RunChange]:
+    """
+    Restore an archived run; a live run is a success that changed nothing.
+
+    Needs no list in any world: a run that cannot be read is restored, and only if Tallyfy does not know it then
+    either is it missing.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param known: the run as just seen in a list, which spares reading it.
+    :raises TallyfyNotFoundError: if there is no such run.
+    """
+    before = known
+    if before is None:
+        with suppress(TallyfyNotFoundError):  # archived and hidden, or missing: restoring it tells
+            before = yield calls.get_run(organization_id, run_id)
+    if before is not None and not before.is_archived:
+        return RunChange(before, changed=False)
+    return (
+        yield from _write_and_see(
+            calls.activate_run(organization_id, run_id),
+            is_done=lambda run: not run.is_archived,
+            look=lambda: _look_at_live(organization_id, run_id),
+        )
+    )
+
+
+def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[RunChange]:
+    """
+    Archive a run; an archived run is a success that changed nothing.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param known: the run as just seen in a list, which spares reading it.
+    :raises TallyfyNotFoundError: if there is no such run.
+    """
+    before: Run = known or (yield from find_run(organization_id, run_id))
+    if before.is_archived:
+        return RunChange(before, changed=False)
+    return (
+        yield from _write_and_see(
+            calls.archive_run(organization_id, run_id),
+            is_done=lambda run: run.is_archived,
+            look=lambda: find_run(organization_id, run_id, known=before),
+        )
+    )
+
+
+def _write_and_see(
+    write: Call[Run | None], is_done: Callable[[Run], bool], look: Callable[[], Flow[Run]]
+) -> Flow[RunChange]:
+    """
+    Send a write whose run was seen in the other state, and believe only what Tallyfy then shows.
+
+    A 404 or 422 may mean "already so" (a lost first answer, or someone else was faster), so it is looked at, too.
+    """
+    refusal: TallyfyError | None = None
+    try:
+        shown: Run | None = yield write
+    except (TallyfyNotFoundError, TallyfyValidationError) as error:
+        shown, refusal = None, error
+    if shown is not None and is_done(shown):
+        return RunChange(shown, changed=True)
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        try:
+            run = yield from look()
+        except TallyfyNotFoundError:
+            run = None
+        if run is not None and is_done(run):
+            return RunChange(run, changed=True)
+        if refusal is not None:
+            raise refusal
+        if pause is not None:
+            yield Pause(pause)
+    raise TallyfyResponseError(
+        f"Could not {write.action}: Tallyfy accepted {write.method} {write.path}, but does not show the run in that "
+        f"state afterwards. Look at the run in Tallyfy; the task may be repeated.",
+        method=write.method,
+        path=write.path,
+        run_id=write.run_id,
+    )
+
+
+def _look_at_live(organization_id: str, run_id: str) -> Flow[Run]:
+    run: Run = yield calls.get_run(organization_id, run_id)
+    return run

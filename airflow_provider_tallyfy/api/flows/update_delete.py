@@ -1,0 +1,356 @@
+"""Update and permanently delete a run, without losing anything that nobody asked to lose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.calls.pager import Pager
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyError,
+    TallyfyNotFoundError,
+    TallyfyResponseError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, archive_run, find_archived_run
+from airflow_provider_tallyfy.api.flows.marker import with_markers_of
+from airflow_provider_tallyfy.api.flows.records import collect
+from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, plain_json, unrendered
+from airflow_provider_tallyfy.api.inputs.ids import with_ids
+from airflow_provider_tallyfy.api.inputs.numbers import text_of
+from airflow_provider_tallyfy.api.inputs.people import user_number
+from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery
+from airflow_provider_tallyfy.api.models.envelope import read_id
+from airflow_provider_tallyfy.api.models.run import Run, RunChange
+from airflow_provider_tallyfy.api.models.template import without_marks
+from airflow_provider_tallyfy.api.presentable import shown
+
+#: Fields an update may set (documentation page "Update process").
+UPDATABLE_FIELDS = (
+    "name",
+    "summary",
+    "owner_id",
+    "starred",
+    "is_public",
+    "publicly_hidden_fields",
+    "users",
+    "groups",
+    "prerun",
+)
+
+# What neither an update nor work on the run changes.
+_FIXED_FIELDS = ("checklist_id", "parent_id", "type", "created_at", "started_at", "started_by")
+
+# What people may add to or move at any moment, and an update must not take away.
+_KEPT_FIELDS = ("due_date", "tags", "folders", "roles", "custom_fields")
+
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "name": partial(free_text, may_be_empty=False),
+    "summary": free_text,
+    "owner_id": user_number,
+    "starred": checked_flag,
+    "is_public": checked_flag,
+}
+
+_BLANK: tuple[Any, ...] = (None, "", [], {})
+
+
+def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) -> Flow[RunChange]:
+    """
+    Change fields of a run and leave every other field as it is.
+
+    Tallyfy empties ``users`` and ``groups`` when a request does not name them (measured in production), so the
+    current lists are sent along; if the read does not show both lists, nothing is sent. So are the kick-off values that
+    ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognises its run.
+
+    Afterwards the run is read again. As far as it shows them, the fields that an update can set and those that never
+    change (template, parent, type, who started it and when, when it was created) must be as expected, and no due date,
+    tag, folder, role or custom field may be missing. All else moves while people work on the run, and is not compared.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
+    :raises TallyfyValidationError: if there are no changes, or of other fields, or of values that these cannot have.
+    :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
+    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
+    """
+    changes = unrendered(changes)
+    _check_changes(run_id, changes)
+    changes = {name: plain_json(value, name) for name, value in _read_changes(changes).items()}
+    before: Run = yield from _read_for_update(organization_id, run_id)
+    wanted = _as_stored(before, changes)
+    if not _differences(before, wanted):
+        return RunChange(before, changed=False)
+    kept = {name: _shown_list(before, name) for name in ("users", "groups") if name not in wanted}
+    try:
+        yield calls.update_run(organization_id, run_id, {**kept, **wanted})
+    except TallyfyNotFoundError as missing:
+        raise (_archived(missing) if before.is_archived else missing) from None
+    expected = {name: before.raw[name] for name in (*UPDATABLE_FIELDS, *_FIXED_FIELDS) if name in before.raw}
+    expected |= wanted
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        after: Run = yield calls.get_run(organization_id, run_id)
+        wrong = _differences(after, expected) + _losses(before, after)
+        if not wrong:
+            return RunChange(after, changed=True)
+        if pause is not None:
+            yield Pause(pause)
+    raise TallyfyResponseError(
+        f"Tallyfy accepted the update of run {run_id}, but afterwards it shows other values than expected in: "
+        f"{', '.join(wrong)}. Look at the run in Tallyfy; if somebody else is editing it, repeat the task.",
+        run_id=run_id,
+    )
+
+
+def _check_changes(run_id: str, changes: object) -> None:
+    if not isinstance(changes, Mapping):
+        problem, fields = f"is {shown(changes)}, not values by field", ["not by field"]
+    elif not changes:
+        problem, fields = "names nothing", ["empty"]
+    else:
+        fields = sorted(map(str, changes.keys() - set(UPDATABLE_FIELDS)))
+        problem = f"names {', '.join(fields)}"
+    if fields:
+        raise TallyfyValidationError(
+            f"changes {problem}; an update can set: {', '.join(UPDATABLE_FIELDS)}.",
+            run_id=run_id,
+            fields={"changes": fields},
+        )
+
+
+def _read_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the new values; what a template made of a missing one must overwrite nothing."""
+    problems = Problems()
+    given = {name: problems.of(_READERS[name], changes[name], name) for name in changes if name in _READERS}
+    others = problems.of(with_ids, {name: value for name, value in changes.items() if name not in _READERS})
+    problems.raise_all("Nothing was changed.")
+    return {**(others or {}), **given}
+
+
+def _read_for_update(organization_id: str, run_id: str) -> Flow[Run]:
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+    except TallyfyNotFoundError as missing:
+        archived: Run | None = yield from find_archived_run(organization_id, run_id)
+        raise (missing if archived is None else _archived(missing)) from None
+    return run
+
+
+def _archived(missing: TallyfyNotFoundError) -> TallyfyNotFoundError:
+    return missing.retold(
+        TallyfyNotFoundError,
+        f"Run {missing.run_id} was not updated: it is archived, and Tallyfy does not find archived runs for an update "
+        f"(404 to {missing.method} {missing.path}). Restore it first, with TallyfyActivateRunOperator.",
+    )
+
+
+def _as_stored(before: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the new values so that they lose nothing: neither a launch's marker nor the rest of the kick-off form."""
+    wanted = dict(changes)
+    if "summary" in wanted:
+        wanted["summary"] = with_markers_of(before.raw.get("summary"), wanted["summary"])
+    shown = before.raw.get("prerun")
+    if isinstance(wanted.get("prerun"), Mapping) and isinstance(shown, Mapping):
+        kept = {name: value for name, value in shown.items() if value not in _BLANK}
+        wanted["prerun"] = {**kept, **wanted["prerun"]}
+    return wanted
+
+
+def delete_run(
+    organization_id: str,
+    run_id: str,
+    *,
+    confirm: str,
+    archive_first: bool = False,
+    may_be_gone: bool = False,
+    known: Run | None = None,
+    see_gone: bool = True,
+) -> Flow[RunChange | None]:
+    """
+    Delete a run for good.
+
+    :param organization_id: the run's organization.
+    :param run_id: the run.
+    :param confirm: the run's id or exact name, as a second key.
+    :param archive_first: archive a live run on the way; otherwise it is refused.
+    :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
+    :param known: the run as just seen in a list, which spares reading it.
+    :param see_gone: whether to look for it afterwards; whoever deletes many does it once, with :func:`still_shown`.
+    :return: the run as it was, or ``None`` if it was gone before.
+    :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
+    :raises TallyfyNotFoundError: if there is no such run.
+    """
+    check_confirm(run_id, confirm)
+    try:
+        run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
+    except TallyfyNotFoundError:
+        if may_be_gone:
+            return None
+        raise
+    check_deletable(run, confirm, archive_first=archive_first)
+    if not run.is_archived:
+        run, is_shown = (yield from archive_run(organization_id, run_id, known=run)).run, False
+    refusal: TallyfyError | None = None
+    try:
+        yield calls.delete_run(organization_id, run_id)
+    except (TallyfyNotFoundError, TallyfyValidationError) as error:
+        refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
+    if see_gone or refusal is not None:
+        yield from _see_it_gone(organization_id, run, refusal, is_shown=is_shown)
+    return RunChange(run, changed=True)
+
+
+def still_shown(organization_id: str, run_ids: Collection[str], shelves: Sequence[str] = ("only",)) -> Flow[set[str]]:
+    """
+    Find deleted runs that Tallyfy goes on to list, with one look through its lists for all of them.
+
+    A run is gone when it is not in the lists. While they get shorter, by what was just deleted, one that moves up can
+    be passed over; then it takes two looks.
+
+    :param organization_id: the runs' organization.
+    :param run_ids: the runs.
+    :param shelves: where they may be, values of ``RunQuery.archived``.
+    """
+    shown, missed_once = set(run_ids), set[str]()
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        listed, is_certain = yield from _listed(organization_id, shelves)
+        missed = shown - listed
+        shown -= missed if is_certain else missed & missed_once
+        missed_once = missed
+        if not shown or pause is None:
+            break
+        yield Pause(pause)
+    return shown
+
+
+def _listed(organization_id: str, shelves: Sequence[str]) -> Flow[tuple[set[str], bool]]:
+    """Read the ids on shelves, and whether none can have been passed over."""
+    ids, is_certain = set[str](), True
+    for shelf in shelves:
+        query = RunQuery(archived=shelf)
+        pager = Pager(partial(calls.list_runs, organization_id, query), read_id, str, whole=False)
+        ids.update((yield from collect(pager)))
+        is_certain &= not pager.lacks_items
+    return ids, is_certain
+
+
+def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]]:
+    """Find the run, and whether Tallyfy shows it to a direct read even if it is archived."""
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+        return run, run.is_archived
+    except TallyfyNotFoundError as missing:
+        archived: Run | None = yield from find_archived_run(organization_id, run_id)
+        if archived is None:
+            raise missing
+        return archived, False
+
+
+def check_confirm(run_id: str, confirm: str | None) -> None:
+    """
+    Refuse a second key that is none, before it is compared with the name of a run that has none.
+
+    :param run_id: the run.
+    :param confirm: the second key.
+    :raises TallyfyValidationError: if it is empty.
+    """
+    if not text_of(confirm):
+        raise TallyfyValidationError(
+            f"Run {run_id} was not deleted: confirm={shown(confirm)} is empty (did a template render to nothing?). "
+            f"It has to be the run's id or exact name.",
+            run_id=run_id,
+            fields={"confirm": ["empty"]},
+        )
+
+
+def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
+    """
+    Check both keys of a permanent delete.
+
+    :param run: the run as it is.
+    :param confirm: the second key.
+    :param archive_first: whether a live run is acceptable.
+    :raises TallyfyValidationError: if it must not be deleted.
+    """
+    check_confirm(run.id, confirm)
+    if text_of(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
+        raise TallyfyValidationError(
+            f"Run {run.id} was not deleted: confirm={shown(confirm)} is neither its id nor its exact name.",
+            run_id=run.id,
+            fields={"confirm": ["does not fit the run"]},
+        )
+    if not run.is_archived and not archive_first:
+        raise TallyfyValidationError(
+            f"Run {run.id} was not deleted: it is not archived. Archive it first, or set archive_first=True.",
+            run_id=run.id,
+            fields={"run_id": ["not archived"]},
+        )
+
+
+def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
+    """
+    Believe in the deletion only when the run is not there any more.
+
+    :param is_shown: whether a direct read showed it while it was archived; then not showing it is proof.
+    """
+    for pause in (*REPLICA_LAG_PAUSES, None):
+        try:
+            yield calls.get_run(organization_id, run.id)
+        except TallyfyNotFoundError:
+            hidden: Run | None = None
+            if not is_shown:
+                hidden = yield from find_archived_run(organization_id, run.id, run)
+            if hidden is None:
+                return
+        if refusal is not None:
+            raise refusal
+        if pause is not None:
+            yield Pause(pause)
+    raise TallyfyResponseError(
+        f"Tallyfy accepted the deletion of run {run.id}, but still shows it. Look at it in Tallyfy.", run_id=run.id
+    )
+
+
+def _shown_list(run: Run, name: str) -> list[Any]:
+    value = run.raw.get(name)
+    if not isinstance(value, list):
+        raise TallyfyResponseError(
+            f"Run {run.id} was not updated: Tallyfy does not show its {name}, and an update without them would empty "
+            f"them. Give {name} explicitly, or try again.",
+            run_id=run.id,
+        )
+    return value
+
+
+def _differences(run: Run, expected: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in expected.items() if _normal(run.raw.get(name)) != _normal(value)]
+
+
+def _losses(before: Run, after: Run) -> list[str]:
+    return [name for name in _KEPT_FIELDS if _entries(before.raw.get(name)) - _entries(after.raw.get(name))]
+
+
+def _entries(value: Any) -> set[str]:
+    """Name what a field holds: elements of a list, fields of an object, or anything at all."""
+    if isinstance(value, list):
+        return {str(item.get("id", item) if isinstance(item, Mapping) else item) for item in value}
+    if isinstance(value, Mapping):
+        return {name for name, item in value.items() if item not in _BLANK}
+    return set() if value in _BLANK else {"a value"}
+
+
+def _normal(value: Any) -> Any:
+    """Compare as Tallyfy shows values: ids as text or number, nothing as ``None`` or empty, lists in any order."""
+    if isinstance(value, list | tuple):
+        return sorted(str(item) for item in value)
+    if value in _BLANK:
+        return None
+    if isinstance(value, Mapping):
+        return {name: item for name, item in value.items() if item not in _BLANK}
+    if isinstance(value, str):
+        return without_marks(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

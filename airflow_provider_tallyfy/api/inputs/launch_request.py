@@ -1,0 +1,223 @@
+"""What a launch sends, made of what its author wrote, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.inputs.checks import (
+    checked_id,
+    checked_text,
+    checked_time,
+    free_text,
+    list_in_text,
+    plain_json,
+)
+from airflow_provider_tallyfy.api.inputs.ids import with_ids
+from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
+from airflow_provider_tallyfy.api.inputs.people import checked_people, checked_roles
+from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.steps import complete_steps
+from airflow_provider_tallyfy.api.models.run import format_request_time
+from airflow_provider_tallyfy.api.models.template import Template
+from airflow_provider_tallyfy.api.presentable import shown
+
+#: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
+LAUNCH_FIELDS = (
+    "name",
+    "summary",
+    "owner_id",
+    "user_id",
+    "parent_id",
+    "starred",
+    "is_public",
+    "publicly_hidden_fields",
+    "assign_someone_else",
+    "prerun",
+    "roles",
+    "tags",
+    "folders",
+    "users",
+    "groups",
+)
+
+#: What the tasks of a project can be (page "Launch process without template").
+TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
+
+# What each of many launches has for its own.
+_OWN_FIELDS = ("name", "prerun")
+
+_LONGEST_NAME = 550  # documentation page "Launch process"
+
+
+@dataclass(frozen=True)
+class LaunchRequest:
+    """
+    What to launch (documentation page "Launch process").
+
+    :param template_id: the template (API: ``checklist_id``).
+    :param kickoff: kick-off form values by label, alias or id, in the user's words.
+    :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
+    :param fields: everything else of the request's body, as Tallyfy takes it, of :data:`LAUNCH_FIELDS`.
+    """
+
+    template_id: str
+    kickoff: Mapping[str, Any] | None = None
+    tasks: Mapping[str, Any] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self, organization_id: str) -> Flow[dict[str, Any]]:
+        """
+        Make the request's body, after reading the template: it alone tells which values a launch has to give.
+
+        :param organization_id: the template's organization.
+        :raises TallyfyValidationError: with every problem of the values at once.
+        """
+        template: Template = yield calls.get_template(organization_id, checked_id(self.template_id, "template_id"))
+        return self.encoded(template)
+
+    def encoded(self, template: Template) -> dict[str, Any]:
+        """
+        Make the request's body.
+
+        :param template: the template to launch.
+        :raises TallyfyValidationError: with every problem of the values at once.
+        """
+        problems = Problems()
+        settings = problems.of(self.settings, template) or {}
+        values = problems.of(self.values, template) or {}
+        problems.raise_all("Nothing was launched.")
+        return {"checklist_id": template.id, **settings, **values}
+
+    def settings(self, template: Template) -> dict[str, Any]:
+        """
+        Make the part of the body that many launches of a template may share: all but name and kick-off values.
+
+        :param template: the template to launch.
+        :raises TallyfyValidationError: with every problem of it at once.
+        """
+        given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
+        problems = Problems()
+        problems.of(_check_fields, given)
+        body = problems.of(with_ids, given) or {}
+        body |= {name: problems.of(free_text, given[name], name) for name in ("summary", "parent_id") if name in given}
+        if "roles" in given:
+            body["roles"] = problems.of(checked_roles, given["roles"])
+        if self.tasks:
+            body["tasks"] = problems.of(complete_steps, template, self.tasks)
+        body = {name: problems.of(plain_json, value, name) for name, value in body.items()}
+        problems.raise_all()
+        return body
+
+    def values(self, template: Template) -> dict[str, Any]:
+        """
+        Make the part of the body that each launch has for its own: name and kick-off values.
+
+        :param template: the template to launch.
+        :raises TallyfyValidationError: with every problem of it at once, in full by field in ``fields``.
+        """
+        given = {name: value for name, value in self._given.items() if name in _OWN_FIELDS}
+        encoded = given.pop("prerun", None) or None
+        problems = Problems()
+        if "name" in given:
+            given["name"] = problems.of(_name, given["name"])
+        prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
+        prerun = problems.of(plain_json, prerun, "prerun")
+        problems.raise_all()
+        return {**given, "prerun": prerun} if prerun else given
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.fields.items() if not _is_left_out(name, value)}
+
+
+@dataclass(frozen=True)
+class ProjectRequest:
+    """
+    What to launch without a template (documentation page "Launch process without template").
+
+    :param title: name of the run and its tasks, at most 600 characters.
+    :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
+    :param deadline: when it is due; text without a time zone is UTC.
+    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
+    :param summary: what is to be done.
+    """
+
+    title: str
+    owners: Mapping[str, Any]
+    deadline: datetime | str
+    task_kind: str = "task"
+    summary: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the request's body.
+
+        :raises TallyfyValidationError: with every part of it that is missing or not acceptable.
+        """
+        problems = Problems()
+        body = {
+            "title": problems.of(checked_text, self.title, "title"),
+            "owners": problems.of(_somebody, self.owners),
+            "task_type": problems.of(_task_kind, self.task_kind),
+            "deadline": problems.of(_deadline, self.deadline),
+            "summary": None if self.summary is None else problems.of(free_text, self.summary, "summary"),
+            "separate_task_for_each_assignee": True,
+        }
+        problems.raise_all("Nothing was launched.")
+        return body
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    """Whether a field is not given; a template that has no labels to render leaves an empty text or list."""
+    if name in ("tags", "folders") and isinstance(value, str):
+        return value == "" or list_in_text(value) == []
+    return value is None
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
+    if unknown:
+        raise TallyfyValidationError(
+            f"A launch does not take {', '.join(unknown)}, and Tallyfy would drop it silently; it takes: "
+            f"{', '.join(LAUNCH_FIELDS)}.",
+            fields={name: ["unknown"] for name in unknown},
+        )
+
+
+def _name(given: object) -> str:
+    name = free_text(given, "name")
+    if len(name) > _LONGEST_NAME:
+        problem = f"longer than {_LONGEST_NAME} characters"
+        raise TallyfyValidationError(f"name is {problem}.", fields={"name": [problem]})
+    return name
+
+
+def _somebody(owners: object) -> dict[str, list[Any]]:
+    people = checked_people(owners, "owners")
+    if not any(people.values()):
+        raise TallyfyValidationError(
+            f"owners names nobody; a project gets a task for each of {', '.join(people)}.", fields={"owners": ["empty"]}
+        )
+    return people
+
+
+def _task_kind(kind: object) -> str:
+    if kind not in TASK_KINDS:
+        raise TallyfyValidationError(
+            f"task_kind {shown(kind)} is not known; use one of {', '.join(TASK_KINDS)}.",
+            fields={"task_kind": ["unknown"]},
+        )
+    return str(kind)
+
+
+def _deadline(given: datetime | str) -> str:
+    deadline = checked_time(given, "deadline")
+    if deadline is None:
+        raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
+    return format_request_time(deadline)

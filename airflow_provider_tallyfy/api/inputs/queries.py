@@ -1,0 +1,212 @@
+"""Which runs a list is to hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.inputs.checks import (
+    checked_id,
+    checked_status,
+    checked_text,
+    is_rendered_for_nothing,
+    list_in_text,
+    listed,
+)
+from airflow_provider_tallyfy.api.inputs.wording import enumerated
+from airflow_provider_tallyfy.api.models.run import Run, RunStatus
+from airflow_provider_tallyfy.api.presentable import shown
+
+# What no name in use looks like; how long ids are, Tallyfy's documentation does not promise.
+_CODE = re.compile(r"[0-9a-fA-F-]+")
+_NUMBER = re.compile(r"[0-9]+")
+
+ARCHIVED_FILTERS = ("exclude", "include", "only")
+
+#: The filters of a query; ``archived`` always says something.
+QUERY_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder")
+
+
+def refuse_empty(given: Mapping[str, object]) -> None:
+    """
+    Refuse filters that were given and came out empty: without them more runs would be chosen than was meant.
+
+    :param given: what was given, by name.
+    :raises TallyfyValidationError: naming every empty one.
+    """
+    empty = [name for name, value in given.items() if is_empty_filter(value)]
+    if empty:
+        named = ", ".join(f"{name}={shown(given[name])}" for name in empty)
+        raise TallyfyValidationError(
+            f"A filter is empty: {named} (did a template render it for a missing value?).\n"
+            f"Without it, runs would be chosen that nobody asked for. Nothing was sent.\n"
+            f"Give a value, or leave {' and '.join(empty)} out.",
+            fields={name: ["empty"] for name in empty},
+        )
+
+
+def is_empty_filter(value: object) -> bool:
+    """
+    Whether a filter would choose nothing, or is what a template renders for a missing value.
+
+    :param value: of the filter.
+    """
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
+    if not isinstance(value, Collection):
+        return False
+    return not value or any(item is None or (isinstance(item, str) and is_empty_filter(item)) for item in value)
+
+
+def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], form: str) -> None:
+    """Refuse names in place of ids: Tallyfy answers with an empty list, which looks as if there were no such runs."""
+    names = [value for value in ids if value is not None and pattern.fullmatch(str(value).strip()) is None]
+    if names:
+        raise TallyfyValidationError(
+            f"{name} takes ids, not names like {enumerated(map(shown, names))}.\n"
+            f"These ids are {form}. Nothing was sent.",
+            fields={name: ["not an id"]},
+        )
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """
+    Which runs to list (documentation page "List processes").
+
+    ``None`` is a filter that is not given. One that is given and empty is refused: without it the list would have runs
+    that nobody asked for.
+
+    :param status: only runs in this status, a value of :class:`RunStatus`.
+    :param template_id: only runs of this template.
+    :param query: search text; Tallyfy matches it against names.
+    :param tags: only runs with one of these tag ids.
+    :param owners: only runs owned by, or with tasks of, these users.
+    :param folder: only runs in this folder.
+    :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
+    :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
+        pages stable while runs are launched.
+    :param includes: what to show of each run besides its own fields, for example ``tasks``.
+    """
+
+    status: str | None = None
+    template_id: str | None = None
+    query: str | None = None
+    tags: Sequence[str] | None = None
+    owners: Sequence[str | int] | None = None
+    folder: str | None = None
+    archived: str = "exclude"
+    sort: str = "created_at"
+    includes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_empty({name: value for name in QUERY_FILTERS if (value := getattr(self, name)) is not None})
+        if self.status is not None:
+            checked_status(self.status, "status")
+        if self.archived not in ARCHIVED_FILTERS:
+            raise TallyfyValidationError(
+                f"archived={shown(self.archived)} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
+                fields={"archived": ["unknown"]},
+            )
+        if self.archived == "only" and self.status not in (None, RunStatus.ARCHIVED, RunStatus.COMPLETE):
+            raise TallyfyValidationError(
+                f"archived='only' with status={shown(self.status)} would find nothing: the status of an archived run "
+                f"is 'archived', or 'complete' if it was finished before.",
+                fields={"status": ["not of an archived run"]},
+            )
+        for name, ids in (("tags", self.tags), ("owners", self.owners)):
+            if isinstance(ids, str):
+                raise TallyfyValidationError(
+                    f"{name}={shown(ids)} is text; give a list of ids.", fields={name: ["no list"]}
+                )
+        _refuse_names("template_id", [self.template_id], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
+        _refuse_names("folder", [self.folder], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
+        _refuse_names("tags", self.tags or (), _CODE, "32 hexadecimal digits")
+        _refuse_names("owners", self.owners or (), _NUMBER, "numbers")
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        status: object = None,
+        template_id: object = None,
+        query: object = None,
+        tags: object = None,
+        owners: object = None,
+        folder: object = None,
+        archived: object = "exclude",
+        sort: object = "created_at",
+    ) -> RunQuery:
+        """
+        Read filters as users and templates give them.
+
+        :param status: as all others, see the class; numbers are taken for texts, and texts for lists.
+        :raises TallyfyValidationError: naming a filter that is empty or unusable.
+        """
+        given = {
+            "status": status,
+            "template_id": template_id,
+            "query": query,
+            "tags": tags,
+            "owners": owners,
+            "folder": folder,
+        }
+        refuse_empty({name: value for name, value in given.items() if value is not None})
+        return cls(
+            status=None if status is None else checked_status(status, "status"),
+            template_id=None if template_id is None else checked_id(template_id, "template_id"),
+            query=None if query is None else checked_text(query, "query"),
+            tags=None if tags is None else listed(tags, "tags"),
+            owners=None if owners is None else listed(owners, "owners"),
+            folder=None if folder is None else checked_text(folder, "folder"),
+            archived=checked_text(archived, "archived"),
+            sort=checked_text(sort, "sort"),
+        )
+
+    @property
+    def only_archived(self) -> bool:
+        """Whether it asks for archived runs alone, in either way to say so."""
+        return self.archived == "only" or self.status == RunStatus.ARCHIVED
+
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """
+        Write it as query parameters.
+
+        ``status=archived`` is never sent: the official MCP server found that only ``archived=only`` works. What another
+        status does together with ``archived`` is not documented, so that one is left to :meth:`accepts`.
+        """
+        status = self.status if self.archived == "exclude" and self.status != RunStatus.ARCHIVED else None
+        archived = "only" if self.only_archived else ("true" if self.archived == "include" else None)
+        given = {
+            "status": status,
+            "checklist_id": self.template_id,
+            "q": self.query,
+            "tag_ids": ",".join(map(str, self.tags or ())),
+            "owners": ",".join(map(str, self.owners or ())),  # ids of users are numbers
+            "folder": self.folder,
+            "archived": archived,
+            "sort": self.sort,
+            "with": ",".join(self.includes),
+        }
+        return tuple((name, value) for name, value in given.items() if value)
+
+    def accepts(self, run: Run) -> bool:
+        """
+        Whether a listed run is one that was asked for; a filter that the server ignored must not widen a task.
+
+        :param run: a run of the list.
+        """
+        if run.is_archived and self.archived == "exclude" and not self.only_archived:
+            return False
+        if self.only_archived and not run.is_archived:
+            return False
+        if self.template_id is not None and run.template_id not in (None, self.template_id):
+            return False
+        return self.status is None or run.has_status(self.status) or self._is_issue_as_problem(run)
+
+    def _is_issue_as_problem(self, run: Run) -> bool:
+        return self.status == RunStatus.PROBLEM and run.status == RunStatus.ISSUE

@@ -1,0 +1,95 @@
+"""Settings of a launch's steps -> the ``tasks`` that Tallyfy makes tasks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.inputs.checks import checked_time, unrendered
+from airflow_provider_tallyfy.api.inputs.people import checked_people
+from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.models.run import format_request_time
+from airflow_provider_tallyfy.api.models.template import Step, Template
+from airflow_provider_tallyfy.api.presentable import presentable, shown
+
+#: What can be set of a step (page "Launch process"; the last two: official Python client).
+STEP_SETTINGS = ("deadline", "owners", "position", "max_assignable")
+
+
+def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names.
+
+    :param template: the template, with its steps.
+    :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
+    :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
+    """
+    tasks = unrendered(tasks)
+    if not isinstance(tasks, Mapping):
+        raise TallyfyValidationError(
+            f"tasks is {shown(tasks)}; expected settings by step id.", fields={"tasks": ["not by step"]}
+        )
+    if template.steps is None:
+        raise TallyfyValidationError(
+            f"tasks cannot be set: template {template.id} does not show its steps, and Tallyfy would drop those that "
+            f"tasks does not name.",
+            fields={"tasks": ["the template shows no steps"]},
+        )
+    problems = Problems()
+    problems.of(_check_known, template.id, template.steps, tasks)
+    settings = {step.id: problems.of(_settings, step, tasks.get(step.id)) or {} for step in template.steps}
+    problems.raise_all()
+    return {step.id: {**_as_it_is(step), **settings[step.id]} for step in template.steps}
+
+
+def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, Any]) -> None:
+    unknown = sorted(map(str, tasks.keys() - {step.id for step in steps}))
+    if unknown:
+        known = ", ".join(f"{step.id} ({presentable(step.title)})" for step in steps)
+        raise TallyfyValidationError(
+            f"tasks names steps that template {template_id} does not have: {', '.join(unknown)}. Its steps: {known}.",
+            fields={"tasks": unknown},
+        )
+
+
+def _as_it_is(step: Step) -> dict[str, Any]:
+    """Say something true of a step: it is not documented whether an empty object names it."""
+    position = step.raw.get("position")
+    return {"position": position} if isinstance(position, int) else {}
+
+
+def _settings(step: Step, settings: Any) -> dict[str, Any]:
+    settings = unrendered(settings)
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping):
+        raise TallyfyValidationError(
+            f"tasks: the settings of step {step.id} ({presentable(step.title)}) are {shown(settings)}; "
+            f"expected an object.",
+            fields={"tasks": [step.id]},
+        )
+    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    problems = Problems()
+    problems.of(_check_names, step, given)
+    if "deadline" in given:
+        given["deadline"] = problems.of(_deadline, given["deadline"], f"tasks[{step.id!r}].deadline")
+    if "owners" in given:
+        given["owners"] = problems.of(checked_people, given["owners"], f"tasks[{step.id!r}].owners")
+    problems.raise_all()
+    return given
+
+
+def _check_names(step: Step, given: Mapping[str, Any]) -> None:
+    unknown = [name for name in given if name not in STEP_SETTINGS]
+    if unknown:
+        raise TallyfyValidationError(
+            f"tasks: of step {step.id} ({presentable(step.title)}) {', '.join(map(repr, unknown))} cannot be set; "
+            f"Tallyfy takes {', '.join(STEP_SETTINGS)}.",
+            fields={"tasks": [f"unknown setting {name!r}" for name in unknown]},
+        )
+
+
+def _deadline(value: Any, name: str) -> str | None:
+    moment = checked_time(value, name)
+    return None if moment is None else format_request_time(moment)

@@ -1,1 +1,0 @@
-"""Kick-off forms: values as people write them -> the ``prerun`` that Tallyfy stores."""

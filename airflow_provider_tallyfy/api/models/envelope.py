@@ -1,0 +1,189 @@
+"""What answers of Tallyfy hold: an object, a page of a list, a token, or nothing that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from airflow_provider_tallyfy.api.call import Answer
+
+#: Rows to ask for per page: the server gives 100 at most, and 10 if nobody asks.
+PAGE_SIZE = 100
+
+_LONGEST_CODE = 200
+_MOST_COUNTED = 10**9
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One page of a list.
+
+    :param rows: the page's items.
+    :param number: number of the page, from 1, as Tallyfy counts it.
+    :param total_pages: how many pages there are, as far as Tallyfy says it.
+    :param total: how many items Tallyfy says the whole list has; ``None`` if it does not say it.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    number: int
+    total_pages: int
+    total: int | None = None
+
+
+def read_item(answer: Answer) -> Mapping[str, Any]:
+    """
+    Read ``{"data": {...}}``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if there is no object in it.
+    """
+    data = _envelope(answer).get("data")
+    if not isinstance(data, Mapping):
+        raise ValueError(f'expected an object in "data", got {kind_of(data)}')
+    return data
+
+
+def read_page(answer: Answer, asked: int = 1) -> Page:
+    """
+    Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing.
+
+    :param answer: a 2xx answer.
+    :param asked: number of the page that was asked for.
+    :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
+    """
+    envelope = _envelope(answer)
+    rows = envelope.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f'expected a list of objects in "data", got {kind_of(rows)}')
+    meta = envelope.get("meta") or {}
+    pagination = (meta.get("pagination") or {}) if isinstance(meta, Mapping) else None
+    if not isinstance(pagination, Mapping):
+        raise ValueError('the "meta" of the list is not readable')
+    number, total_pages, total = _pagination(pagination, len(rows), asked)
+    return Page(tuple(rows), number, total_pages, total)
+
+
+def read_token(answer: Answer) -> str:
+    """
+    Read the access token that a token endpoint issued, wrapped in ``data`` or not.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if there is none; the answer is not quoted.
+    """
+    envelope = _envelope(answer)
+    data = envelope.get("data", envelope)
+    token = data.get("access_token") if isinstance(data, Mapping) else None
+    if not isinstance(token, str) or not is_token(token):
+        raise ValueError("the answer holds no access_token, or one that no header can carry")
+    return token
+
+
+def read_object(answer: Answer) -> Mapping[str, Any]:
+    """
+    Read an object that may or may not be wrapped in ``data``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if it is no object.
+    """
+    envelope = _envelope(answer)
+    data = envelope.get("data", envelope)
+    if not isinstance(data, Mapping):
+        raise ValueError(f"expected an object, got {kind_of(data)}")
+    return data
+
+
+def read_nothing(answer: Answer) -> None:
+    """Accept any 2xx answer, empty or not."""
+
+
+def is_token(text: str) -> bool:
+    """
+    Whether a text can travel as a bearer token: visible ASCII characters, and at least one.
+
+    :param text: the token.
+    """
+    return text.isascii() and text.isprintable() and " " not in text and text != ""
+
+
+def is_code(value: object) -> TypeGuard[str]:
+    """
+    Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long.
+
+    :param value: what Tallyfy sent.
+    """
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_CODE and value.isprintable()
+
+
+def read_id(row: Mapping[str, Any]) -> str:
+    """
+    Read only the id of an item, whatever else it holds.
+
+    :param row: the item.
+    :raises ValueError: if it has none.
+    """
+    item_id = row.get("id")
+    if not is_code(item_id):
+        raise ValueError("it has no id")
+    return item_id
+
+
+def text_of(value: object) -> str | None:
+    """
+    Read text that no decision needs.
+
+    :param value: what Tallyfy sent.
+    :return: ``None`` if it is not text.
+    """
+    return value if isinstance(value, str) else None
+
+
+def _envelope(answer: Answer) -> Mapping[str, Any]:
+    try:
+        envelope = answer.json()
+    except ValueError:
+        kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "text that is not JSON"
+        raise ValueError(f"got {kind if answer.body.strip() else 'an empty body'}") from None
+    if not isinstance(envelope, Mapping):
+        raise ValueError(f"expected an object, got {kind_of(envelope)}")
+    return envelope
+
+
+def _pagination(pagination: Mapping[str, Any], rows: int, asked: int) -> tuple[int, int, int | None]:
+    """
+    Read the number of a page, how many pages there are, and how many items the whole list has.
+
+    Pages that are not counted follow from the number of items; without that either, a full page may have a next one.
+
+    :param pagination: what the page says; nothing at all is fine.
+    :param rows: how many rows the page has.
+    :param asked: number of the page that was asked for, with :data:`PAGE_SIZE` rows.
+    :return: the third is ``None`` if the page does not say it.
+    :raises ValueError: naming what is no number.
+    """
+    number = _count(pagination, "current_page", asked)
+    pages = number + 1 if rows == PAGE_SIZE else number
+    total = _count(pagination, "total") if "total" in pagination else None
+    if total is not None:
+        pages = max(1, -(-total // (_count(pagination, "per_page", 0) or PAGE_SIZE)))
+    return number, _count(pagination, "total_pages", pages), total
+
+
+def _count(pagination: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = pagination.get(name, default)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:_LONGEST_CODE])
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST_COUNTED:
+        raise ValueError(f'"{name}" of the list is {str(value)[:80]!r}, not a number')
+    return value
+
+
+def kind_of(value: object) -> str:
+    """
+    Say what a value is, for a message about what was expected instead.
+
+    :param value: of JSON.
+    """
+    names = {type(None): "nothing", dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")

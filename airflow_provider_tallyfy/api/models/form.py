@@ -1,0 +1,113 @@
+"""What people have filled in: the kick-off form of a run and the forms of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_tallyfy.api.call import Answer
+from airflow_provider_tallyfy.api.models.envelope import read_object, text_of
+from airflow_provider_tallyfy.api.models.template import KickoffField, fields_named
+
+
+@dataclass(frozen=True)
+class FormValue:
+    """
+    One field of a form and what stands in it.
+
+    :param field: the field; where Tallyfy does not show more, only its id is known.
+    :param value: the value as Tallyfy stores it (documentation page "Launch process"), ``None`` if there is none.
+    :param task_id: the task whose form it belongs to; ``None`` for the kick-off form.
+    """
+
+    field: KickoffField
+    value: Any = None
+    task_id: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Reduce it to plain JSON types."""
+        names = {"id": self.field.id, "alias": self.field.alias, "label": self.field.label}
+        return {**names, "value": self.value, "task_id": self.task_id}
+
+
+class FormValues(Mapping[str, Any]):
+    """
+    The values of a run's forms, by field id, alias or label.
+
+    Iterating gives the field ids, so ``dict(values)`` has every value once; :meth:`describe` gives names, too.
+
+    :param entries: the fields with their values.
+    """
+
+    def __init__(self, entries: tuple[FormValue, ...]) -> None:
+        self.entries = entries
+
+    def __getitem__(self, name: str) -> Any:
+        """
+        Find a value as kick-off values are matched: by id, else alias, else label, else label regardless of case.
+
+        :param name: what the field is called.
+        :raises KeyError: if there is no such field, or several.
+        """
+        hits = fields_named([entry.field for entry in self.entries], name)
+        if len(hits) == 1:
+            return next(entry.value for entry in self.entries if entry.field is hits[0])
+        known = ", ".join(repr(entry.field.name) for entry in self.entries)
+        problem = (
+            "stands for several fields; use one's id" if hits else f"is no field; the forms have {known or 'none'}"
+        )
+        raise KeyError(f"{name!r} {problem}")
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the field ids."""
+        return iter(entry.field.id for entry in self.entries)
+
+    def __len__(self) -> int:
+        """Count the fields."""
+        return len(self.entries)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Reduce them to plain JSON types: a list of ``id``, ``alias``, ``label``, ``value``, ``task_id``."""
+        return [entry.describe() for entry in self.entries]
+
+
+def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
+    """
+    Read the fields of a run's forms, those of the kick-off form first, with values if the answer shows them.
+
+    :param answer: a 2xx answer, wrapped in ``data`` or not.
+    :raises ValueError: if it holds no such lists.
+    """
+    shown = read_object(answer)
+    entries: list[FormValue] = []
+    for name in ("ko_form_fields", "form_fields"):
+        rows = shown.get(name)
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise ValueError(f'expected a list of objects in "{name}"')
+        for row in rows:
+            task_id = text_of(row.get("task_id")) if name == "form_fields" else None
+            entries.append(FormValue(KickoffField.from_json(row), row.get("value"), task_id))
+    return tuple(entries)
+
+
+def fill_in(
+    entries: tuple[FormValue, ...], kickoff: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
+) -> FormValues:
+    """
+    Bring the fields of a run's forms together with the values that the run and its tasks store.
+
+    :param entries: the fields that are known.
+    :param kickoff: values of the kick-off form by field id (``prerun``).
+    :param tasks: values of the tasks' forms by task id and field id (``taskdata``).
+    """
+    stored: dict[tuple[str | None, str], Any] = {(None, name): value for name, value in kickoff.items()}
+    stored |= {(task_id, name): value for task_id, values in tasks.items() for name, value in values.items()}
+    known = {(entry.task_id, entry.field.id): entry for entry in entries}
+    unnamed = {key: FormValue(KickoffField(key[1], ""), task_id=key[0]) for key in stored if key not in known}
+    return FormValues(
+        tuple(
+            FormValue(entry.field, stored.get(key, entry.value), entry.task_id)
+            for key, entry in (known | unnamed).items()
+        )
+    )

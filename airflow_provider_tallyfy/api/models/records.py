@@ -1,0 +1,201 @@
+"""Readers of what belongs to a run: its tasks and its activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_tallyfy.api.call import Answer
+from airflow_provider_tallyfy.api.models.envelope import is_code, read_item, text_of
+from airflow_provider_tallyfy.api.models.run import format_time, parse_time
+from airflow_provider_tallyfy.api.presentable import LONGEST_NAME, clipped
+
+# fmt: off
+#: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
+VERBS = frozenset({
+    "archived", "comment-deleted", "commented", "completed", "created", "deleted", "disabled", "emitted", "enabled",
+    "executed", "invite-accepted", "invited", "issue-reported", "issue-resolved", "linked", "owners-updated",
+    "re-opened", "re-ordered", "unarchived", "uncompleted", "unlinked", "updated", "uploaded",
+})
+# fmt: on
+
+_DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    A task of a run (documentation page "List tasks").
+
+    :param id: 32 hexadecimal digits.
+    :param title: what people read.
+    :param alias: name of the step for machines.
+    :param status: ``not-started``, ``in-progress``, ``completed``, ``auto-skipped`` or ``skipped``.
+    :param completed_at: when it was completed, UTC.
+    :param deadline: when it is due, UTC.
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    title: str
+    alias: str | None
+    status: str
+    completed_at: datetime | None = None
+    deadline: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """
+        Read a task.
+
+        :param data: a task object of the API.
+        :raises ValueError: if it is not one.
+        """
+        if not is_code(data.get("id")) or not is_code(data.get("status")):
+            raise ValueError("the task in the answer has no id or no status")
+        return cls(
+            id=data["id"],
+            title=clipped(str(data.get("title") or ""), LONGEST_NAME),
+            alias=text_of(data.get("alias")),
+            status=data["status"],
+            completed_at=parse_time(data.get("completed_at")),
+            deadline=parse_time(data.get("deadline")),
+            raw=data,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody has to do anything about it any more."""
+        return self.completed_at is not None or self.status in _DONE
+
+
+@dataclass(frozen=True)
+class Activity:
+    """
+    One entry of a run's audit trail (documentation page "Get process activity").
+
+    :param id: number of the entry.
+    :param verb: what was done, for example ``completed``.
+    :param kind: what it was done to: ``Process``, ``Task``, ``Comment`` ...
+    :param subject_id: id of that thing.
+    :param description: the sentence Tallyfy shows.
+    :param actor_name: who did it.
+    :param actor_email: their address.
+    :param created_at: when, UTC.
+    """
+
+    id: int
+    verb: str
+    kind: str
+    subject_id: str | None
+    description: str
+    actor_name: str | None
+    actor_email: str | None
+    created_at: datetime | None
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Activity:
+        """
+        Read an entry; Tallyfy wraps most of its values in one-element arrays.
+
+        :param row: an entry of the feed.
+        :raises ValueError: if it has no number or no verb.
+        """
+        verb = _only(row.get("verb"))
+        if not isinstance(row.get("id"), int) or not is_code(verb):
+            raise ValueError("the activity has no id or no verb")
+        actor = _only(row.get("actor"))
+        actor = actor if isinstance(actor, Mapping) else {}
+        return cls(
+            id=row["id"],
+            verb=verb,
+            kind=str(_only(row.get("type")) or ""),
+            subject_id=_subject_id(_only(row.get("auditable_id"))),
+            description=str(_only(row.get("description")) or ""),
+            actor_name=text_of(actor.get("full_name")),
+            actor_email=text_of(actor.get("email")),
+            created_at=parse_time(_only(row.get("created_at"))),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Reduce it to plain JSON types."""
+        return {**vars(self), "created_at": format_time(self.created_at)}
+
+
+@dataclass(frozen=True)
+class TagLink:
+    """
+    A tag on a run.
+
+    :param association_id: number by which it is removed.
+    :param tag_id: the tag, 32 hexadecimal digits.
+    """
+
+    association_id: int
+    tag_id: str
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> TagLink:
+        """
+        Read a tag of a run. Which key holds the tag's id is not documented.
+
+        :param row: an entry of a run's ``tags``.
+        :raises ValueError: if it has no number or no tag.
+        """
+        tag = row.get("tag")
+        tag = tag.get("data", tag) if isinstance(tag, Mapping) else {}
+        tag = tag if isinstance(tag, Mapping) else {}
+        tag_id = row.get("tag_id") or tag.get("id")
+        if not isinstance(row.get("id"), int) or not is_code(tag_id):
+            raise ValueError("a tag of the run has no number or no tag id")
+        return cls(row["id"], tag_id)
+
+
+def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
+    """
+    Read the tags of a run that was read with them.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if the run does not show its tags.
+    """
+    tags = read_item(answer).get("tags")
+    rows = tags.get("data") if isinstance(tags, Mapping) else tags
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError("the run in the answer does not show its tags")
+    return tuple(map(TagLink.from_json, rows))
+
+
+def read_task(answer: Answer) -> Task:
+    """Read one task. See :meth:`Task.from_json`."""
+    return Task.from_json(read_item(answer))
+
+
+def read_project_run_id(answer: Answer) -> str:
+    """
+    Find the run in the answer to a project launch: ``data.run.id``, ``data.run.data.id`` or ``data.run_id``.
+
+    :param answer: a 2xx answer.
+    :raises ValueError: if it is in none of these places.
+    """
+    task = read_item(answer)
+    run = task.get("run")
+    if isinstance(run, Mapping):
+        run = run.get("data", run)
+    run_id = run.get("id") if isinstance(run, Mapping) else task.get("run_id")
+    if not is_code(run_id):
+        raise ValueError("the answer does not say which run was launched")
+    return run_id
+
+
+def _subject_id(value: object) -> str | None:
+    """Read an id that is text for runs and tasks, and a number for comments."""
+    return str(value) if isinstance(value, int) else text_of(value)
+
+
+def _only(value: Any) -> Any:
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value

@@ -1,0 +1,263 @@
+"""Readers of templates: the kick-off form that a launch fills in, and the steps that become tasks."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_tallyfy.api.call import Answer, T
+from airflow_provider_tallyfy.api.models.envelope import is_code, read_item
+
+_BYTE_ORDER_MARK = "\ufeff"
+# Under which names a step may show its form.
+_STEP_FORMS = ("captures", "form_fields")
+_LONGEST_NAME = 1_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    One option of a kick-off field, or one column of a table.
+
+    :param id: its id, a number or text, exactly as Tallyfy sent it.
+    :param text: an option's text or a column's label, exactly as Tallyfy sent it: what it compares values with.
+    """
+
+    id: int | str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class KickoffField:
+    """
+    A field of a template's kick-off form.
+
+    :param id: the field's timeline id, the only key under which a launch takes its value.
+    :param field_type: ``text``, ``dropdown`` and so on, known to this package or not.
+    :param label: what people see, without byte order marks; empty where Tallyfy shows none.
+    :param alias: its name in variables.
+    :param required: whether a launch without it is refused.
+    :param options: what a radio, dropdown or multiselect field offers.
+    :param columns: the columns of a table field, in order.
+    """
+
+    id: str
+    field_type: str
+    label: str = ""
+    alias: str = ""
+    required: bool = False
+    options: tuple[Choice, ...] = ()
+    columns: tuple[Choice, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> KickoffField:
+        """
+        Read a kick-off field.
+
+        :param data: an entry of a template's ``prerun``.
+        :raises ValueError: if it is not one.
+        """
+        return cls(
+            id=_id_of(data, "kick-off field"),
+            field_type=str(data.get("field_type") or "text"),
+            label=without_marks(data.get("label")),
+            alias=str(data.get("alias") or ""),
+            required=bool(data.get("required")),
+            options=tuple(Choice(row.get("id"), str(row.get("text") or "")) for row in _rows(data, "options")),
+            columns=tuple(Choice(row.get("id"), str(row.get("label") or "")) for row in _rows(data, "columns")),
+        )
+
+    @property
+    def name(self) -> str:
+        """The friendliest of label, alias and id that it has."""
+        return self.label or self.alias or self.id
+
+    def options_named(self, text: str) -> list[Choice]:
+        """
+        Find the options that a text means; more than one is for the caller to refuse.
+
+        :param text: an option's exact text, else its text without regard to case and spaces, else its id.
+        """
+        return _first_hits(
+            self.options,
+            lambda option: option.text == text,
+            lambda option: folded(option.text) == folded(text),
+            lambda option: option.id is not None and str(option.id) == text.strip(),
+        )
+
+    def columns_named(self, text: str) -> list[int]:
+        """
+        Find the places of the columns that a text means; more than one is for the caller to refuse.
+
+        :param text: a column's exact label, else its label without regard to case and spaces, else its id.
+        """
+        hits = _first_hits(
+            enumerate(self.columns),
+            lambda column: column[1].text == text,
+            lambda column: folded(column[1].text) == folded(text),
+            lambda column: column[1].id is not None and str(column[1].id) == text.strip(),
+        )
+        return [place for place, _ in hits]
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    A step of a template; launching makes a task of it.
+
+    :param id: the step's timeline id, the key of a launch's ``tasks``.
+    :param title: its title, without byte order marks.
+    :param alias: its name in variables.
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    title: str
+    alias: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Step:
+        """
+        Read a step.
+
+        :param data: an entry of a template's ``steps``.
+        :raises ValueError: if it is not one.
+        """
+        return cls(
+            id=_id_of(data, "step"),
+            title=without_marks(data.get("title")),
+            alias=str(data.get("alias") or ""),
+            raw=data,
+        )
+
+
+@dataclass(frozen=True)
+class Template:
+    """
+    A template that runs are launched from; the API says "checklist".
+
+    :param id: 32 hexadecimal digits.
+    :param title: its title, without byte order marks.
+    :param fields: the fields of its kick-off form, in order.
+    :param steps: its steps, in order, or ``None`` if the answer did not show them.
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    title: str
+    fields: tuple[KickoffField, ...] = ()
+    steps: tuple[Step, ...] | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: object) -> Template:
+        """
+        Read a template.
+
+        Kick-off form and steps may come bare or wrapped in ``data``; a form that is not shown at all is an error,
+        since launching without it would drop values silently.
+
+        :param data: a checklist object of the API.
+        :raises ValueError: if it is not one.
+        """
+        if not isinstance(data, Mapping):
+            raise ValueError("expected a template")
+        if "prerun" not in data:
+            raise ValueError('the template in the answer does not show its kick-off form ("prerun")')
+        steps = tuple(map(Step.from_json, _rows(data, "steps"))) if "steps" in data else None
+        return cls(
+            id=_id_of(data, "template"),
+            title=without_marks(data.get("title")),
+            fields=tuple(map(KickoffField.from_json, _rows(data, "prerun"))),
+            steps=steps,
+            raw=data,
+        )
+
+    @property
+    def all_fields(self) -> tuple[KickoffField, ...] | None:
+        """The fields of the kick-off form and of every step's form; ``None`` if the answer did not show the latter."""
+        fields = list(self.fields)
+        for step in self.steps or ():
+            name = next((name for name in _STEP_FORMS if name in step.raw), None)
+            if name is None:
+                return None
+            fields += map(KickoffField.from_json, _rows(step.raw, name))
+        return None if self.steps is None else tuple(fields)
+
+
+def read_template(answer: Answer) -> Template:
+    """Read one template. See :meth:`Template.from_json`."""
+    return Template.from_json(read_item(answer))
+
+
+def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]:
+    """
+    Find the fields that a key means; more than one is for the caller to refuse.
+
+    :param fields: the fields of a kick-off form.
+    :param key: a field's id, else its alias, else its exact label, else its label without regard to case and spaces.
+    """
+    if not folded(key):
+        return []
+    return _first_hits(
+        fields,
+        lambda field: field.id == key,
+        lambda field: field.alias == key,
+        lambda field: field.label == without_marks(key),
+        lambda field: folded(field.label) == folded(key),
+    )
+
+
+def folded(text: str) -> str:
+    """
+    Reduce text to what people mean by it: no case, no byte order marks, single spaces.
+
+    Normalizing takes quadratic time, so text of more than 1,000 characters stays as it is.
+
+    :param text: a label, an option's text, or what a user calls either.
+    """
+    if len(text) > _LONGEST_NAME:
+        return text
+    return " ".join(unicodedata.normalize("NFKC", without_marks(text)).casefold().split())
+
+
+def without_marks(text: object) -> str:
+    """
+    Read text without the byte order marks that Tallyfy and spreadsheets leave in names.
+
+    :param text: what Tallyfy sent; nothing is read as empty text.
+    """
+    return "" if text is None else str(text).replace(_BYTE_ORDER_MARK, "")
+
+
+def _first_hits(items: Iterable[T], *tests: Callable[[T], bool]) -> list[T]:
+    """Give the items that pass the first test which any of them passes."""
+    candidates = list(items)
+    for test in tests:
+        hits = [item for item in candidates if test(item)]
+        if hits:
+            return hits
+    return []
+
+
+def _id_of(data: Mapping[str, Any], what: str) -> str:
+    if not is_code(data.get("id")):
+        raise ValueError(f"the {what} in the answer has no id")
+    return str(data["id"])
+
+
+def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Read a list of objects: bare, wrapped in ``data``, missing, or numbered the way PHP writes sparse lists."""
+    rows = data.get(name)
+    if isinstance(rows, Mapping) and "data" in rows:
+        rows = rows["data"]
+    if isinstance(rows, Mapping):
+        rows = list(rows.values())
+    if rows is None:
+        return []
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f'expected a list of objects in "{name}"')
+    return rows

@@ -1,0 +1,106 @@
+"""Choosing runs by filters, in the same words for lists and for bulk work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, ClassVar
+
+from airflow_provider_tallyfy.api.inputs.checks import checked_count, moment_before
+from airflow_provider_tallyfy.api.inputs.queries import QUERY_FILTERS, RunQuery, refuse_empty
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.operators._base import TallyfyOperator
+
+#: What chooses runs.
+FILTERS = (*QUERY_FILTERS, "older_than", "limit")
+
+
+class TallyfyRunFilterOperator(TallyfyOperator):
+    """
+    Base of the operators that choose runs by filters.
+
+    :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
+    :param template_id: only runs of this template (templated).
+    :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
+    :param tags: only runs with one of these tag ids (templated); a template may render them with commas.
+    :param owners: only runs owned by, or with tasks of, these user ids (templated); likewise.
+    :param folder: only runs in this folder (templated).
+    :param archived: ``exclude``, ``include`` or ``only`` archived runs (templated); the default is the operator's.
+    :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
+        from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
+    :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
+    """
+
+    template_fields: Sequence[str] = (
+        "status",
+        "template_id",
+        "query",
+        "tags",
+        "owners",
+        "folder",
+        "archived",
+        "older_than",
+        "limit",
+        *TallyfyOperator.template_fields,
+    )
+
+    #: What ``archived`` is when it is not given.
+    default_archived: ClassVar[str] = "exclude"
+
+    def __init__(
+        self,
+        *,
+        status: str | None = None,
+        template_id: str | None = None,
+        query: str | None = None,
+        tags: Sequence[str] | None = None,
+        owners: Sequence[int | str] | None = None,
+        folder: str | None = None,
+        archived: str | None = None,
+        older_than: timedelta | float | str | None = None,
+        limit: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.template_id = template_id
+        self.query = query
+        self.tags = tags
+        self.owners = owners
+        self.folder = folder
+        self.archived = archived
+        self.older_than = older_than
+        self.limit = limit
+        self._note_given(*FILTERS)
+
+    def filtered_runs(self) -> Iterator[Run]:
+        """
+        List the runs that the filters let through, as Tallyfy's pages come.
+
+        :raises TallyfyValidationError: on an unknown status, or a filter that was given and came out empty.
+        :raises TallyfyError: in one of its other kinds; a list that is seen to be incomplete fails.
+        """
+        refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
+        before = moment_before(datetime.now(UTC), self.older_than, "older_than")
+        limit = checked_count(self.limit, "limit")
+        wanted = RunQuery.checked(
+            **{name: getattr(self, name) for name in QUERY_FILTERS},
+            archived=self._archived,
+        )
+        runs = self.hook.each_run(wanted)
+        chosen = (run for run in runs if before is None or self._is_older(run, before))
+        return islice(chosen, limit)
+
+    @property
+    def _archived(self) -> str:
+        return self.archived or self.default_archived
+
+    def _is_older(self, run: Run, before: datetime) -> bool:
+        if self.status == "complete":
+            moment = run.completed_at
+        elif self._archived == "only" or self.status == "archived":
+            moment = run.archived_at
+        else:
+            moment = run.created_at
+        return moment is not None and moment < before

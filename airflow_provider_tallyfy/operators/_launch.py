@@ -1,0 +1,395 @@
+"""Operators that launch runs, once each, and may wait for people to complete them."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context, conf
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
+from airflow_provider_tallyfy.api.inputs.checks import (
+    checked_count,
+    checked_flag,
+    checked_id,
+    checked_seconds,
+    moment_before,
+)
+from airflow_provider_tallyfy.api.models.run import RunChange
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator
+from airflow_provider_tallyfy.waits.goals import RunWait, checked_statuses
+from airflow_provider_tallyfy.waits.worker import Look, Patience, conclude, ending_of, ends_in_triggerer, status_trigger
+
+_CHANGED_KEY = "changed"
+
+
+class TallyfyLaunchOperator(TallyfyWriteOperator):
+    """
+    Base of the operators that launch a run once, whatever happens to the task that does it.
+
+    Tallyfy has no idempotency key. A key made of template, DAG, DAG run, task and map index stands as a short marker in
+    the run's summary from the moment it exists; a retry, a second try at the same time and a cleared task find and
+    adopt that run (``changed: False``). Do not remove the marker by hand while the task may still be retried.
+
+    :param launch_key: recognise the launch by this text instead (templated), for example an order number: one run per
+        key and template, across DAG runs. Give it to mapped tasks whose list may change between tries, too: without it
+        they are told apart by their place in the list.
+    :param look_back: how far back a run with that ``launch_key`` is looked for before each launch: days or a timedelta
+        (templated). By default through all runs of the template, 100 per request.
+    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
+    :param wait_for_completion: whether the task ends only when people have completed the run.
+    :param failure_status: statuses that fail the wait.
+    :param poll_interval: seconds between two looks while waiting, above zero, or a timedelta.
+    :param timeout: seconds to wait at most, or a timedelta; the run goes on after that.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
+    :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too; see
+        :class:`TallyfyRunStatusSensor`.
+    """
+
+    template_fields: Sequence[str] = ("launch_key", "look_back", *TallyfyWriteOperator.template_fields)
+    operator_extra_links = (TallyfyRunLink(),)
+
+    def __init__(
+        self,
+        *,
+        launch_key: str | int | None = None,
+        look_back: timedelta | float | str | None = None,
+        relaunch_on_clear: bool = False,
+        wait_for_completion: bool = False,
+        failure_status: str | Iterable[str] = ("archived",),
+        poll_interval: timedelta | float = 60,
+        timeout: timedelta | float = timedelta(days=7),
+        max_poll_failures: int | None = 100,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.launch_key = launch_key
+        self.look_back = look_back
+        self.relaunch_on_clear = relaunch_on_clear
+        self.wait_for_completion = wait_for_completion
+        self.failure_status = failure_status
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.max_poll_failures = max_poll_failures
+        self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        with airflow_exceptions():
+            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
+
+    @property
+    @abstractmethod
+    def scope(self) -> str:
+        """Within which a ``launch_key`` stands for one run."""
+
+    @abstractmethod
+    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+        """
+        Make the flow that launches.
+
+        :param organization_id: where to launch.
+        :param key: the launch's key.
+        """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Launch the run or adopt it, and wait for it if asked to.
+
+        :param context: of the running task.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with self.hook as hook, airflow_exceptions():
+            # What would be refused when the wait begins is refused before anything is launched.
+            checked_statuses(self.failure_status, "failure_status")
+            checked_count(self.max_poll_failures, "max_poll_failures", least=0)
+            is_to_wait = self._is_to_wait()
+            key = self._key(context)
+            change = self._remembered(context, key)
+            if self.is_dry_run:
+                return self.describe_plan([]) if change else self.plan(self.launch(hook.organization_id, key))
+            change = change or hook.run(self.launch(hook.organization_id, key))
+            self._remember(context, key, change.run.id)
+            url = hook.run_url(change.run.id)
+            push_run(context, change.run.id, url)
+            context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
+            verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
+            self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
+            if change.changed and self.scope != PROJECTS and not key.is_on(change.run):
+                self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
+            if not is_to_wait:
+                return change.run.describe(url, changed=change.changed)
+            return self._wait(context, change)
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """
+        Take up the task after the trigger's wait.
+
+        :param context: of the running task.
+        :param event: what the trigger sent.
+        """
+        ti = context["ti"]
+        changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
+        run = conclude(ending_of(event), "Completion of the run", self._patience)
+        return {**run, "changed": bool(changed)}
+
+    def _is_to_wait(self) -> bool:
+        """Tell whether the task is to wait, and check how."""
+        checked_flag(self.deferrable, "deferrable")
+        _ = self._ends_in_triggerer
+        is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
+        if is_to_wait:
+            _ = self._poll_seconds
+            if self._timeout != float("inf"):  # for ever
+                checked_seconds(self._timeout, "timeout", least=0)
+        return is_to_wait
+
+    @property
+    def _ends_in_triggerer(self) -> bool:
+        return ends_in_triggerer(self, self.end_from_trigger)
+
+    @property
+    def _poll_seconds(self) -> float:
+        return checked_seconds(self.poll_interval, "poll_interval")
+
+    @property
+    def _timeout(self) -> float:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+
+    @property
+    def _patience(self) -> Patience:
+        return Patience(self._timeout, self.execution_timeout)
+
+    def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
+        wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
+        look = Look(self.hook, wait, self.max_poll_failures, tell=lambda line: self.log.info("%s", line))
+        patience = self._patience
+        deadline = patience.deadline
+        ending = look()
+        is_deferrable = checked_flag(self.deferrable, "deferrable")
+        while ending is None:
+            if is_deferrable:
+                self._defer(wait, look, patience)
+            if time.time() >= deadline:
+                patience.end("Completion of the run")
+            time.sleep(max(0.0, min(self._poll_seconds, deadline - time.time())))
+            ending = look()
+        return {**conclude(ending, "Completion of the run", patience), "changed": change.changed}
+
+    def _defer(self, wait: RunWait, look: Look, patience: Patience) -> None:
+        trigger = status_trigger(
+            wait,
+            newer_than=look.newer_than,
+            organization_id=self.organization_id,
+            tallyfy_conn_id=self.tallyfy_conn_id,
+            poll_interval=self._poll_seconds,
+            deadline=patience.deadline,
+            max_poll_failures=self.max_poll_failures,
+            end_task=self._ends_in_triggerer,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
+
+    def _key(self, context: Context) -> LaunchKey:
+        ti = context["ti"]
+        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        # Clearing raises max_tries by the tries that were made, of this task only; retries leave it as it is.
+        relaunches = checked_flag(self.relaunch_on_clear, "relaunch_on_clear")
+        tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if relaunches else 0
+        retried = ti.try_number > 1
+        if self.launch_key is None:
+            parts, pages = (self.scope, *task, tries_before_clear), None if retried else 1
+            return LaunchKey("/".join(map(str, parts)), pages=pages, since=first_moment(context["dag_run"]))
+        since = moment_before(datetime.now(UTC), self.look_back, "look_back")
+        key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
+        if tries_before_clear:
+            return replace(key, text="/".join(map(str, (key.text, *task, tries_before_clear))))
+        return key
+
+    def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:
+        """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""
+        store: Any = context.get("task_state_store")
+        run_id = store.get(key.marker) if store is not None else None
+        run = self.hook.run(flows.look_up_run(self.hook.organization_id, run_id)) if run_id else None
+        return None if run is None else RunChange(run, changed=False)
+
+    def _remember(self, context: Context, key: LaunchKey, run_id: str) -> None:
+        store: Any = context.get("task_state_store")
+        if store is not None:
+            store.set(key.marker, run_id)
+
+
+def first_moment(dag_run: Any) -> datetime | None:
+    """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
+    moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
+    return None if moment is None or moment > datetime.now(UTC) else moment
+
+
+class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
+    """
+    Launch a run of a template, once (documentation page "Launch process").
+
+    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
+    (``False`` if the run was launched by another try; a launch whose answer was lost is this try's own).
+
+    .. seealso:: :ref:`howto/operator:TallyfyLaunchRunOperator`
+
+    :param template_id: the template (templated).
+    :param name: name of the run, at most 550 characters (templated); by default Tallyfy names it.
+    :param kickoff: values of the kick-off form by field label, alias or id (templated). They are encoded by the
+        template's field types; every problem is reported before anything is launched.
+    :param prerun: values by field id in Tallyfy's own encoding, sent as they are (templated); they win over
+        ``kickoff``. A key that is no field's id is an error, since Tallyfy would drop it silently.
+    :param summary: description of the run (templated); the launch's marker is added to it.
+    :param owner_id: user who owns the run (templated).
+    :param tags: ids of tags (templated): a list, or text with commas as a template renders it; so are the next three.
+    :param folders: ids of folders (templated).
+    :param users: ids of users who are assigned to the run (templated).
+    :param groups: ids of groups that are assigned to the run (templated).
+    :param parent_id: run that this one belongs to (templated).
+    :param tasks: settings by step id (templated): ``{"deadline": ..., "owners": {"users": [...], "guests": [...],
+        "groups": [...]}}``. ``owners`` replaces all of a step's own assignees, kinds that it does not name included.
+        Steps that are not named are added, because Tallyfy would leave them out of the run.
+    :param roles: ``{"users": [...], "guests": [...], "groups": [...]}`` by role id (templated).
+    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
+        parameters of waiting.
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        "template_id",
+        "name",
+        "kickoff",
+        "prerun",
+        "summary",
+        "owner_id",
+        "tags",
+        "folders",
+        "users",
+        "groups",
+        "parent_id",
+        "tasks",
+        "roles",
+        *TallyfyLaunchOperator.template_fields,
+    )
+    template_fields_renderers = {"kickoff": "json", "prerun": "json", "tasks": "json", "roles": "json"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        template_id: str,
+        name: str | None = None,
+        kickoff: Mapping[str, Any] | None = None,
+        prerun: Mapping[str, Any] | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        tags: Sequence[str] | None = None,
+        folders: Sequence[str] | None = None,
+        users: Sequence[int] | None = None,
+        groups: Sequence[str] | None = None,
+        parent_id: str | None = None,
+        tasks: Mapping[str, Any] | None = None,
+        roles: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.template_id = template_id
+        self.name = name
+        self.kickoff = kickoff
+        self.prerun = prerun
+        self.summary = summary
+        self.owner_id = owner_id
+        self.tags = tags
+        self.folders = folders
+        self.users = users
+        self.groups = groups
+        self.parent_id = parent_id
+        self.tasks = tasks
+        self.roles = roles
+
+    @property
+    def scope(self) -> str:
+        """The template."""
+        return checked_id(self.template_id, "template_id")
+
+    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+        """Launch the run."""
+        names = ("name", "prerun", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles")
+        request = LaunchRequest(
+            template_id=self.scope,
+            kickoff=self.kickoff,
+            tasks=self.tasks,
+            fields={name: getattr(self, name) for name in names},
+        )
+        return flows.launch_run(organization_id, request, key)
+
+
+class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
+    """
+    Launch a run without a template, which Tallyfy calls a project (page "Launch process without template").
+
+    The run gets a task for each assignee, group members one by one. The result is that of
+    :class:`TallyfyLaunchRunOperator`.
+
+    .. seealso:: :ref:`howto/operator:TallyfyLaunchProjectOperator`
+
+    :param title: name of the run and its tasks, at most 600 characters (templated).
+    :param owners: who does it (templated): ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
+    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
+    :param deadline: when it is due (templated): a datetime, text like ``2026-01-31 17:00:00`` (UTC), or how long after
+        the launch as a timedelta.
+    :param summary: what is to be done (templated); the launch's marker is added to it.
+    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
+        parameters of waiting.
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        "title",
+        "owners",
+        "deadline",
+        "summary",
+        *TallyfyLaunchOperator.template_fields,
+    )
+    template_fields_renderers = {"owners": "json"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        owners: Mapping[str, Sequence[Any]],
+        task_kind: str = "task",
+        deadline: datetime | timedelta | str = timedelta(days=7),
+        summary: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.title = title
+        self.owners = owners
+        self.task_kind = task_kind
+        self.deadline = deadline
+        self.summary = summary
+
+    @property
+    def scope(self) -> str:
+        """All projects of the organization."""
+        return PROJECTS
+
+    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+        """Launch the project."""
+        now = datetime.now(UTC)
+        due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
+        project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
+        return flows.launch_project(organization_id, project.body(), key)

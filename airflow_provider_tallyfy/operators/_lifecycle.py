@@ -1,0 +1,206 @@
+"""Operators that restore and archive a run, and take back what another task archived or restored."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api import flows
+from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyError,
+    TallyfyNotFoundError,
+    TallyfyPermissionError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.api.flows import Author
+from airflow_provider_tallyfy.api.inputs.undo import read_undo
+from airflow_provider_tallyfy.api.models.run import RunChange, RunStatus
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.links.tallyfy import push_run
+from airflow_provider_tallyfy.operators._base import TallyfyRunOperator
+from airflow_provider_tallyfy.operators._launch import first_moment
+from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
+
+# The result of a dry run holds the requests of this many runs; the log has all of them.
+_MOST_PLANNED = 20
+_OF_ONE_RUN = (TallyfyNotFoundError, TallyfyPermissionError, TallyfyValidationError)
+
+
+class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
+    """
+    Base of the operators that restore or archive a run, or take back what another task archived or restored.
+
+    With ``run_id`` the result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``,
+    ``url`` and ``changed``. With ``undo`` it is a list of such dicts, one for each run that the other task changed,
+    and empty if there is nothing to take back. The XComs ``run_id`` and ``run_url`` are pushed if there is exactly one
+    run.
+
+    ``changed`` says whether this task changed the run, over all its tries. On Airflow >= 3.3 each try notes what it
+    sets out to change. Before that, a retry that finds the run in the asked state reads the run's activity since the
+    DAG run began; if that cannot tell, ``changed`` is ``False``, with a warning.
+
+    :param run_id: the run (templated). Exactly one of ``run_id`` and ``undo`` is to be given.
+    :param undo: take back what another task changed, and only that (templated): its result
+        (``undo=restore.output``), the results of a mapped task, or text of either as a template renders it. A task
+        that did not run, changed nothing or was a dry run leaves nothing to do, which is a success.
+    """
+
+    template_fields: Sequence[str] = ("undo", *TallyfyRunChangeOperator.template_fields)
+    #: How the activity of a run calls what the operator does.
+    verb: ClassVar[str]
+
+    def __init__(self, *, run_id: str | None = None, undo: Any = None, **kwargs: Any) -> None:
+        # Of a mapped task Airflow counts what constructors pass on as given, so run_id goes past TallyfyRunOperator's.
+        super(TallyfyRunOperator, self).__init__(**kwargs)
+        self.run_id: Any = run_id
+        self.undo = undo
+        self._note_given("run_id", "undo")
+
+    @abstractmethod
+    def can_undo(self, status: object) -> bool:
+        """
+        Tell whether the operator takes a change back that left a run in this status.
+
+        :param status: the status in the other task's result.
+        """
+
+    def execute(self, context: Context) -> Any:
+        """
+        Change the run, or take back what another task changed.
+
+        :param context: of the running task.
+        :raises TallyfyValidationError: unless exactly one of ``run_id`` and ``undo`` is given, and usable.
+        :raises TallyfyError: in one of its other kinds.
+        """
+        given = [name for name in ("run_id", "undo") if self._was_given(name)]
+        with airflow_exceptions():
+            if len(given) != 1:
+                raise TallyfyValidationError(
+                    f"{'Both' if given else 'Neither'} run_id {'and' if given else 'nor'} undo "
+                    f"{'are' if given else 'is'} given. Nothing was sent.\nGive exactly one of them.",
+                    fields={name: ["not exactly one is given"] for name in ("run_id", "undo")},
+                )
+            if given == ["run_id"]:
+                return super().execute(context)
+            return self._take_back(context)
+
+    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+        """
+        Let the note of an earlier try decide, and without notes the run's activity since the DAG run began.
+
+        A note does not prove that the present state is this task's: somebody may have brought the run into it again
+        before the task was cleared. The activity tells that, if it can be read.
+
+        :param context: of the running task.
+        :param run_id: the run.
+        :param is_noted: whether an earlier try noted that it set out to change the run.
+        """
+        hook = self.hook
+        author = hook.run(flows.who_did(hook.organization_id, run_id, self.verb, _beginning(context.get("dag_run"))))
+        if is_noted:
+            return author is not Author.OTHERS
+        if author is Author.UNKNOWN:
+            self.log.warning(
+                "Run %s was %s already, perhaps by an earlier try. Its activity since the DAG run began does not tell, "
+                "so changed is False, and undo leaves the run as it is.",
+                run_id,
+                self.verb,
+            )
+        return author is Author.SELF
+
+    def _take_back(self, context: Context) -> Any:
+        undo = read_undo(self.undo, self.can_undo)
+        is_dry_run = self.is_dry_run
+        for reason in undo.skipped:
+            self.log.info("Nothing to undo: %s.", reason)
+        if not undo.run_ids:
+            return self.describe_plan([]) if is_dry_run else []
+        with self.hook as hook:
+            if len(undo.run_ids) == 1:
+                push_run(context, undo.run_ids[0], hook.run_url(undo.run_ids[0]))
+            if is_dry_run:
+                planned = [hook.first_write(self.change(run_id)) for run_id in undo.run_ids]
+                return self.describe_plan([call for call in planned if call is not None], _MOST_PLANNED)
+            return self._take_back_each(context, undo.run_ids)
+
+    def _take_back_each(self, context: Context, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Go on after trouble that is a single run's, and fail at the end; a retry repeats nothing that is done."""
+        results: list[dict[str, Any]] = []
+        failed: list[TallyfyError] = []
+        for run_id in run_ids:
+            try:
+                results.append(self.report(self.carry_out(context, run_id)))
+            except _OF_ONE_RUN as error:
+                self.log.error("%s", error)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return results
+
+
+def _beginning(dag_run: Any) -> datetime | None:
+    """Give when the DAG run began; a backfill's own moment is long before."""
+    return getattr(dag_run, "start_date", None) or first_moment(dag_run)
+
+
+class TallyfyActivateRunOperator(TallyfyLifecycleOperator):
+    """
+    Restore an archived run; a live run is a success with ``changed: False``.
+
+    The run comes back with the status it had before it was archived, and so do its tasks
+    (documentation page "Activate process"). With ``undo`` it restores what another task archived. See
+    :class:`TallyfyLifecycleOperator` for results and for what ``changed`` means in retries.
+
+    .. seealso:: :ref:`howto/operator:TallyfyActivateRunOperator`
+
+    :param run_id: the run (templated).
+    :param undo: the result of a task that archived a run, or the results of a mapped one, instead of ``run_id``
+        (templated).
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    verb = "unarchived"
+
+    def change(self, run_id: str) -> Flow[RunChange]:
+        """Restore the run."""
+        return flows.activate_run(self.hook.organization_id, run_id)
+
+    def can_undo(self, status: object) -> bool:
+        """Only what archived the run can be taken back by restoring it."""
+        return status == RunStatus.ARCHIVED
+
+
+class TallyfyArchiveRunOperator(TallyfyLifecycleOperator):
+    """
+    Archive a run, whatever its status; an archived run is a success with ``changed: False``.
+
+    Nothing is lost: :class:`TallyfyActivateRunOperator` restores it (documentation page "Archive process"). With
+    ``undo`` it archives what another task restored, and leaves alone what was live before. See
+    :class:`TallyfyLifecycleOperator` for results and for what ``changed`` means in retries.
+
+    .. seealso:: :ref:`howto/operator:TallyfyArchiveRunOperator`
+
+    :param run_id: the run (templated).
+    :param undo: the result of a task that restored a run, or the results of a mapped one, instead of ``run_id``
+        (templated).
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    verb = "archived"
+
+    def change(self, run_id: str) -> Flow[RunChange]:
+        """Archive the run."""
+        return flows.archive_run(self.hook.organization_id, run_id)
+
+    def can_undo(self, status: object) -> bool:
+        """What archived or deleted the run cannot be taken back by archiving it."""
+        return status not in (RunStatus.ARCHIVED, "deleted")

@@ -1,0 +1,109 @@
+"""Operators that bring one existing run into another state, and what of it a task did over all its tries."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api.call import Call, Flow
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.models.run import RunChange
+from airflow_provider_tallyfy.bulk.writes import noting_writes
+from airflow_provider_tallyfy.files.checkpoint import Memory, Past
+from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
+
+
+class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
+    """
+    Base of the operators that bring one existing run into another state.
+
+    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
+    (whether this task changed the run, over all its tries).
+    """
+
+    template_fields: Sequence[str] = ("run_id", *TallyfyWriteOperator.template_fields)
+
+    def execute(self, context: Context) -> Any:
+        """
+        Change the run and describe it.
+
+        :param context: of the running task.
+        :raises TallyfyError: in one of its kinds.
+        """
+        with self.hook:
+            run_id = self.announce(context)
+            if self.is_dry_run:
+                return self.plan(self.change(run_id))
+            return self.report(self.carry_out(context, run_id))
+
+    @abstractmethod
+    def change(self, run_id: str) -> Flow[RunChange]:
+        """
+        Make the flow that does what the operator is for.
+
+        :param run_id: the run, checked.
+        """
+
+    @abstractmethod
+    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+        """
+        Tell whether an earlier try changed a run that this try found in the asked state.
+
+        :param context: of the running task.
+        :param run_id: the run.
+        :param is_noted: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
+        """
+
+    def purpose(self, run_id: str) -> list[Any]:
+        """
+        Say what tells this change from others of the same task, in plain JSON types.
+
+        :param run_id: the run.
+        """
+        return [self.task_type, run_id]
+
+    def carry_out(self, context: Context, run_id: str) -> RunChange:
+        """
+        Change the run, and say whether this task changed it, over all its tries.
+
+        :param context: of the running task.
+        :param run_id: the run.
+        :raises TallyfyError: in one of its kinds.
+        """
+        memory = Memory(context, self.purpose(run_id))
+        past = memory.recall()
+        change = self._change_and_note(memory, past, run_id)
+        if change.changed or not past.may_have_changed(run_id):
+            return change
+        return replace(change, changed=self.was_changed_before(context, run_id, is_noted=run_id in past.meant))
+
+    def report(self, change: RunChange) -> dict[str, Any]:
+        """
+        Log what became of the run and describe it.
+
+        :param change: the run as it is now.
+        """
+        run, url = change.run, self.hook.run_url(change.run.id)
+        unchanged = "" if change.changed else ", unchanged"
+        self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
+        return run.describe(url, changed=change.changed)
+
+    def _change_and_note(self, memory: Memory, past: Past, run_id: str) -> RunChange:
+        """Note before the write what this try sets out to change, and drop the note if Tallyfy refused the write."""
+        noted: list[str] = []
+
+        def note(call: Call[Any]) -> None:
+            memory.remember([run_id])
+            noted.append(call.method)
+
+        try:
+            return self.hook.run(noting_writes(self.change(run_id), note))
+        except TallyfyError as error:
+            is_refused = error.permanent and not error.may_be_applied and error.method in noted
+            if is_refused:
+                memory.remember(past.meant)
+            raise

@@ -1,0 +1,197 @@
+"""Operators that change a run's fields, or delete it for good."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api import calls, flows
+from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
+from airflow_provider_tallyfy.api.flows.update_delete import check_confirm, check_deletable
+from airflow_provider_tallyfy.api.inputs.checks import checked_flag
+from airflow_provider_tallyfy.api.models.run import Run, RunChange
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.files.checkpoint import Memory, Past
+from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
+from airflow_provider_tallyfy.files.storage import checked_path
+from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
+from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
+
+
+class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
+    """
+    Change fields of a run and leave all others as they are (documentation page "Update process").
+
+    Tallyfy empties a run's ``users`` and ``groups`` when an update does not name them; this operator reads them first
+    and sends them along. Afterwards it reads the run again: what an update can set and what never changes must be as
+    expected, and no due date, tag, folder, role or custom field may be missing.
+
+    .. seealso:: :ref:`howto/operator:TallyfyUpdateRunOperator`
+
+    :param run_id: the run (templated).
+    :param changes: new values by field (templated): ``name``, ``summary``, ``owner_id``, ``starred``, ``is_public``,
+        ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). ``users``
+        and ``groups`` replace the current ones: lists, or text with commas as a template renders it; only ``[]``
+        empties them. Kick-off values that ``prerun`` does not name stay; a new ``summary`` keeps the marker by which a
+        launch recognises its run.
+    :param dry_run: log and return the request instead of sending it (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = ("changes", *TallyfyRunChangeOperator.template_fields)
+    template_fields_renderers = {"changes": "json"}  # noqa: RUF012
+
+    def __init__(self, *, changes: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.changes = changes
+
+    def change(self, run_id: str) -> Flow[RunChange]:
+        """Update the run."""
+        return flows.update_run(self.hook.organization_id, run_id, self.changes)
+
+    def purpose(self, run_id: str) -> list[Any]:
+        """Tell this update by its run and its values."""
+        return [*super().purpose(run_id), self.changes]
+
+    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+        """Let the note of an earlier try decide: the run's activity does not show which values an update set."""
+        if not is_noted:
+            self.log.warning(
+                "Run %s has these values already, perhaps from an earlier try. Before Airflow 3.3 no try can tell, so "
+                "changed is False.",
+                run_id,
+            )
+        return is_noted
+
+
+class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
+    """
+    Delete a run for good, with tasks, comments, form values and files (documentation page "Delete process").
+
+    There is no undo, so it takes two keys: ``run_id``, and ``confirm`` with the run's id or exact name. The result is
+    the run as it was: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed``.
+
+    A missing run is an error, unless an earlier try may have deleted it: then it is a success, with a warning.
+    ``changed`` says whether this task deleted it, over all its tries, as far as Airflow remembers (>= 3.3).
+
+    .. seealso:: :ref:`howto/operator:TallyfyDeleteRunOperator`
+
+    :param run_id: the run (templated).
+    :param confirm: the run's id or exact name (templated).
+    :param archive_first: archive a live run on the way; otherwise only archived runs are deleted.
+    :param snapshot_path: write run, tasks, form values and activity as JSON here first (templated), a local path or a
+        URL that ``ObjectStoragePath`` knows. If that fails, nothing is deleted, which is so for archived runs where
+        Tallyfy does not show their tasks: restore such a run and delete it with ``archive_first=True``.
+    :param dry_run: log and return the requests instead of sending them (templated).
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    """
+
+    template_fields: Sequence[str] = ("run_id", "confirm", "snapshot_path", *TallyfyWriteOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        confirm: str,
+        archive_first: bool = False,
+        snapshot_path: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.confirm = confirm
+        self.archive_first = archive_first
+        self.snapshot_path = snapshot_path
+        self._note_given("snapshot_path")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Delete the run.
+
+        :param context: of the running task.
+        :raises TallyfyValidationError: if the keys do not fit or the run is live.
+        :raises TallyfyError: in one of its other kinds.
+        """
+        with self.hook as hook, airflow_exceptions():
+            run_id = self.announce(context)
+            check_confirm(run_id, self.confirm)
+            is_dry_run = self.is_dry_run
+            archive_first = checked_flag(self.archive_first, "archive_first")
+            snapshot_to = self._snapshot_to
+            memory = Memory(context, [self.task_type, run_id])
+            past = memory.recall()
+            try:
+                before = hook.run(flows.find_run(hook.organization_id, run_id))
+            except TallyfyNotFoundError:
+                if not self._may_have_deleted(run_id, past):
+                    raise
+                is_certain = not past.is_silent_about(run_id) or bool(snapshot_to)
+                gone = self._gone(run_id, is_certain=is_certain, changed=run_id in past.meant)
+                return self.describe_plan([]) if is_dry_run else gone
+            check_deletable(before, self.confirm, archive_first=archive_first)
+            if is_dry_run:
+                return self._describe_deletion(before)
+            memory.remember([run_id])
+            if snapshot_to:
+                self._take_snapshot(snapshot_to, run_id, is_retry=past.is_retry)
+            deleted = hook.run(
+                flows.delete_run(
+                    hook.organization_id,
+                    run_id,
+                    confirm=self.confirm,
+                    archive_first=archive_first,
+                    may_be_gone=True,
+                )
+            )
+        if deleted is None:
+            return self._gone(run_id, is_certain=True, changed=run_id in past.meant)
+        self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
+        return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
+
+    @property
+    def _snapshot_to(self) -> str | None:
+        return checked_path(self.snapshot_path, "snapshot_path") if self._was_given("snapshot_path") else None
+
+    def _describe_deletion(self, run: Run) -> dict[str, Any]:
+        organization_id = self.hook.organization_id
+        archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
+        return self.describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
+
+    def _may_have_deleted(self, run_id: str, past: Past) -> bool:
+        """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
+        if past.is_silent_about(run_id) and self._snapshot_to:
+            return is_snapshot_of(run_id, self._snapshot_to)
+        return past.may_have_changed(run_id)
+
+    def _gone(self, run_id: str, *, is_certain: bool, changed: bool) -> dict[str, Any]:
+        if is_certain:
+            self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
+        else:
+            self.log.warning(
+                "Run %s does not exist, and before Airflow 3.3 nothing remembers whether an earlier try deleted it or "
+                "it never existed, unless snapshot_path is given. See that the id is right.",
+                run_id,
+            )
+        url = self.hook.run_url(run_id)
+        return {
+            "id": run_id,
+            "name": None,
+            "status": "deleted",
+            "archived_at": None,
+            "completed_at": None,
+            "url": url,
+            "changed": changed,
+        }
+
+    def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
+        try:
+            content = self.hook.run(flows.snapshot(self.hook.organization_id, run_id))
+        except TallyfyError as refusal:
+            keep_earlier(refusal, run_id, path, is_retry=is_retry)
+            return
+        write_snapshot(path, content)
+        self.log.info("Wrote a snapshot of run %s to %s", run_id, path)

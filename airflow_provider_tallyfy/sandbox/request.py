@@ -1,0 +1,113 @@
+"""One API request, as the endpoints see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from airflow_provider_tallyfy.sandbox.ids_and_times import Json
+from airflow_provider_tallyfy.sandbox.process import Run
+from airflow_provider_tallyfy.sandbox.responses import Answer, forbidden, invalid, missing
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.store import Store
+    from airflow_provider_tallyfy.sandbox.world import World
+
+
+def query_pairs(raw: str) -> list[tuple[str, str]]:
+    """Split a query string; only ``%20`` is a space, a ``+`` is a plus, as on the real API.
+
+    :param raw: The query string as sent.
+    """
+    parts = (part.partition("=") for part in raw.split("&") if part)
+    return [(unquote(name), unquote(value)) for name, _, value in parts]
+
+
+@dataclass
+class Call:
+    """A request to one endpoint.
+
+    :param world: The sandbox it is made to.
+    :param path: Path below the API prefix, as sent.
+    :param params: What the path names, decoded.
+    :param query: Query parameters; the last of a name wins.
+    :param headers: Headers with lowercase names.
+    :param body: Bytes.
+    :param user_id: Whom the token acts as.
+    """
+
+    world: World
+    path: str
+    params: dict[str, str]
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    user_id: int = 0
+
+    @property
+    def store(self) -> Store:
+        """The organization's data."""
+        return self.world.store
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The answers to the open questions."""
+        return self.world.behaviour
+
+    def json(self) -> Json:
+        """Return the body as an object; an empty one if there is none."""
+        try:
+            value = json.loads(self.body) if self.body.strip() else {}
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            return value
+        raise invalid({"body": ["The request body must be a JSON object."]})
+
+    def any_run(self) -> Run:
+        """Return the run the path names, archived or not; 404 if there is none."""
+        run = self.store.runs.get(self.params["run"])
+        if run is None:
+            raise missing()
+        return run
+
+    def run(self) -> Run:
+        """Return the run the path names; archived ones only where this world shows them."""
+        run = self.any_run()
+        if run.archived and not self.behaviour.archived_visible_to_get:
+            raise missing()
+        return run
+
+    def run_with_children(self) -> Run:
+        """Return the run the path names, if its tasks can be read."""
+        run = self.any_run()
+        if run.archived and not self.behaviour.archived_children_visible:
+            raise missing()
+        return run
+
+    def task(self, run: Run, task_id: object) -> Json:
+        """Return a task of a run; 404 if there is none.
+
+        :param run: The run.
+        :param task_id: Id of the task.
+        """
+        task = run.task(str(task_id))
+        if task is None:
+            raise missing()
+        return task
+
+    def require_role(self, *roles: str) -> None:
+        """Refuse a caller who has none of these roles.
+
+        :param roles: Names of roles.
+        """
+        user = self.store.users.get(self.user_id)
+        if user is not None and user["role"] not in roles:
+            raise forbidden("You do not have permission to perform this action.")
+
+
+Handler = Callable[[Call], Answer]

@@ -1,0 +1,299 @@
+"""Sensors that wait for runs to get into a status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.inputs.facts import Fields, checked_fields, most_bytes
+from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.exceptions import airflow_exceptions
+from airflow_provider_tallyfy.files.storage import (
+    MOST_XCOM_BYTES,
+    checked_path,
+    checked_path_if_given,
+    checked_xcom_bytes,
+    write_lines,
+)
+from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWaitSensor
+from airflow_provider_tallyfy.sensors._start_from_trigger import refused_for_mapping, start_trigger_args
+from airflow_provider_tallyfy.waits.goals import Ending, RunWait
+from airflow_provider_tallyfy.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
+from airflow_provider_tallyfy.waits.worker import LookAtRuns, ending_of, status_trigger
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
+
+
+class TallyfyRunStatusSensor(TallyfyRunSensor):
+    """
+    Wait until a run reaches a status.
+
+    The result is the same in poke, reschedule and deferrable mode: a small dict ``id``, ``name``, ``status``,
+    ``archived_at``, ``completed_at``, ``url`` and ``changed`` (always ``False``). A run that was finished and then
+    archived, by Tallyfy's auto-archive say, counts as ``complete``. Statuses unknown to this package keep it waiting.
+    Ending the wait early, by timeout or by hand, leaves the run alone.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyRunStatusSensor`
+
+    :param run_id: the run (templated).
+    :param target_status: a status, or several, that end the wait well (templated): ``active``, ``complete``,
+        ``problem``, ``issue``, ``archived``. They win over ``failure_status``. Several are a list, or text of one as a
+        template renders it.
+    :param failure_status: a status, several, or none, that fail the task at once (templated), written alike.
+    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
+        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
+    :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
+        over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
+        the like; anything else is refused while the DAG is parsed, and so is mapping (``partial``). It is no argument
+        of ``expand`` and ``expand_kwargs``.
+    """
+
+    template_fields: Sequence[str] = ("target_status", *TallyfyRunSensor.template_fields)
+
+    def __init__(self, *, target_status: str | Iterable[str] = "complete", **kwargs: Any) -> None:
+        # Hidden among the others it is unknown to Airflow's expand(), which refuses it: mapping cannot work.
+        start_from_trigger = kwargs.pop("start_from_trigger", False)
+        super().__init__(**kwargs)
+        self.target_status = target_status
+        if start_from_trigger:
+            self._start_from_trigger()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Begin to map the sensor over values.
+
+        :param kwargs: arguments that all mapped tasks share.
+        :raises TallyfyConfigurationError: while the DAG is parsed, if they are to begin in the triggerer.
+        """
+        if kwargs.pop("start_from_trigger", False):
+            with airflow_exceptions():
+                raise refused_for_mapping()
+        return super().partial(**kwargs)
+
+    @cached_property
+    def wait(self) -> RunWait:
+        """The wait, checked."""
+        with airflow_exceptions():
+            return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
+
+    @property
+    def goal(self) -> str:
+        """The run and its status."""
+        return f"Run {self.run_id} becoming {shown(self.target_status)}"
+
+    def make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
+        """Make the trigger that goes on with the wait."""
+        return status_trigger(self.wait, newer_than=self.look.newer_than, **settings)
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take up the task after the trigger's wait, which may have begun without a worker."""
+        if self.start_from_trigger:
+            self.announce(context)
+        return super().execute_complete(context, event)
+
+    def _start_from_trigger(self) -> None:
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+        self.start_from_trigger = True
+        arguments = {
+            "run_id": self.run_id,
+            "target_status": _listed(self.target_status),
+            "failure_status": _listed(self.failure_status),
+            "missing": self.missing,
+            **self.trigger_settings(deadline=None),
+        }
+        is_mapped = self.get_closest_mapped_task_group() is not None
+        with airflow_exceptions():
+            self.start_trigger_args = start_trigger_args(
+                TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
+            )
+
+
+def _listed(value: Any) -> Any:
+    """Make the list that a trigger takes out of one or several texts; what is neither is left to be refused."""
+    if isinstance(value, str):
+        return [value]
+    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else value
+
+
+class TallyfyRunsStatusSensor(TallyfyWaitSensor):
+    """
+    Wait until many runs reach a status: one task, and in deferrable mode one trigger, for all of them.
+
+    The result is a list with a small dict per run, in the order given; see ``fields``. Waiting for all of no runs
+    succeeds at once, with an empty list. How a run ended stands, even if it is reopened while others are waited for.
+    In reschedule mode every look begins anew, so poke and above all deferrable mode ask Tallyfy less.
+
+    .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
+
+    :param run_ids: the runs (templated): what another task hands on, as bulk operators take it. That is a list of ids
+        or of dicts with an ``id``, one of these alone, text of such a list as a template renders it, or
+        ``{"path": ...}`` for a file of JSON lines.
+    :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
+    :param failure_status: a status, several, or none, that end it badly (templated), written alike.
+    :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
+    :param fail_fast: whether, waiting for all, the first bad end fails the task at once; otherwise it fails when the
+        wait for every run is over.
+    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
+    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
+    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
+    :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
+        ``"id"``. Default: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed`` and
+        ``outcome``; also: ``template_id``, ``created_at``, ``percent_complete``. ``outcome`` is ``reached``; with
+        ``wait_for="any"`` also ``waiting``, ``failed``, ``missing`` or ``error``. A value that is not known is
+        ``None``. A ``name`` that takes more than 80 bytes is cut.
+    :param output_path: write JSON lines with these keys here instead, a local path or any URL that
+        ``ObjectStoragePath`` knows (templated); the result is then ``{"path", "count"}``. Names are not cut. After a
+        deferred wait the runs are read once more for it.
+    :param max_xcom_bytes: how much the result may take as XCom, in bytes; default 48 KiB. If the result for this number
+        of runs may take more, the task is refused before it waits.
+    :param organization_id: the organization (templated); by default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param deferrable: wait in the triggerer, without a worker.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
+    """
+
+    template_fields: Sequence[str] = (
+        "run_ids",
+        "fields",
+        "output_path",
+        "target_status",
+        "failure_status",
+        *TallyfyWaitSensor.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        run_ids: Any,
+        target_status: str | Iterable[str] = "complete",
+        failure_status: str | Iterable[str] = ("archived",),
+        wait_for: str = "all",
+        fail_fast: bool = True,
+        fields: str | Sequence[str] = RESULT_FIELDS,
+        output_path: str | os.PathLike[str] | None = None,
+        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run_ids = run_ids
+        self.target_status = target_status
+        self.failure_status = failure_status
+        self.wait_for = wait_for
+        self.fail_fast = fail_fast
+        self.fields = fields
+        self.output_path = output_path
+        self.max_xcom_bytes = max_xcom_bytes
+        _ = self._ends_in_triggerer  # output_path is one reason to refuse it
+
+    @cached_property
+    def wait(self) -> RunsWait:
+        """The wait, checked."""
+        from airflow_provider_tallyfy.bulk.inputs import read_run_ids
+
+        with airflow_exceptions():
+            return RunsWait.checked(
+                read_run_ids(self.run_ids),
+                self.target_status,
+                self.failure_status,
+                self.missing,
+                wait_for=self.wait_for,
+                fail_fast=self.fail_fast,
+            )
+
+    @property
+    def goal(self) -> str:
+        """The runs and their status."""
+        return f"{self.wait.wait_for} of {len(self.wait.waits)} runs becoming {shown(self.target_status)}"
+
+    def announce(self, context: Context) -> None:
+        """Check the arguments; there is no single run to lead to."""
+        self.log.info("Waiting for %s.", self.goal)
+        with airflow_exceptions():
+            checked_path_if_given(self.output_path, "output_path")
+            self._check_size()
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take up the task after the trigger's wait; for a file the runs are read once more."""
+        if not self.output_path:
+            return super().execute_complete(context, event)
+        outcomes = super()._conclude(ending_of(event))
+        with self.hook, airflow_exceptions():
+            return self._write(self.look.read_again(outcomes))
+
+    def make_look(self) -> LookAtRuns:
+        """Make what looks at the runs."""
+        return LookAtRuns(
+            self.hook,
+            self.wait,
+            self.tolerance,
+            self.tell,
+            fields=self._checked_fields,
+            is_for_xcom=not self.output_path,
+        )
+
+    def make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
+        """Make the trigger that goes on with the wait."""
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
+
+        first = self.wait.waits[0]  # there is one: the first look ends a wait for no runs
+        return TallyfyRunsStatusTrigger(
+            run_ids=[wait.run_id for wait in self.wait.waits],
+            target_status=list(first.target),
+            failure_status=list(first.failure),
+            missing=first.missing.value,
+            wait_for=self.wait_for,
+            fail_fast=self.fail_fast,
+            newer_than=self.look.newer_than,
+            fields="outcome" if self.output_path else self._checked_fields,
+            **settings,
+        )
+
+    @property
+    def _checked_fields(self) -> Fields:
+        return checked_fields(self.fields, KNOWN_FIELDS)
+
+    def _conclude(self, ending: Ending) -> Any:
+        rows = super()._conclude(ending)
+        return self._write(rows) if self.output_path else rows
+
+    def _write(self, rows: list[Any]) -> dict[str, Any]:
+        path = checked_path(self.output_path, "output_path")
+        count = write_lines(path, rows)
+        self.log.info("Wrote %d runs to %s", count, path)
+        return {"path": path, "count": count}
+
+    def _check_size(self) -> None:
+        """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
+        is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer
+        if self.output_path or not is_handed_on or not self.wait.waits:
+            return
+        run_ids = [wait.run_id for wait in self.wait.waits]
+        longest = max(run_ids, key=len)
+        size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
+        most = checked_xcom_bytes(self.max_xcom_bytes)
+        if size > most:
+            raise TallyfyValidationError(
+                f"The result of a wait for {len(run_ids)} runs may take {size} bytes.\n"
+                f"max_xcom_bytes allows {most}.\n"
+                f'Ask for fields="id", set output_path to write a file, or wait for fewer runs.',
+                fields={"max_xcom_bytes": [str(size)]},
+            )

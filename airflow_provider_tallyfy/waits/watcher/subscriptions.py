@@ -1,0 +1,295 @@
+"""What is watched, and what those who wait for it hear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.models.run import Run, RunStatus
+from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
+
+Key = tuple[str, ...]
+
+SHORTEST_INTERVAL = 0.5
+
+_NOBODY_WAITS = 3600.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """
+    How often somebody wants something looked at.
+
+    :param interval: seconds between two looks.
+    :param longest: if more than ``interval``, the interval doubles from look to look up to this.
+    :param since: when the wait began.
+    """
+
+    interval: float
+    longest: float
+    since: float
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the look after one that is made now: an interval that doubles is as long as all before together.
+
+        :param now: the moment.
+        """
+        return max(SHORTEST_INTERVAL, self.interval, min(self.longest, self.interval + now - self.since))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """
+    What came of a look.
+
+    :param value: what was seen.
+    :param error: why nothing could be seen, instead.
+    :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
+    """
+
+    value: Any = None
+    error: TallyfyError | None = None
+    grace: float = 0.0
+
+
+class Subscription:
+    """
+    Hears about what it asked to have watched, when that is first seen, when it changes and when a look fails.
+
+    Only the latest sight of each thing is kept, so a slow subscriber misses states in between and holds nobody up.
+
+    :param watches: what to watch.
+    :param pace: how often.
+    :param is_end: whether the subscriber will stop waiting because of a value.
+    """
+
+    def __init__(self, watches: Iterable[Watch], pace: Pace, is_end: Callable[[Any], bool]) -> None:
+        self.watches = list(watches)
+        self.pace = pace
+        self._is_end = is_end
+        self.wants_every_sight = False
+        self._told: dict[Key, Sight] = {}
+        self._sights: dict[Key, Sight] = {}
+        self._crash: BaseException | None = None
+        self._arrived = asyncio.Event()
+
+    async def news(self) -> dict[Key, Sight]:
+        """Wait for something new, and give all that came since the last call."""
+        await self._arrived.wait()
+        self.check()
+        self._arrived.clear()
+        sights, self._sights = self._sights, {}
+        return sights
+
+    def check(self) -> None:
+        """Raise what broke the watching off, if anything did."""
+        if self._crash is not None:
+            raise self._crash
+
+    def deliver(self, key: Key, sight: Sight) -> None:
+        """
+        Take in a sight, unless it is what was heard last.
+
+        :param key: of the watch.
+        :param sight: what came of the look.
+        """
+        if sight.error is None and sight == self._told.get(key) and not self.wants_every_sight:
+            return
+        self._told[key] = self._sights[key] = sight
+        self._arrived.set()
+
+    def is_end(self, value: Any) -> bool:
+        """
+        Whether the subscriber will stop waiting because of a value; one who cannot say so stops because of that.
+
+        :param value: what was seen.
+        """
+        try:
+            return self._is_end(value)
+        except Exception as crash:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
+            self.break_off(crash)
+            return False
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the look after one that is made now, for this subscriber.
+
+        :param now: the moment.
+        """
+        try:
+            return self.pace.interval_at(now)
+        except Exception as crash:  # noqa: BLE001 - as above
+            self.break_off(crash)
+            return _NOBODY_WAITS
+
+    def must_not_hear(self, sight: Sight, asked_at: float) -> bool:
+        """
+        Whether a sight would end the wait although it was asked for before the wait began.
+
+        :param sight: what came of the look.
+        :param asked_at: when that look was asked for.
+        """
+        return asked_at < self.pace.since and sight.error is None and self.is_end(sight.value)
+
+    def break_off(self, crash: BaseException) -> None:
+        """
+        Make :meth:`news` fail.
+
+        :param crash: the defect that ended the watching for it.
+        """
+        self._crash = crash
+        self._arrived.set()
+
+
+@dataclass(eq=False, slots=True)
+class Watched:
+    """
+    Something that is watched, who hears about it, and the state of the current attempt to look at it.
+
+    :param watch: how to look at it.
+    :param wanted: since when a look is wanted.
+    :param due: when to try.
+    :param requested_at: when somebody last asked for a look; one that was under way already does not do.
+    :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
+    :param next_lists: where to look for it if that list does not show it; ``None`` if none was read yet this time.
+    :param is_listed: whether a list showed it last time.
+    :param is_sought: whether a list that is being read may show it yet.
+    :param is_urgent: whether there is reason to believe that it changed.
+    :param in_flight: whether it is being looked at by itself.
+    :param tries: how often that failed this time.
+    :param refused_since: when Tallyfy began to refuse the credentials for it.
+    :param sight: what came of the last look.
+    :param subscriptions: of those who wait for it.
+    """
+
+    watch: Watch
+    wanted: float = float("inf")
+    due: float = float("inf")
+    requested_at: float = float("-inf")
+    list_status: str | None = None
+    next_lists: tuple[str, ...] | None = None
+    is_listed: bool = False
+    is_sought: bool = False
+    is_urgent: bool = False
+    in_flight: bool = False
+    tries: int = 0
+    refused_since: float = float("inf")
+    sight: Sight | None = None
+    subscriptions: set[Subscription] = field(default_factory=set)
+
+    def plan(self, moment: float) -> None:
+        """
+        Want the next look.
+
+        :param moment: when.
+        """
+        self.wanted = self.due = moment
+        self.list_status, self.next_lists = self.watch.list_status, None
+        self.is_urgent = self.is_sought = False
+        self.tries = 0
+
+    def request(self, now: float, moment: float) -> None:
+        """
+        Want a look for somebody who asks for one, and has no use for what was asked of Tallyfy before.
+
+        :param now: the present moment.
+        :param moment: when the look may be made at the latest.
+        """
+        self.requested_at = now
+        if moment < self.due and not self.is_urgent:
+            self.plan(moment)
+
+    def hurry(self, moment: float) -> None:
+        """
+        Want a look at it by itself, before others that are due.
+
+        :param moment: now.
+        """
+        self.plan(moment)
+        self.list_status = None
+        self.is_urgent = True
+
+    @property
+    def is_to_be_read_alone(self) -> bool:
+        """Whether a look at it by itself is about to be made, which no list replaces."""
+        return self.in_flight or (self.is_urgent and self.list_status is None)
+
+    def was_not_listed(self, list_shrank: bool = False) -> None:
+        """
+        Go on after its list did not show it: if it did before, most likely people completed the run.
+
+        :param list_shrank: whether runs left the list while it was read, so that this one may have moved up unseen.
+        """
+        if self.next_lists is None:
+            again = (RunStatus.ACTIVE,) if list_shrank else ()
+            self.next_lists = (RunStatus.COMPLETE, *again) if self.list_status == RunStatus.ACTIVE else ()
+        self.list_status, self.next_lists = next(iter(self.next_lists), None), self.next_lists[1:]
+        self.is_urgent |= self.is_listed
+        self.is_listed = self.is_sought = False
+
+    def interval_at(self, now: float) -> float:
+        """
+        Seconds until the next look: whoever is in the greatest hurry sets the pace.
+
+        :param now: the moment.
+        """
+        return min((each.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
+
+    def is_end(self, value: Any) -> bool:
+        """
+        Whether somebody will stop waiting because of a value.
+
+        :param value: what was seen.
+        """
+        return any(each.is_end(value) for each in self.subscriptions)
+
+    def join(self, subscription: Subscription, watch: Watch) -> bool:
+        """
+        Let somebody wait for it, too, who is told at once what is known.
+
+        :param subscription: of the newcomer.
+        :param watch: the newcomer's own watch.
+        :return: whether that suffices; what was seen before a wait began must not end it.
+        """
+        self.subscriptions.add(subscription)
+        suffices = False
+        if self.sight is not None and self.sight.error is None:
+            run = self.sight.value
+            is_news = isinstance(watch, RunWatch) and isinstance(run, Run) and watch.is_news(run)
+            suffices = is_news or not subscription.is_end(run)
+        if suffices and self.sight is not None:
+            subscription.deliver(watch.key, self.sight)
+        self.watch.expect_newer_than(watch.newer_than)
+        return suffices
+
+    def tell(self, sight: Sight, asked_at: float) -> bool:
+        """
+        Pass on what came of a look.
+
+        :param sight: that.
+        :param asked_at: when it was asked for.
+        :return: whether it did for everybody; an end that was asked for before a wait began is no end of that wait.
+        """
+        self.sight = sight
+        if sight.error is None:
+            self.refused_since = float("inf")
+        did = True
+        for subscription in self.subscriptions:
+            if subscription.must_not_hear(sight, asked_at):
+                did = False
+            else:
+                subscription.deliver(self.watch.key, sight)
+        return did
+
+    def break_off(self, crash: BaseException) -> None:
+        """
+        Make everybody's wait for it fail.
+
+        :param crash: the defect that ended the watching.
+        """
+        for subscription in self.subscriptions:
+            subscription.break_off(crash)

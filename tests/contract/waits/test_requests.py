@@ -1,0 +1,290 @@
+"""What waits cost Tallyfy, over a real socket: one wait, a hundred and a thousand, in good and in bad times."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+from airflow_provider_tallyfy.waits import watcher
+from tests.airflow_driver import TOO_LONG, eventually
+
+INTERVAL = 0.5
+
+#: Statuses to wait for in a run that nobody will ever see in one of them.
+NEVER = ["issue"]
+
+
+@pytest.fixture(params=[1, 100, 1000])
+def count(request) -> int:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _connection(tallyfy, monkeypatch):
+    """The budget is not what is tested here; where Tallyfy is in trouble, patience is short."""
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=5, timeout=2)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+
+
+def trigger(run_id: str, **arguments: Any) -> TallyfyRunStatusTrigger:
+    defaults = {"target_status": ["complete"], "failure_status": ["archived"], "deadline": time.time() + TOO_LONG}
+    common = {"organization_id": None, "tallyfy_conn_id": "tallyfy_default", "poll_interval": INTERVAL}
+    return TallyfyRunStatusTrigger(run_id=run_id, **defaults | common | arguments)
+
+
+def newest_update(tallyfy, run_id: str) -> str:
+    return tallyfy.run(run_id)["last_updated"].replace("Z", "+00:00")
+
+
+async def end_of(waiting: TallyfyRunStatusTrigger) -> Any:
+    async for event in waiting.run():
+        return event.payload["outcome"]
+
+
+def outcomes(triggers: list[TallyfyRunStatusTrigger], *acts: Callable[[], Any]) -> Counter[str]:
+    """Let triggers wait together, do something in each interval from the third on, and count how they end."""
+
+    async def main() -> Counter[str]:
+        waits = [asyncio.create_task(end_of(each)) for each in triggers]
+        await asyncio.sleep(2.5 * INTERVAL)
+        for act in acts:
+            act()
+            await asyncio.sleep(INTERVAL)
+        async with asyncio.timeout(TOO_LONG):
+            ends = Counter(await asyncio.gather(*waits))
+        assert len(watcher._SHARED) == 0, "the last wait ends the watcher and its entry in the registry"
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "and its tasks"
+        return ends
+
+    return asyncio.run(main())
+
+
+def pages(runs: int) -> int:
+    return -(-runs // 100)
+
+
+def lists_and_looks(tallyfy) -> tuple[int, int]:
+    lists = sum(request.path.endswith("/runs") for request in tallyfy.requests)
+    return lists, len(tallyfy.requests) - lists
+
+
+def test_waiting_for_active_runs_costs_a_list_or_a_look_a_round(tallyfy, count):
+    run_ids = tallyfy.add_runs(count)
+    costs: list[int] = []
+
+    def measure() -> None:
+        costs.append(len(tallyfy.requests))
+        tallyfy.clear_requests()
+
+    def finish() -> None:
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    ends = outcomes(triggers, tallyfy.clear_requests, measure, measure, finish)
+    assert ends == {"reached": count}
+    rounds = 2 * pages(count)  # an interval sees one round or, where they are shortened by their jitter, two
+    assert all(cost <= rounds for cost in costs)
+    assert len(tallyfy.requests) <= 5 * max(1, pages(count))
+    assert tallyfy.connections_opened <= 8
+
+
+def test_half_of_the_runs_finishing_costs_some_pages_more(tallyfy, count):
+    run_ids = tallyfy.add_runs(2 * count)
+    half, rest = run_ids[::2], run_ids[1::2]
+
+    def finish(finished: list[str]) -> None:
+        for run_id in finished:
+            tallyfy.complete_run(run_id)
+        tallyfy.clear_requests()
+
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    requests: list[int] = []
+    ends = outcomes(
+        triggers, lambda: finish(half), lambda: requests.append(len(tallyfy.requests)), lambda: finish(rest)
+    )
+    assert ends == {"reached": 2 * count}
+    assert requests[0] <= 4 * pages(2 * count) + 2
+
+
+def test_missing_runs_cost_a_look_each_and_hardly_a_list(tallyfy, count):
+    ends = outcomes([trigger(f"{number:032x}", missing="fail") for number in range(count)])
+    assert ends == {"missing": count}
+    lists, looks = lists_and_looks(tallyfy)
+    assert looks == count
+    # Whether it is archived is looked up in the list of archived runs, once each; the lists of other runs,
+    # which show none of them, are tried again only when twice as many are sought.
+    assert lists <= count + 2 * count.bit_length() + 2
+
+
+@pytest.mark.parametrize("lie", ["status_filter_honoured", "nothing listed"])
+def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
+    run_ids = tallyfy.add_runs(count)
+    if lie == "nothing listed":
+        tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
+    else:
+        tallyfy.behaviour = tallyfy.behaviour.changed({lie: False})
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    ends = outcomes(triggers, lambda: [tallyfy.complete_run(run_id) for run_id in run_ids])
+    assert ends == {"reached": count}
+
+
+def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count, monkeypatch):
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=60)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+    run_ids = tallyfy.add_runs(count)
+    tallyfy.faults.add("status", status=429, retry_after=1, times=2)
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    ends = outcomes([trigger(run_id, newer_than="2020-01-01T00:00:00+00:00") for run_id in run_ids])
+    assert ends == {"reached": count}
+    assert len(tallyfy.requests) <= 2 + 2 * pages(count) + 2
+
+
+def test_a_storm_of_429_that_lasts_costs_hardly_a_request_and_no_look(tallyfy, monkeypatch):
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=60)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+    run_ids = tallyfy.add_runs(1000)
+    storm = tallyfy.faults.add("status", status=429, retry_after=1, times=None)
+
+    def calm() -> None:
+        tallyfy.faults.remove(storm)
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id), max_poll_failures=0) for run_id in run_ids]
+    goes_on = [lambda: None] * 10
+    assert outcomes(triggers, *goes_on, calm) == {"reached": 1000}
+    assert 2 < storm.hits <= 4, "each pause is longer than the one before"
+    assert len(tallyfy.requests) <= storm.hits + 3 * pages(1000)
+
+
+def test_a_storm_of_5xx_costs_hardly_a_request_and_no_wait(tallyfy, count):
+    run_ids = tallyfy.add_runs(count)
+    storm = tallyfy.faults.add("status", status=503, times=None)
+    during: list[int] = []
+
+    def calm() -> None:
+        during.append(len(tallyfy.requests))
+        tallyfy.faults.remove(storm)
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    assert outcomes(triggers, calm) == {"reached": count}
+    assert during[0] <= 20
+
+
+def test_a_tallyfy_that_hangs_costs_hardly_a_request_and_no_wait(tallyfy, count, monkeypatch):
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=20, timeout=1)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+    run_ids = tallyfy.add_runs(count)
+    tallyfy.faults.add("hang", seconds=60, times=2)
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    ends = outcomes([trigger(run_id, newer_than="2020-01-01T00:00:00+00:00") for run_id in run_ids])
+    assert ends == {"reached": count}
+    assert len(tallyfy.requests) <= 4 + 2 * pages(count)
+
+
+@pytest.mark.parametrize("auth", ["token", "client_credentials"])
+def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, count, auth, monkeypatch):
+    extra = {"auth": auth, "user_email": tallyfy.user_email} if auth == "client_credentials" else {}
+
+    def connect() -> None:
+        connection = tallyfy.connection_json(wait_requests_per_minute=600_000, **extra)
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+
+    def expire() -> None:
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        connect()
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+
+    connect()
+    run_ids = tallyfy.add_runs(count)
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    assert outcomes(triggers, tallyfy.clear_requests, expire) == {"reached": count}
+    assert len(tallyfy.requests) <= 8 * max(2, pages(count))
+
+
+def test_nothing_is_left_when_the_last_of_many_waits_is_cancelled(tallyfy):
+    run_ids = tallyfy.add_runs(20)
+
+    async def main() -> None:
+        waits = [asyncio.create_task(end_of(trigger(run_id))) for run_id in run_ids]
+        await asyncio.sleep(2 * INTERVAL)
+        for each in waits:
+            each.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        assert all(each.cancelled() for each in waits)
+        assert len(watcher._SHARED) == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+    assert eventually(lambda: tallyfy.open_connections == 0)
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is watcher.Watcher]
+
+
+def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
+    run_ids = tallyfy.add_runs(3)
+
+    async def main() -> list[Any]:
+        waits = [asyncio.create_task(end_of(trigger(run_id))) for run_id in run_ids]
+        await asyncio.sleep(INTERVAL / 2)
+        waits[0].cancel()  # the first is the one that started the watcher
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        async with asyncio.timeout(TOO_LONG):
+            return await asyncio.gather(*waits, return_exceptions=True)
+
+    ends = asyncio.run(main())
+    assert isinstance(ends[0], asyncio.CancelledError)
+    assert ends[1:] == ["reached", "reached"]
+
+
+def test_the_event_loop_goes_on_while_tallyfy_keeps_an_answer_to_itself(tallyfy, monkeypatch):
+    """A loop that stood still with the request would be free again only when that has timed out, which ends waits."""
+    connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=30)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
+    silence = tallyfy.faults.add("hang", times=None)
+    run_ids = tallyfy.add_runs(1000)
+    for run_id in run_ids:
+        tallyfy.complete_run(run_id)
+    seen_before = {"newer_than": "2020-01-01T00:00:00+00:00", "max_poll_failures": 0}
+    triggers = [trigger(run_id, **seen_before) for run_id in run_ids]
+
+    async def main() -> Counter[str]:
+        waits = [asyncio.create_task(end_of(each)) for each in triggers]
+        while not tallyfy.requests:  # noqa: ASYNC110 - another thread hears of them
+            await asyncio.sleep(0.01)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert len(tallyfy.requests) == 1
+        tallyfy.faults.remove(silence)
+        return Counter(await asyncio.gather(*waits))
+
+    assert asyncio.run(main()) == {"reached": 1000}
+
+
+def test_the_waits_of_an_organization_share_one_connection_while_tallyfy_is_quick(tallyfy, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json())
+    run_ids = tallyfy.add_runs(5)
+    spelled = [None, tallyfy.organization_id]
+    triggers = [
+        trigger(run_id, newer_than=newest_update(tallyfy, run_id), organization_id=spelled[number % 2])
+        for number, run_id in enumerate(run_ids)
+    ]
+    acts = [lambda run_id=run_id: tallyfy.complete_run(run_id) for run_id in run_ids]
+    assert outcomes(triggers, *acts) == {"reached": len(run_ids)}
+    assert len(tallyfy.requests) > 4
+    assert tallyfy.connections_opened == 1

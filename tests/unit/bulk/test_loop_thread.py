@@ -1,0 +1,20 @@
+"""The thread of a bulk job, where it cannot even begin."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import pytest
+
+from airflow_provider_tallyfy.bulk.loop_thread import Crew
+from airflow_provider_tallyfy.connection import TallyfySettings
+
+
+def test_a_loop_that_cannot_begin_is_an_error_of_the_task_and_no_wait_for_ever(monkeypatch):
+    def too_many() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", too_many)
+    with pytest.raises(OSError, match="Too many open files"), Crew(TallyfySettings("http://127.0.0.1:9", "token")):
+        pytest.fail("there is no loop to work on")

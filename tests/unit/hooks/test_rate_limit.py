@@ -1,0 +1,182 @@
+"""A pace finds out what a server bears, on a clock that the tests turn."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Coroutine
+from math import ceil
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.hooks.rate_limit import Pace
+from tests.virtual_time import in_virtual_time
+
+ROUND_TRIP = 0.05
+
+
+def on_turned_clock(work: Coroutine[Any, Any, Any]) -> Any:
+    return in_virtual_time(lambda: work)
+
+
+class RollingLimit:
+    """At most so many requests in so many seconds; a declined one is not counted."""
+
+    def __init__(self, requests: int, seconds: float) -> None:
+        self.requests, self.seconds = requests, seconds
+        self.passed: deque[float] = deque()
+
+    def declines(self, now: float) -> float | None:
+        while self.passed and self.passed[0] <= now - self.seconds:
+            self.passed.popleft()
+        if len(self.passed) < self.requests:
+            self.passed.append(now)
+            return None
+        return max(1, ceil(self.passed[0] + self.seconds - now))
+
+
+class FixedWindow:
+    """So many requests in each window of the clock."""
+
+    def __init__(self, requests: int, seconds: float) -> None:
+        self.requests, self.seconds = requests, seconds
+        self.window, self.passed = -1, 0
+
+    def declines(self, now: float) -> float | None:
+        window = int(now // self.seconds)
+        if window != self.window:
+            self.window, self.passed = window, 0
+        if self.passed < self.requests:
+            self.passed += 1
+            return None
+        return max(1, ceil((window + 1) * self.seconds - now))
+
+
+async def send_all(
+    total: int, concurrency: int, pace: Pace, declines: Callable[[float], float | None]
+) -> tuple[float, int]:
+    """Send requests until all were let pass; give the seconds that took and how many were declined."""
+    clock = asyncio.get_running_loop().time
+    todo = iter(range(total))
+    declined = 0
+
+    async def sender() -> None:
+        nonlocal declined
+        for _ in todo:
+            while True:
+                turn = await pace.turn()
+                await asyncio.sleep(ROUND_TRIP / 2)
+                after = declines(clock())
+                await asyncio.sleep(ROUND_TRIP / 2)
+                if after is None:
+                    break
+                declined += 1
+                pace.declined(turn, after)
+
+    await asyncio.gather(*(sender() for _ in range(concurrency)))
+    return clock(), declined
+
+
+@pytest.mark.parametrize("concurrency", [8, 32])
+@pytest.mark.parametrize(("requests", "seconds"), [(10, 1), (100, 10), (600, 60)])
+@pytest.mark.parametrize("limit", [RollingLimit, FixedWindow])
+def test_it_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, requests, seconds, concurrency):
+    total = 3000
+    server = limit(requests, seconds)
+
+    took, declined = on_turned_clock(send_all(total, concurrency, Pace(), server.declines))
+
+    allowed = requests / seconds
+    assert total / took >= 0.9 * allowed
+    assert declined <= concurrency + 0.1 * total
+
+
+def test_it_limits_nothing_while_nothing_is_declined():
+    took, _ = on_turned_clock(send_all(400, 8, Pace(), lambda now: None))
+
+    assert took == pytest.approx(400 / 8 * ROUND_TRIP)
+
+
+def test_a_ceiling_is_never_exceeded():
+    sent: list[float] = []
+
+    on_turned_clock(send_all(50, 8, Pace(ceiling=5), sent.append))
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
+    assert min(gaps) >= 1 / 5 - 1e-9
+
+
+def test_nobody_sends_until_the_wait_is_over():
+    async def scenario() -> list[float]:
+        pace = Pace()
+        turn = await pace.turn()
+        pace.declined(turn, 7.0)
+        return list(await asyncio.gather(*(pace.turn() for _ in range(3))))
+
+    turns = on_turned_clock(scenario())
+
+    assert turns[0] == pytest.approx(7.0)
+    assert turns == sorted(set(turns)), "they come one after the other, not all at once"
+
+
+def test_requests_declined_together_are_one_piece_of_news():
+    async def scenario() -> list[bool]:
+        pace = Pace()
+        turns = [await pace.turn() for _ in range(4)]
+        return [pace.declined(turn, 1.0) for turn in turns]
+
+    assert on_turned_clock(scenario()) == [True, False, False, False]
+
+
+def test_the_longest_wait_counts():
+    async def scenario() -> float:
+        pace = Pace()
+        turns = [await pace.turn() for _ in range(3)]
+        for turn, after in zip(turns, (1.0, 9.0, 2.0), strict=True):
+            pace.declined(turn, after)
+        return await pace.turn()
+
+    assert on_turned_clock(scenario()) == pytest.approx(9.0)
+
+
+def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
+    async def scenario() -> tuple[bool, float]:
+        pace = Pace()
+        early, late = await pace.turn(), await pace.turn()
+        pace.declined(early, 1.0)
+        reopened = await pace.turn()
+        is_news = pace.declined(late, 60.0)
+        return is_news, await pace.turn() - reopened
+
+    is_news, gap = on_turned_clock(scenario())
+
+    assert not is_news
+    assert gap < 5
+
+
+def test_a_limit_that_rises_is_found_again():
+    slow, fast = RollingLimit(10, 1), RollingLimit(100, 1)
+    pace = Pace()
+
+    async def scenario() -> tuple[float, float]:
+        took, _ = await send_all(600, 8, pace, slow.declines)
+        end, _ = await send_all(6000, 8, pace, fast.declines)
+        return took, end - took
+
+    _, took = on_turned_clock(scenario())
+
+    assert 6000 / took >= 15, "half as much again as the old limit, and more"
+
+
+def test_a_cancelled_wait_holds_up_nobody():
+    async def scenario() -> float:
+        pace = Pace(ceiling=1)
+        await pace.turn()
+        waiting = asyncio.create_task(pace.turn())
+        await asyncio.sleep(0.5)
+        waiting.cancel()
+        return await pace.turn()
+
+    assert on_turned_clock(scenario()) == pytest.approx(1.0)

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.waits.run_events import Event, EventLog, beginning, checked_events, merged
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NO_TIME = timedelta()
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def run(run_id: str = "a", *, created: float = -1000, updated: float | None = None, **facts) -> Run:
+    moments = {name: at(facts.pop(name)) for name in ("completed_at", "archived_at") if name in facts}
+    status = facts.pop("status", "complete" if "completed_at" in moments else "active")
+    return Run(run_id, "Name", status, created_at=at(created), last_updated=at(updated or created), **moments)
+
+
+def log(state=None, replay: timedelta = NO_TIME, events=tuple(Event)) -> EventLog:
+    return EventLog(events, beginning(NOON - replay) if state is None else state)
+
+
+def read(story: EventLog, runs, now: datetime):
+    return collected(story.read(runs, now))[0]
+
+
+def collected(work):
+    """Give what a generator returns, and how many parts its work had."""
+    parts = 0
+    while True:
+        parts += 1
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value, parts
+
+
+def told(story: EventLog, *runs: Run, now: float = 0) -> list[tuple[str, str]]:
+    return [(event.event.value, event.run.id) for event in read(story, runs, at(now))]
+
+
+def begun(*runs: Run) -> EventLog:
+    story = log()
+    assert told(story, *runs) == []
+    return story
+
+
+def restarted(story: EventLog) -> EventLog:
+    return log(json.loads(json.dumps(story.state())))
+
+
+def test_what_was_there_at_the_beginning_is_not_told():
+    assert told(log(), run("a"), run("b", completed_at=-5), run("c", archived_at=-5)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "events"),
+    [
+        (None, run(created=1), ["launched"]),
+        (None, run(created=1, completed_at=2), ["launched", "completed"]),
+        (run(), run(updated=1), []),
+        (run(), run(updated=1, completed_at=1), ["completed"]),
+        (run(), run(updated=1, status="problem"), ["problem"]),
+        (run(), run(updated=1, status="issue"), ["problem"]),
+        (run(status="problem"), run(updated=1, status="issue"), []),
+        (run(status="problem"), run(updated=1), []),
+        (run(), run(updated=1, archived_at=1), ["archived"]),
+        (run(archived_at=-5), run(updated=1), ["restored"]),
+        (run(completed_at=-5, archived_at=-5), run(updated=1, completed_at=-5), ["restored"]),
+        (run(completed_at=-5), run(updated=1, completed_at=1), ["completed"]),
+    ],
+)
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_happened_between_two_lists_is_told_once(before, after, events, restart):
+    story = begun(*([before] if before else []), run("other"))
+    story = restarted(story) if restart else story
+    assert [event for event, _ in told(story, after, run("other"))] == events
+    story = restarted(story) if restart else story
+    assert told(story, after, run("other")) == []
+
+
+def test_events_are_told_in_the_order_in_which_they_happened():
+    assert told(begun(), run("b", created=2), run("a", created=1, completed_at=3)) == [
+        ("launched", "a"),
+        ("launched", "b"),
+        ("completed", "a"),
+    ]
+
+
+def test_only_events_of_interest_are_told():
+    story = log(events=[Event.COMPLETED])
+    told(story)
+    assert told(story, run(created=1, completed_at=2, archived_at=3)) == [("completed", "a")]
+
+
+def test_a_list_that_leaves_runs_out_makes_nothing_happen():
+    story = begun(run("a", status="problem"), run("b", archived_at=-5))
+    assert told(story) == []
+    assert told(story, run("a", status="problem"), run("b", archived_at=-5)) == []
+
+
+def test_an_event_that_shows_up_after_a_later_one_is_told():
+    story = begun(run("old"))
+    assert told(story, run("later", created=5)) == [("launched", "later")]
+    assert told(story, run("earlier", created=1), run("later", created=5)) == [("launched", "earlier")]
+
+
+def test_an_event_of_long_ago_is_not_told_because_its_run_was_tagged_today():
+    story = begun(run("new", created=0))
+    assert told(story, run("tagged", created=-500), run("new", created=0)) == []
+
+
+@pytest.mark.parametrize(("minutes", "events"), [(60, ["completed"]), (5, [])])
+def test_what_happened_lately_before_the_beginning_is_told_if_that_is_wished(minutes, events):
+    story = log(replay=timedelta(minutes=minutes))
+    assert [event for event, _ in told(story, run(completed_at=-30))] == events
+    assert told(story, run(completed_at=-30)) == []
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_happened_between_the_beginning_and_the_first_list_is_told_and_nothing_older(restart):
+    story = restarted(log()) if restart else log()
+    runs = [
+        run("completed", completed_at=2),
+        run("long completed", completed_at=-5),
+        run("archived", updated=3, archived_at=3),
+        run("long archived", archived_at=-5),
+        run("problem", updated=4, status="problem"),
+        run("long problem", updated=-4, status="problem"),
+        run("launched", created=5),
+    ]
+    events = [
+        ("completed", "completed"),
+        ("archived", "archived"),
+        ("problem", "problem"),
+        ("launched", "launched"),
+    ]
+    assert told(story, *runs, now=6) == events
+    assert told(restarted(story), *runs, now=7) == []
+    runs[3], runs[5] = run("long archived", updated=8), run("long problem", updated=8, status="problem")
+    assert told(restarted(story), *runs, now=9) == [("restored", "long archived")]
+
+
+def test_a_beginning_and_a_state_merge_so_that_nothing_is_lost():
+    story = begun(run("old", updated=-5, status="problem"), run("new"))
+    told(story, run("new", completed_at=1), now=1)
+    merger = log(merged([log().state(), beginning(at(-2)), story.state()]))
+    runs = [run("old", updated=-5, status="problem"), run("new", completed_at=1), run("early", completed_at=-1)]
+    assert told(merger, *runs, now=2) == [("completed", "early"), ("completed", "new")]
+    assert told(merger, *runs, now=3) == []
+
+
+def test_a_list_is_compared_in_parts_so_that_others_have_their_turn():
+    story, archive = log(replay=timedelta(days=10)), many(completed_at=-4500, archived_at=-4000)
+    compared: list[int] = [0]
+    story._keep = lambda run: compared.append(compared.pop() + 1)  # type: ignore[method-assign]
+    work, parts = story.read(archive, NOON), []
+    for _ in work:
+        parts.append(compared.pop())
+        compared.append(0)
+    assert sum(parts) + compared[0] == len(archive)
+    assert max(parts) <= 500
+
+
+def test_runs_that_lists_have_not_shown_for_longer_than_these_lag_behind_are_forgotten():
+    story = begun(run("problem", status="problem"), run("archived", archived_at=-5), run("other"))
+    for minute in (1, 10, 20):
+        told(story, run("other"), now=minute)
+    kept = {name: ids for name, ids in story.state().items() if name in ("problem", "archived")}
+    assert kept == {"problem": [], "archived": []}
+    assert list(story._seen) == ["other"]
+
+
+def test_a_run_that_one_list_leaves_out_is_not_forgotten():
+    story = begun(run("a", status="problem"))
+    told(story, now=1)
+    told(story, run("a", status="problem"), now=9)
+    told(story, now=15)
+    assert told(story, run("a", updated=16, status="problem"), now=16) == []
+
+
+def test_runs_that_were_archived_long_ago_are_not_remembered():
+    story = log(events=[Event.RESTORED])
+    read(story, [run("recent", archived_at=-5), run("old", archived_at=-100 * 24 * 60)], NOON)
+    assert story.state()["archived"] == ["recent"]
+
+
+def test_an_event_has_the_same_id_wherever_it_is_noticed():
+    ids = [read(log(replay=timedelta(days=1)), [run(completed_at=-30)], NOON)[-1].id for _ in range(2)]
+    assert ids[0] == ids[1]
+    other = read(log(replay=timedelta(days=1)), [run(completed_at=-29)], NOON)[-1].id
+    assert other != ids[0]
+
+
+def many(**facts) -> list[Run]:
+    return [run(f"{number:032x}", created=-5000, updated=-4000, **facts) for number in range(3000)]
+
+
+def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
+    archive, story = many(archived_at=-4000), log()
+    read(story, archive, NOON)
+    compared = []
+    monkeypatch.setattr(EventLog, "_keep", lambda self, run: compared.append(run.id))
+    assert told(story, *archive, run("new", created=1), now=1) == [("launched", "new")]
+    assert compared == ["new"]
+
+
+@pytest.mark.parametrize("facts", [{"status": "problem"}, {"archived_at": -4000}])
+def test_a_restart_tells_nothing_twice_however_many_runs_there_are(facts):
+    story = begun(*many(**facts))
+    assert told(restarted(story), *many(**facts)) == []
+
+
+def test_a_restart_loses_no_restore_however_many_runs_there_are():
+    story = begun(*many(archived_at=-4000))
+    assert len(told(restarted(story), *many())) == 3000
+
+
+@pytest.mark.parametrize("event", [Event.LAUNCHED, Event.COMPLETED, Event.ARCHIVED])
+def test_events_that_leave_their_time_on_the_run_are_remembered_by_time(event):
+    story = log(events=[event])
+    read(story, many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
+    read(story, [run("new", created=1)], at(1))
+    assert len(json.dumps(story.state())) < 200
+
+
+@pytest.mark.parametrize("event", [Event.PROBLEM, Event.RESTORED])
+def test_only_what_the_events_of_interest_need_is_remembered(event):
+    story = log(events=[event])
+    read(story, [run("a", status="problem"), run("b", archived_at=-5)], NOON)
+    kept = {Event.PROBLEM: {"problem": ["a"]}, Event.RESTORED: {"archived": ["b"]}}[event]
+    assert {name: ids for name, ids in story.state().items() if name not in ("since", "known")} == kept
+
+
+def test_a_problem_that_an_archived_run_hides_is_not_told_again_after_it_is_restored():
+    story = begun(run(status="problem"))
+    assert told(story, run(status="archived", updated=1, archived_at=1)) == [("archived", "a")]
+    assert told(story, run(status="problem", updated=2)) == [("restored", "a")]
+
+
+def test_an_event_in_the_future_hides_none_before_it():
+    story = log()
+    told(story, run("a", created=1_000_000))
+    assert told(story, run("b", created=1), now=1) == [("launched", "b")]
+
+
+def test_states_that_are_equal_merge_into_the_same():
+    story = begun(run("a", status="problem"), run("b", archived_at=-5))
+    assert merged([story.state()] * 2) == merged([story.state()]) == story.state()
+    assert merged([]) is None
+
+
+def test_of_states_that_differ_only_what_all_of_them_told_is_told():
+    runs = [run("problem", status="problem"), run("old", archived_at=-500)]
+    story = begun(*runs)
+    runs += [run("early", created=1)]
+    told(story, *runs, now=1)
+    early = story.state()
+    runs += [run("later", created=30), run("solved", created=-10, updated=29, status="problem")]
+    runs[1] = run("old", updated=28)
+    told(story, *runs, now=30)
+    story = log(merged([early, story.state()]))
+    assert told(story, *runs, now=31) == [("restored", "old"), ("problem", "solved"), ("launched", "later")]
+    assert told(story, *runs, now=31) == []
+
+
+def test_the_payload_is_plain_and_small():
+    (event,) = read(log(replay=timedelta(days=1), events=["completed"]), [run(completed_at=-30)], NOON)
+    payload = event.describe("https://web/a")
+    assert json.loads(json.dumps(payload)) == payload
+    assert payload["event"] == "completed"
+    assert payload["at"] == "2026-01-01T11:30:00Z"
+    assert payload["run"]["id"] == "a"
+
+
+@pytest.mark.parametrize("events", ["finished", "", [], None, ["completed", "finished"]])
+def test_unknown_events_are_refused_with_the_known_ones(events):
+    with pytest.raises(TallyfyValidationError, match="launched, completed, problem, archived, restored"):
+        checked_events(events)
+
+
+@pytest.mark.parametrize("events", [5, {"completed": True}, [None]])
+def test_events_that_are_no_list_of_names_are_refused(events):
+    with pytest.raises(TallyfyValidationError, match=r"is not a list|says nothing"):
+        checked_events(events)
+
+
+@pytest.mark.parametrize("events", ["problem,completed", ["problem", "completed", "problem"], {"completed", "problem"}])
+def test_events_are_the_same_however_they_are_written(events):
+    assert checked_events(events) == (Event.COMPLETED, Event.PROBLEM)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import (
+    TallyfyAuthError,
+    TallyfyError,
+    TallyfyNotFoundError,
+    TallyfyResponseError,
+    TallyfyServerError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.waits.goals import Ending, Outcome, RunWait, WaitLog
+
+DESCRIBED = {"id": "r1", "status": "complete"}
+ENDINGS = [
+    Ending(Outcome.REACHED, "done", result=DESCRIBED),
+    Ending(Outcome.FAILED, "archived", result=DESCRIBED),
+    Ending(Outcome.MISSING, "missing", error="TallyfyNotFoundError"),
+    Ending(Outcome.TIMED_OUT, "too late"),
+    Ending(Outcome.ERROR, "no token", error="TallyfyAuthError"),
+]
+
+
+def run(status: str = "active") -> Run:
+    return Run.from_json({"id": "r1", "name": "Onboarding", "status": status})
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.outcome.value)
+def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
+    event = ending.to_event()
+    assert type(event["outcome"]) is str
+    assert Ending.from_event(event) == ending
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        "complete",
+        [],
+        {"status": "success"},
+        {"outcome": "complete", "message": ""},
+        {"outcome": "waiting", "message": "still"},
+        {"outcome": ["reached"], "message": "", "result": DESCRIBED},
+        {"outcome": "reached", "message": "without a run"},
+        {"outcome": "failed", "message": 5},
+        {"outcome": "failed"},
+        {"outcome": "failed", "message": "", "verdict": "fine"},
+        {"outcome": "error", "message": "", "error": "re"},
+        {"outcome": "error", "message": "", "error": "error_from_answer"},
+        {"outcome": "error", "message": "", "error": "NoSuchError"},
+        {"outcome": "error", "message": "", "error": 5},
+    ],
+)
+def test_an_event_outside_the_closed_set_is_an_error_and_never_green(event):
+    with pytest.raises(TallyfyResponseError, match="Do triggerer and workers run the same version"):
+        Ending.from_event(event)
+
+
+def test_an_ending_gives_back_the_error_that_broke_the_wait():
+    error = Ending(Outcome.ERROR, "no token", error="TallyfyAuthError").to_error()
+    assert (type(error), str(error)) == (TallyfyAuthError, "no token")
+    assert type(Ending(Outcome.ERROR, "unknown").to_error()) is TallyfyError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"run_id": " "}, "run_id"),
+        ({"target": "completed"}, "target_status 'completed' is not a status"),
+        ({"target": ()}, "target_status names no status"),
+        ({"target": ""}, "target_status"),
+        ({"failure": ["archived", "cancelled"]}, "failure_status 'cancelled' is not a status"),
+        ({"missing": "ignore"}, "use 'fail' or 'wait'"),
+    ],
+)
+def test_a_wait_for_what_does_not_exist_is_refused(arguments, problem):
+    with pytest.raises(TallyfyValidationError, match=problem):
+        RunWait.checked(**{"run_id": "r1", "target": "complete", "failure": (), "missing": "fail", **arguments})
+
+
+def test_a_wait_takes_one_status_or_several_each_once():
+    wait = RunWait.checked("r1", "complete", ["archived", "problem", "archived"], "wait")
+    assert (wait.target, wait.failure) == (("complete",), ("archived", "problem"))
+
+
+def watched(max_poll_failures: int | None = None) -> tuple[WaitLog, list[str]]:
+    told: list[str] = []
+    wait = RunWait.checked("r1", "complete", ["archived"], "fail")
+    return WaitLog(wait, "https://web/r1", max_poll_failures, told.append), told
+
+
+def test_a_change_is_told_once_however_often_it_is_seen():
+    log, told = watched()
+    for _ in range(3):
+        assert log.saw(run()) is None
+    for number in range(3):
+        assert log.stumbled(TallyfyServerError(f"down (request id {number})", status=503)) is None
+    assert log.stumbled(TallyfyServerError("down", status=502)) is None
+    for _ in range(3):
+        assert log.saw(run("problem")) is None
+    assert [line.partition(";")[0].partition(", still")[0] for line in told] == [
+        "Run r1 ('Onboarding') is active",
+        "Cannot see run r1 at the moment",
+        "Cannot see run r1 at the moment",
+        "Run r1 ('Onboarding') is problem",
+    ]
+
+
+def test_passing_trouble_in_a_row_is_borne_so_often_and_a_good_look_starts_the_count_anew():
+    log, _ = watched(max_poll_failures=2)
+    trouble = TallyfyServerError("down")
+    assert [log.stumbled(trouble), log.stumbled(trouble)] == [None, None]
+    assert log.saw(run()) is None
+    assert [log.stumbled(trouble), log.stumbled(trouble)] == [None, None]
+    ending = log.stumbled(trouble)
+    assert ending == Ending(Outcome.ERROR, "down Gave up after 3 failed looks in a row.", error="TallyfyServerError")
+
+
+def test_without_a_limit_passing_trouble_is_borne_for_ever_and_permanent_trouble_never():
+    log, _ = watched(max_poll_failures=None)
+    assert all(log.stumbled(TallyfyServerError("down")) is None for _ in range(1000))
+    assert log.stumbled(TallyfyAuthError("no token")) == Ending(Outcome.ERROR, "no token", error="TallyfyAuthError")
+
+
+def test_an_end_names_the_run_what_was_waited_for_and_where_to_look():
+    log, _ = watched()
+    ending = log.saw(run("complete"))
+    assert ending is not None
+    assert ending.message == "Run r1 ('Onboarding') is complete; waited for complete: https://web/r1"
+    assert ending.result == run("complete").describe("https://web/r1")
+    missing = log.saw(None)
+    assert missing is not None
+    assert (missing.outcome, missing.error) == (Outcome.MISSING, TallyfyNotFoundError.__name__)

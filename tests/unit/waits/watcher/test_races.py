@@ -1,0 +1,326 @@
+"""What comes while something else is under way: no hint, no end and no newcomer is lost, nobody pays for another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
+from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, now, virtually, waiting
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
+
+LONG = 600
+
+
+async def until_asked(tallyfy: VirtualTallyfy) -> None:
+    """Let time go on until a request is under way."""
+    asked = len(tallyfy.asked_at)
+    while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
+        await asyncio.sleep(0.5)
+
+
+async def hint_while_a_list_is_read(tallyfy: VirtualTallyfy, waits, run_id: str, latency: float) -> float:
+    """Complete a run and hint at it while the next list is under way; give the moment."""
+    await asyncio.sleep(10)
+    tallyfy.latency = latency
+    await until_asked(tallyfy)
+    tallyfy.complete_run(run_id)
+    waits.watcher.run_changed(run_id)
+    return now()
+
+
+def heard_at(waits, name: str, status: str) -> float:
+    return next(moment for moment, told in waits.heard[name] if told == status)
+
+
+@virtually
+async def test_a_hint_is_not_forgotten_when_somebody_joins_while_a_list_is_read(tallyfy):
+    run_ids = tallyfy.add_runs(10)
+    async with waiting(tallyfy, []) as waits:
+        for run_id in run_ids:
+            waits.begin(run_id, interval=LONG)
+        hinted = await hint_while_a_list_is_read(tallyfy, waits, run_ids[3], latency=5)
+        await asyncio.sleep(0.2)
+        waits.begin(run_ids[3], interval=LONG, name="late")
+        await asyncio.sleep(30)
+        assert heard_at(waits, run_ids[3], "complete") - hinted < 15
+        assert heard_at(waits, "late", "complete") - hinted < 15
+
+
+@virtually
+async def test_a_hint_does_not_wait_for_a_long_list(tallyfy):
+    run_ids = tallyfy.add_runs(1500)
+    async with waiting(tallyfy, run_ids) as waits:
+        hinted = await hint_while_a_list_is_read(tallyfy, waits, run_ids[0], latency=1)
+        await asyncio.sleep(30)
+        assert heard_at(waits, run_ids[0], "complete") - hinted < 4
+
+
+@virtually
+async def test_a_short_interval_is_kept_beside_long_lists(tallyfy):
+    run_ids = tallyfy.add_runs(1500)
+    tallyfy.latency = 1
+    async with waiting(tallyfy, run_ids[1:]) as waits:
+        waits.begin(run_ids[0], interval=5)
+        await asyncio.sleep(30)
+        tallyfy.clear_requests()
+        await asyncio.sleep(LONG / 2)
+        looks = [request for request in tallyfy.requests if request.path.endswith(run_ids[0])]
+        pages = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert len(looks) > LONG / 2 / 5 * 0.5
+        assert len(pages) > 15 * LONG / 2 / INTERVAL * 0.8, "the others are looked at all the same"
+
+
+@virtually
+async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=503, path=r"/runs\?", times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10 * INTERVAL)
+        lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert len(lists) <= 3 * 11
+        assert {len(heard) for heard in waits.heard.values()} == {1}
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(1.5 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+
+@virtually
+async def test_a_list_of_which_no_run_is_readable_is_not_asked_for_again_and_again(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=200, body={"data": [{"name": "no id"}]}, path=r"/runs\?", times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(INTERVAL / 2)
+        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+        lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
+        assert [dict(request.query)["status"] for request in lists] == ["active", "complete"]
+
+
+#: What makes a run unreadable, and what is odd in it and yet decides nothing.
+BROKEN = [{"status": None}, {"status": "act\nive"}, {"archived_at": 5}, {"archived_at": "9999-12-31T23:59:59-23:59"}]
+ODD = [
+    {"progress": {"percent": 10**400}},
+    {"name": "half a \ud83d"},
+    {"next_task": {"title": {}}},
+    {"checklist_id": []},
+]
+
+
+@pytest.mark.parametrize("defect", [*BROKEN, *ODD], ids=repr)
+def test_a_defect_of_one_run_ends_no_other_wait(defect):
+    tallyfy = VirtualTallyfy()
+    run_ids = tallyfy.add_runs(6)
+    for run_id in run_ids[1:]:
+        tallyfy.complete_run(run_id)
+    rows = [dict(tallyfy.run(run_id)) for run_id in run_ids]
+    rows[0] |= defect
+    answers = {path: json.dumps({"data": data}) for path, data in {r"/runs\?": rows, run_ids[0]: rows[0]}.items()}
+    for path, body in answers.items():
+        tallyfy.faults.add("status", status=200, body=body, path=path, times=None)
+
+    async def main() -> None:
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(3 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids[1:]} == {"complete"}
+            heard = waits.last(run_ids[0])
+            assert heard == ("TallyfyResponseError" if defect in BROKEN else "active")
+
+    in_virtual_time(main)
+
+
+@virtually
+async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
+    """Tallyfy read the run as complete; then it was reopened, and only then somebody began to wait."""
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        old = tallyfy.faults.add("status", status=200, body=None, path=run_id)
+        old.body = {"data": dict(tallyfy.run(run_id)) | {"status": "complete"}}
+        tallyfy.latency = 20
+        await until_asked(tallyfy)
+        waits.begin(run_id, name="new")
+        await asyncio.sleep(45)
+        assert [told for _, told in waits.heard["new"]] == ["active"]
+
+
+@virtually
+async def test_who_waits_for_a_state_that_is_known_already_hears_of_it_although_it_is_not_new(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    tallyfy.complete_run(run_id)
+    async with waiting(tallyfy, []) as waits:
+        watch = RunWatch(waits.watcher.organization_id, run_id)
+        with waits.watcher.subscribe([watch], LONG, None, lambda run: run.is_archived) as patient:
+            assert (await patient.news())[watch.key].value.status == "complete"
+            waits.begin(run_id, name="late")
+            await asyncio.sleep(1)
+            assert waits.last("late") == "complete"
+
+
+@virtually
+async def test_a_token_that_is_replaced_just_after_a_check_fails_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(3)
+    async with waiting(tallyfy, run_ids[:1]) as waits:
+        tallyfy.faults.add("status", status=401, path=run_ids[0])
+        await asyncio.sleep(9)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        for run_id in run_ids[1:]:
+            waits.begin(run_id)
+        await asyncio.sleep(40)
+        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids[1:]] == [["active"], ["active"]]
+
+
+@virtually
+async def test_a_secrets_backend_that_is_down_while_the_token_is_replaced_ends_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(3)
+    connect, is_down = tallyfy.connect, True
+
+    async def flaky():
+        if tallyfy.connections_read and is_down:
+            raise RuntimeError("the secrets backend is down")
+        return await connect()
+
+    tallyfy.connect = flaky
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        await asyncio.sleep(2 * INTERVAL)
+        is_down = False
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(INTERVAL)
+        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids] == [["active", "complete"]] * 3
+
+
+@virtually
+async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_told_once(tallyfy):
+    told, handler = [], logging.Handler()
+    handler.emit = told.append
+    logging.getLogger("airflow_provider_tallyfy.waits.watcher.shared_connection").addHandler(handler)
+    connect, failures = tallyfy.connect, iter([RuntimeError("down"), OSError("down"), TimeoutError()])
+
+    async def flaky():
+        for failure in failures:
+            raise failure
+        return await connect()
+
+    tallyfy.connect = flaky
+    [run_id] = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_id)
+        await asyncio.sleep(INTERVAL)
+        assert [told for _, told in waits.heard[run_id]] == ["active", "complete"]
+    logging.getLogger("airflow_provider_tallyfy.waits.watcher.shared_connection").removeHandler(handler)
+    assert [record.msg for record in told] == ["The Airflow connection could not be read; trying again until it can."]
+
+
+@virtually
+async def test_a_connection_that_stays_missing_is_told(tallyfy):
+    async def missing():
+        raise TallyfyConfigurationError("there is no such connection")
+
+    with pytest.raises(TallyfyConfigurationError):
+        await SharedConnection(missing).ready()
+
+
+@virtually
+async def test_a_look_of_many_requests_keeps_to_the_budget(tallyfy):
+    tallyfy.add_runs(1000, archived=True)
+    missing = [f"{number:032x}" for number in range(40)]
+    async with waiting(tallyfy, missing):
+        await asyncio.sleep(90)
+        assert tallyfy.most_asked_within(60) <= 301
+        assert tallyfy.most_asked_within(1) <= 36
+
+
+@virtually
+async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
+    tallyfy.settings["wait_requests_per_minute"] = 30
+    connection = await SharedConnection(tallyfy.connect).ready()
+    watchers = [Watcher(connection, organization) for organization in (tallyfy.organization_id, "0" * 32)]
+    run_ids = tallyfy.add_runs(200)[::50]
+
+    async def wait(watcher: Watcher) -> None:
+        watches = [RunWatch(watcher.organization_id, run_id) for run_id in run_ids]
+        with watcher.subscribe(watches, 1, None, is_over) as subscription:
+            while True:
+                await subscription.news()
+
+    waits = [asyncio.create_task(wait(watcher)) for watcher in watchers]
+    await asyncio.sleep(300)
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    for watcher in watchers:
+        await watcher.close()
+    await connection.close()
+    assert 20 <= tallyfy.most_asked_within(60) <= 31
+    asked = [sum(each.organization_id in request.path for request in tallyfy.requests) for each in watchers]
+    assert min(asked) > 10, "neither starves"
+
+
+@virtually
+async def test_who_cannot_begin_to_wait_leaves_nothing_behind(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(5)
+
+        def refusing(value):
+            raise TallyfyConfigurationError("nobody can tell")
+
+        watch = RunWatch(waits.watcher.organization_id, run_id)
+        with pytest.raises(TallyfyConfigurationError), waits.watcher.subscribe([watch], 1, None, refusing):
+            pass
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL)
+        assert len(tallyfy.requests) == 1, "at the pace of those who wait"
+
+
+@virtually
+async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(tallyfy):
+    run_ids = tallyfy.add_runs(400)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.latency = 1
+        await until_asked(tallyfy)
+        await until_asked(tallyfy)
+        for run_id in run_ids[200:]:  # the newest, which stood before all others
+            tallyfy.complete_run(run_id)
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL - 20)
+        assert {waits.last(run_id) for run_id in run_ids[200:]} == {"complete"}
+        assert len(tallyfy.requests) <= 16
+
+
+@virtually
+async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no_wait(tallyfy):
+    connection = await SharedConnection(tallyfy.connect).ready()
+    watchers = [Watcher(connection, tallyfy.organization_id) for _ in range(2)]
+    heard: list[str] = []
+
+    async def wait(watcher: Watcher, run_id: str) -> None:
+        with watcher.subscribe([RunWatch(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
+            while True:
+                heard.extend(str(sight.error) for sight in (await subscription.news()).values() if sight.error)
+
+    run_ids = tallyfy.add_runs(2)
+    waits = [asyncio.create_task(wait(*pair)) for pair in zip(watchers, run_ids, strict=True)]
+    await asyncio.sleep(10)
+    tallyfy.revoke_token()
+    tallyfy.token = tallyfy.issue_token()
+    tallyfy.latency = 20  # both are under way when the first is declined
+    await asyncio.sleep(3 * INTERVAL)
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, *(watcher.close() for watcher in watchers), return_exceptions=True)
+    await connection.close()
+    assert heard == []
+    assert tallyfy.connections_read == 2

@@ -1,0 +1,480 @@
+"""The watcher against a sandbox in one event loop, whose clock jumps: hours of waiting are exact and take no time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError, TallyfyValidationError
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
+from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
+from airflow_provider_tallyfy.waits.watcher import SharedConnection, Sight, Subscription
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
+
+
+@virtually
+async def test_a_thousand_waits_cost_no_more_than_the_pages_of_the_list(tallyfy):
+    run_ids = tallyfy.add_runs(1500)[250:1250]
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(30)
+        assert tallyfy.asked_between(0, 30) <= 15
+        assert {len(heard) for heard in waits.heard.values()} == {1}
+        await asyncio.sleep(10 * INTERVAL)
+        assert tallyfy.asked_between(30, 30 + 10 * INTERVAL) <= 15 * 12
+
+
+@virtually
+async def test_waits_for_runs_launched_together_cost_the_pages_that_show_them(tallyfy):
+    tallyfy.add_runs(5000)
+    async with waiting(tallyfy, tallyfy.add_runs(150)):
+        await asyncio.sleep(10)
+        assert len(tallyfy.requests) == 2
+
+
+@virtually
+async def test_half_of_a_thousand_finishing_at_once_are_all_noticed_for_a_few_pages_more(tallyfy):
+    run_ids = tallyfy.add_runs(1000)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        for run_id in run_ids[::2]:
+            tallyfy.complete_run(run_id)
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL * 1.1)
+        assert [waits.last(run_id) for run_id in run_ids] == ["complete", "active"] * 500
+        assert len(tallyfy.requests) <= 20
+
+
+@virtually
+async def test_the_end_of_a_single_wait_is_noticed_within_its_interval(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_id)
+        finished = now()
+        await asyncio.sleep(2 * INTERVAL)
+        moment, status = waits.heard[run_id][-1]
+        assert status == "complete"
+        assert moment - finished <= INTERVAL * 1.1
+        assert {request.path.rpartition("/")[2] for request in tallyfy.requests} == {run_id}
+
+
+@virtually
+async def test_a_stale_list_does_not_end_a_wait(tallyfy):
+    """The list still shows a run as it was before it was reopened; a direct look tells."""
+    run_ids = tallyfy.add_runs(10)
+    stale = run_ids[0]
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.update_run(stale, status="complete", last_updated="2020-01-01T00:00:00.000Z")
+        tallyfy.clear_requests()
+        await asyncio.sleep(INTERVAL * 1.2)
+        assert waits.last(stale) == "complete"
+        assert [request for request in tallyfy.requests if request.path.endswith(stale)]
+
+
+@pytest.mark.parametrize("lie", ["status_filter_honoured", "hides_all"])
+def test_a_list_that_lies_fails_no_wait_and_hides_no_end(lie):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(120)
+        if lie == "hides_all":
+            tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
+        else:
+            tallyfy.behaviour = tallyfy.behaviour.changed({lie: False})
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+            for run_id in run_ids:
+                tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize("status", [403, 404, 422, 500, 503])
+def test_a_list_that_fails_fails_no_wait(status):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(50)
+        tallyfy.faults.add("status", status=status, path=r"/runs\?", times=None)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(INTERVAL)
+            assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+
+    in_virtual_time(main)
+
+
+@virtually
+async def test_missing_runs_are_looked_for_one_by_one_within_the_budget(tallyfy):
+    missing = [f"{number:032x}" for number in range(1000)]
+    async with waiting(tallyfy, missing) as waits:
+        await asyncio.sleep(600)
+        assert all(waits.heard.values())
+        assert {told for heard in waits.heard.values() for _, told in heard} == {None}
+        assert tallyfy.most_asked_within(60) <= 310
+
+
+@virtually
+async def test_the_budget_of_the_connection_is_kept(tallyfy):
+    tallyfy.settings["wait_requests_per_minute"] = 60
+    async with waiting(tallyfy, [f"{number:032x}" for number in range(200)]):
+        await asyncio.sleep(600)
+        assert 40 <= tallyfy.most_asked_within(60) <= 70
+
+
+@virtually
+async def test_runs_that_are_listed_do_not_wait_for_those_that_are_read_one_by_one(tallyfy):
+    listed = tallyfy.add_runs(500)
+    async with waiting(tallyfy, listed + [f"{number:032x}" for number in range(1000)]) as waits:
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(listed[0])
+        finished = now()
+        await asyncio.sleep(INTERVAL * 1.5)
+        assert waits.last(listed[0]) == "complete"
+        assert waits.heard[listed[0]][-1][0] - finished <= INTERVAL * 1.1 + 5
+
+
+@virtually
+async def test_a_rate_limit_slows_the_watcher_and_fails_no_wait(tallyfy):
+    run_ids = tallyfy.add_runs(300)
+    tallyfy.faults.add("status", status=429, retry_after=40, times=2)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(110)
+        assert tallyfy.asked_between(0.2, 40) == 0
+        assert tallyfy.asked_between(0, 110) <= 2 + 3
+        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+
+
+@virtually
+async def test_a_long_rate_limit_is_told_as_a_failed_look_and_waited_out(tallyfy):
+    run_ids = tallyfy.add_runs(50)
+    tallyfy.faults.add("status", status=429, retry_after=900, times=1)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(899)
+        assert len(tallyfy.requests) == 1
+        assert {waits.last(run_id) for run_id in run_ids} == {"TallyfyRateLimitError"}
+        await asyncio.sleep(INTERVAL * 2)
+        assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+
+
+@virtually
+async def test_an_outage_costs_few_requests_is_told_and_is_over_as_soon_as_tallyfy_is_back(tallyfy):
+    run_ids = tallyfy.add_runs(1000)
+    outage = tallyfy.faults.add("status", status=503, times=None)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(3600)
+        assert tallyfy.asked_between(0, 600) < 40
+        assert tallyfy.asked_between(600, 3600) < 3000 / 30
+        assert all(1 < len(heard) < 60 for heard in waits.heard.values())
+        tallyfy.faults.remove(outage)
+        tallyfy.clear_requests()
+        await asyncio.sleep(2 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"active"}
+        assert len(tallyfy.requests) <= 30
+
+
+@virtually
+async def test_a_passing_failure_is_not_told_at_all(tallyfy):
+    run_ids = tallyfy.add_runs(2)
+    tallyfy.faults.add("status", status=503, path=run_ids[0], times=2)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(INTERVAL / 2)
+        assert [waits.heard[run_id][0][1] for run_id in run_ids] == ["active", "active"]
+
+
+@virtually
+async def test_trouble_with_one_run_is_not_the_others_trouble(tallyfy):
+    broken, *others = tallyfy.add_runs(3)
+    tallyfy.faults.add("status", status=500, path=broken, times=None)
+    async with waiting(tallyfy, [broken, *others]) as waits:
+        await asyncio.sleep(600)
+        assert waits.last(broken) == "TallyfyServerError"
+        tallyfy.complete_run(others[0])
+        finished = now()
+        await asyncio.sleep(INTERVAL * 2)
+        assert waits.last(others[0]) == "complete"
+        assert waits.heard[others[0]][-1][0] - finished <= INTERVAL * 1.1
+
+
+@virtually
+async def test_a_look_that_hangs_holds_up_nobody_else(tallyfy):
+    hanging, *others = tallyfy.add_runs(3)
+    tallyfy.settings["timeout"] = 10_000
+    tallyfy.faults.add("hang", path=hanging, times=None, seconds=10_000)
+    async with waiting(tallyfy, [hanging, *others]) as waits:
+        await asyncio.sleep(INTERVAL)
+        tallyfy.complete_run(others[1])
+        await asyncio.sleep(INTERVAL * 1.2)
+        assert waits.heard[hanging] == []
+        assert [waits.last(run_id) for run_id in others] == ["active", "complete"]
+
+
+@virtually
+async def test_a_permanent_failure_is_told_at_once_and_to_nobody_else(tallyfy):
+    tallyfy.settings["credentials_grace"] = 0
+    forbidden, other = tallyfy.add_runs(2)
+    tallyfy.faults.add("status", status=403, path=forbidden, times=None)
+    async with waiting(tallyfy, [forbidden, other]) as waits:
+        await asyncio.sleep(1)
+        assert [waits.last(forbidden), waits.last(other)] == ["TallyfyPermissionError", "active"]
+
+
+@virtually
+async def test_who_comes_late_hears_the_current_state_without_another_request(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(10)
+        waits.begin(run_id, name="late")
+        await asyncio.sleep(0.01)
+        assert waits.heard["late"] == [(10, "active")]
+        assert len(tallyfy.requests) == 1
+
+
+@virtually
+async def test_the_shortest_interval_sets_the_pace_and_leaves_with_its_wait(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]) as waits:
+        hasty = Waits(tallyfy, waits.watcher)
+        hasty.begin(run_id, interval=5)
+        await asyncio.sleep(300)
+        assert 50 <= tallyfy.asked_between(0, 300) <= 70
+        await hasty.end()
+        await asyncio.sleep(300)
+        assert tallyfy.asked_between(310, 600) <= 6
+
+
+@virtually
+async def test_what_has_waited_long_is_looked_at_less_often(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, []) as waits:
+        waits.begin(run_id, interval=10, longest=600)
+        await asyncio.sleep(6000)
+        assert 7 <= tallyfy.asked_between(0, 1200) <= 10
+        assert 7 <= tallyfy.asked_between(1200, 6000) <= 10
+
+
+@virtually
+async def test_looks_are_not_made_at_the_same_moment_of_every_interval(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    async with waiting(tallyfy, [run_id]):
+        await asyncio.sleep(20 * INTERVAL)
+        gaps = [later - earlier for earlier, later in pairwise(tallyfy.asked_at)]
+        assert all(INTERVAL * 0.9 <= gap <= INTERVAL * 1.1 + 0.01 for gap in gaps)
+        assert len({round(gap, 3) for gap in gaps}) > 10
+
+
+@virtually
+async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
+    run_ids = tallyfy.add_runs(100)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.complete_run(run_ids[50])
+        tallyfy.clear_requests()
+        waits.watcher.run_changed(run_ids[50])
+        await asyncio.sleep(0.01)
+        assert waits.last(run_ids[50]) == "complete"
+        assert len(tallyfy.requests) == 1
+
+
+@virtually
+async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into_all_the_same(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    stale = tallyfy.faults.add("status", status=200, body=None, path=run_id)
+    stale.body = {"data": {"id": run_id, "name": "Run", "status": "active"}}
+    tallyfy.latency = 5
+    async with waiting(tallyfy, [run_id]) as waits:
+        await asyncio.sleep(3)
+        tallyfy.complete_run(run_id)
+        waits.watcher.run_changed(run_id)
+        await asyncio.sleep(8)
+        assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
+
+
+@virtually
+async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into_all_the_same(tallyfy):
+    run_ids = tallyfy.add_runs(10)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        pages = {"total": 10, "count": 10, "per_page": 100, "current_page": 1, "total_pages": 1}
+        shown = {"data": [dict(tallyfy.run(run_id)) for run_id in run_ids], "meta": {"pagination": pages}}
+        tallyfy.faults.add("status", status=200, body=shown, path=r"/runs\?")
+        tallyfy.latency, asked = 5, len(tallyfy.asked_at)
+        while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
+            await asyncio.sleep(0.5)
+        tallyfy.complete_run(run_ids[3])
+        waits.watcher.run_changed(run_ids[3])
+        await asyncio.sleep(11)
+        assert waits.last(run_ids[3]) == "complete"
+
+
+@virtually
+async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
+    (run_id,) = tallyfy.add_runs(1)
+    watcher = await tallyfy.watcher()
+    watch = RunWatch(watcher.organization_id, run_id)
+    with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
+        first = await subscription.news()
+        watcher.look_now(subscription)
+        assert await asyncio.wait_for(subscription.news(), 1) == first
+    await watcher.close()
+
+
+@virtually
+async def test_the_connection_is_read_once_for_all_waits(tallyfy):
+    async with waiting(tallyfy, tallyfy.add_runs(100)):
+        await asyncio.sleep(10 * INTERVAL)
+        assert tallyfy.connections_read == 1
+
+
+@virtually
+async def test_a_token_that_was_replaced_in_the_connection_is_picked_up(tallyfy):
+    run_ids = tallyfy.add_runs(100)
+    async with waiting(tallyfy, run_ids) as waits:
+        await asyncio.sleep(10)
+        tallyfy.revoke_token()
+        tallyfy.token = tallyfy.issue_token()
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+        await asyncio.sleep(2 * INTERVAL)
+        assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+        assert tallyfy.connections_read == 2
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_token_that_died_fails_the_waits_and_is_not_asked_for_again_and_again(count):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(count)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(10)
+            tallyfy.revoke_token()
+            tallyfy.clear_requests()
+            await asyncio.sleep(1.2 * INTERVAL + DEFAULT_CREDENTIALS_GRACE)
+            assert {waits.last(run_id) for run_id in run_ids} == {TallyfyAuthError.__name__}
+            assert tallyfy.connections_read <= 13
+            assert len(tallyfy.requests) <= 14
+
+    in_virtual_time(main)
+
+
+@virtually
+async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tallyfy):
+    async def connect() -> Any:
+        raise TallyfyConfigurationError("no such connection")
+
+    connection = SharedConnection(connect)
+    for _ in range(2):
+        with pytest.raises(TallyfyConfigurationError):
+            await connection.ready()
+    await connection.close()
+
+
+class BrokenWatch(Watch):
+    def look(self):
+        raise ZeroDivisionError("a defect")
+        yield
+
+
+@virtually
+async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
+    run_ids = tallyfy.add_runs(1)
+    async with waiting(tallyfy, run_ids) as waits:
+        subscribing = waits.watcher.subscribe([BrokenWatch("broken")], INTERVAL, None, is_over)
+        with subscribing as subscription, pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(subscription.news(), 5)
+        await asyncio.sleep(INTERVAL)
+        assert waits.last(run_ids[0]) == "active"
+
+
+def defective(*_: Any, **__: Any) -> bool:
+    raise ZeroDivisionError("a defect")
+
+
+async def hear_all(subscribing: AbstractContextManager[Subscription]) -> None:
+    with subscribing as subscription:
+        while True:
+            await asyncio.wait_for(subscription.news(), 5)
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 30), (10, 0), (10, 30)])
+def test_a_wait_that_cannot_say_whether_it_is_over_breaks_alone(count, seconds):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        run_ids = tallyfy.add_runs(count)
+        async with waiting(tallyfy, run_ids) as waits:
+            await asyncio.sleep(seconds)
+            watches = [RunWatch(tallyfy.organization_id, run_id) for run_id in run_ids]
+            with pytest.raises(ZeroDivisionError):
+                await hear_all(waits.watcher.subscribe(watches, INTERVAL, None, defective))
+            for run_id in run_ids:
+                tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
+
+    in_virtual_time(main)
+
+
+def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
+    sane = Pace.interval_at
+    monkeypatch.setattr(Pace, "interval_at", lambda pace, now: defective() if pace.interval == 7 else sane(pace, now))
+
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        (run_id,) = tallyfy.add_runs(1)
+        async with waiting(tallyfy, [run_id]) as waits:
+            watch = RunWatch(tallyfy.organization_id, run_id)
+            with pytest.raises(ZeroDivisionError):
+                await hear_all(waits.watcher.subscribe([watch], 7, None, is_over))
+            tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert waits.last(run_id) == "complete"
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize(
+    ("interval", "longest"),
+    [
+        *((interval, None) for interval in (None, "10", 0, -1, True, float("nan"), float("inf"))),
+        *((60, longest) for longest in ("9", 0, -9, float("inf"), 10**400)),
+    ],
+)
+def test_an_interval_that_is_none_is_refused_and_disturbs_nobody(interval, longest):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        (run_id,) = tallyfy.add_runs(1)
+        async with waiting(tallyfy, [run_id]) as waits:
+            watch = RunWatch(tallyfy.organization_id, run_id)
+            with pytest.raises(TallyfyValidationError, match=r"poll_interval=.* is not a finite number of seconds"):
+                await hear_all(waits.watcher.subscribe([watch], interval, longest, is_over))
+            tallyfy.complete_run(run_id)
+            await asyncio.sleep(2 * INTERVAL)
+            assert waits.last(run_id) == "complete"
+
+    in_virtual_time(main)
+
+
+def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(monkeypatch):
+    async def main() -> None:
+        tallyfy = VirtualTallyfy()
+        watcher = await tallyfy.watcher()
+        watches = [RunWatch("org", run_id) for run_id in tallyfy.add_runs(10)]
+        monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.poller.next_step", defective)
+        for _ in ("first", "late"):
+            with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(each.news(), 5)
+        await watcher.close()
+
+    in_virtual_time(main)
+
+
+def test_what_was_seen_is_equal_if_nothing_changed():
+    assert Sight(Run("a", "b", "active")) == Sight(Run("a", "b", "active"))

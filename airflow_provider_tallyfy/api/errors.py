@@ -1,4 +1,24 @@
-"""The exception tree, and how an answer becomes one of them."""
+"""
+The exceptions of this package, and how an answer becomes one of them.
+
+::
+
+    AirflowException
+    `-- TallyfyError                        Airflow retries the task
+        |-- TallyfyRateLimitError           429
+        |-- TallyfyServerError              5xx
+        |-- TallyfyTransportError           no complete answer
+        |-- TallyfyResponseError            2xx without what was asked for, or a redirect
+        |-- TallyfyUnknownOutcomeError      nobody knows whether the request was applied
+        |-- TallyfyBulkError                some items of a bulk task failed
+        `-- PermanentTallyfyError           also an AirflowFailException: Airflow does not retry the task
+            |-- TallyfyConfigurationError   the connection is wrong
+            |-- TallyfyAuthError            401
+            |-- TallyfyPermissionError      402, 403
+            |-- TallyfyNotFoundError        404
+            |-- TallyfyValidationError      a bad argument, or another 4xx
+            `-- TallyfyBulkRejectedError    also a TallyfyBulkError: a retry would fail alike
+"""
 
 from __future__ import annotations
 
@@ -8,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
+from airflow_provider_tallyfy.airflow_errors import AirflowException, AirflowFailException
 from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost
 from airflow_provider_tallyfy.api.presentable import LONGEST_MESSAGE, clipped, presentable
 
@@ -23,11 +44,9 @@ _SERVER_INTERNALS = re.compile(r"SQLSTATE|Illuminate\\|vendor/|Stack trace|#0 |/
 _UNAUTHORIZED_OBJECT = re.compile(r"^Unauthorized(\.| action.*)?$|^Saml Is Not Enabled", re.IGNORECASE)
 
 
-class TallyfyError(Exception):
+class TallyfyError(AirflowException):
     """
-    Root of everything this package raises about Tallyfy.
-
-    Raised through a hook it is an ``AirflowException`` as well, and an ``AirflowFailException`` if permanent.
+    Root of everything this package raises about Tallyfy. Airflow retries the task, unless the error is permanent.
 
     :param message: what was asked, what Tallyfy answered and what to do next; never a secret.
     :param method: HTTP method of the request.
@@ -44,7 +63,7 @@ class TallyfyError(Exception):
     may_be_applied = False
 
     #: Whether trying the same again is pointless.
-    permanent: ClassVar[bool] = True
+    permanent: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -81,66 +100,58 @@ class TallyfyError(Exception):
         return error
 
 
-class TallyfyConfigurationError(TallyfyError):
+class PermanentTallyfyError(TallyfyError, AirflowFailException):
+    """Trying the same again is pointless: Airflow fails the task at once, without retries."""
+
+    permanent = True
+
+
+class TallyfyConfigurationError(PermanentTallyfyError):
     """The connection is incomplete, malformed, or does not point at the Tallyfy API."""
 
 
-class TallyfyAuthError(TallyfyError):
+class TallyfyAuthError(PermanentTallyfyError):
     """Tallyfy does not accept the token or the client credentials (401)."""
 
 
-class TallyfyPermissionError(TallyfyError):
+class TallyfyPermissionError(PermanentTallyfyError):
     """Tallyfy knows the user and declines: missing role, other organization, or the plan's limit (402, 403)."""
 
 
-class TallyfyNotFoundError(TallyfyError):
+class TallyfyNotFoundError(PermanentTallyfyError):
     """The run, template or organization does not exist (404)."""
 
 
-class TallyfyValidationError(TallyfyError):
+class TallyfyValidationError(PermanentTallyfyError):
     """The request is not acceptable as it is: a bad argument, or 4xx with the offending ``fields``."""
 
 
 class TallyfyRateLimitError(TallyfyError):
     """Tallyfy asks to slow down (429) for longer than the retry budget allows; see ``retry_after``."""
 
-    permanent = False
-
 
 class TallyfyServerError(TallyfyError):
     """Tallyfy failed (5xx) until the retry budget was used up."""
-
-    permanent = False
 
 
 class TallyfyTransportError(TallyfyError):
     """No complete answer arrived: name, connection, TLS, timeout or size."""
 
-    permanent = False
-
 
 class TallyfyResponseError(TallyfyError):
     """An answer that claims success and is not what the documentation promises, or a redirect."""
-
-    permanent = False
 
 
 class TallyfyUnknownOutcomeError(TallyfyError):
     """A request that must not be repeated may or may not have been applied; look before trying again."""
 
-    permanent = False
-
 
 class TallyfyBulkError(TallyfyError):
     """Of many runs some are not as they were asked for; a retry of the task takes up those."""
 
-    permanent = False
 
-
-class TallyfyBulkRejectedError(TallyfyBulkError):
+class TallyfyBulkRejectedError(TallyfyBulkError, PermanentTallyfyError):
     """Of many runs some cannot be as they were asked for, however often it is tried."""
-
-    permanent = True
 
 
 def error_from_answer(call: Call[Any], answer: Answer, actor: Actor = "person") -> TallyfyError:

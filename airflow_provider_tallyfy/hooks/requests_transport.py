@@ -16,7 +16,6 @@ from requests.adapters import HTTPAdapter
 from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.connection import TallyfySettings
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
 from airflow_provider_tallyfy.hooks.driver import (
@@ -136,13 +135,12 @@ def authorize_session(session: requests.Session, settings: TallyfySettings, toke
     def check(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if settings.read_only and request.method not in _READING:
             path = request.path_url.partition("?")[0]
-            with airflow_exceptions():
-                raise TallyfyConfigurationError(
-                    f"The Airflow connection is read-only (extra read_only is true), so {request.method} {path} was "
-                    f"not sent.",
-                    method=request.method,
-                    path=path,
-                )
+            raise TallyfyConfigurationError(
+                f"The Airflow connection is read-only (extra read_only is true), so {request.method} {path} was "
+                f"not sent.",
+                method=request.method,
+                path=path,
+            )
         goes_elsewhere = session.should_strip_auth(base_url, request.url)  # type: ignore[no-untyped-call]
         return request if goes_elsewhere else add_token(request)
 

@@ -25,7 +25,6 @@ from airflow_provider_tallyfy.api.models.results import (
     values_by_label,
 )
 from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 
 R = TypeVar("R")
 
@@ -96,8 +95,7 @@ class RunMethods:
         :param summary: what is to be done.
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
         """
-        with airflow_exceptions():
-            body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
+        body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
         return self._changed(self.run(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS))))
 
     def update_run(self, run_id: str, **changes: Any) -> RunResult:
@@ -259,12 +257,10 @@ def argument(read: Callable[[Any, str], R], value: object, name: str) -> R:
     :param name: name of the argument, for the message.
     :raises TallyfyValidationError: if it is not usable.
     """
-    with airflow_exceptions():
-        return read(value, name)
+    return read(value, name)
 
 
 def _key(launch_key: str | None, scope: str) -> LaunchKey:
     if launch_key is None:
         return LaunchKey(uuid4().hex, pages=0)
-    with airflow_exceptions():
-        return LaunchKey.given(launch_key, scope)
+    return LaunchKey.given(launch_key, scope)

@@ -23,7 +23,6 @@ from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.connection_extras import EXTRAS
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
@@ -81,7 +80,7 @@ class TallyfyHook(RunMethods, BaseHook):
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
-        with airflow_exceptions(), defined(self.tallyfy_conn_id):
+        with defined(self.tallyfy_conn_id):
             settings = read_settings(self.get_connection(self.tallyfy_conn_id), self._organization_id)
         for secret in settings.secrets:
             mask_secret(secret)
@@ -94,8 +93,7 @@ class TallyfyHook(RunMethods, BaseHook):
 
         :raises TallyfyConfigurationError: if neither the hook nor the connection names one.
         """
-        with airflow_exceptions():
-            return required_organization(self.settings.organization_id)
+        return required_organization(self.settings.organization_id)
 
     def run_url(self, run_id: str) -> str:
         """
@@ -104,8 +102,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param run_id: the run.
         :raises TallyfyValidationError: if the id is not usable.
         """
-        with airflow_exceptions():
-            return self.settings.run_url(self.organization_id, checked_id(run_id))
+        return self.settings.run_url(self.organization_id, checked_id(run_id))
 
     def get_conn(self) -> requests.Session:
         """
@@ -119,9 +116,8 @@ class TallyfyHook(RunMethods, BaseHook):
 
         :raises TallyfyAuthError: if no token is granted.
         """
-        with airflow_exceptions():
-            session = self._open_session()
-            token = self._token(None)
+        session = self._open_session()
+        token = self._token(None)
         requests_transport.authorize_session(session, self.settings, token)
         return session
 
@@ -198,18 +194,17 @@ class TallyfyHook(RunMethods, BaseHook):
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
         """
-        with airflow_exceptions():
-            at_most, raw = checked_count(limit, "limit"), checked_flag(raw, "raw")
-            wanted = RunQuery.checked(
-                status=status,
-                template_id=template_id,
-                query=query,
-                tags=tags,
-                owners=owners,
-                folder=folder,
-                archived=archived,
-                sort=sort,
-            )
+        at_most, raw = checked_count(limit, "limit"), checked_flag(raw, "raw")
+        wanted = RunQuery.checked(
+            status=status,
+            template_id=template_id,
+            query=query,
+            tags=tags,
+            owners=owners,
+            folder=folder,
+            archived=archived,
+            sort=sort,
+        )
         runs = islice(self.each_run(wanted), at_most)
         return [run_result(run, self.run_url(run.id), raw=raw) for run in runs]
 
@@ -221,7 +216,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :raises TallyfyError: in one of its kinds, as :meth:`list_runs`.
         """
         pager = flows.run_pager(self.organization_id, wanted, whole=True)
-        with airflow_exceptions(), redacted_errors(self._secrets):
+        with redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:
                 yield from filter(wanted.accepts, pager.accept(self.run(call)))
 
@@ -251,7 +246,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
         """
-        with airflow_exceptions(), redacted_errors(self._secrets):
+        with redacted_errors(self._secrets):
             if isinstance(work, Call):
                 return self._send(work, retry_budget)
             return self._drive(work, retry_budget)

@@ -18,7 +18,6 @@ from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret_async
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.rate_limit import Turns
@@ -51,7 +50,7 @@ class TallyfyAsyncHook:
         :param organization_id: the Tallyfy organization; by default the connection's.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
-        with airflow_exceptions(), defined(tallyfy_conn_id):
+        with defined(tallyfy_conn_id):
             settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
         for secret in settings.secrets:
             await mask_secret_async(secret)
@@ -64,8 +63,7 @@ class TallyfyAsyncHook:
         :param own: the task's; by default the hook's.
         :raises TallyfyConfigurationError: if there is neither.
         """
-        with airflow_exceptions():
-            return required_organization(own or self.settings.organization_id)
+        return required_organization(own or self.settings.organization_id)
 
     def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
         """
@@ -97,7 +95,7 @@ class TallyfyAsyncHook:
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
         """
-        with airflow_exceptions(), redacted_errors(self._secrets):
+        with redacted_errors(self._secrets):
             if isinstance(work, Call):
                 return await self._send(work, retry_budget)
             return await self._drive(work, retry_budget)

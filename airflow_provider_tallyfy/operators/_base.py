@@ -12,7 +12,6 @@ from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id
 from airflow_provider_tallyfy.compat import mapped_arguments
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ class TallyfyRunOperator(TallyfyOperator):
         :return: the run id.
         :raises TallyfyValidationError: if the id is not usable.
         """
-        with airflow_exceptions():
-            run_id = checked_id(self.run_id)
+        run_id = checked_id(self.run_id)
         push_run(context, run_id, self.hook.run_url(run_id))
         return run_id
 
@@ -107,8 +105,7 @@ class TallyfyWriteOperator(TallyfyOperator):
 
         :raises TallyfyValidationError: if the rendered value is neither true nor false.
         """
-        with airflow_exceptions():
-            return checked_flag(self.simulate, "dry_run")
+        return checked_flag(self.simulate, "dry_run")
 
     def plan(self, flow: Flow[Any]) -> dict[str, Any]:
         """

@@ -22,7 +22,6 @@ from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.report import Report
 from airflow_provider_tallyfy.bulk.results import State
 from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of, result_of
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.files.checkpoint import Memory, Past
 from airflow_provider_tallyfy.files.storage import (
     MOST_XCOM_BYTES,
@@ -114,7 +113,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         :raises TallyfyBulkError: if not all runs are as they were asked for.
         :raises TallyfyError: in one of its other kinds, if that stopped it.
         """
-        with self.hook as hook, airflow_exceptions():
+        with self.hook as hook:
             self._check()
             memory = Memory(context, [self.task_type, self.purpose()], self._report_to)
             past = memory.recall()

@@ -22,7 +22,6 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     moment_before,
 )
 from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator
 from airflow_provider_tallyfy.waits.goals import RunWait, checked_statuses
@@ -84,8 +83,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
-        with airflow_exceptions():
-            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
+        _ = self._ends_in_triggerer  # refuses while the DAG is parsed
 
     @property
     @abstractmethod
@@ -108,7 +106,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         :param context: of the running task.
         :raises TallyfyError: in one of its kinds.
         """
-        with self.hook as hook, airflow_exceptions():
+        with self.hook as hook:
             # What would be refused when the wait begins is refused before anything is launched.
             checked_statuses(self.failure_status, "failure_status")
             checked_count(self.max_poll_failures, "max_poll_failures", least=0)

@@ -20,7 +20,6 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.flows import Author
 from airflow_provider_tallyfy.api.inputs.undo import read_undo
 from airflow_provider_tallyfy.api.models.run import RunChange, RunStatus
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import push_run
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator
 from airflow_provider_tallyfy.operators._launch import first_moment
@@ -78,16 +77,15 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         :raises TallyfyError: in one of its other kinds.
         """
         given = [name for name in ("run_id", "undo") if self._was_given(name)]
-        with airflow_exceptions():
-            if len(given) != 1:
-                raise TallyfyValidationError(
-                    f"{'Both' if given else 'Neither'} run_id {'and' if given else 'nor'} undo "
-                    f"{'are' if given else 'is'} given. Nothing was sent.\nGive exactly one of them.",
-                    fields={name: ["not exactly one is given"] for name in ("run_id", "undo")},
-                )
-            if given == ["run_id"]:
-                return super().execute(context)
-            return self._take_back(context)
+        if len(given) != 1:
+            raise TallyfyValidationError(
+                f"{'Both' if given else 'Neither'} run_id {'and' if given else 'nor'} undo "
+                f"{'are' if given else 'is'} given. Nothing was sent.\nGive exactly one of them.",
+                fields={name: ["not exactly one is given"] for name in ("run_id", "undo")},
+            )
+        if given == ["run_id"]:
+            return super().execute(context)
+        return self._take_back(context)
 
     def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
         """

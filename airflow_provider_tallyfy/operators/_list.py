@@ -9,7 +9,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api.inputs.facts import RUN_FACTS, checked_fields, facts_of, picked
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_path_if_given, fitting, write_lines
 from airflow_provider_tallyfy.operators._filters import TallyfyRunFilterOperator
 
@@ -67,7 +66,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         :raises TallyfyValidationError: on an unknown status or field, or more rows than an XCom should hold.
         :raises TallyfyError: in one of its other kinds.
         """
-        with self.hook, airflow_exceptions():
+        with self.hook:
             path = checked_path_if_given(self.output_path, "output_path")
             rows = self._rows()
             if path:

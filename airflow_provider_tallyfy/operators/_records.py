@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.inputs.checks import checked_time, listed
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.files.storage import (
     MOST_XCOM_BYTES,
     checked_path,
@@ -94,7 +93,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         :param context: of the running task.
         :raises TallyfyError: in one of its kinds.
         """
-        with self.hook as hook, airflow_exceptions():
+        with self.hook as hook:
             run_id = self.announce(context)
             since, until = checked_time(self.since, "since"), checked_time(self.until, "until")
             verbs = listed(self.verbs, "verbs")
@@ -132,7 +131,7 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         :param context: of the running task.
         :raises TallyfyError: in one of its kinds.
         """
-        with self.hook as hook, airflow_exceptions():
+        with self.hook as hook:
             run_id = self.announce(context)
             path = checked_path(self.output_path, "output_path")
             write_json(path, hook.run(flows.export_run(hook.organization_id, run_id)))

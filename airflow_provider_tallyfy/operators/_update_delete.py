@@ -14,7 +14,6 @@ from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundErr
 from airflow_provider_tallyfy.api.flows.update_delete import check_confirm, check_deletable
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.files.checkpoint import Memory, Past
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 from airflow_provider_tallyfy.files.storage import checked_path
@@ -116,7 +115,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :raises TallyfyValidationError: if the keys do not fit or the run is live.
         :raises TallyfyError: in one of its other kinds.
         """
-        with self.hook as hook, airflow_exceptions():
+        with self.hook as hook:
             run_id = self.announce(context)
             check_confirm(run_id, self.confirm)
             is_dry_run = self.is_dry_run

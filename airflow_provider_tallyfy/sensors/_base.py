@@ -24,7 +24,6 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
 from airflow_provider_tallyfy.compat import is_deferral_timeout
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.waits.goals import Ending, Wait
 from airflow_provider_tallyfy.waits.worker import (
@@ -81,8 +80,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
             kwargs["timeout"] = LONGEST_WAIT  # Airflow makes a timedelta of it, and cannot of infinity
         super().__init__(**kwargs)
         if max_poke_interval is not None:
-            with airflow_exceptions():
-                longest = checked_seconds(max_poke_interval, "max_poke_interval", least=-LONGEST_WAIT.total_seconds())
+            longest = checked_seconds(max_poke_interval, "max_poke_interval", least=-LONGEST_WAIT.total_seconds())
             self.exponential_backoff = longest > self.poke_interval
             self.max_wait = timedelta(seconds=longest)
         self.missing = missing
@@ -100,8 +98,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
         hook = TallyfyHook(self.tallyfy_conn_id, self.organization_id)
-        with airflow_exceptions():
-            read_connection(hook, self._patience, self.tell)
+        read_connection(hook, self._patience, self.tell)
         return hook
 
     @abstractmethod
@@ -190,8 +187,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
     @cached_property
     def look(self) -> Any:
         """What looks, and remembers between two looks."""
-        with airflow_exceptions():
-            return self.make_look()
+        return self.make_look()
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         """Leave Tallyfy alone for as long as it wants, though not beyond the end of the wait."""
@@ -211,8 +207,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
     @property
     def _ends_in_triggerer(self) -> bool:
-        with airflow_exceptions():
-            return ends_in_triggerer(self, self.end_from_trigger)
+        return ends_in_triggerer(self, self.end_from_trigger)
 
     @property
     def _is_time_up(self) -> bool:

@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.compat import first_look_at
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor
 from airflow_provider_tallyfy.waits.details import FormFieldWait, TaskWait
 from airflow_provider_tallyfy.waits.worker import Look
@@ -77,10 +76,9 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
     @cached_property
     def wait(self) -> TaskWait:
         """The wait, checked."""
-        with airflow_exceptions():
-            return TaskWait.checked(
-                self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
-            )
+        return TaskWait.checked(
+            self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
+        )
 
     @property
     def goal(self) -> str:
@@ -141,15 +139,14 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
     @cached_property
     def wait(self) -> FormFieldWait:
         """The wait, checked."""
-        with airflow_exceptions():
-            return FormFieldWait.checked(
-                self.run_id,
-                self.field,
-                self.values,
-                self.failure_status,
-                self.missing,
-                may_appear_later=self.may_appear_later,
-            )
+        return FormFieldWait.checked(
+            self.run_id,
+            self.field,
+            self.values,
+            self.failure_status,
+            self.missing,
+            may_appear_later=self.may_appear_later,
+        )
 
     @property
     def goal(self) -> str:

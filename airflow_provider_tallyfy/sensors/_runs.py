@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.facts import Fields, checked_fields, most_bytes
 from airflow_provider_tallyfy.api.presentable import shown
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.files.storage import (
     MOST_XCOM_BYTES,
     checked_path,
@@ -82,15 +81,13 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
         :raises TallyfyConfigurationError: while the DAG is parsed, if they are to begin in the triggerer.
         """
         if kwargs.pop("start_from_trigger", False):
-            with airflow_exceptions():
-                raise refused_for_mapping()
+            raise refused_for_mapping()
         return super().partial(**kwargs)
 
     @cached_property
     def wait(self) -> RunWait:
         """The wait, checked."""
-        with airflow_exceptions():
-            return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
+        return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
 
     @property
     def goal(self) -> str:
@@ -119,10 +116,9 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
             **self.trigger_settings(deadline=None),
         }
         is_mapped = self.get_closest_mapped_task_group() is not None
-        with airflow_exceptions():
-            self.start_trigger_args = start_trigger_args(
-                TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
-            )
+        self.start_trigger_args = start_trigger_args(
+            TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
+        )
 
 
 def _listed(value: Any) -> Any:
@@ -209,15 +205,14 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         """The wait, checked."""
         from airflow_provider_tallyfy.bulk.inputs import read_run_ids
 
-        with airflow_exceptions():
-            return RunsWait.checked(
-                read_run_ids(self.run_ids),
-                self.target_status,
-                self.failure_status,
-                self.missing,
-                wait_for=self.wait_for,
-                fail_fast=self.fail_fast,
-            )
+        return RunsWait.checked(
+            read_run_ids(self.run_ids),
+            self.target_status,
+            self.failure_status,
+            self.missing,
+            wait_for=self.wait_for,
+            fail_fast=self.fail_fast,
+        )
 
     @property
     def goal(self) -> str:
@@ -227,16 +222,15 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def announce(self, context: Context) -> None:
         """Check the arguments; there is no single run to lead to."""
         self.log.info("Waiting for %s.", self.goal)
-        with airflow_exceptions():
-            checked_path_if_given(self.output_path, "output_path")
-            self._check_size()
+        checked_path_if_given(self.output_path, "output_path")
+        self._check_size()
 
     def execute_complete(self, context: Context, event: Any) -> Any:
         """Take up the task after the trigger's wait; for a file the runs are read once more."""
         if not self.output_path:
             return super().execute_complete(context, event)
         outcomes = super()._conclude(ending_of(event))
-        with self.hook, airflow_exceptions():
+        with self.hook:
             return self._write(self.look.read_again(outcomes))
 
     def make_look(self) -> LookAtRuns:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from airflow_provider_tallyfy.api import errors
 from airflow_provider_tallyfy.api.errors import (
+    PermanentTallyfyError,
     TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
@@ -214,7 +215,7 @@ class Ending:
         return self
 
     def _error_class(self) -> type[TallyfyError]:
-        kind = getattr(errors, self.error, None) if self.error else TallyfyError
+        kind = getattr(errors, self.error, None) if self.error else PermanentTallyfyError
         if not (isinstance(kind, type) and issubclass(kind, TallyfyError)):
             raise ValueError("no error of this package")
         return kind

@@ -20,7 +20,6 @@ from airflow_provider_tallyfy.api.inputs.checks import checked_flag
 from airflow_provider_tallyfy.api.inputs.facts import Fields
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.connection_extras import DEFAULT_RETRY_BUDGET
-from airflow_provider_tallyfy.exceptions import airflow_exceptions
 from airflow_provider_tallyfy.waits.details import DetailWait
 from airflow_provider_tallyfy.waits.goals import Ending, Outcome, RunWait, Wait, WaitLog
 from airflow_provider_tallyfy.waits.many import RunsLog, RunsWait, look_at_runs
@@ -263,8 +262,7 @@ def conclude(ending: Ending, wait: str, patience: Patience) -> Any:
         raise AirflowFailException(ending.message)
     if ending.outcome is Outcome.TIMED_OUT:
         patience.end(wait)
-    with airflow_exceptions():
-        raise ending.to_error()
+    raise ending.to_error()
 
 
 def ending_of(event: Any) -> Ending:
@@ -274,8 +272,7 @@ def ending_of(event: Any) -> Ending:
     :param event: what the trigger sent.
     :raises TallyfyResponseError: if this version does not know it.
     """
-    with airflow_exceptions():
-        return Ending.from_event(event)
+    return Ending.from_event(event)
 
 
 def ends_in_triggerer(operator: BaseOperator, end_from_trigger: object) -> bool:

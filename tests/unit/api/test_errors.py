@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-import pickle
 
 import pytest
 
-from airflow_provider_tallyfy.api import calls, errors
+from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer, Lost
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
@@ -205,29 +204,3 @@ def test_an_unknown_outcome_keeps_what_is_known():
     assert type(error) is TallyfyUnknownOutcomeError
     assert (error.status, error.code, error.request_id, error.method) == (503, "DOWN", "req-77", "DELETE")
     assert str(error).startswith(str(cause))
-
-
-def all_kinds() -> list[type[TallyfyError]]:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TallyfyError)]
-    assert len(kinds) == 13
-    return kinds
-
-
-def test_only_what_may_pass_by_itself_is_not_permanent():
-    passing = {kind.__name__ for kind in all_kinds() if not kind.permanent}
-    assert passing == {
-        "TallyfyRateLimitError",
-        "TallyfyServerError",
-        "TallyfyTransportError",
-        "TallyfyResponseError",
-        "TallyfyUnknownOutcomeError",
-        "TallyfyBulkError",
-    }
-
-
-@pytest.mark.parametrize("kind", all_kinds())
-def test_an_error_survives_pickling_with_its_facts(kind):
-    error = kind("why", method="PUT", path="/x", status=422, run_id="r1", fields={"name": ["bad"]}, retry_after=3.0)
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is kind
-    assert (str(copy), vars(copy)) == ("why", vars(error))

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_tallyfy.api import errors
+from airflow_provider_tallyfy.api.errors import TallyfyError
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TallyfyError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_airflows_and_stops_its_task_retries_if_it_is_permanent(kind):
+    error = kind("why", status=404, run_id="r1")
+    assert isinstance(error, AirflowException)
+    assert isinstance(error, AirflowFailException) is kind.permanent
+    assert (str(error), error.status, error.run_id) == ("why", 404, "r1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
+def test_it_is_the_same_in_another_process(kind, copied):
+    error = kind("why", method="PUT", retry_after=3.0, fields={"name": ["bad"]})
+    other = copied(error)
+    assert type(other) is type(error)
+    assert (str(other), vars(other)) == (str(error), vars(error))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_module_draws_it_where_it_stands(kind):
+    name = kind.__name__
+    line = next(line for line in errors.__doc__.splitlines() if f"-- {name}" in line)
+    depth = (line.index("-- ") - 1) // 4
+    assert depth == (0 if kind is TallyfyError else 2 if kind.permanent and name != "PermanentTallyfyError" else 1)
+
+
+def test_only_what_may_pass_by_itself_is_not_permanent():
+    assert {kind.__name__ for kind in KINDS if not kind.permanent} == {
+        "TallyfyError",
+        "TallyfyRateLimitError",
+        "TallyfyServerError",
+        "TallyfyTransportError",
+        "TallyfyResponseError",
+        "TallyfyUnknownOutcomeError",
+        "TallyfyBulkError",
+    }

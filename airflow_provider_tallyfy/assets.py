@@ -36,7 +36,7 @@ def run_asset(organization_id: str, run_id: str, **settings: Any) -> Asset:
 
 def sanitize_uri(parts: SplitResult) -> SplitResult:
     """
-    Check and normalise ``tallyfy://<organization>/templates/<id>`` and ``tallyfy://<organization>/runs/<id>``.
+    Check and normalize ``tallyfy://<organization>/templates/<id>`` and ``tallyfy://<organization>/runs/<id>``.
 
     :param parts: the URI.
     :raises ValueError: if it is neither.

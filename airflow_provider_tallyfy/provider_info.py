@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.connection_extras import EXTRAS
 
 _PACKAGE = "airflow_provider_tallyfy"
 
-UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+UI_FIELD_BEHAVIOR: dict[str, Any] = {
     "hidden-fields": ["schema", "port"],
     "relabeling": {"host": "API base URL", "login": "Client id", "password": "Access token or client secret"},
     "placeholders": {
@@ -37,7 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "tallyfy",
                 "hook-name": "Tallyfy",
                 "hook-class-name": f"{_PACKAGE}.hooks.tallyfy.TallyfyHook",
-                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOR,
                 "conn-fields": {name: extra.form_field for name, extra in EXTRAS.items()},
             }
         ],

@@ -37,7 +37,7 @@ with DAG(
     # [END howto_operator_tallyfy_archive_run]
 
     @task(trigger_rule="none_failed")
-    def summarise(archived: list[dict]) -> dict[str, int]:
+    def summarize(archived: list[dict]) -> dict[str, int]:
         """Count what was archived; without finished runs that is nothing."""
         runs = list(archived or [])
         return {
@@ -45,4 +45,4 @@ with DAG(
             "already_archived": sum(not run["changed"] for run in runs),
         }
 
-    summarise(archive.output)
+    summarize(archive.output)

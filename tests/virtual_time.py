@@ -53,8 +53,8 @@ def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 class VirtualTallyfy(World):
     """A sandbox that answers inside the event loop, and knows when it was asked."""
 
-    def __init__(self, behaviour: str = "lenient") -> None:
-        super().__init__(behaviour)
+    def __init__(self, behavior: str = "lenient") -> None:
+        super().__init__(behavior)
         self.asked_at: list[float] = []
         self.settings: dict[str, Any] = {}
         self.connections_read = 0

@@ -1,4 +1,4 @@
-"""By what a row of values is recognised in another process: the same content gives the same text."""
+"""By what a row of values is recognized in another process: the same content gives the same text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fingerprint(row: Mapping[str, Any]) -> str:
             content[column] = _canonical(value)
         except _Unsteady as unsteady:
             problem = (
-                f"a retry would not recognise {shown(unsteady.args[0])}; give text, numbers, dates, or lists of these"
+                f"a retry would not recognize {shown(unsteady.args[0])}; give text, numbers, dates, or lists of these"
             )
             raise TallyfyValidationError(f"{column}: {problem}", fields={column: [problem]}) from None
     return hashlib.sha256(_as_json(content).encode()).hexdigest()

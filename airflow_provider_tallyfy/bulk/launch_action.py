@@ -41,7 +41,7 @@ class Launch:
     One row, ready to be launched.
 
     :param row: its number, from 1.
-    :param key: by which a later try recognises its run.
+    :param key: by which a later try recognizes its run.
     :param body: the launch's request.
     :param name: the key as its author gave it, if there is a key column.
     """
@@ -63,8 +63,8 @@ class RowReader:
     :param tasks: settings by step id, for every launch.
     :param fields: what every launch's request holds besides.
     :param name_column: column of the runs' names, if there is one; it fills no field.
-    :param key_column: column by which launches are recognised, which also fills the field that is called so, if there
-        is one; without it a row is recognised by ``scope``, its content, and how often that content came before.
+    :param key_column: column by which launches are recognized, which also fills the field that is called so, if there
+        is one; without it a row is recognized by ``scope``, its content, and how often that content came before.
     :param scope: what tells these rows from the same rows of another task or DAG run.
     """
 

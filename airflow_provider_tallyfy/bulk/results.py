@@ -44,7 +44,7 @@ class Outcome:
     :param reason: why, unless it is what was asked for.
     :param row: number of the row that it was launched from, counted from 1.
     :param retryable: whether trying again may help.
-    :param key: by what its author recognises the launch, if there is such a key.
+    :param key: by what its author recognizes the launch, if there is such a key.
     """
 
     state: State

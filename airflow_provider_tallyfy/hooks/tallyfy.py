@@ -27,7 +27,7 @@ from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 from airflow_provider_tallyfy.hooks.runs import RunMethods, argument
-from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOUR
+from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOR
 
 
 class TallyfyHook(RunMethods, BaseHook):
@@ -60,7 +60,7 @@ class TallyfyHook(RunMethods, BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return which standard fields the form shows, and under which names."""
-        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOR.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

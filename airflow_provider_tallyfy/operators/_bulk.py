@@ -223,7 +223,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     Launch a run of a template for each row of values, once each (documentation page "Launch process").
 
     All rows are checked against the kick-off form before the first run is launched, and all problems are reported at
-    once. A row is recognised by its content (or by ``key_column``), so a retry launches only what is missing; a marker
+    once. A row is recognized by its content (or by ``key_column``), so a retry launches only what is missing; a marker
     in each run's summary makes sure of it. See :class:`TallyfyBulkOperator` for the result, for what happens when some
     fail, and for the parameters of all bulk operators. ``changed`` holds the ids of the launched runs. The XCom
     ``runs`` has ``row``, ``key`` (with ``key_column``) and ``id`` of every row's run, launched or adopted, for sensors
@@ -235,7 +235,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     :param rows: dicts of kick-off values by field label, alias or id, or the path of a CSV or JSON-lines file of them
         (templated), a local one or a URL that ``ObjectStoragePath`` knows. Empty cells are not sent.
     :param name_column: column with the names of the runs, where there is one; ``None`` if a field is called that.
-    :param key_column: column by which launches are recognised instead, for example an order number: one run per key and
+    :param key_column: column by which launches are recognized instead, for example an order number: one run per key and
         template, across DAG runs. If a field is called that, it fills the field, too.
     :param tasks: deadline and owners by step id, for every run (templated).
     :param fields: what every launch's request holds besides (templated), as ``TallyfyLaunchRunOperator`` takes it, or

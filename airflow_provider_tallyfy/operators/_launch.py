@@ -38,7 +38,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     the run's summary from the moment it exists; a retry, a second try at the same time and a cleared task find and
     adopt that run (``changed: False``). Do not remove the marker by hand while the task may still be retried.
 
-    :param launch_key: recognise the launch by this text instead (templated), for example an order number: one run per
+    :param launch_key: recognize the launch by this text instead (templated), for example an order number: one run per
         key and template, across DAG runs. Give it to mapped tasks whose list may change between tries, too: without it
         they are told apart by their place in the list.
     :param look_back: how far back a run with that ``launch_key`` is looked for before each launch: days or a timedelta

@@ -36,7 +36,7 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). ``users``
         and ``groups`` replace the current ones: lists, or text with commas as a template renders it; only ``[]``
         empties them. Kick-off values that ``prerun`` does not name stay; a new ``summary`` keeps the marker by which a
-        launch recognises its run.
+        launch recognizes its run.
     :param dry_run: log and return the request instead of sending it (templated).
     :param organization_id: the organization (templated); by default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated).

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.behavior import Behavior
     from airflow_provider_tallyfy.sandbox.faults import Fault
     from airflow_provider_tallyfy.sandbox.server import Sandbox
     from airflow_provider_tallyfy.sandbox.world import RecordedRequest
 
-__all__ = ["Behaviour", "Fault", "RecordedRequest", "Sandbox"]
+__all__ = ["Behavior", "Fault", "RecordedRequest", "Sandbox"]
 
-_HOMES = {"Behaviour": "behaviour", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
+_HOMES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
 
 
 def __getattr__(name: str) -> Any:

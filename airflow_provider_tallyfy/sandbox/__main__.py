@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--host", help=f"address to listen on (default: {DEFAULT_HOST}, for this machine only)")
     command.add_argument("--port", type=_port, default=8765, help="port; 0 takes a free one (default: %(default)s)")
-    command.add_argument("--behaviour", choices=["lenient", "strict"], default="lenient")
+    command.add_argument("--behavior", choices=["lenient", "strict"], default="lenient")
     command.add_argument("--seed", metavar="FILE.json", help="templates, tags and runs to begin with")
     command.add_argument("--token", help="the access token to accept (default: a random one)")
     command.add_argument("--organization-id", help="the organization's id (default: a random one)")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sandbox(options: argparse.Namespace) -> Sandbox:
     return Sandbox(
-        options.behaviour,
+        options.behavior,
         host=options.host,
         port=options.port,
         token=options.token,

@@ -191,7 +191,7 @@ def _web_page(world: World) -> Endpoint:
             world.store.settle()
             run = world.store.runs.get(request.path_params["run"])
             here = request.path_params["org"] == world.organization_id
-            shown = run_json(run, world.behaviour) if run and here else None
+            shown = run_json(run, world.behavior) if run and here else None
         page = _run_page(shown) if shown else NOT_FOUND_PAGE
         return Response(page, 200 if shown else 404, media_type="text/html")
 

@@ -19,7 +19,7 @@ def check_client_header(call: Call) -> None:
     :param call: The request.
     """
     client = call.headers.get("x-tallyfy-client", "")
-    if not client or (client != "APIClient" and not call.behaviour.any_client_header):
+    if not client or (client != "APIClient" and not call.behavior.any_client_header):
         raise wrong_path()
 
 
@@ -31,7 +31,7 @@ def check(call: Call) -> Token:
     check_client_header(call)
     token = call.world.credentials.find(call.headers.get("authorization", ""))
     if token is None:
-        raise unauthorized(call.behaviour.unauthorized)
+        raise unauthorized(call.behavior.unauthorized)
     organization = call.params.get("org")
     if organization is not None and organization != call.world.organization_id:
         if len(organization) == 32 and set(organization) <= set("0123456789abcdef"):
@@ -46,7 +46,7 @@ def check_workflow(call: Call) -> Token:
     :param call: The request.
     """
     token = check(call)
-    if token.kind == "application" and not call.behaviour.application_token_on_runs:
+    if token.kind == "application" and not call.behavior.application_token_on_runs:
         raise forbidden("This action is unauthorized.")
     return token
 

@@ -42,7 +42,7 @@ def state(world: World, body: Json, params: dict[str, str]) -> Json:
 def settings(world: World, body: Json, params: dict[str, str]) -> Json:
     """Return how the sandbox behaves."""
     return {
-        "behaviour": asdict(world.behaviour),
+        "behavior": asdict(world.behavior),
         "rate_limit": world.rate_limit,
         "latency": world.latency,
         "faults": [fault.description() for fault in world.faults],
@@ -50,12 +50,12 @@ def settings(world: World, body: Json, params: dict[str, str]) -> Json:
 
 
 def change_settings(world: World, body: Json, params: dict[str, str]) -> Json:
-    """Change ``behaviour`` (a preset's name or some fields), ``rate_limit``, ``latency``, ``advance`` the clock."""
-    behaviour = body.get("behaviour")
-    if isinstance(behaviour, str):
-        world.behaviour = world.behaviour.named(behaviour)
-    elif behaviour:
-        world.behaviour = world.behaviour.changed(behaviour)
+    """Change ``behavior`` (a preset's name or some fields), ``rate_limit``, ``latency``, ``advance`` the clock."""
+    behavior = body.get("behavior")
+    if isinstance(behavior, str):
+        world.behavior = world.behavior.named(behavior)
+    elif behavior:
+        world.behavior = world.behavior.changed(behavior)
     if "rate_limit" in body:
         limit = body["rate_limit"]
         world.rate_limit = (limit[0], limit[1]) if limit else None

@@ -8,70 +8,70 @@ from airflow_provider_tallyfy.sandbox.ids_and_times import Json, stamp
 from airflow_provider_tallyfy.sandbox.process import DONE, Run
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.behavior import Behavior
     from airflow_provider_tallyfy.sandbox.store import Store
 
 _MOMENTS = ("created_at", "started_at", "last_updated", "archived_at", "completed_at", "due_date")
 
 
-def moment(value: str | None, behaviour: Behaviour) -> str | None:
+def moment(value: str | None, behavior: Behavior) -> str | None:
     """Write a stored timestamp with or without milliseconds.
 
     :param value: Stored form.
-    :param behaviour: Decides which.
+    :param behavior: Decides which.
     """
-    return value if value is None or behaviour.milliseconds else f"{value[:19]}Z"
+    return value if value is None or behavior.milliseconds else f"{value[:19]}Z"
 
 
-def progress(run: Run, behaviour: Behaviour) -> Any:
+def progress(run: Run, behavior: Behavior) -> Any:
     """Show how far a run is: an object, a percentage, or nothing.
 
     Source: documentation pages "list-processes", "update-process" and "get-process", which disagree.
 
     :param run: The run.
-    :param behaviour: Decides the shape.
+    :param behavior: Decides the shape.
     """
-    if behaviour.progress == "empty":
+    if behavior.progress == "empty":
         return {}
     complete, total = run.done, len(run.tasks)
     percent = 100 * complete // total if total else 0
-    if behaviour.progress == "int":
+    if behavior.progress == "int":
         return percent
     return {"complete": complete, "total": total, "percent": percent}
 
 
-def run_json(run: Run, behaviour: Behaviour) -> Json:
+def run_json(run: Run, behavior: Behavior) -> Json:
     """Show a run without includes.
 
     :param run: The run.
-    :param behaviour: Decides what the documentation leaves open.
+    :param behavior: Decides what the documentation leaves open.
     """
-    shown = run.data | {"progress": progress(run, behaviour), "whole_progress": {}}
-    if not behaviour.milliseconds:
+    shown = run.data | {"progress": progress(run, behavior), "whole_progress": {}}
+    if not behavior.milliseconds:
         for name in _MOMENTS:
-            shown[name] = moment(shown[name], behaviour)
-    if run.archived and behaviour.archived_status == "archived":
+            shown[name] = moment(shown[name], behavior)
+    if run.archived and behavior.archived_status == "archived":
         shown["status"] = "archived"
     return shown
 
 
-def task_json(run: Run, task: Json, behaviour: Behaviour, includes: frozenset[str] = frozenset()) -> Json:
+def task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str] = frozenset()) -> Json:
     """Show a task.
 
     :param run: The run it belongs to.
     :param task: The task.
-    :param behaviour: Decides what the documentation leaves open.
+    :param behavior: Decides what the documentation leaves open.
     :param includes: Names from ``with=``, without the ``tasks.`` before them.
     """
     shown = {name: value for name, value in task.items() if name != "form_fields"}
     for name in ("created_at", "started_at", "completed_at"):
-        shown[name] = moment(task[name], behaviour)
+        shown[name] = moment(task[name], behavior)
     if "threads" in includes:
         shown["threads"] = {"data": [t for t in run.threads if t["task_id"] == task["id"]]}
     if "form_fields" in includes:
         shown["form_fields"] = {"data": field_values(task["form_fields"], task["taskdata"])}
     if "run" in includes:
-        shown["run"] = {"data": run_json(run, behaviour)}
+        shown["run"] = {"data": run_json(run, behavior)}
     return shown
 
 
@@ -105,23 +105,23 @@ def template_json(template: Json, *, steps: bool = False) -> Json:
     return shown
 
 
-def with_includes(run: Run, names: str, store: Store, behaviour: Behaviour) -> Json:
+def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Json:
     """Show a run with the includes asked for, each wrapped in ``data`` as Fractal does.
 
     :param run: The run.
     :param names: Value of ``with=``.
     :param store: Where templates are.
-    :param behaviour: Decides what the documentation leaves open.
+    :param behavior: Decides what the documentation leaves open.
     """
-    shown = run_json(run, behaviour)
+    shown = run_json(run, behavior)
     wanted = {name for name in names.split(",") if name}
     nested = frozenset(name.removeprefix("tasks.") for name in wanted if name.startswith("tasks."))
     if nested or "tasks" in wanted:
-        shown["tasks"] = {"data": [task_json(run, task, behaviour, nested) for task in run.tasks]}
+        shown["tasks"] = {"data": [task_json(run, task, behavior, nested) for task in run.tasks]}
     if "next_task" in wanted:
         upcoming = next_task(run)
-        listed = [task_json(run, upcoming, behaviour)] if upcoming else []
-        shown["next_task"] = {"data": listed[0] if listed and behaviour.next_task == "object" else listed}
+        listed = [task_json(run, upcoming, behavior)] if upcoming else []
+        shown["next_task"] = {"data": listed[0] if listed and behavior.next_task == "object" else listed}
     if "checklist" in wanted or "checklist.steps" in wanted:
         template = store.templates[run.data["checklist_id"]]
         shown["checklist"] = {"data": template_json(template, steps="checklist.steps" in wanted)}
@@ -159,7 +159,7 @@ def task_values(run: Run) -> list[Json]:
     ]
 
 
-def activity_json(row: Json, store: Store, organization_id: str, behaviour: Behaviour) -> Json:
+def activity_json(row: Json, store: Store, organization_id: str, behavior: Behavior) -> Json:
     """Show a row of the activity feed: most scalars are one-element arrays.
 
     Source: documentation page "get-process-activity"; the timestamp is the documented one or the measured one.
@@ -167,7 +167,7 @@ def activity_json(row: Json, store: Store, organization_id: str, behaviour: Beha
     :param row: Stored row.
     :param store: Where people are.
     :param organization_id: Id of the organization.
-    :param behaviour: Decides the timestamp.
+    :param behavior: Decides the timestamp.
     """
     at = stamp(row["at"])[:19]
     actor = store.users.get(row["actor_id"], {"email": None, "full_name": None})
@@ -187,7 +187,7 @@ def activity_json(row: Json, store: Store, organization_id: str, behaviour: Beha
         "description": [row["description"]],
         "field": None,
         "old_value": None,
-        "created_at": f"{at}Z" if behaviour.activity_timestamps == "iso" else at.replace("T", " "),
+        "created_at": f"{at}Z" if behavior.activity_timestamps == "iso" else at.replace("T", " "),
         "text": None,
         "references": None,
         "actor": [{"email": actor["email"], "full_name": actor["full_name"]}],

@@ -19,8 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.addinivalue_line(
         "markers",
-        "tallyfy_sandbox(behaviour='lenient', seed=None): how the sandbox of this test behaves "
-        "('lenient', 'strict' or a Behaviour) and what it holds at the start",
+        "tallyfy_sandbox(behavior='lenient', seed=None): how the sandbox of this test behaves "
+        "('lenient', 'strict' or a Behavior) and what it holds at the start",
     )
 
 
@@ -37,14 +37,14 @@ def tallyfy_sandbox(
 ) -> Iterator[Sandbox]:
     """Give the test an empty Tallyfy, and Airflow the connection ``tallyfy_default`` to it.
 
-    Choose its behaviour with ``@pytest.mark.tallyfy_sandbox(behaviour="strict")`` or with an indirect parameter.
+    Choose its behavior with ``@pytest.mark.tallyfy_sandbox(behavior="strict")`` or with an indirect parameter.
     """
     marker = request.node.get_closest_marker("tallyfy_sandbox")
     options = dict(marker.kwargs) if marker else {}
     if marker and marker.args:
-        options["behaviour"] = marker.args[0]
+        options["behavior"] = marker.args[0]
     if hasattr(request, "param"):
-        options["behaviour"] = request.param
+        options["behavior"] = request.param
     sandbox = tallyfy_sandbox_server
     sandbox.drop_connections()
     sandbox.reset(**options)

@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.sandbox.process import Run
 from airflow_provider_tallyfy.sandbox.responses import Answer, forbidden, invalid, missing
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.behavior import Behavior
     from airflow_provider_tallyfy.sandbox.store import Store
     from airflow_provider_tallyfy.sandbox.world import World
 
@@ -54,9 +54,9 @@ class Call:
         return self.world.store
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """The answers to the open questions."""
-        return self.world.behaviour
+        return self.world.behavior
 
     def json(self) -> Json:
         """Return the body as an object; an empty one if there is none."""
@@ -78,14 +78,14 @@ class Call:
     def run(self) -> Run:
         """Return the run the path names; archived ones only where this world shows them."""
         run = self.any_run()
-        if run.archived and not self.behaviour.archived_visible_to_get:
+        if run.archived and not self.behavior.archived_visible_to_get:
             raise missing()
         return run
 
     def run_with_children(self) -> Run:
         """Return the run the path names, if its tasks can be read."""
         run = self.any_run()
-        if run.archived and not self.behaviour.archived_children_visible:
+        if run.archived and not self.behavior.archived_children_visible:
             raise missing()
         return run
 

@@ -26,7 +26,7 @@ def me(call: Call) -> Answer:
 
 def my_organizations(call: Call) -> Answer:
     """``GET /me/organizations``."""
-    rows, meta = page([_organization(call)], call.query, call.behaviour, call.path)
+    rows, meta = page([_organization(call)], call.query, call.behavior, call.path)
     return Answer.json({"data": rows} | meta)
 
 
@@ -45,7 +45,7 @@ def list_templates(call: Call) -> Answer:
     """``GET /checklists``: templates that are not archived."""
     text = call.query.get("q", "").casefold()
     live = [t for t in call.store.templates.values() if not t["archived_at"] and text in t["title"].casefold()]
-    rows, meta = page(live, call.query, call.behaviour, call.path)
+    rows, meta = page(live, call.query, call.behavior, call.path)
     steps = "steps" in call.query.get("with", "").split(",")
     return Answer.json({"data": [template_json(template, steps=steps) for template in rows]} | meta)
 
@@ -60,7 +60,7 @@ def get_template(call: Call) -> Answer:
 
 def list_tags(call: Call) -> Answer:
     """``GET /tags``."""
-    rows, meta = page(list(call.store.tags.values()), call.query, call.behaviour, call.path)
+    rows, meta = page(list(call.store.tags.values()), call.query, call.behavior, call.path)
     return Answer.json({"data": rows} | meta)
 
 
@@ -105,9 +105,9 @@ def activity_feed(call: Call) -> Answer:
     rows = [row for row in _rows(call) if _wanted(row, query, call)]
     if query.get("sort", "-created_at").startswith("-"):
         rows.reverse()
-    shown, meta = page(rows, query, call.behaviour, call.path, size=20)
+    shown, meta = page(rows, query, call.behavior, call.path, size=20)
     organization_id = call.world.organization_id
-    data = [activity_json(row, call.store, organization_id, call.behaviour) for row in shown]
+    data = [activity_json(row, call.store, organization_id, call.behavior) for row in shown]
     return Answer.json({"data": data} | meta)
 
 
@@ -116,7 +116,7 @@ def _rows(call: Call) -> list[Json]:
     rows = sorted(call.store.activity, key=lambda row: (row["at"], row["id"]))
     if kind == "run":
         run: Run | None = call.store.runs.get(entity or "")
-        hidden = run is not None and run.archived and not call.behaviour.archived_children_visible
+        hidden = run is not None and run.archived and not call.behavior.archived_children_visible
         if run is None or hidden:
             raise missing()
         return [row for row in rows if row["run_id"] == entity]

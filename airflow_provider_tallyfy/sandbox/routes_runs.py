@@ -19,16 +19,16 @@ _STORED_AT_UPDATE = ("name", "summary", "owner_id", "starred", "is_public", "pub
 
 def list_runs(call: Call) -> Answer:
     """``GET /runs``. Source: documentation page "list-processes"."""
-    runs = select_runs(call.store, call.query, call.behaviour)
-    rows, meta = page(runs, call.query, call.behaviour, call.path)
+    runs = select_runs(call.store, call.query, call.behavior)
+    rows, meta = page(runs, call.query, call.behavior, call.path)
     includes = call.query.get("with", "")
-    shown = [with_includes(run, includes, call.store, call.behaviour) for run in rows]
+    shown = [with_includes(run, includes, call.store, call.behavior) for run in rows]
     return Answer.json({"data": shown} | meta)
 
 
 def get_run(call: Call) -> Answer:
     """``GET /runs/{id}``. Source: documentation page "get-process"."""
-    return Answer.data(with_includes(call.run(), call.query.get("with", ""), call.store, call.behaviour))
+    return Answer.data(with_includes(call.run(), call.query.get("with", ""), call.store, call.behavior))
 
 
 def launch_run(call: Call) -> Answer:
@@ -47,10 +47,10 @@ def launch_run(call: Call) -> Answer:
     run = call.store.add_run(template, steps=steps, tags=tags, prerun=prerun, started_by=starter, **fields)
     for task in run.tasks if tasks else []:
         task.update({name: tasks[task["step_id"]].get(name, task[name]) for name in ("deadline", "owners")})
-    if call.behaviour.list_lag:
-        call.store.unseen[run.id] = call.behaviour.list_lag
+    if call.behavior.list_lag:
+        call.store.unseen[run.id] = call.behavior.list_lag
     call.store.webhooks.append({"event": "process.launched", "run_id": run.id})
-    return Answer.data(run_json(run, call.behaviour), 201)
+    return Answer.data(run_json(run, call.behavior), 201)
 
 
 def _steps(body: Json) -> dict[str, Json]:
@@ -83,7 +83,7 @@ def _template(call: Call, body: Json) -> Json:
         raise missing()
     if template["archived_at"]:
         message = "The template is archived."
-        raise Refusal(call.behaviour.launch_archived_template, {"error": True, "message": message})
+        raise Refusal(call.behavior.launch_archived_template, {"error": True, "message": message})
     return template
 
 
@@ -101,11 +101,11 @@ def update_run(call: Call) -> Answer:
     run.data.update({name: body[name] for name in _STORED_AT_UPDATE if name in body})
     run.data["prerun"] = run.data["prerun"] | prerun
     for name in ("users", "groups"):
-        if name in body or call.behaviour.update_wipes_assignees:
+        if name in body or call.behavior.update_wipes_assignees:
             run.data[name] = list(body.get(name) or [])
     run.data["last_updated"] = call.store.now()
     call.store.log(run, "updated", "Process", f"Updated process: {run.data['name']}")
-    return Answer.data(run_json(run, call.behaviour))
+    return Answer.data(run_json(run, call.behavior))
 
 
 def archive_run(call: Call) -> Answer:
@@ -114,9 +114,9 @@ def archive_run(call: Call) -> Answer:
     run = call.any_run()
     if not run.archived:
         call.store.archive(run, by=call.user_id)
-    elif call.behaviour.repeat_archive == 404:
+    elif call.behavior.repeat_archive == 404:
         raise missing()
-    return _lifecycle_answer(call, run, call.behaviour.archive_answers_body)
+    return _lifecycle_answer(call, run, call.behavior.archive_answers_body)
 
 
 def activate_run(call: Call) -> Answer:
@@ -125,22 +125,22 @@ def activate_run(call: Call) -> Answer:
     run = call.any_run()
     if run.archived:
         call.store.restore(run, by=call.user_id)
-    elif call.behaviour.repeat_activate == 404:
+    elif call.behavior.repeat_activate == 404:
         raise missing()
-    elif call.behaviour.repeat_activate == 422:
+    elif call.behavior.repeat_activate == 422:
         raise invalid({"run": ["The process is not archived."]})
-    return _lifecycle_answer(call, run, call.behaviour.activate_answers_body)
+    return _lifecycle_answer(call, run, call.behavior.activate_answers_body)
 
 
 def _lifecycle_answer(call: Call, run: Run, with_body: bool) -> Answer:
-    return Answer.data(run_json(run, call.behaviour)) if with_body else Answer.empty(204)
+    return Answer.data(run_json(run, call.behavior)) if with_body else Answer.empty(204)
 
 
 def delete_run(call: Call) -> Answer:
     """``DELETE /runs/{id}/delete``: 200 without a body. Source: documentation page "delete-process"."""
     call.require_role("admin")
     run = call.any_run()
-    if not run.archived and call.behaviour.delete_live == 404:
+    if not run.archived and call.behavior.delete_live == 404:
         raise missing()
     if not run.archived:
         raise invalid({"run": ["Process isn't archived yet - archive it first"]})
@@ -151,10 +151,10 @@ def delete_run(call: Call) -> Answer:
 def export_run(call: Call) -> Answer:
     """``POST /runs/{id}/export``. Its shape is documented nowhere."""
     run = call.run()
-    export = run_json(run, call.behaviour)
-    export["tasks"] = [task_json(run, task, call.behaviour) for task in run.tasks]
+    export = run_json(run, call.behavior)
+    export["tasks"] = [task_json(run, task, call.behavior) for task in run.tasks]
     export["form_fields"], export["ko_form_fields"] = task_values(run), kickoff_values(run, call.store)
-    return Answer.json({"data": export} if call.behaviour.export_wrapped else export)
+    return Answer.json({"data": export} if call.behavior.export_wrapped else export)
 
 
 def form_fields(call: Call) -> Answer:
@@ -179,8 +179,8 @@ def _set_kickoff(call: Call, status: str) -> Answer:
     run.data["prerun_status"] = status
     run.data["prerun_completed_at"] = now if done else None
     run.data["prerun_completed_by"] = call.user_id if done else None
-    run.refresh(now, call.behaviour.complete_needs_kickoff)
-    return Answer.data(run_json(run, call.behaviour))
+    run.refresh(now, call.behavior.complete_needs_kickoff)
+    return Answer.data(run_json(run, call.behavior))
 
 
 def replace_custom_fields(call: Call) -> Answer:
@@ -189,7 +189,7 @@ def replace_custom_fields(call: Call) -> Answer:
     if not isinstance(fields, dict):
         raise invalid({"custom_fields": ["The custom fields field is required."]})
     run.data["custom_fields"] = fields
-    return Answer.data(run_json(run, call.behaviour))
+    return Answer.data(run_json(run, call.behavior))
 
 
 ROUTES: list[tuple[str, str, Handler]] = [

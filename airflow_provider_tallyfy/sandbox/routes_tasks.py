@@ -34,16 +34,16 @@ def list_tasks(call: Call) -> Answer:
     if status and status not in _STATUS:
         raise invalid_field("status", "The selected status is invalid.")
     tasks = [task for task in run.tasks if not status or _STATUS[status](task)]
-    rows, meta = page(tasks, call.query, call.behaviour, call.path)
+    rows, meta = page(tasks, call.query, call.behavior, call.path)
     includes = frozenset(call.query.get("with", "").split(","))
-    return Answer.json({"data": [task_json(run, task, call.behaviour, includes) for task in rows]} | meta)
+    return Answer.json({"data": [task_json(run, task, call.behavior, includes) for task in rows]} | meta)
 
 
 def get_task(call: Call) -> Answer:
     """``GET /runs/{run}/tasks/{task}``."""
     run = call.run_with_children()
     includes = frozenset(call.query.get("with", "").split(","))
-    return Answer.data(task_json(run, call.task(run, call.params["task"]), call.behaviour, includes))
+    return Answer.data(task_json(run, call.task(run, call.params["task"]), call.behavior, includes))
 
 
 def update_task(call: Call) -> Answer:
@@ -59,7 +59,7 @@ def update_task(call: Call) -> Answer:
     if "owners" in body:
         task["owners"] = {"users": [], "guests": [], "groups": []} | body["owners"]
     call.store.log(run, "updated", "Task", f"Updated task: {task['title']}", task)
-    return Answer.data(task_json(run, task, call.behaviour))
+    return Answer.data(task_json(run, task, call.behavior))
 
 
 def complete_task(call: Call) -> Answer:
@@ -72,19 +72,19 @@ def complete_task(call: Call) -> Answer:
     _check_completable(call, task, body)
     now = call.store.now()
     run.complete_task(task, now, body.get("override_user") or call.user_id, body.get("is_approved"))
-    run.refresh(now, call.behaviour.complete_needs_kickoff)
+    run.refresh(now, call.behavior.complete_needs_kickoff)
     call.store.log(run, "completed", "Task", f"Completed task: {task['title']}", task)
     call.store.webhooks.append({"event": "task.completed", "run_id": run.id, "task_id": task["id"]})
     if run.data["status"] == "complete":
         call.store.log(run, "completed", "Process", f"Completed process: {run.data['name']}")
         call.store.webhooks.append({"event": "process.completed", "run_id": run.id})
-    return Answer.data(task_json(run, task, call.behaviour))
+    return Answer.data(task_json(run, task, call.behavior))
 
 
 def _check_completable(call: Call, task: Json, body: Json) -> None:
     if task["task_type"] == "approval" and "is_approved" not in body:
         raise invalid_field("is_approved", "The is approved field is required")
-    if task["status"] in DONE and call.behaviour.complete_twice == "reject":
+    if task["status"] in DONE and call.behavior.complete_twice == "reject":
         raise invalid({"task": ["This task is already completed."]})
     if task["has_open_issue"]:
         raise invalid({"task": ["This task has unresolved issues."]})
@@ -98,9 +98,9 @@ def reopen_task(call: Call) -> Answer:
     run, now = call.run(), call.store.now()
     task = call.task(run, call.params["task"])
     run.reopen_task(task, now)
-    run.refresh(now, call.behaviour.complete_needs_kickoff)
+    run.refresh(now, call.behavior.complete_needs_kickoff)
     call.store.log(run, "re-opened", "Task", f"Reopened task: {task['title']}", task)
-    return Answer.data(task_json(run, task, call.behaviour))
+    return Answer.data(task_json(run, task, call.behavior))
 
 
 def _run_of_task(call: Call) -> tuple[Run, Json]:
@@ -175,20 +175,20 @@ def launch_project(call: Call) -> Answer:
     run = call.store.runs.get(str(body.get("run_id") or "")) or _empty_project(call, body)
     added = [_oneoff(run, body, each) for each in _assignees(owners, body)]
     run.tasks += added
-    run.refresh(call.store.now(), call.behaviour.complete_needs_kickoff)
-    shown = task_json(run, added[0], call.behaviour)
-    summary = run_json(run, call.behaviour)
+    run.refresh(call.store.now(), call.behavior.complete_needs_kickoff)
+    shown = task_json(run, added[0], call.behavior)
+    summary = run_json(run, call.behavior)
     shown["run"] = {name: summary[name] for name in ("id", "name", "started_at", "summary")}
     return Answer.data(shown, 201)
 
 
 def _empty_project(call: Call, body: Json) -> Run:
     template = call.world.hidden_template()
-    summary = body.get("summary") if call.behaviour.project_summary == "run" else None
+    summary = body.get("summary") if call.behavior.project_summary == "run" else None
     fields = {"name": body["title"], "summary": summary, "started_by": call.user_id}
     run = call.store.add_run(template, **fields)
-    if call.behaviour.list_lag:
-        call.store.unseen[run.id] = call.behaviour.list_lag
+    if call.behavior.list_lag:
+        call.store.unseen[run.id] = call.behavior.list_lag
     return run
 
 

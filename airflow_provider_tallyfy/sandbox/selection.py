@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.sandbox.process import Run
 from airflow_provider_tallyfy.sandbox.responses import invalid_field
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+    from airflow_provider_tallyfy.sandbox.behavior import Behavior
     from airflow_provider_tallyfy.sandbox.store import Store
 
 T = TypeVar("T")
@@ -37,30 +37,30 @@ _STATUS: dict[str, Test] = {
 LINK_HOST = "https://go.tallyfy.invalid/api"
 
 
-def select_runs(store: Store, query: Query, behaviour: Behaviour) -> Sequence[Run]:
+def select_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
     """Return the runs a list request asks for, in its order.
 
     :param store: Where the runs are.
     :param query: Query parameters.
-    :param behaviour: Decides what the documentation leaves open.
+    :param behavior: Decides what the documentation leaves open.
     """
-    runs = _shelf(store, query, behaviour)
-    tests = _tests(query, behaviour)
+    runs = _shelf(store, query, behavior)
+    tests = _tests(query, behavior)
     hidden = store.hidden()
     if hidden:
         tests.append(lambda run: run.id not in hidden)
     for test in tests:
         runs = [run for run in runs if test(run)]
-    return _sorted(runs, query.get("sort") or query.get("sort_by") or behaviour.default_sort)
+    return _sorted(runs, query.get("sort") or query.get("sort_by") or behavior.default_sort)
 
 
-def _shelf(store: Store, query: Query, behaviour: Behaviour) -> Sequence[Run]:
+def _shelf(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
     archived, status = query.get("archived"), query.get("status")
-    if status == "archived" and behaviour.status_archived_honoured:
+    if status == "archived" and behavior.status_archived_honoured:
         return store.archived
     if archived == "only":
         return store.archived
-    if archived == "true" and not (status and behaviour.status_hides_archived):
+    if archived == "true" and not (status and behavior.status_hides_archived):
         return sorted(store.live + store.archived, key=lambda run: run.order)
     return store.live
 
@@ -74,33 +74,33 @@ def _sorted(runs: Sequence[Run], sort: str) -> Sequence[Run]:
     return runs[::-1] if backwards else runs
 
 
-def _tests(query: Query, behaviour: Behaviour) -> list[Test]:
+def _tests(query: Query, behavior: Behavior) -> list[Test]:
     tests = [make(query[name]) for name, make in _FILTERS.items() if query.get(name)]
-    if query.get("status") and behaviour.status_filter_honoured:
-        tests += _status_tests(query["status"], behaviour)
+    if query.get("status") and behavior.status_filter_honoured:
+        tests += _status_tests(query["status"], behavior)
     if query.get("q"):
-        tests.append(_search(query["q"], behaviour))
+        tests.append(_search(query["q"], behavior))
     return tests
 
 
-def _status_tests(status: str, behaviour: Behaviour) -> list[Test]:
-    if status == "archived" and behaviour.status_archived_honoured:
+def _status_tests(status: str, behavior: Behavior) -> list[Test]:
+    if status == "archived" and behavior.status_archived_honoured:
         return []
     if status in _STATUS:
         return [_STATUS[status]]
-    if behaviour.unknown_status == "rejected":
+    if behavior.unknown_status == "rejected":
         raise invalid_field("status", "The selected status is invalid.")
     return []
 
 
-def _search(text: str, behaviour: Behaviour) -> Test:
+def _search(text: str, behavior: Behavior) -> Test:
     wanted = text.casefold()
-    if behaviour.q == "prefix":
+    if behavior.q == "prefix":
         return lambda run: run.data["name"].casefold().startswith(wanted)
-    if behaviour.q == "words":
+    if behavior.q == "words":
         words = set(re.findall(r"\w+", wanted))
         return lambda run: words <= set(re.findall(r"\w+", run.data["name"].casefold()))
-    if behaviour.q == "substring":
+    if behavior.q == "substring":
         return lambda run: wanted in run.data["name"].casefold()
     return lambda run: wanted in f"{run.data['name']}\n{run.data['summary']}".casefold()
 
@@ -138,28 +138,28 @@ _FILTERS: dict[str, Callable[[str], Test]] = {
 }
 
 
-def page(items: Sequence[T], query: Query, behaviour: Behaviour, path: str, size: int = 10) -> tuple[Sequence[T], Json]:
+def page(items: Sequence[T], query: Query, behavior: Behavior, path: str, size: int = 10) -> tuple[Sequence[T], Json]:
     """Cut one page out of a list, and describe it.
 
     :param items: The whole list.
     :param query: Query parameters.
-    :param behaviour: Decides what the documentation leaves open.
+    :param behavior: Decides what the documentation leaves open.
     :param path: Path for the absolute links.
     :param size: Rows a page when the request does not say.
     """
     if query.get("without_pagination") == "true":
-        return items[: behaviour.unpaginated_cap], {}
+        return items[: behavior.unpaginated_cap], {}
     number = max(1, _integer(query.get("page"), 1))
     per_page = max(1, _integer(query.get("per_page"), size))
-    if per_page > CAP and behaviour.per_page_over_cap == "reject":
+    if per_page > CAP and behavior.per_page_over_cap == "reject":
         raise invalid_field("per_page", "The per page may not be greater than 100.")
     per_page = min(per_page, CAP)
     rows = items[(number - 1) * per_page : number * per_page]
     pages = max(1, -(-len(items) // per_page))
     shape: Json = {"total": len(items), "count": len(rows), "per_page": per_page}
     shape |= {"current_page": number, "total_pages": pages}
-    if behaviour.links != "missing":
-        shape["links"] = _links(query, path, number, pages) if behaviour.links == "object" else []
+    if behavior.links != "missing":
+        shape["links"] = _links(query, path, number, pages) if behavior.links == "object" else []
     return rows, {"meta": {"pagination": shape}}
 
 

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
-from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.behavior import Behavior
 from airflow_provider_tallyfy.sandbox.control import is_loopback
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.world import Connections, World
@@ -33,7 +33,7 @@ class Sandbox(World):
     Everything of :class:`World` is at hand: state, faults, recorded requests. Attributes may be read and
     methods called from any thread while the server runs.
 
-    :param behaviour: A preset's name or a :class:`Behaviour`.
+    :param behavior: A preset's name or a :class:`Behavior`.
     :param host: Address to listen on; 127.0.0.1 by default, and then the control endpoints answer only requests to
         a name of this machine. On any other machine's way here nothing guards them, as a warning says.
     :param port: Port to listen on; a free one by default.
@@ -41,9 +41,9 @@ class Sandbox(World):
     """
 
     def __init__(
-        self, behaviour: Behaviour | str = "lenient", *, host: str | None = None, port: int = 0, **world: Any
+        self, behavior: Behavior | str = "lenient", *, host: str | None = None, port: int = 0, **world: Any
     ) -> None:
-        super().__init__(behaviour, **world)
+        super().__init__(behavior, **world)
         self._listener = _listen(host or DEFAULT_HOST, port)
         self._server = uvicorn.Server(_config(self, any_host=host is not None))
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox import seeds
-from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.behavior import Behavior
 from airflow_provider_tallyfy.sandbox.credentials import Credentials
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
 from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json, new_id
@@ -53,7 +53,7 @@ class Connections:
 class World:
     """The state behind the endpoints. Every method may be called from any thread.
 
-    :param behaviour: A preset's name or a :class:`Behaviour`.
+    :param behavior: A preset's name or a :class:`Behavior`.
     :param organization_id: 32 hexadecimal digits; random by default.
     :param token: A personal access token; random by default.
     :param seed: What the organization holds at the start; nothing by default.
@@ -62,7 +62,7 @@ class World:
 
     def __init__(
         self,
-        behaviour: Behaviour | str = "lenient",
+        behavior: Behavior | str = "lenient",
         *,
         organization_id: str | None = None,
         token: str | None = None,
@@ -73,11 +73,11 @@ class World:
         self.connections = Connections()
         self.faults = Faults()
         self.prefix = prefix
-        self.reset(behaviour, organization_id=organization_id, token=token, seed=seed)
+        self.reset(behavior, organization_id=organization_id, token=token, seed=seed)
 
     def reset(
         self,
-        behaviour: Behaviour | str = "lenient",
+        behavior: Behavior | str = "lenient",
         *,
         organization_id: str | None = None,
         token: str | None = None,
@@ -85,7 +85,7 @@ class World:
     ) -> None:
         """Start again with another organization, no faults and nothing recorded.
 
-        :param behaviour: A preset's name or a :class:`Behaviour`.
+        :param behavior: A preset's name or a :class:`Behavior`.
         :param organization_id: 32 hexadecimal digits; random by default.
         :param token: A personal access token; random by default.
         :param seed: What the organization holds at the start.
@@ -93,7 +93,7 @@ class World:
         with self.lock:
             self.faults.clear()
             self.forget_connections()
-            self.behaviour = Behaviour.named(behaviour) if isinstance(behaviour, str) else behaviour
+            self.behavior = Behavior.named(behavior) if isinstance(behavior, str) else behavior
             self.organization_id = organization_id or new_id()
             self.clock = Clock()
             self.latency = 0.0
@@ -349,7 +349,7 @@ class World:
             run, now = self.store.find(run_id), self.store.now()
             found = next(t for t in run.tasks if task in (t["id"], t["alias"], t["title"]))
             run.complete_task(found, now, self.user["id"])
-            run.refresh(now, self.behaviour.complete_needs_kickoff)
+            run.refresh(now, self.behavior.complete_needs_kickoff)
 
     @property
     def webhooks(self) -> list[Json]:

@@ -95,7 +95,7 @@ def test_only_what_was_archived_long_ago_is_deleted_and_only_with_its_snapshot(e
     before = {run["id"] for run in seeded.runs}
     dag_run = example("example_tallyfy_purge", days=30, dry_run=False, snapshots=str(tmp_path))
     left = {run["id"] for run in seeded.runs}
-    if seeded.behaviour.archived_children_visible:
+    if seeded.behavior.archived_children_visible:
         assert str(dag_run.state) == "success"
         assert before - left == expired
         assert {path.stem for path in tmp_path.iterdir()} == expired

@@ -66,7 +66,7 @@ def test_each_finished_run_is_archived_by_a_task_of_its_own(example, tallyfy_san
         "list_finished_runs": "success",
         "archive0": "success",
         "archive1": "success",
-        "summarise": "success",
+        "summarize": "success",
     }
     assert archived(tallyfy_sandbox) == set(finished[0])
 
@@ -74,7 +74,7 @@ def test_each_finished_run_is_archived_by_a_task_of_its_own(example, tallyfy_san
 def test_without_finished_runs_there_is_no_task_for_any(example, tallyfy_sandbox):
     tallyfy_sandbox.add_run()
     states = task_states(example("example_tallyfy_archive_each_run"))
-    assert states == {"list_finished_runs": "success", "archive": "skipped", "summarise": "success"}
+    assert states == {"list_finished_runs": "success", "archive": "skipped", "summarize": "success"}
 
 
 def test_a_restored_run_is_archived_again_after_people_finished_it(example, tallyfy_sandbox, monkeypatch):

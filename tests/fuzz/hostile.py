@@ -24,14 +24,14 @@ class HostileTallyfy(VirtualTallyfy):
     """
     A sandbox whose answers are mutated on their way.
 
-    :param behaviour: of the sandbox.
+    :param behavior: of the sandbox.
     :param mutations: what happens to its answers.
     :param everywhere: whether each mutation happens to every answer, rather than to the one it names.
     """
 
-    def __init__(self, behaviour: str, mutations: list[Mutation], *, everywhere: bool) -> None:
-        super().__init__(behaviour)
-        self.behaviour = self.behaviour.changed({"list_lag": 0})
+    def __init__(self, behavior: str, mutations: list[Mutation], *, everywhere: bool) -> None:
+        super().__init__(behavior)
+        self.behavior = self.behavior.changed({"list_lag": 0})
         self.mutations, self.everywhere = mutations, everywhere
         self.settings = {"retry_budget": 0.0, "max_response_bytes": 2_000_000}
         self.replies: list[Reply] = []

@@ -157,17 +157,17 @@ def _examples(test: Callable[..., None]) -> Callable[..., None]:
 
 @_examples
 @given(st.sampled_from(SUBJECTS), st.sampled_from(["lenient", "strict"]), PLANS)
-def test_no_answer_breaks_anything(recorder, subject, behaviour, plan):
+def test_no_answer_breaks_anything(recorder, subject, behavior, plan):
     mutations, everywhere = plan
-    server = HostileTallyfy(behaviour, mutations, everywhere=everywhere)
+    server = HostileTallyfy(behavior, mutations, everywhere=everywhere)
     with pytest.MonkeyPatch.context() as patched:
         _try(*subject, server, recorder, patched)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids="-".join)
-@pytest.mark.parametrize("behaviour", ["lenient", "strict"])
-def test_what_is_tried_works_while_answers_are_whole(recorder, monkeypatch, subject, behaviour):
-    server = HostileTallyfy(behaviour, [], everywhere=False)
+@pytest.mark.parametrize("behavior", ["lenient", "strict"])
+def test_what_is_tried_works_while_answers_are_whole(recorder, monkeypatch, subject, behavior):
+    server = HostileTallyfy(behavior, [], everywhere=False)
     assert _try(*subject, server, recorder, monkeypatch) is None
     assert server.calls
     assert not [answer for answer in server.received if getattr(answer, "status", 0) >= 500]

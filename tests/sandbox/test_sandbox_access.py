@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 both = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
@@ -32,7 +32,7 @@ def test_requests_without_the_client_header_find_no_endpoint(api):
 
 def test_strict_accepts_only_the_documented_client_header(api, tallyfy_sandbox):
     assert api("GET", "/runs", headers={"X-Tallyfy-Client": "n8n"}).ok
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     assert api("GET", "/runs", headers={"X-Tallyfy-Client": "n8n"}).status_code == 404
 
 
@@ -90,7 +90,7 @@ def test_client_credentials_give_an_application_token_and_that_a_user_token(api,
     answer = application_token(api, tallyfy_sandbox)
     assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("Bearer", 604800)
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-    expected = 200 if tallyfy_sandbox.behaviour.application_token_on_runs else 403
+    expected = 200 if tallyfy_sandbox.behavior.application_token_on_runs else 403
     assert api("GET", "/runs", headers=headers).status_code == expected
     path = f"{tallyfy_sandbox.base_url}/applications/{tallyfy_sandbox.organization_id}/users"
     minted = api.send("POST", f"{path}/{tallyfy_sandbox.user_email}/token", headers=headers).json()
@@ -171,7 +171,7 @@ def test_the_activity_feed_has_one_element_arrays(api, tallyfy_sandbox):
     rows = api.data(feed)
     assert [row["verb"] for row in rows] == [["unarchived"], ["archived"], ["created"]]
     assert {row["parentable_id"] for row in rows} == {run_id}
-    iso = tallyfy_sandbox.behaviour.activity_timestamps == "iso"
+    iso = tallyfy_sandbox.behavior.activity_timestamps == "iso"
     assert len(rows[0]["created_at"]) == (20 if iso else 19)
     assert [row["verb"] for row in api.data(f"{feed}&sort=created_at&per_page=1&page=2")] == [["archived"]]
     assert len(api.data(f"{feed}&verb=archived")) == 1

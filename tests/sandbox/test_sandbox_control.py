@@ -9,7 +9,7 @@ import sys
 import pytest
 import requests
 
-from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
+from airflow_provider_tallyfy.sandbox import Behavior, Sandbox
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 
 
@@ -44,13 +44,13 @@ def test_other_processes_can_add_and_change_runs(control, tallyfy_sandbox):
 
 
 def test_other_processes_can_change_how_the_sandbox_behaves(control, api, tallyfy_sandbox):
-    control("PUT", "/settings", {"behaviour": "strict", "rate_limit": [5, 60], "latency": 0.001})
-    assert tallyfy_sandbox.behaviour == Behaviour.strict()
+    control("PUT", "/settings", {"behavior": "strict", "rate_limit": [5, 60], "latency": 0.001})
+    assert tallyfy_sandbox.behavior == Behavior.strict()
     assert (tallyfy_sandbox.rate_limit, tallyfy_sandbox.latency) == ((5, 60), 0.001)
-    settings = control("PUT", "/settings", {"behaviour": {"repeat_archive": 200}, "rate_limit": None}).json()
-    assert (settings["behaviour"]["repeat_archive"], settings["rate_limit"]) == (200, None)
-    assert control("PUT", "/settings", {"behaviour": {"mood": "bad"}}).status_code == 422
-    assert control("PUT", "/settings", {"behaviour": {"repeat_archive": 500}}).status_code == 422
+    settings = control("PUT", "/settings", {"behavior": {"repeat_archive": 200}, "rate_limit": None}).json()
+    assert (settings["behavior"]["repeat_archive"], settings["rate_limit"]) == (200, None)
+    assert control("PUT", "/settings", {"behavior": {"mood": "bad"}}).status_code == 422
+    assert control("PUT", "/settings", {"behavior": {"repeat_archive": 500}}).status_code == 422
     control("POST", "/faults", {"status": 418, "times": None})
     assert api("GET", "/me").status_code == 418
     assert control("GET", "/faults").json()[0]["hits"] == 1
@@ -161,7 +161,7 @@ def test_a_sandbox_for_this_machine_does_not_warn(capfd, host):
 
 def test_the_fixture_is_fresh_and_sets_the_default_connection(tallyfy_sandbox):
     assert tallyfy_sandbox.runs == []
-    assert tallyfy_sandbox.behaviour == Behaviour.lenient()
+    assert tallyfy_sandbox.behavior == Behavior.lenient()
     connection = json.loads(os.environ["AIRFLOW_CONN_TALLYFY_DEFAULT"])
     assert connection == tallyfy_sandbox.connection()
     assert connection["host"] == tallyfy_sandbox.base_url
@@ -170,8 +170,8 @@ def test_the_fixture_is_fresh_and_sets_the_default_connection(tallyfy_sandbox):
 
 
 @pytest.mark.tallyfy_sandbox("strict", seed=DEFAULT)
-def test_the_marker_chooses_behaviour_and_seed(tallyfy_sandbox):
-    assert tallyfy_sandbox.behaviour == Behaviour.strict()
+def test_the_marker_chooses_behavior_and_seed(tallyfy_sandbox):
+    assert tallyfy_sandbox.behavior == Behavior.strict()
     names = [run["name"] for run in tallyfy_sandbox.runs]
     assert len(names) == 11
     assert any("\ufeff" in name for name in names)

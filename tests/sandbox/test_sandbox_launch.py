@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 FIELDS = [
     {"label": "Company", "field_type": "text", "required": True},
@@ -190,7 +190,7 @@ def test_completing_twice_fires_webhooks_again_or_is_refused(api, tallyfy_sandbo
     for _ in range(2):
         assert api("POST", f"/runs/{run['id']}/completed-tasks", json=body).status_code == 200
     assert [hook["event"] for hook in tallyfy_sandbox.webhooks] == ["task.completed"] * 2
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     assert api("POST", f"/runs/{run['id']}/completed-tasks", json=body).status_code == 422
 
 
@@ -208,7 +208,7 @@ def test_form_values_are_filled_in_and_read_back(api, tallyfy_sandbox):
 
 
 def test_an_unsubmitted_kickoff_form_may_keep_a_run_open(api, tallyfy_sandbox):
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     run = tallyfy_sandbox.add_run()
     api("DELETE", f"/runs/{run['id']}/complete-prerun")
     for task in run["tasks"]:
@@ -220,7 +220,7 @@ def test_an_unsubmitted_kickoff_form_may_keep_a_run_open(api, tallyfy_sandbox):
 
 @pytest.mark.parametrize("where", ["run", "tasks"])
 def test_the_summary_of_a_project_stands_where_this_world_keeps_it(api, tallyfy_sandbox, where):
-    tallyfy_sandbox.behaviour = Behaviour(project_summary=where)
+    tallyfy_sandbox.behavior = Behavior(project_summary=where)
     body = {"title": "Move", "task_type": "task", "summary": "Pack.", "separate_task_for_each_assignee": True}
     shown = api("POST", "/tasks", json=body).json()["data"]
     run = api.data(f"/runs/{shown['run']['id']}?with=tasks")
@@ -229,7 +229,7 @@ def test_the_summary_of_a_project_stands_where_this_world_keeps_it(api, tallyfy_
 
 
 def test_a_project_stays_unseen_by_lists_as_long_as_any_launch(api, tallyfy_sandbox):
-    tallyfy_sandbox.behaviour = Behaviour(list_lag=1)
+    tallyfy_sandbox.behavior = Behavior(list_lag=1)
     api("POST", "/tasks", json={"title": "Move", "task_type": "task", "separate_task_for_each_assignee": True})
     assert api.data("/runs") == []
     assert [run["name"] for run in api.data("/runs")] == ["Move"]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 both = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-strict = pytest.mark.tallyfy_sandbox(behaviour="strict")
+strict = pytest.mark.tallyfy_sandbox(behavior="strict")
 
 
 @both
@@ -45,8 +45,8 @@ def test_strict_hides_archived_runs_and_refuses_repeats(api, tallyfy_sandbox):
     assert api("PUT", f"/runs/{run_id}/activate").status_code == 404
 
 
-@pytest.mark.tallyfy_sandbox(behaviour=replace(Behaviour.lenient(), repeat_activate=422, archived_status="stored"))
-def test_a_behaviour_can_be_mixed_field_by_field(api, tallyfy_sandbox):
+@pytest.mark.tallyfy_sandbox(behavior=replace(Behavior.lenient(), repeat_activate=422, archived_status="stored"))
+def test_a_behavior_can_be_mixed_field_by_field(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run()["id"]
     assert api("PUT", f"/runs/{run_id}/activate").status_code == 422
     tallyfy_sandbox.archive_run(run_id)
@@ -139,13 +139,13 @@ def test_progress_and_timestamps_have_either_shape(api, tallyfy_sandbox, progres
     tallyfy_sandbox.complete_task(run["id"], run["tasks"][0]["title"])
     shown = api.data(f"/runs/{run['id']}")
     assert shown["progress"] == progress
-    assert len(shown["created_at"]) == (24 if tallyfy_sandbox.behaviour.milliseconds else 20)
+    assert len(shown["created_at"]) == (24 if tallyfy_sandbox.behavior.milliseconds else 20)
 
 
 def test_an_export_holds_the_run_its_tasks_and_its_forms(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run(name="Exported")["id"]
     assert api("POST", f"/runs/{run_id}/export").json()["data"]["name"] == "Exported"
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     export = api("POST", f"/runs/{run_id}/export").json()
     assert len(export["tasks"]) == 3
     assert {"form_fields", "ko_form_fields"} <= export.keys()

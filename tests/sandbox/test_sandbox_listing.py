@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 
 both = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-strict = pytest.mark.tallyfy_sandbox(behaviour="strict")
+strict = pytest.mark.tallyfy_sandbox(behavior="strict")
 
 
 def every_page(api, query: str, per_page: int = 100) -> list[str]:
@@ -50,9 +50,9 @@ def test_a_page_has_ten_rows_and_describes_itself(api, tallyfy_sandbox):
 
 
 def test_links_may_be_an_empty_list_or_missing(api, tallyfy_sandbox):
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     assert api("GET", "/runs").json()["meta"]["pagination"]["links"] == []
-    tallyfy_sandbox.behaviour = replace(Behaviour.strict(), links="missing")
+    tallyfy_sandbox.behavior = replace(Behavior.strict(), links="missing")
     assert "links" not in api("GET", "/runs").json()["meta"]["pagination"]
 
 
@@ -60,7 +60,7 @@ def test_more_than_a_hundred_rows_are_clamped_or_refused(api, tallyfy_sandbox):
     tallyfy_sandbox.add_runs(120)
     assert len(api.names("per_page=500")) == 100
     assert len(api.names("without_pagination=true")) == 120
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     assert api("GET", "/runs?per_page=500").status_code == 422
     assert len(api.names("without_pagination=true")) == 100
 
@@ -93,11 +93,11 @@ def test_what_the_documentation_leaves_open_about_status_filters_can_be_chosen(a
     tallyfy_sandbox.add_run(name="gone", archived=True)
     assert api.names("status=completed") == ["live"]
     assert api.names("archived=true&status=active") == ["live", "gone"]
-    tallyfy_sandbox.behaviour = Behaviour.strict()
+    tallyfy_sandbox.behavior = Behavior.strict()
     assert api("GET", "/runs?status=completed").status_code == 422
     assert api.names("status=archived") == []
     assert api.names("archived=true&status=active") == ["live"]
-    tallyfy_sandbox.behaviour = replace(Behaviour.strict(), status_filter_honoured=False)
+    tallyfy_sandbox.behavior = replace(Behavior.strict(), status_filter_honoured=False)
     assert api.names("status=complete") == ["live"]
 
 
@@ -111,7 +111,7 @@ def test_what_the_documentation_leaves_open_about_status_filters_can_be_chosen(a
     ],
 )
 def test_the_search_text_is_compared_as_this_world_does(api, tallyfy_sandbox, q, found):
-    tallyfy_sandbox.behaviour = replace(Behaviour.lenient(), q=q)
+    tallyfy_sandbox.behavior = replace(Behavior.lenient(), q=q)
     tallyfy_sandbox.add_run(name="Acme Corp", summary="with a marker")
     for text in ("cme", "marker", "acme", "corp%20ACME", "elsewhere"):
         expected = [found[text]] if text in found else []

@@ -23,7 +23,7 @@ def test_an_asset_takes_what_airflow_lets_it_have():
         ("tallyfy://ORG/templates/t1/", "tallyfy://org/templates/t1"),
     ],
 )
-def test_a_uri_is_normalised(uri, normal):
+def test_a_uri_is_normalized(uri, normal):
     assert sanitize_uri(urlsplit(uri)).geturl() == normal
 
 

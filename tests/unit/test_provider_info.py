@@ -77,16 +77,16 @@ def test_the_form_has_the_fields_that_a_connection_may_have_each_with_label_and_
 
 
 def test_the_standard_fields_say_what_belongs_into_them():
-    behaviour = CONNECTION_TYPE["ui-field-behaviour"]
-    assert behaviour["relabeling"]["host"] == "API base URL"
-    assert behaviour["placeholders"]["host"] == "https://go.tallyfy.com/api"
-    assert "password" in behaviour["relabeling"]
-    assert {"schema", "port"} <= set(behaviour["hidden-fields"])
+    behavior = CONNECTION_TYPE["ui-field-behaviour"]
+    assert behavior["relabeling"]["host"] == "API base URL"
+    assert behavior["placeholders"]["host"] == "https://go.tallyfy.com/api"
+    assert "password" in behavior["relabeling"]
+    assert {"schema", "port"} <= set(behavior["hidden-fields"])
 
 
 def test_the_python_form_of_older_airflow_agrees_with_the_metadata():
-    behaviour = TallyfyHook.get_ui_field_behaviour()
-    assert behaviour == {key.replace("-", "_"): value for key, value in CONNECTION_TYPE["ui-field-behaviour"].items()}
+    behavior = TallyfyHook.get_ui_field_behaviour()
+    assert behavior == {key.replace("-", "_"): value for key, value in CONNECTION_TYPE["ui-field-behaviour"].items()}
 
 
 @pytest.mark.skipif(DESCRIBES_FORMS, reason="Airflow >= 3.2 reads the form from the metadata and brings no wtforms")

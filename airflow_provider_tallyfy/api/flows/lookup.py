@@ -27,7 +27,7 @@ PROJECTS = "project"
 @dataclass(frozen=True)
 class LaunchKey:
     """
-    By which every later try recognises the run that a launch made.
+    By which every later try recognizes the run that a launch made.
 
     :param text: what makes the launch unique, of any length.
     :param pages: how many pages of a hundred runs to look through before the launch, newest first. A retry needs all,

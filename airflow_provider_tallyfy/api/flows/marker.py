@@ -1,4 +1,4 @@
-"""The marker by which a launched run is recognised: a few characters in its summary."""
+"""The marker by which a launched run is recognized: a few characters in its summary."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
 
     Tallyfy empties ``users`` and ``groups`` when a request does not name them (measured in production), so the
     current lists are sent along; if the read does not show both lists, nothing is sent. So are the kick-off values that
-    ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognises its run.
+    ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognizes its run.
 
     Afterwards the run is read again. As far as it shows them, the fields that an update can set and those that never
     change (template, parent, type, who started it and when, when it was created) must be as expected, and no due date,

@@ -84,7 +84,7 @@ def test_a_declined_write_is_a_failure_and_not_in_doubt(tallyfy, tries):
 
 
 def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_permanent(tallyfy, tries):
-    tallyfy.behaviour = tallyfy.behaviour.changed({"archive_answers_body": False})
+    tallyfy.behavior = tallyfy.behavior.changed({"archive_answers_body": False})
     ids = tallyfy.add_runs(120)
     tallyfy.faults.add("status", method="GET", path=f"/runs/{ids[1]}$", status=403, times=None)
 

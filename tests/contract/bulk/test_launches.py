@@ -135,7 +135,7 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
         {"Company": "ACME"},
         {"Plan": "Trial"},
         {"Company": "Globex", "Plan": "Gold", "Go-live": "soon"},
-        {"Company": "Initech", "Colour": "red"},
+        {"Company": "Initech", "Color": "red"},
         {"Company": "Hooli", "name": "x" * 551},
     ]
 
@@ -143,17 +143,17 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     message = str(end.exception)
-    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Colour", "row 5: name: longer than 550"):
+    for part in ("row 2: Company", "row 3: Plan", "row 3: Go-live", "row 4: Color", "row 5: name: longer than 550"):
         assert part in message
     assert "row 1" not in message
     assert not tallyfy.runs
 
 
-def test_a_row_that_a_retry_would_not_recognise_is_refused_before_anything_is_launched(tallyfy, tries, launch):
+def test_a_row_that_a_retry_would_not_recognize_is_refused_before_anything_is_launched(tallyfy, tries, launch):
     end = attempt(lambda: launch([{"Company": "ACME"}, {"Company": "Globex", "name": object()}]).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "row 2: name: a retry would not recognise <object" in str(end.exception)
+    assert "row 2: name: a retry would not recognize <object" in str(end.exception)
     assert not tallyfy.runs
 
 
@@ -318,7 +318,7 @@ def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, la
 
 
 @BOTH
-def test_a_retry_recognises_a_set_whose_items_come_in_another_order(tallyfy, tries_on_any_airflow, launch):
+def test_a_retry_recognizes_a_set_whose_items_come_in_another_order(tallyfy, tries_on_any_airflow, launch):
     field = {"label": "Sizes", "field_type": "multiselect", "options": ["0", "8"]}
     template_id = tallyfy.add_template("Sizes", kickoff=[field])["id"]
     first, second = set([0, 8]), set([8, 0])  # noqa: C405 - which of two that collide comes first is up to the maker
@@ -388,7 +388,7 @@ def test_a_whole_float_is_the_same_key_as_the_int(tallyfy, tries, launch, first,
 
 
 @BOTH
-def test_a_retry_recognises_a_row_whose_ints_became_floats(tallyfy, tries_on_any_airflow, launch):
+def test_a_retry_recognizes_a_row_whose_ints_became_floats(tallyfy, tries_on_any_airflow, launch):
     for company in (1001, 1001.0):
         launch([{"Company": company}]).execute(tries_on_any_airflow.next())
 

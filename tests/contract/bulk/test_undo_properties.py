@@ -63,7 +63,7 @@ FAULTS = st.lists(
 )
 BUDGETS = st.sampled_from([0, 120])
 
-BOTH = pytest.mark.parametrize("behaviour", ["lenient", "strict"])
+BOTH = pytest.mark.parametrize("behavior", ["lenient", "strict"])
 PROPERTY = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -87,9 +87,9 @@ def carry_through(make):
 @BOTH
 @PROPERTY
 @given(runs=RUNS, faults=st.tuples(FAULTS, FAULTS), budget=BUDGETS)
-def test_archive_and_undo_restore_the_states_from_before(tallyfy_sandbox_server, behaviour, runs, faults, budget):
+def test_archive_and_undo_restore_the_states_from_before(tallyfy_sandbox_server, behavior, runs, faults, budget):
     tallyfy = tallyfy_sandbox_server
-    tallyfy.reset(behaviour)
+    tallyfy.reset(behavior)
     ids = [tallyfy.add_run(name=f"Run {number}", **run)["id"] for number, run in enumerate(runs)]
     before = {run["id"]: (run["status"], bool(run["archived_at"])) for run in tallyfy.runs}
     begun = len(tallyfy.store.activity)
@@ -114,9 +114,9 @@ def test_archive_and_undo_restore_the_states_from_before(tallyfy_sandbox_server,
 @BOTH
 @PROPERTY
 @given(count=st.integers(1, 8), faults=FAULTS, budget=BUDGETS)
-def test_launch_and_undo_leave_one_archived_run_per_row(tallyfy_sandbox_server, behaviour, count, faults, budget):
+def test_launch_and_undo_leave_one_archived_run_per_row(tallyfy_sandbox_server, behavior, count, faults, budget):
     tallyfy = tallyfy_sandbox_server
-    tallyfy.reset(behaviour)
+    tallyfy.reset(behavior)
     template = tallyfy.add_template("Onboarding", kickoff=[{"label": "Company", "field_type": "text"}])
     rows = [{"Company": f"Company {number}"} for number in range(count)]
 

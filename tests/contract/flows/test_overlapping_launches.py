@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 
 class Try:
@@ -59,12 +59,12 @@ def tries(tallyfy, kind: str, keys: list[LaunchKey]) -> list[Try]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.lists(st.booleans(), max_size=14),
-    world=st.sampled_from([Behaviour.lenient(), Behaviour.strict()]),
+    world=st.sampled_from([Behavior.lenient(), Behavior.strict()]),
     switched=st.fixed_dictionaries({"list_lag": st.integers(0, 2), "milliseconds": st.booleans()}),
 )
 def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, keys, order, world, switched):  # noqa: PLR0917
     tallyfy.reset(organization_id=tallyfy.organization_id, token=tallyfy.token)
-    tallyfy.behaviour = world.changed(switched)
+    tallyfy.behavior = world.changed(switched)
     first, second = tries(tallyfy, kind, keys)
     with TallyfyHook() as hook:
         # At most 14 turns as drawn, then each to its end.

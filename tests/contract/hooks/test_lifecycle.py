@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyServerError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
@@ -40,7 +40,7 @@ OPEN_QUESTIONS: list[dict[str, Any]] = [
     {"activate_answers_body": True},
     {"activate_answers_body": False},
 ]
-_PRESETS = {"lenient": Behaviour.lenient(), "strict": Behaviour.strict()}
+_PRESETS = {"lenient": Behavior.lenient(), "strict": Behavior.strict()}
 WORLDS = _PRESETS | {
     f"{name}, but {field}={value}": replace(preset, **{field: value})
     for name, preset in _PRESETS.items()
@@ -115,7 +115,7 @@ def is_archived(tallyfy) -> bool:
     return tallyfy.run(RUN_ID)["archived_at"] is not None
 
 
-def fewest_to_activate(world: Behaviour, state: str) -> list[str]:
+def fewest_to_activate(world: Behavior, state: str) -> list[str]:
     if state == "missing":
         return ["GET run", "PUT run", "GET run"]
     if "archived" not in state:
@@ -123,7 +123,7 @@ def fewest_to_activate(world: Behaviour, state: str) -> list[str]:
     return ["GET run", "PUT run"] + ([] if world.activate_answers_body else ["GET run"])
 
 
-def fewest_to_archive(world: Behaviour, state: str) -> list[str]:
+def fewest_to_archive(world: Behavior, state: str) -> list[str]:
     search = [] if world.archived_visible_to_get else ["GET list"]
     if state == "missing":
         return ["GET run", "GET list"]
@@ -151,7 +151,7 @@ def test_a_run_gets_where_it_should_and_the_result_says_whether_it_was_moved(tal
         assert change.run.is_archived is is_archived(tallyfy) is wanted
         assert change.changed is ((before["archived_at"] is not None) != wanted)
         assert tallyfy.run(RUN_ID)["status"] == before["status"]
-    assert asked(tallyfy) == FEWEST[action](tallyfy.behaviour, state)
+    assert asked(tallyfy) == FEWEST[action](tallyfy.behavior, state)
 
 
 @IN_ALL_WORLDS
@@ -248,7 +248,7 @@ def test_the_search_for_an_archived_run_is_narrowed_by_what_is_known_and_widened
 ):
     given("active", name=name)
     tallyfy.add_runs(150, TEMPLATE_ID, name="Older", archived=True)
-    tallyfy.behaviour = tallyfy.behaviour.changed({"q": "substring"})
+    tallyfy.behavior = tallyfy.behavior.changed({"q": "substring"})
     archive(tallyfy, client)
     lists = [dict(request.query) for request in tallyfy.requests if request.path.endswith("/runs")]
     assert {query["archived"] for query in lists} == {"only"}
@@ -286,7 +286,7 @@ def test_reading_a_run_finds_it_archived_or_not(tallyfy, client, given, state):
     else:
         run = client.run(find)
         assert (run.id, run.is_archived) == (RUN_ID, is_archived(tallyfy))
-    hidden = not tallyfy.behaviour.archived_visible_to_get
+    hidden = not tallyfy.behavior.archived_visible_to_get
     searched = state == "missing" or ("archived" in state and hidden)
     assert asked(tallyfy) == ["GET run", *(["GET list"] if searched else [])]
 

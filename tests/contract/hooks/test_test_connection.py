@@ -10,7 +10,7 @@ import pytest
 from airflow.models import Connection
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 
 BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
@@ -99,7 +99,7 @@ def test_a_wrong_path_of_the_base_url(tallyfy, check):
     assert "the connection's host is probably not the API base URL (https://go.tallyfy.com/api or" in message
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", [Behaviour.strict()], indirect=True)
+@pytest.mark.parametrize("tallyfy_sandbox", [Behavior.strict()], indirect=True)
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_web_page_in_place_of_the_api(tallyfy, check, status):
     tallyfy.faults.add(status=status, body="html", times=None)

@@ -52,7 +52,7 @@ def move(tallyfy, make: Any, *, back: bool = False) -> None:
 
 
 def can_read_activity(tallyfy, make: Any) -> bool:
-    return make is TallyfyActivateRunOperator or tallyfy.behaviour.archived_children_visible
+    return make is TallyfyActivateRunOperator or tallyfy.behavior.archived_children_visible
 
 
 @pytest.fixture

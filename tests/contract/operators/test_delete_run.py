@@ -9,16 +9,16 @@ import pytest
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyDeleteRunOperator
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import FakeTaskStateStore, context_of
 
 WORLDS = {
-    "lenient": Behaviour.lenient(),
-    "strict": Behaviour.strict(),
-    "live is 422": Behaviour(delete_live=422),
-    "archived is hidden": Behaviour(archived_visible_to_get=False),
-    "stored status": Behaviour(archived_status="stored"),
+    "lenient": Behavior.lenient(),
+    "strict": Behavior.strict(),
+    "live is 422": Behavior(delete_live=422),
+    "archived is hidden": Behavior(archived_visible_to_get=False),
+    "stored status": Behavior(archived_status="stored"),
 }
 every_world = pytest.mark.parametrize("tallyfy_sandbox", WORLDS.values(), indirect=True, ids=WORLDS)
 MISSING = "0123456789abcdef0123456789abcdef"
@@ -101,7 +101,7 @@ def test_a_live_run_is_refused_unless_it_may_be_archived_on_the_way(tallyfy, run
 
 @every_world
 def test_a_run_that_somebody_restores_at_the_last_moment_is_not_deleted(tallyfy, run, monkeypatch):
-    tallyfy.faults.add("status", method="DELETE", status=tallyfy.behaviour.delete_live)
+    tallyfy.faults.add("status", method="DELETE", status=tallyfy.behavior.delete_live)
     end = attempt(lambda: delete(run["id"]))
     assert end.state == "failed"
     assert exists(tallyfy, run)

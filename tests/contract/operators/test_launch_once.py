@@ -15,23 +15,23 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyLaunchRunOperator,
     TallyfyUpdateRunOperator,
 )
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt, eventually
 from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
 
 both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
 #: Single answers to open questions that a launch might rest on by mistake.
-SINGLE_BEHAVIOURS = [
-    Behaviour(archived_visible_to_get=False),
-    Behaviour(archived_status="stored"),
-    Behaviour(default_sort="-created_at"),
-    Behaviour(list_lag=1),
-    Behaviour(list_lag=2),
-    Behaviour(milliseconds=False),
-    Behaviour(q="words"),
-    Behaviour(links="missing"),
-    Behaviour(project_summary="tasks"),
+SINGLE_BEHAVIORS = [
+    Behavior(archived_visible_to_get=False),
+    Behavior(archived_status="stored"),
+    Behavior(default_sort="-created_at"),
+    Behavior(list_lag=1),
+    Behavior(list_lag=2),
+    Behavior(milliseconds=False),
+    Behavior(q="words"),
+    Behavior(links="missing"),
+    Behavior(project_summary="tasks"),
 ]
 
 
@@ -94,7 +94,7 @@ def test_the_first_launch_of_a_project_costs_a_look_at_it_as_well(tallyfy):
 def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
     template_run(tallyfy).execute(context_of())
     assert pauses == []
-    tallyfy.behaviour = Behaviour(list_lag=1)
+    tallyfy.behavior = Behavior(list_lag=1)
     template_run(tallyfy).execute(context_of(map_index=1))
     assert pauses == [1.0]
 
@@ -177,7 +177,7 @@ def test_a_worker_killed_after_the_write_leaves_its_run_to_the_next_try(tallyfy,
 
 
 @both_kinds
-@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIOURS, indirect=True, ids=str)
+@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIORS, indirect=True, ids=str)
 def test_no_single_open_question_makes_a_retry_launch_again(tallyfy, launcher):
     tallyfy.faults.add("reset", method="POST", applied=True)
     attempt(lambda: launcher(tallyfy).execute(context_of()))
@@ -352,7 +352,7 @@ def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
 def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
     first = launcher(tallyfy, launch_key=4711).execute(context_of())
     tallyfy.archive_run(first["id"])
-    if launcher is project and tallyfy.behaviour.project_summary == "tasks":
+    if launcher is project and tallyfy.behavior.project_summary == "tasks":
         tallyfy.restore_run(first["id"])  # whether an archived run lists its tasks is not known
     second = launcher(tallyfy, launch_key="4711").execute(context_of(run_id="tomorrow", task_id="other"))
     assert (second["id"], second["changed"]) == (first["id"], False)

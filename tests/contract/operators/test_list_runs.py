@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyDeleteRunsOperator
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator, TallyfyListRunsOperator
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
@@ -109,17 +109,17 @@ ARCHIVED = {
     ("exclude", "active"): {"live"},
 }
 
-SINGLE_BEHAVIOURS = {
-    "lenient": Behaviour.lenient(),
-    "strict": Behaviour.strict(),
-    "status ignored": Behaviour(status_filter_honoured=False),
-    "status hides archived": Behaviour(status_hides_archived=True),
-    "stored status shown": Behaviour(archived_status="stored"),
-    "status=archived matches nothing": Behaviour(status_archived_honoured=False),
+SINGLE_BEHAVIORS = {
+    "lenient": Behavior.lenient(),
+    "strict": Behavior.strict(),
+    "status ignored": Behavior(status_filter_honoured=False),
+    "status hides archived": Behavior(status_hides_archived=True),
+    "stored status shown": Behavior(archived_status="stored"),
+    "status=archived matches nothing": Behavior(status_archived_honoured=False),
 }
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIOURS.values(), indirect=True, ids=SINGLE_BEHAVIOURS)
+@pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIORS.values(), indirect=True, ids=SINGLE_BEHAVIORS)
 @pytest.mark.parametrize(("archived", "status"), ARCHIVED)
 def test_archived_and_status_mean_the_same_whatever_tallyfy_makes_of_them(tallyfy, archived, status):
     tallyfy.add_run(name="live")

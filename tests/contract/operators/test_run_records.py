@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyUnknownOutcomeError, TallyfyValidationError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyExportRunOperator, TallyfyRunActivityOperator
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
@@ -77,10 +77,10 @@ def test_the_audit_trail_is_told_in_order_and_in_plain_values(tallyfy, audited):
     assert archived["created_at"] == f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", [Behaviour(activity_timestamps="sql")], indirect=True, ids=["sql"])
+@pytest.mark.parametrize("tallyfy_sandbox", [Behavior(activity_timestamps="sql")], indirect=True, ids=["sql"])
 def test_the_other_way_to_write_times_means_the_same(tallyfy, audited):
     sql = activity(audited["id"])
-    tallyfy.behaviour = Behaviour(activity_timestamps="iso")
+    tallyfy.behavior = Behavior(activity_timestamps="iso")
     assert activity(audited["id"]) == sql
 
 
@@ -144,7 +144,7 @@ def test_the_hidden_activity_of_an_archived_run_is_told_from_a_missing_run(tally
 
 @pytest.mark.parametrize(
     "tallyfy_sandbox",
-    [Behaviour(export_wrapped=True), Behaviour(export_wrapped=False), Behaviour.strict()],
+    [Behavior(export_wrapped=True), Behavior(export_wrapped=False), Behavior.strict()],
     indirect=True,
     ids=["wrapped", "bare", "strict"],
 )

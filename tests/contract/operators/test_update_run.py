@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyUpdateRunOperator
-from airflow_provider_tallyfy.sandbox import Behaviour
+from airflow_provider_tallyfy.sandbox import Behavior
 from airflow_provider_tallyfy.sandbox.present import run_json
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
 WORLDS = {
-    "lenient": Behaviour.lenient(),
-    "strict": Behaviour.strict(),
-    "wipes assignees": Behaviour(update_wipes_assignees=True),
+    "lenient": Behavior.lenient(),
+    "strict": Behavior.strict(),
+    "wipes assignees": Behavior(update_wipes_assignees=True),
 }
 every_world = pytest.mark.parametrize("tallyfy_sandbox", WORLDS.values(), indirect=True, ids=WORLDS)
 GROUP = "53a4" * 8
@@ -227,7 +227,7 @@ HELD = {
 
 
 def shown(tallyfy, run: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"data": run_json(tallyfy.store.find(run["id"]), tallyfy.behaviour) | fields}
+    return {"data": run_json(tallyfy.store.find(run["id"]), tallyfy.behavior) | fields}
 
 
 @pytest.fixture

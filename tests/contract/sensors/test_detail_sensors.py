@@ -235,7 +235,7 @@ def test_a_wait_tells_how_far_the_run_is_and_only_when_that_changes(tallyfy, run
         sensor.poke(new_context())
     tallyfy.complete_task(run_id, "Prepare")
     sensor.poke(new_context())
-    assert len(told) == 2 if tallyfy.behaviour.progress == "object" else len(told) >= 1
+    assert len(told) == 2 if tallyfy.behavior.progress == "object" else len(told) >= 1
     assert "next: Prepare" in told[0]
     assert "next: Legal review" in told[-1]
 

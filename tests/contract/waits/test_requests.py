@@ -130,7 +130,7 @@ def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
     if lie == "nothing listed":
         tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
     else:
-        tallyfy.behaviour = tallyfy.behaviour.changed({lie: False})
+        tallyfy.behavior = tallyfy.behavior.changed({lie: False})
     triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
     ends = outcomes(triggers, lambda: [tallyfy.complete_run(run_id) for run_id in run_ids])
     assert ends == {"reached": count}

@@ -33,7 +33,7 @@ def test_it_is_the_same_in_another_process(kind, copied):
 def test_the_module_draws_it_where_it_stands(kind):
     name = kind.__name__
     line = next(line for line in errors.__doc__.splitlines() if f"-- {name}" in line)
-    depth = (line.index("-- ") - 1) // 4
+    depth = line.index("-- ") // 4 - 1
     assert depth == (0 if kind is TallyfyError else 2 if kind.permanent and name != "PermanentTallyfyError" else 1)
 
 

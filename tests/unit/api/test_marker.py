@@ -58,5 +58,5 @@ def test_a_new_summary_keeps_the_markers_of_the_old(earlier, summary, expected):
     ],
     ids=str,
 )
-def test_a_run_is_recognised_by_its_own_summary_or_its_tasks(raw, carries):
+def test_a_run_is_recognized_by_its_own_summary_or_its_tasks(raw, carries):
     assert LaunchKey("dag/run/task/-1/0").is_on(a_run(**raw)) is carries

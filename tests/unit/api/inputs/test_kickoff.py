@@ -137,7 +137,7 @@ UNFIT: list[tuple[str, Any, str]] = [
     ("dropdown", {"id": 1, "text": "Audit Log"}, "there is no option"),
     ("multiselect", ["SSO", "x", "y"], "there is no option 'x', 'y'"),
     ("table", ["one"], "expected 2 values, one per column ('Item', 'Quantity'), got 1"),
-    ("table", {"Item": 1, "Colour": "red"}, "there is no column 'Colour'"),
+    ("table", {"Item": 1, "Color": "red"}, "there is no column 'Color'"),
     ("table", {"Item": 1, "item ": 2}, "given twice"),
     ("table", "Widget", "expected one value per column"),
     ("assignees_form", "Ada", "'Ada' is no user's number"),

@@ -34,11 +34,11 @@ class Looks:
 
 
 def in_both_worlds(test: Callable[[VirtualTallyfy], Awaitable[None]]) -> Callable[[str], None]:
-    @pytest.mark.parametrize("behaviour", ["lenient", "strict"])
-    def run(behaviour: str) -> None:
+    @pytest.mark.parametrize("behavior", ["lenient", "strict"])
+    def run(behavior: str) -> None:
         async def main() -> None:
-            tallyfy = VirtualTallyfy(behaviour)
-            tallyfy.behaviour = tallyfy.behaviour.changed({"list_lag": 0})
+            tallyfy = VirtualTallyfy(behavior)
+            tallyfy.behavior = tallyfy.behavior.changed({"list_lag": 0})
             await test(tallyfy)
 
         in_virtual_time(main)

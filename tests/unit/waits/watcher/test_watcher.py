@@ -87,7 +87,7 @@ def test_a_list_that_lies_fails_no_wait_and_hides_no_end(lie):
         if lie == "hides_all":
             tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
         else:
-            tallyfy.behaviour = tallyfy.behaviour.changed({lie: False})
+            tallyfy.behavior = tallyfy.behavior.changed({lie: False})
         async with waiting(tallyfy, run_ids) as waits:
             await asyncio.sleep(2 * INTERVAL)
             assert {waits.last(run_id) for run_id in run_ids} == {"active"}

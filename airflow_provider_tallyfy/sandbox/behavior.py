@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class Behavior:
     """How this Tallyfy answers where its documentation is silent or contradicts itself.
 
     The defaults are the lenient world; :meth:`strict` is the world in which naive clients break. Mix them
-    with ``dataclasses.replace(Behaviour.lenient(), repeat_archive=404)``.
+    with ``dataclasses.replace(Behavior.lenient(), repeat_archive=404)``.
 
     :param archived_visible_to_get: ``GET /runs/{id}`` (and ``PUT``) finds archived runs; otherwise 404.
         Source: documentation page "get-process", silent.
@@ -91,17 +91,17 @@ class Behaviour:
             value = getattr(self, name)
             allowed = get_args(hint) if get_origin(hint) is Literal else None
             if allowed and value not in allowed:
-                raise ValueError(f"Behaviour.{name} is {value!r}; choose one of {allowed}")
+                raise ValueError(f"Behavior.{name} is {value!r}; choose one of {allowed}")
             if hint is bool and not isinstance(value, bool):
-                raise ValueError(f"Behaviour.{name} is {value!r}; choose True or False")
+                raise ValueError(f"Behavior.{name} is {value!r}; choose True or False")
 
     @classmethod
-    def lenient(cls) -> Behaviour:
+    def lenient(cls) -> Behavior:
         """Answer every open question the friendly way."""
         return cls()
 
     @classmethod
-    def strict(cls) -> Behaviour:
+    def strict(cls) -> Behavior:
         """Answer every open question the way that breaks clients which assumed the friendly one."""
         return cls(
             archived_visible_to_get=False,
@@ -137,22 +137,22 @@ class Behaviour:
         )
 
     @classmethod
-    def named(cls, name: str) -> Behaviour:
+    def named(cls, name: str) -> Behavior:
         """Return the preset called ``lenient`` or ``strict``.
 
         :param name: Name of the preset.
         """
         presets = {"lenient": cls.lenient, "strict": cls.strict}
         if name not in presets:
-            raise ValueError(f"There is no behaviour {name!r}; choose lenient or strict")
+            raise ValueError(f"There is no behavior {name!r}; choose lenient or strict")
         return presets[name]()
 
-    def changed(self, changes: dict[str, Any]) -> Behaviour:
-        """Return this behaviour with some fields replaced; a misspelt field is a ValueError.
+    def changed(self, changes: dict[str, Any]) -> Behavior:
+        """Return this behavior with some fields replaced; a misspelt field is a ValueError.
 
         :param changes: New values by field name.
         """
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
-            raise ValueError(f"Behaviour has no field {', '.join(sorted(unknown))}")
+            raise ValueError(f"Behavior has no field {', '.join(sorted(unknown))}")
         return dataclasses.replace(self, **changes)

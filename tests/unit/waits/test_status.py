@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_tallyfy.api.errors import (
+    PermanentTallyfyError,
     TallyfyAuthError,
-    TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyServerError,
@@ -63,7 +63,7 @@ def test_an_event_outside_the_closed_set_is_an_error_and_never_green(event):
 def test_an_ending_gives_back_the_error_that_broke_the_wait():
     error = Ending(Outcome.ERROR, "no token", error="TallyfyAuthError").to_error()
     assert (type(error), str(error)) == (TallyfyAuthError, "no token")
-    assert type(Ending(Outcome.ERROR, "unknown").to_error()) is TallyfyError
+    assert type(Ending(Outcome.ERROR, "unknown").to_error()) is PermanentTallyfyError
 
 
 @pytest.mark.parametrize(

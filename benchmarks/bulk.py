@@ -96,7 +96,7 @@ def restore_here(ids_path: str, concurrency: int, trace: bool) -> None:
     if trace:
         tracemalloc.start()
     wall, processor = time.perf_counter(), time.process_time()
-    counts = operator.execute({"ti": TaskInstance()})["counts"]
+    counts = operator.execute({"ti": TaskInstance()})["counts"]  # type: ignore[typeddict-item]
     print(
         json.dumps(
             {

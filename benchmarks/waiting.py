@@ -56,7 +56,7 @@ def bare(run_id: str, number: int, interval: float) -> Any:
             await asyncio.sleep(3600)
             yield None
 
-    return BareTrigger()
+    return BareTrigger()  # type: ignore[no-untyped-call]
 
 
 def ours(run_id: str, number: int, interval: float) -> Any:
@@ -100,7 +100,7 @@ def one_look_per_wait(run_id: str, number: int, interval: float) -> Any:
                         return
                 await asyncio.sleep(pause)
 
-    return OneLookTrigger()
+    return OneLookTrigger()  # type: ignore[no-untyped-call]
 
 
 async def _connected(connect: Callable[[str], Any]) -> Any:

@@ -80,15 +80,20 @@ async def _answer(send: Any, status: int, body: Any) -> None:
 
 def main() -> None:
     """Serve so many runs, and so many requests a minute, until standard input is closed."""
-    server.SandboxApp = PeerApp
+    server.SandboxApp = PeerApp  # type: ignore[attr-defined]  # the sandbox, and the endpoints of the peers
     runs, *limits = map(int, sys.argv[1:])
     with Sandbox() as sandbox:
         run_ids = sandbox.add_runs(runs)
-        sandbox.rate_limit = (*(limits or [REQUESTS_PER_MINUTE]), 60.0)
+        sandbox.rate_limit = (limits[0] if limits else REQUESTS_PER_MINUTE, 60.0)
         known = {"port": sandbox.port, "runs": run_ids, "connection": sandbox.connection(), "url": sandbox.url}
         print(json.dumps(known), flush=True)
         stop = threading.Event()
-        threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+
+        def stop_at_the_end_of_input() -> None:
+            sys.stdin.read()
+            stop.set()
+
+        threading.Thread(target=stop_at_the_end_of_input, daemon=True).start()
         stop.wait()
 
 

@@ -199,8 +199,8 @@ def main() -> int:
                     return 0
                 console.print(f"Airflow {airflow.version} is healthy after {time.monotonic() - started:.0f} s.\n")
                 problems = tell(sandbox, airflow)
-        except AirflowProblem as problem:
-            problems = [str(problem)]
+        except AirflowProblem as failure:
+            problems = [str(failure)]
     for problem in problems:
         console.print(f"NOT AS EXPECTED: {problem}", markup=False)
     if not problems:

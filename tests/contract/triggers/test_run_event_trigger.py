@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.triggers import event_memory
+from airflow_provider_tallyfy.triggers import _event_memory as event_memory
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.waits import watcher
 from tests.airflow_driver import eventually

@@ -91,7 +91,7 @@ def one_look_per_wait(run_id: str, number: int, interval: float) -> Any:
             while True:
                 pause = interval * random.uniform(0.9, 1.1)
                 try:
-                    run = await hook.run(calls.get_run(hook.organization_id(None), run_id), retry_budget=0)
+                    run = await hook.execute(calls.get_run(hook.organization_id(None), run_id), retry_budget=0)
                 except TallyfyRateLimitError as error:
                     pause = max(pause, error.retry_after or 0.0)
                 else:

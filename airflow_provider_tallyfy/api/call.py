@@ -121,18 +121,6 @@ class Call(Generic[T]):
         return None, {}
 
 
-class PlannedWrite(Exception):
-    """
-    A dry run came to a call that writes.
-
-    :param call: what would have been sent.
-    """
-
-    def __init__(self, call: Call[Any]) -> None:
-        super().__init__(call.action)
-        self.call = call
-
-
 @dataclass(frozen=True)
 class Pause:
     """

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from airflow_provider_tallyfy.api.call import Call, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.flows.driving import first_write, noting_writes
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.parallel import work_through
 from airflow_provider_tallyfy.bulk.results import Outcome, State, Tally, concerns_everything
-from airflow_provider_tallyfy.bulk.writes import first_write, noting_writes
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -139,7 +139,7 @@ class Job(Generic[T]):
     async def _try(self, item: T, written: list[Call[Any]]) -> Outcome | None:
         flow = self._work.flow(item)
         if self._simulate:
-            first = await self._hook.run(first_write(flow))
+            first = await self._hook.execute(first_write(flow))
             if first is None:
                 return self._work.end(item, State.UNCHANGED, "")
             writes = [first, *self._work.writes_after(item, first)]
@@ -147,7 +147,7 @@ class Job(Generic[T]):
             actions = ", then ".join(write.action for write in writes)
             return self._work.end(item, State.SKIPPED, f"dry run, would {actions}")
         await self._work.prepare(self._hook, item)
-        result = await self._hook.run(noting_writes(flow, written.append))
+        result = await self._hook.execute(noting_writes(flow, written.append))
         return self._work.outcome(item, result)
 
     def _judge(self, item: T, error: TallyfyError, written: list[Call[Any]]) -> Outcome:

@@ -245,7 +245,7 @@ class LaunchWork(Work[Launch]):
         if self._launched:
             self.settling = "looking for runs that overlapping tries launched"
             markers = {launch.key.marker for launch, _ in self._launched}
-            found = await hook.run(
+            found = await hook.execute(
                 find_launches(self._organization_id, self._template_id, markers, self._since, self._are_shown)
             )
             outcomes = [self._keep_first(each, run_id, found) for each, run_id in self._launched]
@@ -290,7 +290,7 @@ class LaunchWork(Work[Launch]):
         async def archive(run_id: str) -> None:
             nonlocal left
             self.settling = f"{left} runs that overlapping tries launched twice are left to archive"
-            await hook.run(flows.archive_run(self._organization_id, run_id))
+            await hook.execute(flows.archive_run(self._organization_id, run_id))
             left -= 1
 
         await work_through(self._surplus, archive, concurrency)

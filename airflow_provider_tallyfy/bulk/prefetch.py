@@ -87,7 +87,7 @@ class Lookout:
 
         async def read(page_number: int) -> None:
             nonlocal last
-            page: Page = await self._hook.run(calls.list_runs(self._organization_id, query, page_number))
+            page: Page = await self._hook.execute(calls.list_runs(self._organization_id, query, page_number))
             last = page.total_pages
             self._take(page, unseen, seen)
 
@@ -105,7 +105,7 @@ class Lookout:
     ) -> None:
         async def read(run_id: str) -> None:
             try:
-                run: Run | None = await self._hook.run(look(self._organization_id, run_id))
+                run: Run | None = await self._hook.execute(look(self._organization_id, run_id))
             except TallyfyError as error:
                 is_of_this_run = error.permanent or isinstance(error, TallyfyResponseError)
                 if not is_of_this_run or concerns_everything(error):

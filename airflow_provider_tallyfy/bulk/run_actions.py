@@ -217,7 +217,7 @@ class DeleteWork(RunsWork):
         try:
             run = self._seen.get(item)
             if run is None:
-                run = await hook.run(flows.find_run(self.organization_id, item))
+                run = await hook.execute(flows.find_run(self.organization_id, item))
         except TallyfyNotFoundError:
             # An earlier try that deleted it wrote its snapshot first.
             if self._past.may_have_changed(item) and await asyncio.to_thread(is_snapshot_of, item, path):
@@ -225,7 +225,7 @@ class DeleteWork(RunsWork):
             raise
         check_deletable(run, item, archive_first=self._archive_first)
         try:
-            content = await hook.run(flows.snapshot(self.organization_id, item))
+            content = await hook.execute(flows.snapshot(self.organization_id, item))
         except TallyfyError as refusal:
             await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._past.is_retry)
             return
@@ -246,7 +246,7 @@ class DeleteWork(RunsWork):
             return []
         # What this try deleted was archived; what an earlier one meant may be anywhere.
         shelves = self.shelves if self._missing else ("only",)
-        shown = await hook.run(flows.still_shown(self.organization_id, self._open, shelves))
+        shown = await hook.execute(flows.still_shown(self.organization_id, self._open, shelves))
         return [self._doubtful(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._open]
 
     def unsettled(self) -> list[Outcome]:

@@ -42,7 +42,7 @@ class RunMethods:
         """The organization that calls are about."""
 
     @abstractmethod
-    def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+    def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """Carry out a call or a flow."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class RunMethods:
         template_id = argument(checked_id, template_id, "template_id")
         request = LaunchRequest(template_id, kickoff, tasks, fields)
         flow = flows.launch_run(self.organization_id, request, _key(launch_key, template_id))
-        return self._changed(self.run(flow))
+        return self._changed(self.execute(flow))
 
     def launch_project(
         self,
@@ -96,7 +96,7 @@ class RunMethods:
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
         """
         body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
-        return self._changed(self.run(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS))))
+        return self._changed(self.execute(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS))))
 
     def update_run(self, run_id: str, **changes: Any) -> RunResult:
         """
@@ -107,7 +107,7 @@ class RunMethods:
         :raises TallyfyResponseError: if it does not show what must be kept, or afterwards something is lost or altered.
         """
         run_id = argument(checked_id, run_id, "run_id")
-        return self._changed(self.run(flows.update_run(self.organization_id, run_id, changes)))
+        return self._changed(self.execute(flows.update_run(self.organization_id, run_id, changes)))
 
     def delete_run(
         self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
@@ -126,7 +126,7 @@ class RunMethods:
         run_id = argument(checked_id, run_id, "run_id")
         archive_first = argument(checked_flag, archive_first, "archive_first")
         may_be_gone = argument(checked_flag, may_be_gone, "may_be_gone")
-        change = self.run(
+        change = self.execute(
             flows.delete_run(
                 self.organization_id,
                 run_id,
@@ -145,7 +145,7 @@ class RunMethods:
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
         """
         run_id = argument(checked_id, run_id, "run_id")
-        return self.run(flows.export_run(self.organization_id, run_id))
+        return self.execute(flows.export_run(self.organization_id, run_id))
 
     def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
         """
@@ -157,7 +157,7 @@ class RunMethods:
         """
         run_id = argument(checked_id, run_id, "run_id")
         raw = argument(checked_flag, raw, "raw")
-        return [task_result(task, raw=raw) for task in self.run(flows.list_tasks(self.organization_id, run_id))]
+        return [task_result(task, raw=raw) for task in self.execute(flows.list_tasks(self.organization_id, run_id))]
 
     def complete_task(
         self, run_id: str, task_id: str, is_approved: bool | None = None, *, raw: bool = False
@@ -176,7 +176,9 @@ class RunMethods:
         raw = argument(checked_flag, raw, "raw")
         if is_approved is not None:
             is_approved = argument(checked_flag, is_approved, "is_approved")
-        return task_result(self.run(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw)
+        return task_result(
+            self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw
+        )
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:
         """
@@ -189,7 +191,7 @@ class RunMethods:
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
         run_id = argument(checked_id, run_id, "run_id")
-        return values_by_label(self.run(flows.get_form_values(self.organization_id, run_id)))
+        return values_by_label(self.execute(flows.get_form_values(self.organization_id, run_id)))
 
     def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
         """
@@ -199,7 +201,7 @@ class RunMethods:
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
         run_id = argument(checked_id, run_id, "run_id")
-        return field_results(self.run(flows.get_form_values(self.organization_id, run_id)))
+        return field_results(self.execute(flows.get_form_values(self.organization_id, run_id)))
 
     def list_activity(
         self,
@@ -219,7 +221,7 @@ class RunMethods:
         run_id = argument(checked_id, run_id, "run_id")
         since, until = argument(checked_time, since, "since"), argument(checked_time, until, "until")
         chosen = argument(listed, verbs, "verbs")
-        entries = self.run(flows.list_activity(self.organization_id, run_id, since, until, chosen))
+        entries = self.execute(flows.list_activity(self.organization_id, run_id, since, until, chosen))
         return [activity_result(entry) for entry in entries]
 
     def add_tag(self, run_id: str, tag_id: str) -> bool:
@@ -231,7 +233,7 @@ class RunMethods:
         """
         run_id = argument(checked_id, run_id, "run_id")
         tag_id = argument(checked_id, tag_id, "tag_id")
-        return self.run(flows.tag_run(self.organization_id, run_id, tag_id))
+        return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))
 
     def remove_tag(self, run_id: str, tag_id: str) -> bool:
         """
@@ -242,7 +244,7 @@ class RunMethods:
         """
         run_id = argument(checked_id, run_id, "run_id")
         tag_id = argument(checked_id, tag_id, "tag_id")
-        return self.run(flows.untag_run(self.organization_id, run_id, tag_id))
+        return self.execute(flows.untag_run(self.organization_id, run_id, tag_id))
 
     def _changed(self, change: RunChange) -> RunResult:
         return run_result(change.run, self.run_url(change.run.id), changed=change.changed)

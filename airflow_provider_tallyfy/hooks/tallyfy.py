@@ -13,8 +13,9 @@ import requests
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.call import Call, Flow, Pause, PlannedWrite, T
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.flows.driving import Done, advance, first_write
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag, checked_id, required_organization
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.results import RunResult, run_result
@@ -53,7 +54,6 @@ class TallyfyHook(RunMethods, BaseHook):
         self._session: requests.Session | None = None
         self._fetched_token: str | None = None
         self._lock = threading.RLock()
-        self._holds_writes = False
 
     # What the connection form shows on Airflow < 3.2; newer versions read the provider's metadata instead.
 
@@ -140,7 +140,7 @@ class TallyfyHook(RunMethods, BaseHook):
         try:
             with self:
                 organization_id = self.settings.organization_id or None
-                user = self.run(calls.current_user(organization_id), retry_budget=0)
+                user = self.execute(calls.current_user(organization_id), retry_budget=0)
         except TallyfyError as error:
             return False, str(error)
         who = f"user {user.get('id', 'unknown')}"
@@ -156,7 +156,7 @@ class TallyfyHook(RunMethods, BaseHook):
         :param raw: whether to add everything Tallyfy sent.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run = self.run(flows.find_run(self.organization_id, argument(checked_id, run_id, "run_id")))
+        run = self.execute(flows.find_run(self.organization_id, argument(checked_id, run_id, "run_id")))
         raw = argument(checked_flag, raw, "raw")
         return run_result(run, self.run_url(run.id), raw=raw)
 
@@ -218,7 +218,7 @@ class TallyfyHook(RunMethods, BaseHook):
         pager = flows.run_pager(self.organization_id, wanted, whole=True)
         with redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:
-                yield from filter(wanted.accepts, pager.accept(self.run(call)))
+                yield from filter(wanted.accepts, pager.accept(self.execute(call)))
 
     def archive_run(self, run_id: str) -> RunResult:
         """
@@ -227,7 +227,9 @@ class TallyfyHook(RunMethods, BaseHook):
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(self.run(flows.archive_run(self.organization_id, argument(checked_id, run_id, "run_id"))))
+        return self._changed(
+            self.execute(flows.archive_run(self.organization_id, argument(checked_id, run_id, "run_id")))
+        )
 
     def activate_run(self, run_id: str) -> RunResult:
         """
@@ -236,9 +238,11 @@ class TallyfyHook(RunMethods, BaseHook):
         :param run_id: the run.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(self.run(flows.activate_run(self.organization_id, argument(checked_id, run_id, "run_id"))))
+        return self._changed(
+            self.execute(flows.activate_run(self.organization_id, argument(checked_id, run_id, "run_id")))
+        )
 
-    def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+    def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """
         Carry out a call of ``api.calls`` or a flow of ``api.flows``.
 
@@ -251,36 +255,26 @@ class TallyfyHook(RunMethods, BaseHook):
                 return self._send(work, retry_budget)
             return self._drive(work, retry_budget)
 
-    def first_write(self, work: Call[Any] | Flow[Any]) -> Call[Any] | None:
+    def first_write(self, flow: Flow[Any]) -> Call[Any] | None:
         """
-        Carry out a call or flow up to the first request that would change something, and do not send that one.
+        Carry out a flow up to the first request that would change something, and do not send that one.
 
-        :param work: the call or flow.
+        :param flow: the flow.
         :return: that request, or ``None`` if nothing would change.
         :raises TallyfyError: in one of its kinds.
         """
-        self._holds_writes = True
-        try:
-            self.run(work)
-        except PlannedWrite as planned:
-            return planned.call
-        finally:
-            self._holds_writes = False
-        return None
+        return self.execute(first_write(flow))
 
     def _drive(self, flow: Flow[T], budget: float | None) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = self._take(step, budget)
-                except TallyfyError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+        step = advance(flow)
+        while not isinstance(step, Done):
+            try:
+                reply = self._take(step, budget)
+            except TallyfyError as error:
+                step = advance(flow, error=error)
+            else:
+                step = advance(flow, reply)
+        return step.value
 
     def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
         if isinstance(step, Pause):
@@ -288,8 +282,6 @@ class TallyfyHook(RunMethods, BaseHook):
         return self._send(step, budget)
 
     def _send(self, call: Call[T], budget: float | None) -> T:
-        if call.writes and self._holds_writes:
-            raise PlannedWrite(call)
         attempts = Attempts(call, self.settings, budget)
         while True:
             token = self._bearer(call, budget)

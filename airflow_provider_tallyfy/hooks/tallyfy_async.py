@@ -13,6 +13,7 @@ from airflow.providers.common.compat.connection import get_async_connection
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.flows.driving import Done, advance
 from airflow_provider_tallyfy.api.inputs.checks import required_organization
 from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
@@ -87,7 +88,7 @@ class TallyfyAsyncHook:
         """Close the hook."""
         await self.close()
 
-    async def run(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
+    async def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """
         Carry out a call of ``api.calls`` or a flow of ``api.flows``.
 
@@ -101,18 +102,15 @@ class TallyfyAsyncHook:
             return await self._drive(work, retry_budget)
 
     async def _drive(self, flow: Flow[T], budget: float | None) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = await self._take(step, budget)
-                except TallyfyError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+        step = advance(flow)
+        while not isinstance(step, Done):
+            try:
+                reply = await self._take(step, budget)
+            except TallyfyError as error:
+                step = advance(flow, error=error)
+            else:
+                step = advance(flow, reply)
+        return step.value
 
     async def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
         if isinstance(step, Pause):

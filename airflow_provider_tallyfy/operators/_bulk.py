@@ -279,7 +279,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         organization_id, ti = self.hook.organization_id, context["ti"]
         template_id, fields = checked_id(self.template_id, "template_id"), self._checked_fields()
         rows = read_rows(self.rows)
-        template = self.hook.run(calls.get_template(organization_id, template_id))
+        template = self.hook.execute(calls.get_template(organization_id, template_id))
         scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
         launches = RowReader(template, self.tasks, fields, self.name_column, self.key_column, scope).read(rows)
         found = self._find(context, {launch.key.marker for launch in launches}) if launches else {}
@@ -321,4 +321,4 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
             # Only a try just before this one can have launched what lists do not show yet.
             lambda found: is_first or len(found) == len(markers),
         )
-        return self.hook.run(look)
+        return self.hook.execute(look)

@@ -115,7 +115,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             change = self._remembered(context, key)
             if self.is_dry_run:
                 return self.describe_plan([]) if change else self.plan(self.launch(hook.organization_id, key))
-            change = change or hook.run(self.launch(hook.organization_id, key))
+            change = change or hook.execute(self.launch(hook.organization_id, key))
             self._remember(context, key, change.run.id)
             url = hook.run_url(change.run.id)
             push_run(context, change.run.id, url)
@@ -216,7 +216,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""
         store: Any = context.get("task_state_store")
         run_id = store.get(key.marker) if store is not None else None
-        run = self.hook.run(flows.look_up_run(self.hook.organization_id, run_id)) if run_id else None
+        run = self.hook.execute(flows.look_up_run(self.hook.organization_id, run_id)) if run_id else None
         return None if run is None else RunChange(run, changed=False)
 
     def _remember(self, context: Context, key: LaunchKey, run_id: str) -> None:

@@ -99,7 +99,9 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         :param is_noted: whether an earlier try noted that it set out to change the run.
         """
         hook = self.hook
-        author = hook.run(flows.who_did(hook.organization_id, run_id, self.verb, _beginning(context.get("dag_run"))))
+        author = hook.execute(
+            flows.who_did(hook.organization_id, run_id, self.verb, _beginning(context.get("dag_run")))
+        )
         if is_noted:
             return author is not Author.OTHERS
         if author is Author.UNKNOWN:

@@ -42,7 +42,7 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
         """
         with self.hook as hook:
             run_id = self.announce(context)
-            run = hook.run(flows.find_run(hook.organization_id, run_id))
+            run = hook.execute(flows.find_run(hook.organization_id, run_id))
             self.log.info("Run %s (%r) is %s: %s", run.id, run.name, run.status, hook.run_url(run_id))
             return run.describe(hook.run_url(run_id))
 
@@ -99,7 +99,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
             verbs = listed(self.verbs, "verbs")
             path = checked_path_if_given(self.output_path, "output_path")
             flow = flows.list_activity(hook.organization_id, run_id, since, until, verbs)
-            entries = [entry.describe() for entry in hook.run(flow)]
+            entries = [entry.describe() for entry in hook.execute(flow)]
             self.log.info("Run %s has %d such entries.", run_id, len(entries))
             if path:
                 return {"path": path, "count": write_lines(path, entries)}
@@ -134,6 +134,6 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         with self.hook as hook:
             run_id = self.announce(context)
             path = checked_path(self.output_path, "output_path")
-            write_json(path, hook.run(flows.export_run(hook.organization_id, run_id)))
+            write_json(path, hook.execute(flows.export_run(hook.organization_id, run_id)))
         self.log.info("Wrote the export of run %s to %s", run_id, path)
         return {"path": path}

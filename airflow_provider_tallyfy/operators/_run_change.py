@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.flows.driving import noting_writes
 from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.bulk.writes import noting_writes
 from airflow_provider_tallyfy.files.checkpoint import Memory, Past
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
 
@@ -101,7 +101,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
             noted.append(call.method)
 
         try:
-            return self.hook.run(noting_writes(self.change(run_id), note))
+            return self.hook.execute(noting_writes(self.change(run_id), note))
         except TallyfyError as error:
             is_refused = error.permanent and not error.may_be_applied and error.method in noted
             if is_refused:

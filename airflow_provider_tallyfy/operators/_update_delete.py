@@ -124,7 +124,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             memory = Memory(context, [self.task_type, run_id])
             past = memory.recall()
             try:
-                before = hook.run(flows.find_run(hook.organization_id, run_id))
+                before = hook.execute(flows.find_run(hook.organization_id, run_id))
             except TallyfyNotFoundError:
                 if not self._may_have_deleted(run_id, past):
                     raise
@@ -137,7 +137,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             memory.remember([run_id])
             if snapshot_to:
                 self._take_snapshot(snapshot_to, run_id, is_retry=past.is_retry)
-            deleted = hook.run(
+            deleted = hook.execute(
                 flows.delete_run(
                     hook.organization_id,
                     run_id,
@@ -188,7 +188,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
         try:
-            content = self.hook.run(flows.snapshot(self.hook.organization_id, run_id))
+            content = self.hook.execute(flows.snapshot(self.hook.organization_id, run_id))
         except TallyfyError as refusal:
             keep_earlier(refusal, run_id, path, is_retry=is_retry)
             return

@@ -174,12 +174,12 @@ class Look(Looking):
     def _look(self, is_last: bool) -> Ending | None:
         watch = self._watch.anew() if is_last and self._is_absent else self._watch
         try:
-            sight = self._hook.run(watch.look(), retry_budget=0)
+            sight = self._hook.execute(watch.look(), retry_budget=0)
             self._is_absent = sight is None
             ending = self._log.saw(sight)
             if ending is None and self._names is not None:
                 names = self._names.look(self._hook.organization_id, sight, time.time())
-                ending = self._hook.run(names, retry_budget=0)
+                ending = self._hook.execute(names, retry_budget=0)
             return ending
         except TallyfyError as error:
             self._heed(error)
@@ -224,7 +224,7 @@ class LookAtRuns(Looking):
         anew = {run_id: self._watches[run_id].anew() for run_id in self._log.absent} if is_last else {}
         looks = look_at_runs(self._hook.organization_id, self._watches | anew, self._wait.is_end, self._log)
         try:
-            trouble = self._hook.run(looks, retry_budget=0)
+            trouble = self._hook.execute(looks, retry_budget=0)
         except TallyfyError as error:
             return Ending(Outcome.ERROR, str(error), error=type(error).__name__)
         if trouble is not None:
@@ -238,7 +238,9 @@ class LookAtRuns(Looking):
         :param outcomes: how, in the order of the runs.
         :raises TallyfyError: if a run cannot be read.
         """
-        trouble = self._hook.run(look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log))
+        trouble = self._hook.execute(
+            look_at_runs(self._hook.organization_id, self._watches, self._wait.is_end, self._log)
+        )
         trouble = trouble or self._log.trouble
         if trouble is not None:
             raise trouble

@@ -18,8 +18,8 @@ class SyncClient:
     def __init__(self) -> None:
         self.hook = TallyfyHook(DEFAULT_CONN_ID)
 
-    def run(self, work: Any, **options: Any) -> Any:
-        return self.hook.run(work, **options)
+    def execute(self, work: Any, **options: Any) -> Any:
+        return self.hook.execute(work, **options)
 
     def close(self) -> None:
         self.hook.close()
@@ -32,13 +32,13 @@ class AsyncClient:
         self._runner = asyncio.Runner()
         self._hook: TallyfyAsyncHook | None = None
 
-    def run(self, work: Any, **options: Any) -> Any:
+    def execute(self, work: Any, **options: Any) -> Any:
         return self._runner.run(self._run(work, **options))
 
     async def _run(self, work: Any, **options: Any) -> Any:
         if self._hook is None:
             self._hook = await TallyfyAsyncHook.connect(DEFAULT_CONN_ID)
-        return await self._hook.run(work, **options)
+        return await self._hook.execute(work, **options)
 
     def close(self) -> None:
         if self._hook is not None:

@@ -36,7 +36,7 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
 }
 #: What a task has no use for handing on: the session, and what operators build on.
 NOT_HANDED_ON = {
-    "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "run",
+    "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "execute",
 }  # fmt: skip
 OPERATOR_KEYS = {"id", "name", "status", "archived_at", "completed_at", "url", "changed"}
 

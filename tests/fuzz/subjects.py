@@ -51,10 +51,10 @@ class AsyncFace(RunMethods):
     def run_url(self, run_id: str) -> str:
         return f"https://web/{run_id}"
 
-    def run(self, work: Any, *, retry_budget: float | None = None) -> Any:
+    def execute(self, work: Any, *, retry_budget: float | None = None) -> Any:
         async def main() -> Any:
             hook = await self._server.connect()
-            return await hook.run(work, retry_budget=retry_budget)
+            return await hook.execute(work, retry_budget=retry_budget)
 
         return in_virtual_time(main)
 
@@ -115,7 +115,7 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "first_write": (lambda hook, case: str(hook.first_write(_archiving(case))), anything),
 }
 #: Methods that ask nothing of Tallyfy, or are how the others ask.
-WITHOUT_QUESTIONS = {"close", "run", "run_url", "get_conn", "each_run"} | {
+WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run"} | {
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
 }

@@ -164,7 +164,7 @@ class Watcher:
         :param look: what to ask.
         :raises TallyfyError: if that fails.
         """
-        return await self._hook.run(look, retry_budget=0)
+        return await self._hook.execute(look, retry_budget=0)
 
     def run_changed(self, run_id: str) -> None:
         """
@@ -273,7 +273,7 @@ class Watcher:
         asked_at = self._loop.time()
         reading.page_began = min(reading.page_began, asked_at)
         try:
-            page = await self._hook.run(call, retry_budget=0)
+            page = await self._hook.execute(call, retry_budget=0)
         except TallyfyError as error:
             self._page_failed(reading, call, error, asked_at)
             return
@@ -339,7 +339,7 @@ class Watcher:
     async def _look(self, one: Watched) -> None:
         asked_at = self._loop.time()
         try:
-            value = await self._hook.run(one.watch.look(), retry_budget=0)
+            value = await self._hook.execute(one.watch.look(), retry_budget=0)
         except TallyfyError as error:
             self._look_failed(one, error, asked_at)
         except Exception as defect:  # noqa: BLE001 - it is the subscribers', who raise it, and nobody else's

@@ -61,7 +61,7 @@ def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_r
         killed.setattr(TallyfyDeleteRunsOperator, "_hand_on", lambda *_: None)  # so it cannot tell what it did
         first = attempt(lambda: delete(ids).execute(tries.next()))
     tallyfy.faults.clear()
-    send = TallyfyAsyncHook.run
+    send = TallyfyAsyncHook.execute
 
     async def restore_others_after_the_first_page(hook, work, **options):
         answer = await send(hook, work, **options)
@@ -69,7 +69,7 @@ def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_r
             tallyfy.restore_run(others.pop())
         return answer
 
-    monkeypatch.setattr(TallyfyAsyncHook, "run", restore_others_after_the_first_page)
+    monkeypatch.setattr(TallyfyAsyncHook, "execute", restore_others_after_the_first_page)
     attempt(lambda: delete(ids).execute(tries.next()))
 
     assert (first.error, others) == ("TallyfyAuthError", [])

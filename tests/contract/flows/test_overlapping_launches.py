@@ -27,7 +27,7 @@ class Try:
     def step(self, hook: TallyfyHook) -> None:
         try:
             try:
-                answer = hook.run(self._next) if isinstance(self._next, Call) else None
+                answer = hook.execute(self._next) if isinstance(self._next, Call) else None
             except TallyfyError as error:
                 self._next = self._flow.throw(error)
             else:

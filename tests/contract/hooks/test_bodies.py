@@ -60,7 +60,7 @@ def ask(tallyfy, client, works, monkeypatch):
             extra = {"retry_budget": 0, "timeout": 5, "max_response_bytes": CAP, **extra}
             connection = tallyfy.connection(**extra) | {"host": f"http://127.0.0.1:{port}"}
             monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
-            return client.run(works[method])
+            return client.execute(works[method])
 
     return send
 
@@ -190,6 +190,6 @@ def test_the_body_of_a_redirect_that_drips_is_left_after_the_timeout(ask):
 def test_requests_mock_may_stand_in_for_tallyfy(tallyfy, works):
     with requests_mock.Mocker() as mocked, TallyfyHook() as hook:
         mocked.get(requests_mock.ANY, content=gzip.compress(RUN, mtime=0), headers={"Content-Encoding": "gzip"})
-        assert hook.run(works["GET"]).name == "Onboarding"
+        assert hook.execute(works["GET"]).name == "Onboarding"
         mocked.get(requests_mock.ANY, json=json.loads(RUN))
-        assert hook.run(works["GET"]).name == "Onboarding"
+        assert hook.execute(works["GET"]).name == "Onboarding"

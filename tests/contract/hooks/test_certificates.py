@@ -50,7 +50,7 @@ def connect(tallyfy, tls_server, monkeypatch):
 def ask(tallyfy, client, environment, connect):
     def send(**settings: object) -> object:
         connect(**settings)
-        return client.run(calls.current_user(tallyfy.organization_id))["id"]
+        return client.execute(calls.current_user(tallyfy.organization_id))["id"]
 
     return send
 

@@ -51,9 +51,9 @@ def test_a_request_that_is_cancelled_at_any_moment_leaves_no_connection_behind(t
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
             outcomes = []
             for suspension in [*range(1, 15)] * 2:
-                task = asyncio.create_task(CancelledAt(hook.run(me), suspension).run())
+                task = asyncio.create_task(CancelledAt(hook.execute(me), suspension).run())
                 outcomes += await asyncio.gather(task, return_exceptions=True)
-            assert (await hook.run(me))["email"] == tallyfy.user_email
+            assert (await hook.execute(me))["email"] == tallyfy.user_email
             assert eventually(lambda: tallyfy.open_connections <= 1)
         return sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 
@@ -78,7 +78,7 @@ def test_what_stands_in_line_while_a_hook_is_closed_is_sent_and_leaves_no_connec
     async def ask() -> None:
         hook = await TallyfyAsyncHook.connect("tallyfy_default")
         hook.pace = line = Line()
-        waiting = asyncio.create_task(hook.for_organization(tallyfy.organization_id).run(me))
+        waiting = asyncio.create_task(hook.for_organization(tallyfy.organization_id).execute(me))
         await asyncio.sleep(0)
         await hook.close()
         line.opened.set()

@@ -41,7 +41,7 @@ def test_credentials_of_netrc_are_not_sent(tallyfy, client, me, monkeypatch, tmp
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ada password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    client.run(me)
+    client.execute(me)
     with TallyfyHook() as hook:
         hook.get_conn().get(f"{hook.settings.base_url}/me")
     assert {request.headers["authorization"] for request in tallyfy.requests} == {f"Bearer {tallyfy.token}"}
@@ -52,7 +52,7 @@ def test_a_token_endpoint_gets_no_credentials_of_netrc_either(tallyfy, client, m
     netrc.write_text("machine 127.0.0.1 login ada password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
-    client.run(me)
+    client.execute(me)
     assert "authorization" not in tallyfy.requests[0].headers
 
 
@@ -77,7 +77,7 @@ def proxies_of_the_environment(monkeypatch):
 def test_a_proxy_of_the_environment_is_used(client, me, proxies_of_the_environment):
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         proxies_of_the_environment(f"http://127.0.0.1:{port}")
-        assert client.run(me)["id"] == 7
+        assert client.execute(me)["id"] == 7
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -87,21 +87,21 @@ def test_no_proxy_of_the_environment_is_used_for_a_host_that_no_proxy_excepts(
     proxies_of_the_environment(nobody)
     monkeypatch.setenv("NO_PROXY", "tallyfy.invalid")
     with pytest.raises(TallyfyTransportError, match=r"tallyfy\.invalid could not be resolved"):
-        client.run(me)
+        client.execute(me)
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, nobody, proxies_of_the_environment):
     proxies_of_the_environment(nobody)
     with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
-        client.run(me)
+        client.execute(me)
 
 
 def test_this_machine_is_never_asked_by_way_of_a_proxy_of_the_environment(
     tallyfy, client, me, nobody, proxies_of_the_environment
 ):
     proxies_of_the_environment(nobody)
-    client.run(me)
+    client.execute(me)
     with TallyfyHook() as hook:
         session = hook.get_conn()
         session.get(f"{hook.settings.base_url}/me")
@@ -125,7 +125,7 @@ def ask_by_proxy(tallyfy, client, me, monkeypatch):
         extra = {"proxies": {"all": proxy}, "allow_http": True, "retry_budget": 0, "timeout": 0.5, **extra}
         connection = tallyfy.connection(**extra) | {"host": host}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
-        return client.run(me)
+        return client.execute(me)
 
     return ask
 
@@ -171,7 +171,7 @@ def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, m
     with wire(talk) as port:
         proxies = {"http": f"http://127.0.0.1:{port}"}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(proxies=proxies))
-        assert client.run(me)["id"] == 7
+        assert client.execute(me)["id"] == 7
     assert (len(asked), tallyfy.requests) == (1, [])
 
 
@@ -182,14 +182,14 @@ def test_the_connections_proxy_for_everything_wins_over_the_environments_for_a_s
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         extra = {"proxies": {"all": f"http://127.0.0.1:{port}"}, "retry_budget": 0}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
-        assert client.run(me)["id"] == 7
+        assert client.execute(me)["id"] == 7
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_a_proxy_of_the_environment_may_be_written_without_a_scheme(client, me, monkeypatch):
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{port}")
-        assert client.run(me)["id"] == 7
+        assert client.execute(me)["id"] == 7
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(client,
     for module in ("socks", "socksio"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: the proxy .* HTTPS_PROXY") as caught:
-        client.run(me)
+        client.execute(me)
     assert "hunter2" not in str(caught.value)
 
 
@@ -240,8 +240,8 @@ def test_no_cookie_is_kept(tallyfy, client, me, monkeypatch):
     with wire(lambda connection: connection.sendall(user), wrap=record) as port:
         connection = tallyfy.connection() | {"host": f"http://127.0.0.1:{port}"}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
-        client.run(me)
-        client.run(me)
+        client.execute(me)
+        client.execute(me)
     assert len(received) == 2
     assert b"cookie" not in b"".join(received)
 
@@ -283,9 +283,9 @@ def test_the_fixtures_sandbox_is_asked_directly_whatever_proxy_the_environment_n
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
 
-    assert client.run(me)["id"]
+    assert client.execute(me)["id"]
 
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
     with TallyfyHook() as hook:
-        assert hook.run(me)["id"]
+        assert hook.execute(me)["id"]
         assert hook.get_conn().get(f"{hook.settings.base_url}/me").ok

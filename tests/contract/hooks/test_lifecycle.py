@@ -92,11 +92,11 @@ def given(tallyfy):
 
 
 def activate(tallyfy, client) -> Any:
-    return client.run(flows.activate_run(tallyfy.organization_id, RUN_ID))
+    return client.execute(flows.activate_run(tallyfy.organization_id, RUN_ID))
 
 
 def archive(tallyfy, client) -> Any:
-    return client.run(flows.archive_run(tallyfy.organization_id, RUN_ID))
+    return client.execute(flows.archive_run(tallyfy.organization_id, RUN_ID))
 
 
 ACTIONS = {"activate": activate, "archive": archive}
@@ -269,7 +269,7 @@ def test_an_archived_run_is_found_whatever_its_name_looks_like(tallyfy, client, 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 def test_the_search_for_an_archived_run_begins_with_the_newest_and_stops_at_the_first_hit(tallyfy, client):
     run_ids = tallyfy.add_runs(350, archived=True)
-    change = client.run(flows.archive_run(tallyfy.organization_id, run_ids[120]))
+    change = client.execute(flows.archive_run(tallyfy.organization_id, run_ids[120]))
     assert not change.changed
     pages = [dict(request.query)["page"] for request in tallyfy.requests[1:]]
     assert pages == ["1", "2", "3"]
@@ -282,9 +282,9 @@ def test_reading_a_run_finds_it_archived_or_not(tallyfy, client, given, state):
     find = flows.find_run(tallyfy.organization_id, RUN_ID)
     if state == "missing":
         with pytest.raises(TallyfyNotFoundError, match=rf"^Could not read run {RUN_ID}: Tallyfy answered 404"):
-            client.run(find)
+            client.execute(find)
     else:
-        run = client.run(find)
+        run = client.execute(find)
         assert (run.id, run.is_archived) == (RUN_ID, is_archived(tallyfy))
     hidden = not tallyfy.behavior.archived_visible_to_get
     searched = state == "missing" or ("archived" in state and hidden)

@@ -36,7 +36,7 @@ def connect(tallyfy, monkeypatch):
 
 
 def read_run(client, tallyfy):
-    return client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+    return client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
 
 
 def test_a_server_that_does_not_answer_is_left_after_the_timeout(tallyfy, client, connect):
@@ -236,5 +236,5 @@ def test_a_session_used_directly_follows_a_redirect_without_the_token(tallyfy):
 def test_an_address_that_is_too_long_to_be_sent_is_an_error_of_the_request(tallyfy, client):
     listing = flows.run_pager(tallyfy.organization_id, RunQuery(query="x" * 70_000), whole=True).next_call()
     with pytest.raises(TallyfyValidationError, match=r"the address of the request has 7\d+ characters"):
-        client.run(listing)
+        client.execute(listing)
     assert tallyfy.requests == []

@@ -30,7 +30,7 @@ def ask(tallyfy, client, monkeypatch):
             "PUT": calls.activate_run(organization_id, "r1"),
             "POST": calls.launch_run(organization_id, {"checklist_id": TEMPLATE_ID}),
         }
-        return client.run(works[method])
+        return client.execute(works[method])
 
     return send
 
@@ -72,7 +72,7 @@ def test_a_certificate_that_need_not_be_verified(tallyfy, client, monkeypatch, t
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or __file__)
     connection = tallyfy.connection(verify=False) | {"host": tls_server}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
-    assert client.run(calls.current_user(tallyfy.organization_id))["id"] == 7
+    assert client.execute(calls.current_user(tallyfy.organization_id))["id"] == 7
 
 
 @BOTH_METHODS
@@ -156,7 +156,7 @@ def test_what_the_caller_was_handling_says_nothing_about_a_loss(tallyfy, client,
         raise handled
     except OSError:
         with pytest.raises(TallyfyUnknownOutcomeError):
-            client.run(launch)
+            client.execute(launch)
     assert len(tallyfy.runs) == 1
 
 

@@ -21,7 +21,7 @@ STRANGE_IDS = ["a?b", "a#b", "a;b", "a%2Fb", "a%2e%2e", "a+b&c=d", "é", "....",
 @BOTH_WORLDS
 def test_every_request_carries_the_documented_headers(tallyfy, client):
     run = tallyfy.add_run()
-    client.run(flows.archive_run(tallyfy.organization_id, run["id"]))
+    client.execute(flows.archive_run(tallyfy.organization_id, run["id"]))
     assert len(tallyfy.requests) >= 2
     for request in tallyfy.requests:
         assert request.headers["authorization"] == f"Bearer {tallyfy.token}"
@@ -33,9 +33,9 @@ def test_every_request_carries_the_documented_headers(tallyfy, client):
 
 def test_only_requests_with_a_body_have_a_content_type(tallyfy, client):
     run, template = tallyfy.add_run(), tallyfy.add_template()
-    client.run(calls.get_run(tallyfy.organization_id, run["id"]))
-    client.run(calls.activate_run(tallyfy.organization_id, run["id"]))
-    client.run(calls.launch_run(tallyfy.organization_id, {"checklist_id": template["id"]}))
+    client.execute(calls.get_run(tallyfy.organization_id, run["id"]))
+    client.execute(calls.activate_run(tallyfy.organization_id, run["id"]))
+    client.execute(calls.launch_run(tallyfy.organization_id, {"checklist_id": template["id"]}))
     kinds = [(request.method, request.headers.get("content-type"), bool(request.body)) for request in tallyfy.requests]
     assert kinds == [("GET", None, False), ("PUT", None, False), ("POST", "application/json", True)]
 
@@ -43,7 +43,7 @@ def test_only_requests_with_a_body_have_a_content_type(tallyfy, client):
 def test_twenty_calls_open_one_tcp_connection(tallyfy, client):
     run_ids = tallyfy.add_runs(20)
     for run_id in run_ids:
-        client.run(calls.get_run(tallyfy.organization_id, run_id))
+        client.execute(calls.get_run(tallyfy.organization_id, run_id))
     assert (len(tallyfy.requests), tallyfy.connections_opened) == (20, 1)
     client.close()
     assert eventually(lambda: tallyfy.open_connections == 0)
@@ -52,7 +52,7 @@ def test_twenty_calls_open_one_tcp_connection(tallyfy, client):
 def test_a_query_spells_a_space_as_percent_20(tallyfy, client):
     tallyfy.add_run(name="Q1 + Q2 & more=50% / Ümlaut #1")
     query = RunQuery(query="Q1 + Q2 & more=50% / Ümlaut #1")
-    page = client.run(calls.list_runs(tallyfy.organization_id, query, 1))
+    page = client.execute(calls.list_runs(tallyfy.organization_id, query, 1))
     assert [row["name"] for row in page.rows] == [query.query]
     assert "q=Q1%20%2B%20Q2%20%26%20more%3D50%25%20%2F%20%C3%9Cmlaut%20%231&" in tallyfy.requests[0].raw_query
 
@@ -60,10 +60,10 @@ def test_a_query_spells_a_space_as_percent_20(tallyfy, client):
 @pytest.mark.parametrize("run_id", STRANGE_IDS)
 def test_an_id_of_any_characters_stays_one_segment_of_the_path(tallyfy, client, run_id):
     tallyfy.add_run(id=run_id)
-    assert client.run(calls.get_run(tallyfy.organization_id, run_id)).id == run_id
+    assert client.execute(calls.get_run(tallyfy.organization_id, run_id)).id == run_id
     assert tallyfy.requests[0].path.count("/") == f"/api/organizations/{tallyfy.organization_id}/runs/x".count("/")
     with pytest.raises(TallyfyNotFoundError):
-        client.run(calls.get_run(tallyfy.organization_id, f"{run_id}."))
+        client.execute(calls.get_run(tallyfy.organization_id, f"{run_id}."))
 
 
 @pytest.mark.parametrize("run_id", ["", " ", "..", "a/b", "../me", "a\nb", None])

@@ -83,11 +83,11 @@ def test_passing_trouble_is_outlasted_except_by_a_post_whose_outcome_nobody_know
     runs = len(tallyfy.runs)
     if call.method == "POST" and "429" not in trouble:
         with pytest.raises(TallyfyUnknownOutcomeError, match="not repeated, because it may have been applied"):
-            client.run(call)
+            client.execute(call)
         assert len(tallyfy.requests) == 1
         assert (len(tallyfy.runs) > runs) is ("after" in trouble or "truncated" in trouble)
     else:
-        client.run(call)
+        client.execute(call)
         assert [request.method for request in tallyfy.requests] == [call.method] * 3
         assert len(naps) == 2
         assert all(nap >= PASSING[trouble].get("retry_after", 0) for nap in naps)
@@ -100,7 +100,7 @@ def test_a_refusal_is_final_and_costs_one_request(tallyfy, client, naps, call, r
     fault, kind = FINAL[refusal]
     strike(tallyfy, **fault, times=None)
     with pytest.raises(kind) as caught:
-        client.run(call)
+        client.execute(call)
     assert (caught.value.method, caught.value.path) == (call.method, call.path)
     assert (len(tallyfy.requests), naps) == (1, [])
 
@@ -118,12 +118,12 @@ def test_lasting_trouble_is_given_up_when_the_budget_is_used_up(tallyfy, client,
     fault, kind = lasting
     strike(tallyfy, **fault, times=None)
     with pytest.raises(kind, match=r"Tried \d+ times in 120 s\.$"):
-        client.run(call)
+        client.execute(call)
     assert len(naps) == len(tallyfy.requests) - 1
     assert 100.0 < sum(naps) <= 120.0
     tallyfy.clear_requests()
     with pytest.raises(kind):
-        client.run(call, retry_budget=0)
+        client.execute(call, retry_budget=0)
     assert len(tallyfy.requests) == 1
 
 
@@ -134,7 +134,7 @@ def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_
 ):
     strike(tallyfy, status=429, retry_after=600, retry_after_date=as_date, times=None)
     with pytest.raises(TallyfyRateLimitError) as caught:
-        client.run(call)
+        client.execute(call)
     assert 595 <= caught.value.retry_after <= 600
     assert (len(tallyfy.requests), naps) == (1, [])
 
@@ -148,7 +148,7 @@ def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_
 def test_retry_after_is_the_floor_of_the_wait_and_what_is_no_time_is_ignored(tallyfy, client, naps, call, asked):
     header, least = asked
     strike(tallyfy, status=429, retry_after=header)
-    client.run(call)
+    client.execute(call)
     (nap,) = naps
     assert least <= nap <= least + 0.5
 
@@ -156,7 +156,7 @@ def test_retry_after_is_the_floor_of_the_wait_and_what_is_no_time_is_ignored(tal
 @pytest.mark.parametrize("method", ["GET"])
 def test_a_retry_after_date_is_the_floor_of_the_wait(tallyfy, client, naps, call):
     strike(tallyfy, status=503, retry_after=30, retry_after_date=True)
-    client.run(call)
+    client.execute(call)
     (nap,) = naps
     assert 25 <= nap <= 30.5
 
@@ -164,9 +164,9 @@ def test_a_retry_after_date_is_the_floor_of_the_wait(tallyfy, client, naps, call
 @pytest.mark.parametrize("method", ["GET"])
 def test_a_real_rate_limit_is_waited_out(tallyfy, client, naps, call):
     tallyfy.rate_limit = (1, 10)
-    client.run(call)
+    client.execute(call)
     naps.listener = tallyfy.advance
-    client.run(call)
+    client.execute(call)
     assert [request.method for request in tallyfy.requests] == ["GET"] * 3
     assert 9 <= naps[0] <= 10.5
 
@@ -174,6 +174,6 @@ def test_a_real_rate_limit_is_waited_out(tallyfy, client, naps, call):
 @pytest.mark.parametrize("method", ["GET"])
 def test_each_retry_is_one_line_in_the_log_that_says_why(tallyfy, client, naps, call, logged):
     strike(tallyfy, status=503, times=2)
-    client.run(call)
+    client.execute(call)
     said = rf"Could not read run {RUN_ID}: Tallyfy answered 503 [^\n]*\(request id (\w+)\)[^\n]* Trying again in \d"
     assert len(set(re.findall(said, logged()))) == 2

@@ -55,7 +55,7 @@ def assert_hidden(text: str, *secrets: str) -> None:
 def test_a_token_that_a_server_repeats_is_blotted_out(tallyfy, client, naps, logged, status):
     tallyfy.faults.add("echo_authorization", status=status, times=None)
     with pytest.raises(TallyfyError) as caught:
-        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+        client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
     assert "Authorization: Bearer ***" in str(caught.value)
     assert_hidden(everything(caught.value) + logged(), tallyfy.token)
 
@@ -76,7 +76,7 @@ def test_it_is_blotted_out_however_the_server_writes_it(tallyfy, client, monkeyp
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
     tallyfy.faults.add(status=422, body=body, headers={"x-request-id": SPECIAL})
     with pytest.raises(TallyfyError) as caught:
-        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+        client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
     assert "***" in str(caught.value)
     assert caught.value.request_id == "***"
     assert_hidden(everything(caught.value) + logged(), SPECIAL)
@@ -104,7 +104,7 @@ def test_it_is_blotted_out_in_every_form_and_place(tallyfy, client, special, log
     for body in bodies:
         tallyfy.faults.add(status=status, body=body, headers={"x-request-id": form})
         with pytest.raises(TallyfyError) as caught:
-            client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+            client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
         assert_hidden(everything(caught.value) + logged(), special)
 
 
@@ -114,7 +114,7 @@ def test_it_is_blotted_out_of_what_tallyfy_answers_with_success(tallyfy, client)
     escaped = json.dumps(shown).replace(tallyfy.token, "".join(f"\\u{ord(letter):04x}" for letter in tallyfy.token))
     for body in (json.dumps(shown), escaped, json.dumps(shown).encode("utf-16")):
         tallyfy.faults.add(status=200, body=body)
-        assert client.run(calls.get_run(tallyfy.organization_id, RUN_ID)).name.startswith("*** and ***")
+        assert client.execute(calls.get_run(tallyfy.organization_id, RUN_ID)).name.startswith("*** and ***")
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/users/", f"/runs/{RUN_ID}"])
@@ -124,7 +124,7 @@ def test_client_secret_and_fetched_tokens_are_never_shown(tallyfy, client, monke
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("echo_authorization", path=path, times=None)
     with pytest.raises(TallyfyError) as caught:
-        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+        client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
     fetched = [token for token in tallyfy.credentials.tokens if token != tallyfy.token]
     assert len(fetched) == {"/oauth/token": 0, "/users/": 1}.get(path, 2)
     assert_hidden(everything(caught.value) + logged(), tallyfy.client_secret, *fetched)
@@ -134,7 +134,7 @@ def test_a_client_secret_that_the_token_endpoint_repeats_is_blotted_out(tallyfy,
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
     tallyfy.faults.add(status=401, path="/oauth/token", body={"error": f"bad secret {tallyfy.client_secret}"})
     with pytest.raises(TallyfyError, match=r'401 "bad secret \*\*\*" to POST http') as caught:
-        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+        client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
     assert_hidden(everything(caught.value) + logged(), tallyfy.client_secret)
 
 
@@ -149,7 +149,7 @@ def test_secrets_are_masked_in_airflows_logs(tallyfy, client, monkeypatch):
     extra = {"auth": "client_credentials", "user_email": tallyfy.user_email}
     proxies = {"https": "http://ada:hunter2@127.0.0.1:1"}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra, proxies=proxies))
-    client.run(calls.current_user(tallyfy.organization_id))
+    client.execute(calls.current_user(tallyfy.organization_id))
     fetched = set(tallyfy.credentials.tokens) - {tallyfy.token}
     assert len(fetched) == 2
     assert set(masked) == {tallyfy.client_secret, "hunter2", *fetched}
@@ -158,14 +158,14 @@ def test_secrets_are_masked_in_airflows_logs(tallyfy, client, monkeypatch):
 def test_masking_reaches_airflows_own_masker(tallyfy, client):
     from airflow.providers.common.compat.sdk import redact
 
-    client.run(calls.current_user(tallyfy.organization_id))
+    client.execute(calls.current_user(tallyfy.organization_id))
     assert redact(f"token {tallyfy.token}!") == "token ***!"
 
 
 def test_internals_of_a_failing_server_are_shown_nowhere(tallyfy, client, naps, logged):
     tallyfy.faults.add(status=500, body="laravel", times=None)
     with pytest.raises(TallyfyError) as caught:
-        client.run(calls.get_run(tallyfy.organization_id, RUN_ID))
+        client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
     shown = everything(caught.value) + logged()
     assert not [word for word in ("SQLSTATE", "hunter2", "vendor", "Illuminate", "RunService") if word in shown]
 

@@ -224,7 +224,7 @@ def test_a_limit_is_heeded_from_look_to_look(tallyfy, meanwhile):
 
 
 def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
-    now, run = [1_900_000_000.0], TallyfyHook.run
+    now, run = [1_900_000_000.0], TallyfyHook.execute
     clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
     monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", clock)
 
@@ -232,7 +232,7 @@ def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
         now[0] += 5
         return run(*work, **arguments)
 
-    monkeypatch.setattr(TallyfyHook, "run", slow_run)
+    monkeypatch.setattr(TallyfyHook, "execute", slow_run)
     with pytest.raises(TaskDeferred) as deferred:
         launcher(tallyfy, deferrable=True, timeout=600).execute(context_of())
     assert deferred.value.trigger.deadline == now[0] - 5 + 600

@@ -292,7 +292,7 @@ def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
 
     def launch(operator: Any, key: LaunchKey) -> None:
         with operator.hook as hook:
-            changes.append(hook.run(operator.launch(hook.organization_id, key)))
+            changes.append(hook.execute(operator.launch(hook.organization_id, key)))
 
     # Both launches are sent before either is answered.
     hang = tallyfy.faults.add("hang", method="POST", times=2)

@@ -253,7 +253,7 @@ def filled(tallyfy) -> dict[str, Any]:
 
 @both_worlds
 def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
-    values = hook.run(flows.get_form_values(hook.organization_id, filled["id"]))
+    values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     [company_id] = filled["prerun"]
     [tax_id] = filled["tasks"][0]["taskdata"]
     assert values["Company"] == values["company"] == values[" COMPANY "] == values[company_id] == "Acme"
@@ -272,7 +272,7 @@ def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
 
 @both_worlds
 def test_a_label_of_several_fields_and_one_of_none_are_errors(tallyfy, hook, filled):
-    values = hook.run(flows.get_form_values(hook.organization_id, filled["id"]))
+    values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     with pytest.raises(KeyError, match="stands for several fields"):
         values["Notes"]
     with pytest.raises(KeyError, match="'Nope' is no field; the forms have 'Company'"):

@@ -44,13 +44,13 @@ def clock(monkeypatch) -> SimpleNamespace:
     made = SimpleNamespace(now=1_900_000_000.0)
     read = SimpleNamespace(time=lambda: made.now, monotonic=lambda: made.now)
     monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", read)
-    run = TallyfyHook.run
+    run = TallyfyHook.execute
 
     def slow_run(hook: TallyfyHook, *work: Any, **arguments: Any) -> Any:
         made.now += LOOK_SECONDS
         return run(hook, *work, **arguments)
 
-    monkeypatch.setattr(TallyfyHook, "run", slow_run)
+    monkeypatch.setattr(TallyfyHook, "execute", slow_run)
     return made
 
 

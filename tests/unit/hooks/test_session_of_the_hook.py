@@ -72,7 +72,7 @@ def test_every_request_carries_the_token_and_the_headers_of_tallyfy(hook, reques
 
 def test_a_body_is_sent_as_json(hook, requests_mock):
     requests_mock.post(RUNS, json=RUN)
-    assert hook.run(calls.launch_run("acme", {"checklist_id": "c1"})).id == "r1"
+    assert hook.execute(calls.launch_run("acme", {"checklist_id": "c1"})).id == "r1"
     [request] = requests_mock.request_history
     assert {name: request.headers[name] for name in HEADERS} == HEADERS
     assert request.headers["Content-Type"] == "application/json"

@@ -26,7 +26,7 @@ class Looks:
     async def look(self) -> dict[str, Run]:
         before = len(self.tallyfy.asked_at)
         hook = await self.tallyfy.connect()
-        runs = await hook.run(self._watch.look())
+        runs = await hook.execute(self._watch.look())
         self.requests = len(self.tallyfy.asked_at) - before
         shown = {run.id: run for run in runs}
         assert len(shown) == len(runs)

@@ -1,0 +1,54 @@
+"""Take a flow from step to step, for the drivers and for flows that wrap another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.errors import TallyfyError
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """A flow has ended with this value."""
+
+    value: T
+
+
+def advance(flow: Flow[T], reply: Any = None, error: TallyfyError | None = None) -> Call[Any] | Pause | Done[T]:
+    """Give a flow the reply to its last step, or the error of it, and take its next step; without either it starts."""
+    try:
+        return flow.send(reply) if error is None else flow.throw(error)
+    except StopIteration as end:
+        return Done(end.value)
+
+
+def noting_writes(flow: Flow[T], note: Callable[[Call[Any]], None]) -> Flow[T]:
+    """Carry out a flow, and note each call that changes something before it is sent."""
+    step = advance(flow)
+    while not isinstance(step, Done):
+        if isinstance(step, Call) and step.writes:
+            note(step)
+        step = yield from _pass_on(step, flow)
+    return step.value
+
+
+def first_write(flow: Flow[Any]) -> Flow[Call[Any] | None]:
+    """Carry out a flow up to its first call that changes something, and return that call; ``None`` if none does."""
+    step = advance(flow)
+    while not isinstance(step, Done):
+        if isinstance(step, Call) and step.writes:
+            flow.close()
+            return step
+        step = yield from _pass_on(step, flow)
+    return None
+
+
+def _pass_on(step: Call[Any] | Pause, flow: Flow[T]) -> Generator[Call[Any] | Pause, Any, Call[Any] | Pause | Done[T]]:
+    try:
+        reply = yield step
+    except TallyfyError as error:
+        return advance(flow, error=error)
+    return advance(flow, reply)

@@ -61,16 +61,9 @@ def asset_state_stores(trigger: object) -> tuple[Any, ...]:
     return by_asset or (stores,)
 
 
-def mapped_arguments(operator: object) -> frozenset[str]:
-    """
-    Name the arguments that a mapped task was given, those that came out as ``None`` included.
-
-    Airflow makes the operator of a mapped task anew, with the values that its arguments resolved to.
-
-    :param operator: any operator; one that is not mapped gives none.
-    """
-    is_mapped = getattr(operator, "_BaseOperator__from_mapped", False)
-    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if is_mapped else ())
+def is_mapped(operator: object) -> bool:
+    """Tell whether Airflow made an operator for one item of a mapped task; then its arguments are final values."""
+    return getattr(operator, "_BaseOperator__from_mapped", False)
 
 
 async def mask_secret_async(secret: str) -> None:
@@ -96,7 +89,7 @@ __all__ = [
     "airflow_version",
     "asset_state_stores",
     "is_deferral_timeout",
-    "mapped_arguments",
+    "is_mapped",
     "mask_secret",
     "mask_secret_async",
 ]

@@ -22,7 +22,7 @@ with DAG(
     finished = TallyfyListRunsOperator(
         task_id="list_finished_runs",
         status="complete",
-        older_than="{{ params.days }}",
+        older_than="{{ params.days }}d",
         limit=1000,  # Airflow maps over 1024 items at most
         fields="id",
     )

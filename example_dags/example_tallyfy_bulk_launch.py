@@ -33,6 +33,6 @@ with DAG(
         template_id="{{ params.template_id }}",
         rows=new_orders(),  # or the path of a CSV file
         key_column="order",
-        fields={"summary": "Launched by {{ dag.dag_id }}"},
+        body={"summary": "Launched by {{ dag.dag_id }}"},
     )
     # [END howto_operator_tallyfy_launch_runs]

@@ -28,7 +28,7 @@ with DAG(
     # [START howto_operator_tallyfy_delete_runs]
     TallyfyDeleteRunsOperator(
         task_id="purge",
-        older_than="{{ params.days }}",
+        older_than="{{ params.days }}d",
         max_runs=500,
         confirm="{{ params.organization_id }}",
         snapshot_dir="{{ params.folder }}/snapshots",

@@ -25,7 +25,7 @@ with DAG(
     TallyfyArchiveRunsOperator(
         task_id="archive",
         status="complete",
-        older_than="{{ params.days }}",
+        older_than="{{ params.days }}d",
         report_path="{{ params.folder }}/{{ run_id }}/archived.jsonl",
     )
     # [END nightly_maintenance]

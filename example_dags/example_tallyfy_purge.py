@@ -26,7 +26,7 @@ with DAG(
     expired = TallyfyListRunsOperator(
         task_id="list_expired_runs",
         archived="only",
-        older_than="{{ params.days }}",
+        older_than="{{ params.days }}d",
         limit=100,  # the next month goes on
         fields="id",
     )

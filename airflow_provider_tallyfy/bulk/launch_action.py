@@ -69,7 +69,7 @@ class RowReader:
     """
 
     template: Template
-    tasks: Mapping[str, Any] | None
+    tasks: Mapping[str, Any] | str | None
     fields: Mapping[str, Any]
     name_column: str | None
     key_column: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id
-from airflow_provider_tallyfy.compat import mapped_arguments
+from airflow_provider_tallyfy.compat import is_mapped
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
 
 
 class TallyfyOperator(BaseOperator):
-    """
-    Base of all operators: a connection and an organization.
-
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    """
+    """Base of all operators: a connection and an organization."""
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
+    #: Arguments that were given, and those of them that were not ``None`` when the DAG was parsed.
+    _named: frozenset[str]
+    _given: frozenset[str]
     ui_color = "#e3f4ea"
 
     def __init__(
@@ -35,14 +34,18 @@ class TallyfyOperator(BaseOperator):
         super().__init__(**kwargs)
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
-        self._given: frozenset[str] = frozenset()
 
-    def _note_given(self, *names: str) -> None:
-        """Note, while the DAG is parsed, which arguments its author gave: what templates make of them may be empty."""
-        self._given = frozenset(name for name in names if getattr(self, name) is not None)
+    def _hook_apply_defaults(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Note which arguments were given. Airflow calls this before each constructor, the outermost first."""
+        if not hasattr(self, "_given"):
+            given = frozenset(name for name, value in kwargs.items() if value is not None)
+            object.__setattr__(self, "_given", given)
+            object.__setattr__(self, "_named", frozenset(kwargs))
+        return args, kwargs
 
     def _was_given(self, name: str) -> bool:
-        return name in self._given or name in mapped_arguments(self)
+        """Tell whether the DAG's author gave an argument, whatever templates, XComs or mapping made of it."""
+        return name in (self._named if is_mapped(self) else self._given)
 
     @cached_property
     def hook(self) -> TallyfyHook:
@@ -58,20 +61,16 @@ class TallyfyRunOperator(TallyfyOperator):
 
     The XComs ``run_id`` and ``run_url`` are pushed before Tallyfy is asked, so ``op.output["run_id"]`` chains tasks
     and the link to the run is there even if the task fails.
-
-    :param run_id: the run (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
     template_fields: Sequence[str] = ("run_id", *TallyfyOperator.template_fields)
     operator_extra_links = (TallyfyRunLink(),)
 
-    def __init__(self, *, run_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, run_id: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
 
-    def announce(self, context: Context) -> str:
+    def _push_run_link(self, context: Context) -> str:
         """
         Check the run id and push the XComs that lead to the run.
 
@@ -88,8 +87,7 @@ class TallyfyWriteOperator(TallyfyOperator):
     """
     Base of the operators that write.
 
-    :param dry_run: read what is needed, log and return the request that would be sent, and send nothing (templated as
-        the field ``simulate``, because ``dry_run`` is a method of every Airflow operator).
+    The argument ``dry_run`` is the field ``simulate``, because ``dry_run`` is a method of every Airflow operator.
     """
 
     template_fields: Sequence[str] = ("simulate", *TallyfyOperator.template_fields)
@@ -99,7 +97,7 @@ class TallyfyWriteOperator(TallyfyOperator):
         self.simulate = dry_run
 
     @property
-    def is_dry_run(self) -> bool:
+    def _is_dry_run(self) -> bool:
         """
         Whether nothing may be sent.
 
@@ -107,16 +105,16 @@ class TallyfyWriteOperator(TallyfyOperator):
         """
         return checked_flag(self.simulate, "dry_run")
 
-    def plan(self, flow: Flow[Any]) -> dict[str, Any]:
+    def _plan(self, flow: Flow[Any]) -> dict[str, Any]:
         """
         Describe what a flow would write first.
 
         :param flow: the flow; it is driven up to there.
         """
         planned = self.hook.first_write(flow)
-        return self.describe_plan([] if planned is None else [planned])
+        return self._describe_plan([] if planned is None else [planned])
 
-    def describe_plan(self, requests: Sequence[Call[Any]], most: int | None = None) -> dict[str, Any]:
+    def _describe_plan(self, requests: Sequence[Call[Any]], most: int | None = None) -> dict[str, Any]:
         """
         Log the requests of a dry run and give them as the task's result.
 
@@ -137,3 +135,9 @@ class TallyfyWriteOperator(TallyfyOperator):
 def _request(call: Call[T]) -> dict[str, Any]:
     body: Mapping[str, Any] = call.body or {}
     return {"method": call.method, "path": call.path, "body": dict(body)}
+
+
+def first_moment(dag_run: Any) -> datetime | None:
+    """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
+    moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
+    return None if moment is None or moment > datetime.now(UTC) else moment

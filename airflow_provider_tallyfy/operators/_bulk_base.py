@@ -46,23 +46,15 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     pushed even if the task fails. ``changed`` holds the ids of the runs that the task changed, in all of its tries, so
     ``run_ids=restore.output["changed"]`` undoes a restore.
 
-    A task whose every run is as it was asked for succeeds. Otherwise it goes on to the last run and fails: with
-    ``TallyfyBulkError``, so that a retry takes up what is open, or with ``TallyfyBulkRejectedError`` and no retry, if
-    that would find the same. Trouble that is not a single run's (credentials, plan, an outage) stops it at once.
+    A task succeeds if every run is in the requested state. Otherwise it goes on to the last run and fails: with
+    ``TallyfyBulkError``, so that a retry continues with the runs that are left, or with ``TallyfyBulkRejectedError``
+    and no retry, if a retry could not succeed. A problem that is not a single run's (credentials, plan, an outage)
+    stops the task at once.
 
-    :param max_concurrency: how many runs at a time, 1 to 32. A 429 slows all of them.
-    :param max_failures: stop when more than so many fail (templated): a number, or text like ``"5%"``; by default the
-        task goes on to the last run.
-    :param fail_on_errors: whether the task fails if any run does; otherwise only if it had to stop.
-    :param report_path: write one JSON line per run here (templated), a local path or any URL that ``ObjectStoragePath``
-        knows: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``, ``skipped``), ``reason``, ``url``
-        and ``job``, which tells jobs apart. A local report grows beside this path, in a file whose name ends with
-        ``.partial``, and replaces an earlier one when the task ends; a killed try leaves it there for its retry. It
-        must not be the file that the input comes from.
-    :param max_xcom_bytes: how much ``changed`` may take as XCom. With ``report_path`` a longer one is a reference to
-        the report, which bulk operators read; without, the task refuses to begin.
-    :param dry_run: read states and send nothing that changes anything (templated). The log has the exact requests of
-        every run, the result those of the first twenty, and how many more; ``report_path`` is left as it is.
+    The report has one JSON line per run: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``,
+    ``skipped``), ``reason``, ``url``, and ``job``, which tells jobs apart. A local report is written to a file beside
+    it, whose name ends with ``.partial``, and replaces an earlier report when the task ends. A killed try leaves the
+    ``.partial`` file for its retry.
     """
 
     template_fields: Sequence[str] = ("max_failures", "report_path", *TallyfyWriteOperator.template_fields)
@@ -87,15 +79,15 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         self._killed = False
 
     @abstractmethod
-    def purpose(self) -> Any:
+    def _purpose(self) -> Any:
         """Say what tells this job from others of the same task: its input, in plain JSON types."""
 
     @abstractmethod
-    def input_files(self) -> list[str]:
+    def _input_files(self) -> list[str]:
         """Name the files that say what to do."""
 
     @abstractmethod
-    def make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
+    def _make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
         """
         Read what has to be known before the first write, and check all input.
 
@@ -115,13 +107,13 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """
         with self.hook as hook:
             self._check()
-            memory = Memory(context, [self.task_type, self.purpose()], self._report_to)
+            memory = Memory(context, [self.task_type, self._purpose()], self._report_to)
             past = memory.recall()
             with Crew(hook.settings) as crew:
-                work = self.make_work(context, crew, past)
+                work = self._make_work(context, crew, past)
                 if self.do_xcom_push:
                     check_size(work, self._report_to, checked_xcom_bytes(self.max_xcom_bytes))
-                if not self.is_dry_run:
+                if not self._is_dry_run:
                     memory.remember(past.meant.union(work.planned))
                 return self._carry_out(context, crew, work, memory)
 
@@ -132,7 +124,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     @property
     def _report_of_this_try(self) -> str | None:
         """Name the report, unless a dry run would replace that of what was really done."""
-        return None if self.is_dry_run else self._report_to
+        return None if self._is_dry_run else self._report_to
 
     def on_kill(self) -> None:
         """Begin no further run; :meth:`execute` ends in good order."""
@@ -146,7 +138,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             crew.hook,
             concurrency=self._concurrency,
             max_failures=self._most_failures(work.total),
-            simulate=self.is_dry_run,
+            simulate=self._is_dry_run,
         )
         if self._killed:
             job.kill(_KILLED)
@@ -159,7 +151,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 told = time.monotonic()
                 self.log.info("%s", progress.line())
 
-        if self.is_dry_run and self._report_to:
+        if self._is_dry_run and self._report_to:
             self.log.info("Dry run, no report is written: %s stays as it is.", self._report_to)
         try:
             with Report(
@@ -179,21 +171,21 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         return result
 
     def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
-        if job.ended.is_set() and not self.is_dry_run:
+        if job.ended.is_set() and not self._is_dry_run:
             if job.tally.counts[State.UNKNOWN] or job.is_unsettled:
                 memory.remember_also({*job.tally.changed, *job.tally.unknown})
             else:
                 memory.remember(job.tally.changed)  # instead of what it set out to change
         result = result_of(job, self._report_of_this_try, checked_xcom_bytes(self.max_xcom_bytes))
-        if self.is_dry_run:
+        if self._is_dry_run:
             fitting = sum(map(len, job.planned[:_MOST_PLANNED]))
-            result |= self.describe_plan(list(chain.from_iterable(job.planned)), fitting)
+            result |= self._describe_plan(list(chain.from_iterable(job.planned)), fitting)
         if self.do_xcom_push:
-            for key, value in (result | self.further_results(job)).items():
+            for key, value in (result | self._further_results(job)).items():
                 context["ti"].xcom_push(key=key, value=value)
         return result
 
-    def further_results(self, job: Job[Any]) -> dict[str, Any]:
+    def _further_results(self, job: Job[Any]) -> dict[str, Any]:
         """
         Give what is handed on by XCom besides the result.
 
@@ -226,7 +218,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
 
     def _check_report_path(self) -> None:
         report = self._report_to
-        if report and any(is_same_file(source, report) for source in self.input_files()):
+        if report and any(is_same_file(source, report) for source in self._input_files()):
             raise TallyfyValidationError(
                 f"report_path={shown(report)} is the file that this task takes its input from, and the report would "
                 f"replace it. Nothing was sent, and nothing written. Choose another report_path.",

@@ -17,20 +17,7 @@ FILTERS = (*QUERY_FILTERS, "older_than", "limit")
 
 
 class TallyfyRunFilterOperator(TallyfyOperator):
-    """
-    Base of the operators that choose runs by filters.
-
-    :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
-    :param template_id: only runs of this template (templated).
-    :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
-    :param tags: only runs with one of these tag ids (templated); a template may render them with commas.
-    :param owners: only runs owned by, or with tasks of, these user ids (templated); likewise.
-    :param folder: only runs in this folder (templated).
-    :param archived: ``exclude``, ``include`` or ``only`` archived runs (templated); the default is the operator's.
-    :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
-        from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
-    :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
-    """
+    """Base of the operators that choose runs by filters."""
 
     template_fields: Sequence[str] = (
         "status",
@@ -46,7 +33,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
     )
 
     #: What ``archived`` is when it is not given.
-    default_archived: ClassVar[str] = "exclude"
+    _default_archived: ClassVar[str] = "exclude"
 
     def __init__(
         self,
@@ -54,11 +41,11 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         status: str | None = None,
         template_id: str | None = None,
         query: str | None = None,
-        tags: Sequence[str] | None = None,
-        owners: Sequence[int | str] | None = None,
+        tags: Sequence[str] | str | None = None,
+        owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str | None = None,
-        older_than: timedelta | float | str | None = None,
+        older_than: timedelta | str | None = None,
         limit: int | str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -72,9 +59,8 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         self.archived = archived
         self.older_than = older_than
         self.limit = limit
-        self._note_given(*FILTERS)
 
-    def filtered_runs(self) -> Iterator[Run]:
+    def _filtered_runs(self) -> Iterator[Run]:
         """
         List the runs that the filters let through, as Tallyfy's pages come.
 
@@ -94,7 +80,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
 
     @property
     def _archived(self) -> str:
-        return self.archived or self.default_archived
+        return self.archived or self._default_archived
 
     def _is_older(self, run: Run, before: datetime) -> bool:
         if self.status == "complete":

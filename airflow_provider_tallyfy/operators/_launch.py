@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 )
 from airflow_provider_tallyfy.api.models.run import RunChange
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
-from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator
+from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment
 from airflow_provider_tallyfy.waits.goals import RunWait, checked_statuses
 from airflow_provider_tallyfy.waits.worker import Look, Patience, conclude, ending_of, ends_in_triggerer, status_trigger
 
@@ -87,11 +87,11 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     @property
     @abstractmethod
-    def scope(self) -> str:
+    def _scope(self) -> str:
         """Within which a ``launch_key`` stands for one run."""
 
     @abstractmethod
-    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+    def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """
         Make the flow that launches.
 
@@ -113,16 +113,16 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             is_to_wait = self._is_to_wait()
             key = self._key(context)
             change = self._remembered(context, key)
-            if self.is_dry_run:
-                return self.describe_plan([]) if change else self.plan(self.launch(hook.organization_id, key))
-            change = change or hook.execute(self.launch(hook.organization_id, key))
+            if self._is_dry_run:
+                return self._describe_plan([]) if change else self._plan(self._launch(hook.organization_id, key))
+            change = change or hook.execute(self._launch(hook.organization_id, key))
             self._remember(context, key, change.run.id)
             url = hook.run_url(change.run.id)
             push_run(context, change.run.id, url)
             context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
-            if change.changed and self.scope != PROJECTS and not key.is_on(change.run):
+            if change.changed and self._scope != PROJECTS and not key.is_on(change.run):
                 self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
             if not is_to_wait:
                 return change.run.describe(url, changed=change.changed)
@@ -203,11 +203,11 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         relaunches = checked_flag(self.relaunch_on_clear, "relaunch_on_clear")
         tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if relaunches else 0
         retried = ti.try_number > 1
-        if self.launch_key is None:
-            parts, pages = (self.scope, *task, tries_before_clear), None if retried else 1
-            return LaunchKey("/".join(map(str, parts)), pages=pages, since=first_moment(context["dag_run"]))
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
-        key = LaunchKey.given(self.launch_key, self.scope, since, just_now=retried)
+        if self.launch_key is None:
+            parts, pages = (self._scope, *task, tries_before_clear), None if retried else 1
+            return LaunchKey("/".join(map(str, parts)), pages=pages, since=first_moment(context["dag_run"]))
+        key = LaunchKey.given(self.launch_key, self._scope, since, just_now=retried)
         if tries_before_clear:
             return replace(key, text="/".join(map(str, (key.text, *task, tries_before_clear))))
         return key
@@ -223,12 +223,6 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         store: Any = context.get("task_state_store")
         if store is not None:
             store.set(key.marker, run_id)
-
-
-def first_moment(dag_run: Any) -> datetime | None:
-    """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
-    moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
-    return None if moment is None or moment > datetime.now(UTC) else moment
 
 
 class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
@@ -316,15 +310,15 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         self.roles = roles
 
     @property
-    def scope(self) -> str:
+    def _scope(self) -> str:
         """The template."""
         return checked_id(self.template_id, "template_id")
 
-    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+    def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the run."""
         names = ("name", "prerun", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles")
         request = LaunchRequest(
-            template_id=self.scope,
+            template_id=self._scope,
             kickoff=self.kickoff,
             tasks=self.tasks,
             fields={name: getattr(self, name) for name in names},
@@ -381,11 +375,11 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         self.summary = summary
 
     @property
-    def scope(self) -> str:
+    def _scope(self) -> str:
         """All projects of the organization."""
         return PROJECTS
 
-    def launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
+    def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the project."""
         now = datetime.now(UTC)
         due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline

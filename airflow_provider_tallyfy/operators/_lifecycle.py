@@ -21,8 +21,7 @@ from airflow_provider_tallyfy.api.flows import Author
 from airflow_provider_tallyfy.api.inputs.undo import read_undo
 from airflow_provider_tallyfy.api.models.run import RunChange, RunStatus
 from airflow_provider_tallyfy.links.tallyfy import push_run
-from airflow_provider_tallyfy.operators._base import TallyfyRunOperator
-from airflow_provider_tallyfy.operators._launch import first_moment
+from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
 
 # The result of a dry run holds the requests of this many runs; the log has all of them.
@@ -51,17 +50,14 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
     template_fields: Sequence[str] = ("undo", *TallyfyRunChangeOperator.template_fields)
     #: How the activity of a run calls what the operator does.
-    verb: ClassVar[str]
+    _verb: ClassVar[str]
 
     def __init__(self, *, run_id: str | None = None, undo: Any = None, **kwargs: Any) -> None:
-        # Of a mapped task Airflow counts what constructors pass on as given, so run_id goes past TallyfyRunOperator's.
-        super(TallyfyRunOperator, self).__init__(**kwargs)
-        self.run_id: Any = run_id
+        super().__init__(run_id=run_id, **kwargs)
         self.undo = undo
-        self._note_given("run_id", "undo")
 
     @abstractmethod
-    def can_undo(self, status: object) -> bool:
+    def _can_undo(self, status: object) -> bool:
         """
         Tell whether the operator takes a change back that left a run in this status.
 
@@ -87,7 +83,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
             return super().execute(context)
         return self._take_back(context)
 
-    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+    def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
         """
         Let the note of an earlier try decide, and without notes the run's activity since the DAG run began.
 
@@ -100,7 +96,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         """
         hook = self.hook
         author = hook.execute(
-            flows.who_did(hook.organization_id, run_id, self.verb, _beginning(context.get("dag_run")))
+            flows.who_did(hook.organization_id, run_id, self._verb, _beginning(context.get("dag_run")))
         )
         if is_noted:
             return author is not Author.OTHERS
@@ -109,23 +105,23 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
                 "Run %s was %s already, perhaps by an earlier try. Its activity since the DAG run began does not tell, "
                 "so changed is False, and undo leaves the run as it is.",
                 run_id,
-                self.verb,
+                self._verb,
             )
         return author is Author.SELF
 
     def _take_back(self, context: Context) -> Any:
-        undo = read_undo(self.undo, self.can_undo)
-        is_dry_run = self.is_dry_run
+        undo = read_undo(self.undo, self._can_undo)
+        is_dry_run = self._is_dry_run
         for reason in undo.skipped:
             self.log.info("Nothing to undo: %s.", reason)
         if not undo.run_ids:
-            return self.describe_plan([]) if is_dry_run else []
+            return self._describe_plan([]) if is_dry_run else []
         with self.hook as hook:
             if len(undo.run_ids) == 1:
                 push_run(context, undo.run_ids[0], hook.run_url(undo.run_ids[0]))
             if is_dry_run:
-                planned = [hook.first_write(self.change(run_id)) for run_id in undo.run_ids]
-                return self.describe_plan([call for call in planned if call is not None], _MOST_PLANNED)
+                planned = [hook.first_write(self._change(run_id)) for run_id in undo.run_ids]
+                return self._describe_plan([call for call in planned if call is not None], _MOST_PLANNED)
             return self._take_back_each(context, undo.run_ids)
 
     def _take_back_each(self, context: Context, run_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -134,7 +130,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         failed: list[TallyfyError] = []
         for run_id in run_ids:
             try:
-                results.append(self.report(self.carry_out(context, run_id)))
+                results.append(self._report(self._carry_out(context, run_id)))
             except _OF_ONE_RUN as error:
                 self.log.error("%s", error)
                 failed.append(error)
@@ -166,13 +162,13 @@ class TallyfyActivateRunOperator(TallyfyLifecycleOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    verb = "unarchived"
+    _verb = "unarchived"
 
-    def change(self, run_id: str) -> Flow[RunChange]:
+    def _change(self, run_id: str) -> Flow[RunChange]:
         """Restore the run."""
         return flows.activate_run(self.hook.organization_id, run_id)
 
-    def can_undo(self, status: object) -> bool:
+    def _can_undo(self, status: object) -> bool:
         """Only what archived the run can be taken back by restoring it."""
         return status == RunStatus.ARCHIVED
 
@@ -195,12 +191,12 @@ class TallyfyArchiveRunOperator(TallyfyLifecycleOperator):
     :param tallyfy_conn_id: the Airflow connection (templated).
     """
 
-    verb = "archived"
+    _verb = "archived"
 
-    def change(self, run_id: str) -> Flow[RunChange]:
+    def _change(self, run_id: str) -> Flow[RunChange]:
         """Archive the run."""
         return flows.archive_run(self.hook.organization_id, run_id)
 
-    def can_undo(self, status: object) -> bool:
+    def _can_undo(self, status: object) -> bool:
         """What archived or deleted the run cannot be taken back by archiving it."""
         return status not in (RunStatus.ARCHIVED, "deleted")

@@ -79,4 +79,4 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
 
     def _rows(self) -> Iterator[Any]:
         fields = checked_fields(self.fields, RUN_FACTS)
-        return (picked(facts_of(run, self.hook.run_url(run.id)), fields) for run in self.filtered_runs())
+        return (picked(facts_of(run, self.hook.run_url(run.id)), fields) for run in self._filtered_runs())

@@ -41,7 +41,7 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook as hook:
-            run_id = self.announce(context)
+            run_id = self._push_run_link(context)
             run = hook.execute(flows.find_run(hook.organization_id, run_id))
             self.log.info("Run %s (%r) is %s: %s", run.id, run.name, run.status, hook.run_url(run_id))
             return run.describe(hook.run_url(run_id))
@@ -94,7 +94,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook as hook:
-            run_id = self.announce(context)
+            run_id = self._push_run_link(context)
             since, until = checked_time(self.since, "since"), checked_time(self.until, "until")
             verbs = listed(self.verbs, "verbs")
             path = checked_path_if_given(self.output_path, "output_path")
@@ -132,7 +132,7 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook as hook:
-            run_id = self.announce(context)
+            run_id = self._push_run_link(context)
             path = checked_path(self.output_path, "output_path")
             write_json(path, hook.execute(flows.export_run(hook.organization_id, run_id)))
         self.log.info("Wrote the export of run %s to %s", run_id, path)

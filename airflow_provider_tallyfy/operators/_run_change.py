@@ -35,13 +35,13 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :raises TallyfyError: in one of its kinds.
         """
         with self.hook:
-            run_id = self.announce(context)
-            if self.is_dry_run:
-                return self.plan(self.change(run_id))
-            return self.report(self.carry_out(context, run_id))
+            run_id = self._push_run_link(context)
+            if self._is_dry_run:
+                return self._plan(self._change(run_id))
+            return self._report(self._carry_out(context, run_id))
 
     @abstractmethod
-    def change(self, run_id: str) -> Flow[RunChange]:
+    def _change(self, run_id: str) -> Flow[RunChange]:
         """
         Make the flow that does what the operator is for.
 
@@ -49,7 +49,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
 
     @abstractmethod
-    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+    def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
         """
         Tell whether an earlier try changed a run that this try found in the asked state.
 
@@ -58,7 +58,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :param is_noted: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
         """
 
-    def purpose(self, run_id: str) -> list[Any]:
+    def _purpose(self, run_id: str) -> list[Any]:
         """
         Say what tells this change from others of the same task, in plain JSON types.
 
@@ -66,7 +66,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
         return [self.task_type, run_id]
 
-    def carry_out(self, context: Context, run_id: str) -> RunChange:
+    def _carry_out(self, context: Context, run_id: str) -> RunChange:
         """
         Change the run, and say whether this task changed it, over all its tries.
 
@@ -74,14 +74,14 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :param run_id: the run.
         :raises TallyfyError: in one of its kinds.
         """
-        memory = Memory(context, self.purpose(run_id))
+        memory = Memory(context, self._purpose(run_id))
         past = memory.recall()
         change = self._change_and_note(memory, past, run_id)
         if change.changed or not past.may_have_changed(run_id):
             return change
-        return replace(change, changed=self.was_changed_before(context, run_id, is_noted=run_id in past.meant))
+        return replace(change, changed=self._was_changed_before(context, run_id, is_noted=run_id in past.meant))
 
-    def report(self, change: RunChange) -> dict[str, Any]:
+    def _report(self, change: RunChange) -> dict[str, Any]:
         """
         Log what became of the run and describe it.
 
@@ -101,7 +101,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
             noted.append(call.method)
 
         try:
-            return self.hook.execute(noting_writes(self.change(run_id), note))
+            return self.hook.execute(noting_writes(self._change(run_id), note))
         except TallyfyError as error:
             is_refused = error.permanent and not error.may_be_applied and error.method in noted
             if is_refused:

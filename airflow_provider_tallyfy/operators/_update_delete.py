@@ -49,15 +49,15 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         super().__init__(**kwargs)
         self.changes = changes
 
-    def change(self, run_id: str) -> Flow[RunChange]:
+    def _change(self, run_id: str) -> Flow[RunChange]:
         """Update the run."""
         return flows.update_run(self.hook.organization_id, run_id, self.changes)
 
-    def purpose(self, run_id: str) -> list[Any]:
+    def _purpose(self, run_id: str) -> list[Any]:
         """Tell this update by its run and its values."""
-        return [*super().purpose(run_id), self.changes]
+        return [*super()._purpose(run_id), self.changes]
 
-    def was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
+    def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
         """Let the note of an earlier try decide: the run's activity does not show which values an update set."""
         if not is_noted:
             self.log.warning(
@@ -105,7 +105,6 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_path = snapshot_path
-        self._note_given("snapshot_path")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -116,9 +115,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :raises TallyfyError: in one of its other kinds.
         """
         with self.hook as hook:
-            run_id = self.announce(context)
+            run_id = self._push_run_link(context)
             check_confirm(run_id, self.confirm)
-            is_dry_run = self.is_dry_run
+            is_dry_run = self._is_dry_run
             archive_first = checked_flag(self.archive_first, "archive_first")
             snapshot_to = self._snapshot_to
             memory = Memory(context, [self.task_type, run_id])
@@ -130,7 +129,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                     raise
                 is_certain = not past.is_silent_about(run_id) or bool(snapshot_to)
                 gone = self._gone(run_id, is_certain=is_certain, changed=run_id in past.meant)
-                return self.describe_plan([]) if is_dry_run else gone
+                return self._describe_plan([]) if is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=archive_first)
             if is_dry_run:
                 return self._describe_deletion(before)
@@ -158,7 +157,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     def _describe_deletion(self, run: Run) -> dict[str, Any]:
         organization_id = self.hook.organization_id
         archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
-        return self.describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
+        return self._describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
     def _may_have_deleted(self, run_id: str, past: Past) -> bool:
         """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""

@@ -4,8 +4,8 @@ from airflow_provider_tallyfy.operators._bulk import (
     TallyfyActivateRunsOperator,
     TallyfyArchiveRunsOperator,
     TallyfyDeleteRunsOperator,
-    TallyfyLaunchRunsOperator,
 )
+from airflow_provider_tallyfy.operators._bulk_launch import TallyfyLaunchRunsOperator
 
 __all__ = [
     "TallyfyActivateRunsOperator",

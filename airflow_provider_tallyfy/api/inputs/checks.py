@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,12 @@ _Kind = TypeVar("_Kind", list[object], dict[str, object])
 
 #: What is wrong with the text of nothing, in words for whoever has to find out why.
 RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push it?)"
+
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
+_AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([wdhm])")
+_BARE_NUMBER = re.compile(r"\s*(?:(\d{1,6})(?:\.0+)?|-?\d+(?:\.\d+)?)\s*")
+_PRINTED_TIMEDELTA = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d\d):(\d\d(?:\.\d{1,6})?)")
+_AGES = 'Ages are text such as "90d", "12h", "30m" or "2w", or a timedelta.'
 
 _LONGEST_ID = 255
 _MOST_PROBLEMS = 20
@@ -347,26 +354,36 @@ def checked_seconds(value: object, name: str, *, least: float | None = None) -> 
     )
 
 
-def moment_before(now: datetime, age: timedelta | float | str | None, name: str) -> datetime | None:
+def moment_before(now: datetime, age: object, name: str) -> datetime | None:
     """
     Read an age as the moment when it began.
 
-    :param now: the present moment.
-    :param age: a timedelta or a number of days, which may come out of a template as text; nothing gives ``None``.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is no age.
+    A bare number is refused: one reader would take it for days, another for seconds.
+
+    :param age: a timedelta, also as text, or text like ``"90d"``; nothing gives ``None``.
     """
     if age is None or age == "":
         return None
+    span = age if isinstance(age, timedelta) else _age_in_text(age)
     try:
-        span = age if isinstance(age, timedelta) else timedelta(days=float(text_of(age) or ""))
-        if span >= timedelta(0):
+        if span is not None and span >= timedelta(0):
             return now - span
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise TallyfyValidationError(
-        f"{name}={shown(age)} is neither a timedelta nor a number of days.", fields={name: ["no age"]}
-    )
+    except OverflowError:
+        pass  # before the year 1
+    problem = f"{name}={shown(age)} is not an age."
+    if number := _BARE_NUMBER.fullmatch(text_of(age) or ""):
+        problem = f'{name}={shown(age)} has no unit: write "{number[1] or 90}d".'
+    raise TallyfyValidationError(f"{problem}\n{_AGES}", fields={name: ["not an age"]})
+
+
+def _age_in_text(age: object) -> timedelta | None:
+    text = age.strip().lower() if isinstance(age, str) else ""
+    if written := _AGE.fullmatch(text):
+        return timedelta(**{_UNITS[written[2]]: float(written[1])})
+    if printed := _PRINTED_TIMEDELTA.fullmatch(text):
+        days, hours, minutes, seconds = printed.groups(default="0")
+        return timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
+    return None
 
 
 def checked_flag(value: object, name: str) -> bool:

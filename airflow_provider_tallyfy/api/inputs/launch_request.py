@@ -67,8 +67,8 @@ class LaunchRequest:
     """
 
     template_id: str
-    kickoff: Mapping[str, Any] | None = None
-    tasks: Mapping[str, Any] | None = None
+    kickoff: Mapping[str, Any] | str | None = None
+    tasks: Mapping[str, Any] | str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, organization_id: str) -> Flow[dict[str, Any]]:

@@ -58,16 +58,16 @@ class Overlap:
     def __init__(self, monkeypatch, tallyfy, launch, tries, **other):
         self.other = other
         self.ends = []
-        real = TallyfyLaunchRunsOperator.make_work
+        real = TallyfyLaunchRunsOperator._make_work
 
-        def make_work(operator, context, crew, past):
+        def _make_work(operator, context, crew, past):
             work = real(operator, context, crew, past)
             if not self.ends:
                 self.ends.append(None)
                 self.ends[0] = attempt(lambda: launch(**other).execute(tries.next()))
             return work
 
-        monkeypatch.setattr(TallyfyLaunchRunsOperator, "make_work", make_work)
+        monkeypatch.setattr(TallyfyLaunchRunsOperator, "_make_work", _make_work)
 
 
 @BOTH

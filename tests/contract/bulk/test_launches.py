@@ -53,7 +53,7 @@ def test_each_row_becomes_a_run_with_its_name_and_values(tallyfy, tries, launch,
     ]
 
     end = attempt(
-        lambda: launch(rows, fields={"summary": "From the spreadsheet"}, report_path=str(path)).execute(tries.next())
+        lambda: launch(rows, body={"summary": "From the spreadsheet"}, report_path=str(path)).execute(tries.next())
     )
 
     assert end.state == "success"
@@ -176,7 +176,7 @@ def test_no_rows_are_a_success(tallyfy, tries, launch):
 
 
 def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
-    end = attempt(lambda: launch(rows_of(1), fields={"checklist_id": "x"}).execute(tries.next()))
+    end = attempt(lambda: launch(rows_of(1), body={"checklist_id": "x"}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert not tallyfy.runs
@@ -186,14 +186,14 @@ def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
 def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render_them(tallyfy, tries, launch):
     user = tallyfy.add_user("sam@sandbox.example")["id"]
 
-    launch(rows_of(2), fields={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
+    launch(rows_of(2), body={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
 
     assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], ["g1", "g2"])] * 2
 
 
 @BOTH
 def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy, tries, launch):
-    end = attempt(lambda: launch([{"Plan": "Gold"}], fields={"users": "Ada", "tags": 5}).execute(tries.next()))
+    end = attempt(lambda: launch([{"Plan": "Gold"}], body={"users": "Ada", "tags": 5}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     for problem in ("users: 'Ada' is no user's number", "tags=5 is not a list", "row 1: Plan", "row 1: Company"):
@@ -205,7 +205,7 @@ def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy,
 def test_what_is_wrong_with_all_launches_is_explained_once_and_not_by_row(tallyfy, tries, launch):
     rows = [{"Company": "ACME"}, {"Company": "Globex"}, {"Plan": "Trial"}]
 
-    end = attempt(lambda: launch(rows, tasks={"zz": {}}, fields={"owner_id": "None"}).execute(tries.next()))
+    end = attempt(lambda: launch(rows, tasks={"zz": {}}, body={"owner_id": "None"}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     message = str(end.exception)
@@ -234,7 +234,7 @@ def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, t
 def test_texts_that_were_rendered_for_nothing_are_refused(tallyfy, tries, launch):
     rows = [{"Company": "ACME", "name": "None"}]
 
-    end = attempt(lambda: launch(rows, fields={"summary": "None", "parent_id": "null"}).execute(tries.next()))
+    end = attempt(lambda: launch(rows, body={"summary": "None", "parent_id": "null"}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     for name in ("summary 'None' is not usable", "parent_id 'null' is not usable", "row 1: name"):
@@ -242,38 +242,38 @@ def test_texts_that_were_rendered_for_nothing_are_refused(tallyfy, tries, launch
     assert not tallyfy.runs
 
 
-@pytest.mark.parametrize("fields", ['{"summary": "s"}', "{'summary': 's', 'owner_id': None}"])
-def test_the_fields_of_every_launch_may_come_out_of_a_template_as_text(tallyfy, tries, launch, fields):
-    launch(rows_of(1), fields=fields).execute(tries.next())
+@pytest.mark.parametrize("body", ['{"summary": "s"}', "{'summary': 's', 'owner_id': None}"])
+def test_the_body_of_every_launch_may_come_out_of_a_template_as_text(tallyfy, tries, launch, body):
+    launch(rows_of(1), body=body).execute(tries.next())
 
     assert tallyfy.runs[0]["summary"].startswith("s\n[airflow:")
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", {}, "{}"], ids=repr)
-def test_no_fields_are_no_error(tallyfy, tries, launch, nothing):
-    launch(rows_of(1), fields=nothing).execute(tries.next())
+def test_an_empty_body_is_no_error(tallyfy, tries, launch, nothing):
+    launch(rows_of(1), body=nothing).execute(tries.next())
 
     assert len(tallyfy.runs) == 1
 
 
 @pytest.mark.parametrize(
-    ("fields", "problem"),
+    ("body", "problem"),
     [
         ("None", "rendered it for a missing value"),
         ("{oops", "expected values by name"),
         ('["summary"]', "expected values by name"),
         (["summary"], "expected values by name"),
         (5, "expected values by name"),
-        ({5: "x"}, "fields names 5"),
+        ({5: "x"}, "body names 5"),
     ],
     ids=str,
 )
-def test_fields_that_are_no_object_are_refused(tallyfy, tries, launch, fields, problem):
-    end = attempt(lambda: launch(rows_of(1), fields=fields).execute(tries.next()))
+def test_a_body_that_is_no_object_is_refused(tallyfy, tries, launch, body, problem):
+    end = attempt(lambda: launch(rows_of(1), body=body).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert problem in str(end.exception)
-    assert end.exception.fields.keys() == {"fields"}
+    assert end.exception.fields.keys() == {"body"}
     assert not tallyfy.requests
 
 

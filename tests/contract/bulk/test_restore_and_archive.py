@@ -151,7 +151,7 @@ def test_run_ids_that_rendered_to_nothing_do_not_leave_the_choice_to_nobody(tall
 def test_ids_and_filters_together_are_refused_since_one_would_be_ignored(tallyfy, tries):
     ids = tallyfy.add_runs(1)
 
-    end = attempt(lambda: archive(ids, status="complete", older_than=90).execute(tries.next()))
+    end = attempt(lambda: archive(ids, status="complete", older_than="90d").execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert "Both run_ids and status, older_than are given" in str(end.exception)

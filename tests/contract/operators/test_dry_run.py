@@ -185,6 +185,6 @@ def test_it_is_a_template_field_that_tasks_can_be_mapped_over():
         mapped = mapped.expand(run_id=[LIVE])
         by_flag = TallyfyArchiveRunOperator.partial(task_id="by_flag", run_id=LIVE).expand(dry_run=[True, False])
     templated.render_template_fields({"params": {"rehearse": "true"}})
-    assert templated.is_dry_run is True
+    assert templated._is_dry_run is True
     assert mapped.unmap({"run_id": LIVE}).simulate == "{{ params.rehearse }}"
-    assert by_flag.unmap({"dry_run": False}).is_dry_run is False
+    assert by_flag.unmap({"dry_run": False})._is_dry_run is False

@@ -292,7 +292,7 @@ def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
 
     def launch(operator: Any, key: LaunchKey) -> None:
         with operator.hook as hook:
-            changes.append(hook.execute(operator.launch(hook.organization_id, key)))
+            changes.append(hook.execute(operator._launch(hook.organization_id, key)))
 
     # Both launches are sent before either is answered.
     hang = tallyfy.faults.add("hang", method="POST", times=2)
@@ -395,12 +395,12 @@ def test_a_first_launch_with_a_key_looks_through_the_templates_runs_once(tallyfy
 def test_looking_back_can_be_limited(tallyfy):
     tallyfy.add_template("Onboarding")
     tallyfy.add_runs(250, "Onboarding", created_at="40 days ago")
-    template_run(tallyfy, launch_key="4711", look_back="30").execute(context_of())
+    template_run(tallyfy, launch_key="4711", look_back="30d").execute(context_of())
     assert asked(tallyfy) == ["GET runs", "GET template", "POST runs", "GET runs"]
 
 
-@pytest.mark.parametrize("age", ["soon", -1, float("nan")])
-def test_an_age_that_is_none_is_refused(tallyfy, age):
+@pytest.mark.parametrize("age", ["soon", -1, float("nan"), 30, "30"])
+def test_an_invalid_age_is_refused(tallyfy, age):
     end = attempt(lambda: template_run(tallyfy, launch_key="4711", look_back=age).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
 
@@ -409,7 +409,7 @@ def test_an_age_that_is_none_is_refused(tallyfy, age):
 def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(tallyfy):
     old = template_run(tallyfy, launch_key="4711").execute(context_of())
     tallyfy.update_run(old["id"], created_at="2020-01-01T00:00:00.000Z")
-    new = template_run(tallyfy, launch_key="4711", look_back="30").execute(context_of())
+    new = template_run(tallyfy, launch_key="4711", look_back="30d").execute(context_of())
     assert (new["changed"], live_runs(tallyfy)) == (True, [old["id"], new["id"]])
 
 

@@ -139,6 +139,8 @@ def test_archived_and_status_mean_the_same_whatever_tallyfy_makes_of_them(tallyf
         {"limit": "many"},
         {"older_than": "a while"},
         {"older_than": -1},
+        {"older_than": 90},
+        {"older_than": "90"},
         {"tags": 7},
         {"tags": [""]},
         {"tags": "a,,b"},
@@ -155,7 +157,7 @@ def test_a_filter_that_can_only_be_a_mistake_is_refused_before_anything_is_asked
 
 
 @both_worlds
-@pytest.mark.parametrize("age", [30, "30", timedelta(days=30)], ids=str)
+@pytest.mark.parametrize("age", ["30d", "720h", timedelta(days=30)], ids=str)
 @pytest.mark.parametrize(
     ("arguments", "moment"),
     [

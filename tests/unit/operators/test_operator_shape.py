@@ -58,7 +58,7 @@ def test_what_identifies_a_run_is_templated(make):
 def test_the_dry_run_switch_is_templated(make):
     task = make(task_id="task", run_id="r1", dry_run="{{ params.careful }}")
     task.render_template_fields({"params": {"careful": True}})
-    assert task.is_dry_run
+    assert task._is_dry_run
 
 
 @EACH

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_status,
     checked_text,
     checked_time,
+    moment_before,
     plain_json,
     required_organization,
 )
@@ -103,6 +104,52 @@ def test_a_moment_may_come_out_of_a_template():
     assert checked_time(None, "since") is None
     with pytest.raises(TallyfyValidationError, match=r"^since='yesterday'"):
         checked_time("yesterday", "since")
+
+
+NOW = datetime(2026, 9, 29, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("age", "days"),
+    [
+        ("90d", 90),
+        (" 90 D ", 90),
+        ("12h", 0.5),
+        ("30m", 30 / 1440),
+        ("2w", 14),
+        ("1.5d", 1.5),
+        (timedelta(days=90), 90),
+        (str(timedelta(days=90)), 90),
+        (str(timedelta(hours=36)), 1.5),
+        (str(timedelta(seconds=4.32)), 4.32 / 86400),
+        ("0d", 0),
+    ],
+    ids=str,
+)
+def test_an_age_is_a_timedelta_or_text_with_a_unit_however_a_template_renders_it(age, days):
+    assert moment_before(NOW, age, "older_than") == NOW - timedelta(days=days)
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_age_gives_no_moment(nothing):
+    assert moment_before(NOW, nothing, "older_than") is None
+
+
+@pytest.mark.parametrize("age", [90, "90", " 90 ", 90.0, "90.0", Decimal(90)], ids=repr)
+def test_a_bare_number_is_refused_as_an_age_whose_unit_nobody_knows(age):
+    with pytest.raises(TallyfyValidationError, match=r'^older_than=.* has no unit: write "90d"\.\n') as refusal:
+        moment_before(NOW, age, "older_than")
+    assert list(refusal.value.fields) == ["older_than"]
+
+
+@pytest.mark.parametrize(
+    "age",
+    ["soon", "-1d", -1, "90 dogs", "90s", "d", float("nan"), timedelta(-1), str(timedelta(-1)), "999999w", True, [90]],
+    ids=repr,
+)
+def test_what_is_no_age_is_refused_by_name(age):
+    with pytest.raises(TallyfyValidationError, match=r"^older_than="):
+        moment_before(NOW, age, "older_than")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 
 from airflow_provider_tallyfy.connection import TallyfySettings
+from airflow_provider_tallyfy.hooks.httpx_transport import Transport, _Route
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.world import World
@@ -50,6 +50,17 @@ def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return runner.run(main())
 
 
+class _InTheLoop(Transport):
+    """Sends requests to an application inside the event loop."""
+
+    def __init__(self, settings: TallyfySettings, application: httpx.ASGITransport) -> None:
+        super().__init__(settings)
+        self._application = application
+
+    async def _new(self, base_url: str) -> _Route:
+        return _Route(self._application, by_proxy=False)
+
+
 class VirtualTallyfy(World):
     """A sandbox that answers inside the event loop, and knows when it was asked."""
 
@@ -66,16 +77,8 @@ class VirtualTallyfy(World):
         self.connections_read += 1
         values = {"base_url": "http://127.0.0.1/api", "credentials": self.token} | self.settings
         hook = TallyfyAsyncHook(TallyfySettings(organization_id=self.organization_id, **values))
-        hook._transports = self
+        hook._transport = _InTheLoop(hook.settings, self._transport)
         return hook
-
-    @asynccontextmanager
-    async def one(self, base_url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """Stand in for the hook's transports."""
-        yield self._transport
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from functools import lru_cache
+
+import certifi
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 
@@ -40,13 +43,23 @@ def trusted_certificates(verify: bool | str) -> bool | str:
     return True
 
 
-def tls_context(path: str) -> ssl.SSLContext:
+def tls_context(trusted: bool | str) -> ssl.SSLContext:
     """
-    Make a TLS context that trusts given CA certificates only.
+    Give the TLS context for what :func:`trusted_certificates` returned; a process loads certificates once.
 
-    :param path: file or directory with CA certificates.
     :raises OSError: if there is no such file or directory, or the file holds no certificates.
     """
+    if trusted is False:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    path = certifi.where() if trusted is True else trusted
+    return _loaded(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: str, changed: int) -> ssl.SSLContext:
+    """Load a file or a directory, again when it has changed since."""
     if os.path.isdir(path):
         return ssl.create_default_context(capath=path)
     return ssl.create_default_context(cafile=path)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import ssl
 import time
-import traceback
 from datetime import UTC, datetime
 from typing import Generic
 from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason, T
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost, T
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
@@ -115,57 +113,3 @@ class Attempts(Generic[T]):
     def token_was_renewed(self) -> None:
         """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""
         self._token_renewable = False
-
-
-def causes(error: BaseException, handled: BaseException | None) -> list[BaseException]:
-    """
-    Unwrap an error of an HTTP library: what really happened is an argument, a ``reason`` or the context of it.
-
-    :param error: what was caught.
-    :param handled: what the caller was handling when the request was sent, and which has nothing to do with it.
-    """
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and cause is not handled and cause not in found:
-            found.append(cause)
-            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
-    return found
-
-
-def passed_through(error: BaseException, function: str) -> bool:
-    """
-    Whether an error came out of a function: libraries raise the same ones at several stages of a connection.
-
-    :param error: what was caught.
-    :param function: the function's name.
-    """
-    return any(frame.f_code.co_name == function for frame, _ in traceback.walk_tb(error.__traceback__))
-
-
-def handshake_reason(chain: list[BaseException]) -> LostReason:
-    """
-    Why a TLS handshake failed; nothing was sent then. An end of the stream is just a broken connection.
-
-    :param chain: from :func:`causes`.
-    """
-    if any(map(_is_about_tls, chain)):
-        return "tls"
-    return "connect_timeout" if any(isinstance(cause, TimeoutError) for cause in chain) else "reset"
-
-
-def _is_about_tls(error: BaseException) -> bool:
-    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-
-
-def lost(chain: list[BaseException], reason: LostReason, *, sent: bool) -> Lost:
-    """
-    Make the neutral form of a missing answer, with the operating system's words for it, if any.
-
-    :param chain: from :func:`causes`.
-    :param reason: what it comes to.
-    :param sent: whether the request may have reached Tallyfy.
-    """
-    words = (cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror)
-    return Lost(reason, sent, next(words, ""))

@@ -1,7 +1,8 @@
 """
-A deadline for all reads of one exchange over ``requests``, whose timeouts start anew with every piece that arrives.
+What ``requests`` does not offer for one exchange: a deadline for all of its reads, and whether it was connected.
 
-No thread watches the exchange: each read of the socket waits no longer than what is left until the deadline.
+The timeouts of ``requests`` start again with every piece that arrives. Here each read of the socket waits no longer
+than what is left until the deadline; no thread watches it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
+        #: Whether a connection is being made, or could not be made: nothing of the request was sent then.
+        self.is_connecting = False
         self.extend_to(seconds)
 
     def extend_to(self, seconds: float) -> None:
@@ -59,13 +62,21 @@ class Deadline:
 
 
 @cache
-def with_deadline(connection: type[Any]) -> type[Any]:
-    """
-    Make a class of connections that keep the deadline while they read an answer.
+def watched(connection: type[Any]) -> type[Any]:
+    """Make a class of urllib3's connections that keep the deadline, and note in it whether they are connected."""
 
-    :param connection: one of urllib3's classes.
-    """
-    return type(connection.__name__, (connection,), {"response_class": _Response})
+    class WatchedConnection(connection):  # type: ignore[misc]
+        response_class = _Response
+
+        def connect(self) -> None:
+            deadline = _current.get()
+            if deadline is not None:
+                deadline.is_connecting = True
+            super().connect()
+            if deadline is not None:
+                deadline.is_connecting = False
+
+    return WatchedConnection
 
 
 class _Response(http.client.HTTPResponse):

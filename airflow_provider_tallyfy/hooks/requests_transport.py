@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
+import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost, LostReason
+from airflow_provider_tallyfy.api.call import Answer, Call, Lost
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import trusted_certificates
-from airflow_provider_tallyfy.hooks.driver import (
-    causes,
-    default_headers,
-    handshake_reason,
-    lost,
-    passed_through,
-)
+from airflow_provider_tallyfy.hooks.driver import default_headers
+from airflow_provider_tallyfy.hooks.losses import lost
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
-from airflow_provider_tallyfy.hooks.read_deadline import Deadline, with_deadline
+from airflow_provider_tallyfy.hooks.read_deadline import Deadline, watched
 
 _CHUNK_BYTES = 64 * 1024
-
-_BEFORE_SENDING: tuple[tuple[tuple[type[BaseException], ...], LostReason], ...] = (
-    ((requests.exceptions.ProxyError, urllib3.exceptions.ProxyError), "proxy"),
-    ((requests.exceptions.ConnectTimeout,), "connect_timeout"),
-    ((socket.gaierror,), "dns"),
-    ((urllib3.exceptions.NewConnectionError,), "refused"),
-)
 
 Authorize: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
@@ -77,7 +63,7 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = with_deadline(type(pool).ConnectionCls)
+        pool.ConnectionCls = watched(type(pool).ConnectionCls)
         return pool
 
 
@@ -156,11 +142,11 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
     :param call: what to ask.
     :param token: bearer token, or ``""`` for none.
     """
-    handled = sys.exception()
     data, headers = call.content()
+    deadline = Deadline(settings.connect_timeout + settings.timeout)
     try:
         with (
-            Deadline(settings.connect_timeout + settings.timeout) as deadline,
+            deadline,
             session.request(
                 call.method,
                 call.url(settings.base_url),
@@ -179,17 +165,4 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
                 body.add(piece)
             return body.outcome(response.status_code)
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
-        return _lost(error, handled)
-
-
-def _lost(error: Exception, handled: BaseException | None) -> Lost:
-    chain = causes(error, handled)
-    if any(passed_through(cause, "do_handshake") for cause in chain):
-        return lost(chain, handshake_reason(chain), sent=False)
-    for kinds, reason in _BEFORE_SENDING:
-        if any(isinstance(cause, kinds) for cause in chain):
-            return lost(chain, reason, sent=False)
-    timed_out = any(
-        isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in chain
-    )
-    return lost(chain, "timeout" if timed_out else "reset", sent=True)
+        return lost(error, connecting=deadline.is_connecting)

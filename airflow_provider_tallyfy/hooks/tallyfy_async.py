@@ -38,7 +38,7 @@ class TallyfyAsyncHook:
     def __init__(self, settings: TallyfySettings, pace: Turns | None = None) -> None:
         self.settings = settings
         self.pace = pace
-        self._transports = httpx_transport.Transports(settings)
+        self._transport = httpx_transport.Transport(settings)
         self._fetched_token: str | None = None
         self._fetching: asyncio.Future[TallyfyError | None] | None = None  # what becomes of the token on its way
 
@@ -68,17 +68,17 @@ class TallyfyAsyncHook:
 
     def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
         """
-        Make a hook for one organization, over the same transports and at the same pace.
+        Make a hook for one organization, over the same connections and at the same pace.
 
         :param organization_id: the organization.
         """
         hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.pace)
-        hook._transports = self._transports
+        hook._transport = self._transport
         return hook
 
     async def close(self) -> None:
-        """Close the transports and their connections."""
-        await self._transports.close()
+        """Close all connections."""
+        await self._transport.close()
 
     async def __aenter__(self) -> TallyfyAsyncHook:
         """Use the hook as a context manager that closes it."""
@@ -124,8 +124,7 @@ class TallyfyAsyncHook:
             token = await self._bearer(call, budget)
             turn = await self._turn(attempts, rested)
             rested = 0.0
-            async with self._transports.one(call.base_url or self.settings.base_url) as transport:
-                outcome = await httpx_transport.exchange(transport, self.settings, call, token)
+            outcome = await self._transport.exchange(call, token)
             match attempts.judge(outcome, token):
                 case Accept(value):
                     return value

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -48,9 +47,7 @@ class HostileTallyfy(VirtualTallyfy):
         """Stand in for the exchange over requests."""
         return in_virtual_time(lambda: self._exchange(settings, call, token))
 
-    async def exchange_async(
-        self, transport: Any, settings: TallyfySettings, call: Call[Any], token: str
-    ) -> Answer | Lost:
+    async def exchange_async(self, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
         """Stand in for the exchange over httpx."""
         return await self._exchange(settings, call, token)
 
@@ -117,11 +114,6 @@ class HostileTallyfy(VirtualTallyfy):
         await self._app(scope, receive, send)
         known = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         return Reply(sent[0]["status"], known, b"".join(message.get("body", b"") for message in sent[1:]))
-
-    @asynccontextmanager
-    async def one(self, base_url: str) -> AsyncIterator[Any]:
-        """Stand in for the transports."""
-        yield None
 
     # -- what was shown -------------------------------------------------------------------------------------
 

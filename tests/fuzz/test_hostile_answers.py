@@ -118,8 +118,11 @@ def _try(
     kind: str, name: str, server: HostileTallyfy, recorder: Recorder, patched: pytest.MonkeyPatch
 ) -> TallyfyError | None:
     patched.setattr(requests_transport, "exchange", server.exchange)
-    patched.setattr(httpx_transport, "exchange", server.exchange_async)
-    patched.setattr(httpx_transport.Transports, "one", lambda self, base_url: server.one(base_url))
+    patched.setattr(
+        httpx_transport.Transport,
+        "exchange",
+        lambda transport, call, token: server.exchange_async(transport._settings, call, token),
+    )
     patched.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", server.connection())
     if kind == "trigger":
         patched.setattr(TallyfyAsyncHook, "connect", lambda conn_id: server.connect())

@@ -112,17 +112,17 @@ def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, 
 
 def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
     from airflow_provider_tallyfy.api.call import Lost
-    from airflow_provider_tallyfy.hooks import httpx_transport
+    from airflow_provider_tallyfy.hooks.httpx_transport import Transport
 
     ids = tallyfy.add_runs(120)
-    exchange = httpx_transport.exchange
+    exchange = Transport.exchange
 
-    async def refuse_one(transport, settings, call, token):
+    async def refuse_one(transport, call, token):
         if call.run_id == ids[3]:
             return Lost("refused", sent=False)
-        return await exchange(transport, settings, call, token)
+        return await exchange(transport, call, token)
 
-    monkeypatch.setattr(httpx_transport, "exchange", refuse_one)
+    monkeypatch.setattr(Transport, "exchange", refuse_one)
 
     end = attempt(lambda: archive(ids).execute(tries.next()))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import ssl
 import subprocess
 from itertools import pairwise
 
@@ -13,7 +15,7 @@ import pytest
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyTransportError
 from airflow_provider_tallyfy.hooks import certificates
-from airflow_provider_tallyfy.hooks.certificates import VARIABLES
+from airflow_provider_tallyfy.hooks.certificates import VARIABLES, tls_context
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from tests.contract.hooks.wire import answer, wire
 
@@ -129,3 +131,15 @@ def test_that_nothing_is_verified_is_logged_once(ask, monkeypatch):
     assert ask(verify=False) == 7
     assert ask(verify=False) == 7
     assert said == ["The connection's extra `verify` is false: no TLS certificate is verified."]
+
+
+def test_a_process_loads_certificates_once_and_again_when_they_change(certificate, tmp_path):
+    path = tmp_path / "company.pem"
+    shutil.copy(certificate, path)
+    loaded = tls_context(str(path))
+    assert tls_context(str(path)) is loaded
+    os.utime(path, (0, 0))
+    assert tls_context(str(path)) is not loaded
+    path.write_text("no certificate")
+    with pytest.raises(ssl.SSLError):
+        tls_context(str(path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.errors import TallyfyTransportError, TallyfyUnknownOutcomeError
 from tests.airflow_driver import eventually
-from tests.contract.hooks.wire import answer, garble, wire
+from tests.contract.hooks.wire import answer, full_backlog, garble, wire
 
 TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
 
@@ -46,14 +48,81 @@ def test_a_port_at_which_nobody_listens(ask, method):
         ask(f"http://127.0.0.1:{port}", method)
 
 
-@BOTH_METHODS
-def test_a_name_that_does_not_resolve(ask, method, monkeypatch):
-    def unknown(*args: object, **kwargs: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+@pytest.fixture
+def unresolvable(monkeypatch):
+    """Let no name resolve; addresses still do."""
+    resolve = socket.getaddrinfo
+
+    def unknown(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if (host if isinstance(host, str) else host.decode()).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
+@BOTH_METHODS
+@pytest.mark.usefixtures("unresolvable")
+def test_a_name_that_does_not_resolve(ask, method):
     with pytest.raises(TallyfyTransportError, match=r"tallyfy\.invalid could not be resolved \(Name or service"):
         ask("https://tallyfy.invalid/api", method)
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nobody_accepts() -> Iterator[str]:
+    with full_backlog() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def silent_handshake() -> Iterator[str]:
+    with wire(lambda connection: connection.recv(1)) as port:
+        yield f"https://127.0.0.1:{port}"
+
+
+@contextmanager
+def refuses_to_connect() -> Iterator[str]:
+    with wire(lambda connection: connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("server", "is_proxy", "words"),
+    [
+        (nobody, False, "refused the connection"),
+        (lambda: nullcontext("http://tallyfy.invalid"), False, "could not be resolved"),
+        (nobody_accepts, False, "did not accept a connection in time"),
+        (silent_handshake, False, "did not accept a connection in time"),
+        (nobody, True, "the proxy on the way"),
+        (lambda: nullcontext("http://proxy.invalid:3128"), True, "the proxy on the way"),
+        (nobody_accepts, True, "the proxy on the way"),
+        (refuses_to_connect, True, "the proxy on the way"),
+    ],
+    ids=[
+        "a refused connection",
+        "an unknown name",
+        "a connection that takes too long",
+        "a handshake that takes too long",
+        "a proxy that refuses the connection",
+        "a proxy with an unknown name",
+        "a connection to a proxy that takes too long",
+        "a proxy that refuses CONNECT",
+    ],
+)
+def test_a_launch_that_was_not_sent_is_never_in_doubt(ask, unresolvable, server, is_proxy, words):
+    with server() as address:
+        host = "https://tallyfy.invalid/api" if is_proxy else address
+        extra = {"proxies": {"all": address}} if is_proxy else {}
+        with pytest.raises(TallyfyTransportError, match=words) as caught:
+            ask(host, "POST", timeout=0.3, allow_http=True, **extra)
+    assert not caught.value.may_be_applied
 
 
 @BOTH_METHODS

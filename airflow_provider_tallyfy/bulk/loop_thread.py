@@ -34,10 +34,10 @@ class Crew:
     """
 
     def __init__(self, settings: TallyfySettings) -> None:
-        from airflow_provider_tallyfy.hooks.rate_limit import Pace
+        from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
         from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
-        self.hook = TallyfyAsyncHook(settings, Pace())
+        self.hook = TallyfyAsyncHook(settings, AdaptiveRateLimiter())
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._over = asyncio.Event()
         work = contextvars.copy_context().run

@@ -1,4 +1,4 @@
-"""What the two drivers share, so that neither knows anything the other does not."""
+"""What the two drivers share."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ def default_headers() -> dict[str, str]:
 
 class Attempts(Generic[T]):
     """
-    Counts the attempts of one call and describes the latest to the retry policy.
+    Counts the attempts of one call and asks the retry policy what to do after each.
 
-    :param call: what is asked.
-    :param settings: the connection.
     :param budget: seconds within which the call may be repeated; by default the connection's.
     :raises TallyfyConfigurationError: if the call writes and the connection is read-only.
     :raises TallyfyValidationError: if the address is too long to be sent.
@@ -65,22 +63,16 @@ class Attempts(Generic[T]):
         self._in_doubt = False
 
     def judge(self, outcome: Answer | Lost, token: str) -> Decision[T]:
-        """
-        Decide what follows from the attempt that was just made; no secret is in it, unless a token is its value.
-
-        :param outcome: what came back.
-        :param token: the bearer token that was sent.
-        """
+        """Decide what follows from the latest attempt; its result holds no secret, unless a token is the value."""
         secrets = (*self._secrets, token)
         if isinstance(outcome, Answer) and not (self._asks_for_token and 200 <= outcome.status < 300):
             outcome = redact_answer(outcome, secrets)
-        decision = decide(self._call, outcome, self.next())
+        decision = decide(self._call, outcome, self._latest())
         if isinstance(decision, Retry | GiveUp):
             redact_error(decision.error, secrets)
         return decision
 
-    def next(self) -> Attempt:
-        """Describe the attempt that was just made."""
+    def _latest(self) -> Attempt:
         self._number += 1
         return Attempt(
             number=self._number,
@@ -95,21 +87,13 @@ class Attempts(Generic[T]):
         )
 
     def failed(self, error: TallyfyError) -> None:
-        """
-        Remember that the attempt failed, and is followed by another.
-
-        :param error: what it came to.
-        """
+        """Remember what a failed attempt, which is followed by another, may have done."""
         self._in_doubt |= error.may_be_applied
 
-    def stood_in_line(self, seconds: float) -> None:
-        """
-        Leave a wait for other calls' sake out of the budget.
-
-        :param seconds: how long it was.
-        """
+    def queued(self, seconds: float) -> None:
+        """Leave the time that the call waited for others out of its budget."""
         self._started += seconds
 
     def token_was_renewed(self) -> None:
-        """Remember that a new token was had: if Tallyfy declines that one too, it is not the token's age."""
+        """Remember that the token is new: if Tallyfy refuses this one too, its age is not the reason."""
         self._token_renewable = False

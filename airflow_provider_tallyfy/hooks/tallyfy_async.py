@@ -21,7 +21,7 @@ from airflow_provider_tallyfy.compat import mask_secret_async
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
-from airflow_provider_tallyfy.hooks.rate_limit import Turns
+from airflow_provider_tallyfy.hooks.rate_limit import RateLimiter
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ class TallyfyAsyncHook:
     Talk to Tallyfy from coroutines. Make it with :meth:`connect`, close it with ``async with``.
 
     :param settings: the connection, already read.
-    :param pace: gives every request its turn, so that a 429 slows all of them; ``None`` lets each call wait for itself.
+    :param limiter: lets a 429 slow all requests down; with ``None`` each call waits for itself.
     """
 
-    def __init__(self, settings: TallyfySettings, pace: Turns | None = None) -> None:
+    def __init__(self, settings: TallyfySettings, limiter: RateLimiter | None = None) -> None:
         self.settings = settings
-        self.pace = pace
+        self.limiter = limiter
         self._transport = httpx_transport.Transport(settings)
         self._fetched_token: str | None = None
         self._fetching: asyncio.Future[TallyfyError | None] | None = None  # what becomes of the token on its way
@@ -68,11 +68,11 @@ class TallyfyAsyncHook:
 
     def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
         """
-        Make a hook for one organization, over the same connections and at the same pace.
+        Make a hook for one organization, with the same connections and the same rate limit.
 
         :param organization_id: the organization.
         """
-        hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.pace)
+        hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.limiter)
         hook._transport = self._transport
         return hook
 
@@ -119,18 +119,18 @@ class TallyfyAsyncHook:
 
     async def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)
-        rested = 0.0
+        paused = 0.0
         while True:
             token = await self._bearer(call, budget)
-            turn = await self._turn(attempts, rested)
-            rested = 0.0
+            sent_at = await self._acquire(attempts, paused)
+            paused = 0.0
             outcome = await self._transport.exchange(call, token)
             match attempts.judge(outcome, token):
                 case Accept(value):
                     return value
                 case Retry(after, error):
                     attempts.failed(error)
-                    rested = await self._rest(after, error, turn)
+                    paused = await self._pause(after, error, sent_at)
                 case Renew():
                     log.info("Tallyfy no longer accepts the token; getting a new one.")
                     self._forget_token(token)
@@ -141,23 +141,23 @@ class TallyfyAsyncHook:
     def _secrets(self) -> tuple[str, ...]:
         return (*self.settings.secrets, self._fetched_token or "")
 
-    async def _turn(self, attempts: Attempts[Any], rested: float) -> float:
-        """Wait for the turn to send; what that takes beyond the call's own rest is no attempt of the call."""
-        if self.pace is None:
+    async def _acquire(self, attempts: Attempts[Any], paused: float) -> float:
+        """Wait for the rate limiter; the time counts against the call's budget only if it is the call's own pause."""
+        if self.limiter is None:
             return 0.0
         began = time.monotonic()
-        turn = await self.pace.turn()
-        attempts.stood_in_line(max(0.0, time.monotonic() - began - rested))
-        return turn
+        sent_at = await self.limiter.acquire()
+        attempts.queued(max(0.0, time.monotonic() - began - paused))
+        return sent_at
 
-    async def _rest(self, after: float, error: TallyfyError, turn: float) -> float:
-        """Wait before the next attempt, or let the pace do it; give the seconds that its next turn includes."""
-        if self.pace is None or error.status != 429:
+    async def _pause(self, after: float, error: TallyfyError, sent_at: float) -> float:
+        """Wait before the next attempt; after a 429 the rate limiter does it, for the seconds that are returned."""
+        if self.limiter is None or error.status != 429:
             log.warning("%s Trying again in %.1f s.", error, after)
             await asyncio.sleep(after)
             return 0.0
         pause = error.retry_after or after
-        if self.pace.declined(turn, pause):
+        if self.limiter.throttled(sent_at, pause):
             log.warning("%s All requests pause for %.1f s.", error, pause)
         return pause
 

@@ -27,7 +27,7 @@ class SharedConnection:
     """
     Reads an Airflow connection once, and lets all its watchers together send no more than it allows.
 
-    It gives its hooks their turns (:class:`~airflow_provider_tallyfy.hooks.rate_limit.Turns`), so that a look of many
+    It is the :class:`~airflow_provider_tallyfy.hooks.rate_limit.RateLimiter` of its hooks, so that a look of many
     requests keeps to the budget as well.
 
     :param connect: makes a hook from the Airflow connection as it is now.
@@ -91,7 +91,7 @@ class SharedConnection:
         self.used_since = self._loop.time()
         self._hooks.clear()
         self._budget = Budget(hook.settings.wait_requests_per_minute, self._loop.time())
-        hook.pace = self
+        hook.limiter = self
 
     def organization_id(self, own: str | None) -> str:
         """
@@ -124,7 +124,7 @@ class SharedConnection:
         """When the next request may be sent; a moment long past if now."""
         return max(self._budget.free_at, self._rests_until)
 
-    async def turn(self) -> float:
+    async def acquire(self) -> float:
         """
         Wait until a request may be sent.
 
@@ -135,15 +135,15 @@ class SharedConnection:
         self._budget.spend(1, self._loop.time())
         return self._loop.time()
 
-    def declined(self, turn: float, after: float) -> bool:
+    def throttled(self, sent_at: float, after: float) -> bool:
         """
         Let nobody send for a while.
 
-        :param turn: what :meth:`turn` returned for the request that Tallyfy declined.
+        :param sent_at: what :meth:`acquire` returned for the request that Tallyfy answered with 429.
         :param after: seconds to wait.
         :return: whether that is news.
         """
-        is_news = turn > self._rests_until
+        is_news = sent_at > self._rests_until
         self._rests_until = max(self._rests_until, self._loop.time() + after)
         return is_news
 

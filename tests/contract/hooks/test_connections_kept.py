@@ -66,18 +66,18 @@ class Line:
     def __init__(self) -> None:
         self.opened = asyncio.Event()
 
-    async def turn(self) -> float:
+    async def acquire(self) -> float:
         await self.opened.wait()
         return 0.0
 
-    def declined(self, turn: float, after: float) -> bool:
+    def throttled(self, sent_at: float, after: float) -> bool:
         return False
 
 
 def test_what_stands_in_line_while_a_hook_is_closed_is_sent_and_leaves_no_connection(tallyfy, me):
     async def ask() -> None:
         hook = await TallyfyAsyncHook.connect("tallyfy_default")
-        hook.pace = line = Line()
+        hook.limiter = line = Line()
         waiting = asyncio.create_task(hook.for_organization(tallyfy.organization_id).execute(me))
         await asyncio.sleep(0)
         await hook.close()

@@ -250,24 +250,24 @@ def test_a_coroutine_that_is_cancelled_while_it_gets_a_token_leaves_that_to_the_
     assert sorted(paths(tallyfy)) == ["/me"] * 3 + [TOKEN] * 2
 
 
-class SlowTurns:
+class SlowLimiter:
     """Lets the requests after the first stand in line."""
 
     def __init__(self, *seconds: float) -> None:
         self._seconds = iter(seconds)
 
-    async def turn(self) -> float:
+    async def acquire(self) -> float:
         await asyncio.sleep(next(self._seconds, 0.0))
         return 0.0
 
-    def declined(self, turn: float, after: float) -> bool:
+    def throttled(self, sent_at: float, after: float) -> bool:
         return True
 
 
 def test_a_rest_is_left_out_of_the_budget_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
     async def ask() -> Any:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
-            hook.pace = SlowTurns(0.0, 0.0, 1.2, 0.0, 1.2)  # the token's turns are among them
+            hook.limiter = SlowLimiter(0.0, 0.0, 1.2, 0.0, 1.2)  # two of them are the token's
             return await hook.execute(me, retry_budget=2.0)
 
     connect()

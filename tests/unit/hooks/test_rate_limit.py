@@ -1,9 +1,8 @@
-"""A pace finds out what a server bears, on a clock that the tests turn."""
+"""The limiter finds out what a server bears, on a clock that the tests turn."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
 from math import ceil
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.hooks.rate_limit import Pace
+from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
 from tests.virtual_time import in_virtual_time
 
 ROUND_TRIP = 0.05
@@ -55,7 +54,7 @@ class FixedWindow:
 
 
 async def send_all(
-    total: int, concurrency: int, pace: Pace, declines: Callable[[float], float | None]
+    total: int, concurrency: int, limiter: AdaptiveRateLimiter, declines: Callable[[float], float | None]
 ) -> tuple[float, int]:
     """Send requests until all were let pass; give the seconds that took and how many were declined."""
     clock = asyncio.get_running_loop().time
@@ -66,14 +65,14 @@ async def send_all(
         nonlocal declined
         for _ in todo:
             while True:
-                turn = await pace.turn()
+                turn = await limiter.acquire()
                 await asyncio.sleep(ROUND_TRIP / 2)
                 after = declines(clock())
                 await asyncio.sleep(ROUND_TRIP / 2)
                 if after is None:
                     break
                 declined += 1
-                pace.declined(turn, after)
+                limiter.throttled(turn, after)
 
     await asyncio.gather(*(sender() for _ in range(concurrency)))
     return clock(), declined
@@ -86,7 +85,7 @@ def test_it_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, reques
     total = 3000
     server = limit(requests, seconds)
 
-    took, declined = on_turned_clock(send_all(total, concurrency, Pace(), server.declines))
+    took, declined = on_turned_clock(send_all(total, concurrency, AdaptiveRateLimiter(), server.declines))
 
     allowed = requests / seconds
     assert total / took >= 0.9 * allowed
@@ -94,26 +93,17 @@ def test_it_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, reques
 
 
 def test_it_limits_nothing_while_nothing_is_declined():
-    took, _ = on_turned_clock(send_all(400, 8, Pace(), lambda now: None))
+    took, _ = on_turned_clock(send_all(400, 8, AdaptiveRateLimiter(), lambda now: None))
 
     assert took == pytest.approx(400 / 8 * ROUND_TRIP)
 
 
-def test_a_ceiling_is_never_exceeded():
-    sent: list[float] = []
-
-    on_turned_clock(send_all(50, 8, Pace(ceiling=5), sent.append))
-
-    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
-    assert min(gaps) >= 1 / 5 - 1e-9
-
-
 def test_nobody_sends_until_the_wait_is_over():
     async def scenario() -> list[float]:
-        pace = Pace()
-        turn = await pace.turn()
-        pace.declined(turn, 7.0)
-        return list(await asyncio.gather(*(pace.turn() for _ in range(3))))
+        limiter = AdaptiveRateLimiter()
+        turn = await limiter.acquire()
+        limiter.throttled(turn, 7.0)
+        return list(await asyncio.gather(*(limiter.acquire() for _ in range(3))))
 
     turns = on_turned_clock(scenario())
 
@@ -123,32 +113,32 @@ def test_nobody_sends_until_the_wait_is_over():
 
 def test_requests_declined_together_are_one_piece_of_news():
     async def scenario() -> list[bool]:
-        pace = Pace()
-        turns = [await pace.turn() for _ in range(4)]
-        return [pace.declined(turn, 1.0) for turn in turns]
+        limiter = AdaptiveRateLimiter()
+        turns = [await limiter.acquire() for _ in range(4)]
+        return [limiter.throttled(turn, 1.0) for turn in turns]
 
     assert on_turned_clock(scenario()) == [True, False, False, False]
 
 
 def test_the_longest_wait_counts():
     async def scenario() -> float:
-        pace = Pace()
-        turns = [await pace.turn() for _ in range(3)]
+        limiter = AdaptiveRateLimiter()
+        turns = [await limiter.acquire() for _ in range(3)]
         for turn, after in zip(turns, (1.0, 9.0, 2.0), strict=True):
-            pace.declined(turn, after)
-        return await pace.turn()
+            limiter.throttled(turn, after)
+        return await limiter.acquire()
 
     assert on_turned_clock(scenario()) == pytest.approx(9.0)
 
 
 def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
     async def scenario() -> tuple[bool, float]:
-        pace = Pace()
-        early, late = await pace.turn(), await pace.turn()
-        pace.declined(early, 1.0)
-        reopened = await pace.turn()
-        is_news = pace.declined(late, 60.0)
-        return is_news, await pace.turn() - reopened
+        limiter = AdaptiveRateLimiter()
+        early, late = await limiter.acquire(), await limiter.acquire()
+        limiter.throttled(early, 1.0)
+        reopened = await limiter.acquire()
+        is_news = limiter.throttled(late, 60.0)
+        return is_news, await limiter.acquire() - reopened
 
     is_news, gap = on_turned_clock(scenario())
 
@@ -158,11 +148,11 @@ def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
 
 def test_a_limit_that_rises_is_found_again():
     slow, fast = RollingLimit(10, 1), RollingLimit(100, 1)
-    pace = Pace()
+    limiter = AdaptiveRateLimiter()
 
     async def scenario() -> tuple[float, float]:
-        took, _ = await send_all(600, 8, pace, slow.declines)
-        end, _ = await send_all(6000, 8, pace, fast.declines)
+        took, _ = await send_all(600, 8, limiter, slow.declines)
+        end, _ = await send_all(6000, 8, limiter, fast.declines)
         return took, end - took
 
     _, took = on_turned_clock(scenario())
@@ -172,11 +162,11 @@ def test_a_limit_that_rises_is_found_again():
 
 def test_a_cancelled_wait_holds_up_nobody():
     async def scenario() -> float:
-        pace = Pace(ceiling=1)
-        await pace.turn()
-        waiting = asyncio.create_task(pace.turn())
+        limiter = AdaptiveRateLimiter()
+        limiter.throttled(await limiter.acquire(), 1.0)
+        waiting = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0.5)
         waiting.cancel()
-        return await pace.turn()
+        return await limiter.acquire()
 
     assert on_turned_clock(scenario()) == pytest.approx(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -59,9 +60,11 @@ class Outcome:
         """Whether the item is not as it was asked for, although it was tried."""
         return self.state in (State.FAILED, State.UNKNOWN)
 
-    def describe(self) -> dict[str, Any]:
-        """Reduce it to plain JSON types, without what does not apply."""
+    def describe(self, run_url: Callable[[str], str] | None = None) -> dict[str, Any]:
+        """Reduce it to plain JSON types, without what does not apply, and with the run's address if that is given."""
         facts = {**self._where(), "state": self.state.value, "reason": self.reason[:_LONGEST_REASON]}
+        if run_url and self.run_id:
+            facts["url"] = run_url(self.run_id)
         return {name: value for name, value in facts.items() if value not in (None, "")}
 
     def launched(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.flows.update_delete import check_deletable
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.results import Outcome, State
-from airflow_provider_tallyfy.files.checkpoint import Past
+from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class RunsWork(Work[str]):
     :param organization_id: the runs' organization.
     :param run_ids: the runs.
     :param seen: what is known of them.
-    :param past: what earlier tries of the task did.
+    :param previous: what earlier tries of the task did.
     :param unreadable: runs that may be there, but could not be read: not to be seen is no proof that they are gone.
     """
 
@@ -46,14 +46,14 @@ class RunsWork(Work[str]):
         organization_id: str,
         run_ids: Sequence[str],
         seen: Mapping[str, Run],
-        past: Past,
+        previous: PreviousAttempts,
         unreadable: Set[str] = frozenset(),
     ) -> None:
         self.organization_id = organization_id
-        self._past = past
+        self._previous = previous
         # Runs that earlier tries meant may not be named any more, since a filter passes them by now.
-        meant = sorted(past.meant.difference(run_ids))
-        known = seen.keys() | (past.meant - unreadable)
+        meant = sorted(previous.intended.difference(run_ids))
+        known = seen.keys() | (previous.intended - unreadable)
         done = {run_id for run_id in (*run_ids, *meant) if run_id in known and self.is_done(seen.get(run_id))}
         self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
         open_ids = [*run_ids, *(run_id for run_id in meant if run_id in unreadable)]
@@ -95,7 +95,7 @@ class RunsWork(Work[str]):
         return Outcome(state, item, reason, retryable=retryable)
 
     def _as_it_is(self, run_id: str) -> Outcome:
-        return Outcome(State.CHANGED if run_id in self._past.meant else State.UNCHANGED, run_id)
+        return Outcome(State.CHANGED if run_id in self._previous.intended else State.UNCHANGED, run_id)
 
 
 class ActivateWork(RunsWork):
@@ -156,13 +156,13 @@ class DeleteWork(RunsWork):
         organization_id: str,
         run_ids: Sequence[str],
         seen: Mapping[str, Run],
-        past: Past,
+        previous: PreviousAttempts,
         unreadable: Set[str] = frozenset(),
         *,
         archive_first: bool = False,
         snapshot_dir: str | None = None,
     ) -> None:
-        super().__init__(organization_id, run_ids, seen, past, unreadable)
+        super().__init__(organization_id, run_ids, seen, previous, unreadable)
         self._archive_first = archive_first
         self._snapshot_dir = snapshot_dir
         self._missing = [run_id for outcome in self.settled if (run_id := outcome.run_id)]
@@ -196,7 +196,7 @@ class DeleteWork(RunsWork):
             item,
             confirm=item,
             archive_first=self._archive_first,
-            may_be_gone=self._past.may_have_changed(item),
+            may_be_gone=self._previous.may_have_changed(item),
             known=self._seen.get(item),
             see_gone=False,
         )
@@ -220,14 +220,14 @@ class DeleteWork(RunsWork):
                 run = await hook.execute(flows.find_run(self.organization_id, item))
         except TallyfyNotFoundError:
             # An earlier try that deleted it wrote its snapshot first.
-            if self._past.may_have_changed(item) and await asyncio.to_thread(is_snapshot_of, item, path):
+            if self._previous.may_have_changed(item) and await asyncio.to_thread(is_snapshot_of, item, path):
                 return
             raise
         check_deletable(run, item, archive_first=self._archive_first)
         try:
             content = await hook.execute(flows.snapshot(self.organization_id, item))
         except TallyfyError as refusal:
-            await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._past.is_retry)
+            await asyncio.to_thread(keep_earlier, refusal, item, path, is_retry=self._previous.is_retry)
             return
         await asyncio.to_thread(write_snapshot, path, content)
 

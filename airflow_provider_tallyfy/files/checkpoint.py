@@ -1,71 +1,67 @@
-"""What earlier tries of the same task set out to change, so that the last one can say what the task changed."""
+"""What earlier tries of a task set out to change, so that the last one can say what the task changed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api.models.envelope import is_code
-from airflow_provider_tallyfy.api.parsing import loads
-from airflow_provider_tallyfy.bulk.report import reports_of
-from airflow_provider_tallyfy.bulk.results import State
-from airflow_provider_tallyfy.files.storage import read_lines
+from airflow_provider_tallyfy.files.report import reported_states
 
 # Airflow keeps at most 64 KiB under a key.
 _CHUNK_BYTES = 60_000
-_IN_QUESTION = (State.CHANGED, State.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PreviousAttempts:
     """
-    What earlier tries of a task did, as far as anything remembers it.
+    What earlier tries of a task did, as far as it is known.
 
     :param is_retry: whether there were any.
-    :param meant: the ids that they set out to change, or changed.
+    :param intended: ids that they set out to change, or changed.
     :param failed: ids that they certainly did not change.
-    :param is_complete: whether they changed nothing besides ``meant``.
+    :param is_complete: whether they changed nothing besides ``intended``.
     """
 
     is_retry: bool = False
-    meant: frozenset[str] = frozenset()
+    intended: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
     is_complete: bool = True
 
-    def is_silent_about(self, item: str) -> bool:
-        """
-        Whether nothing remembers if an earlier try changed an item.
-
-        :param item: its id.
-        """
-        return not self.is_complete and item not in self.meant and item not in self.failed
+    def is_unknown(self, item: str) -> bool:
+        """Whether it is unknown if an earlier try changed an item."""
+        return not self.is_complete and item not in self.intended and item not in self.failed
 
     def may_have_changed(self, item: str) -> bool:
-        """
-        Whether an earlier try may have changed an item.
-
-        :param item: its id.
-        """
-        return item in self.meant or self.is_silent_about(item)
+        """Whether an earlier try may have changed an item."""
+        return item in self.intended or self.is_unknown(item)
 
 
-class Memory:
+class Checkpoint:
     """
-    The ids that this task has set out to change, kept across its tries.
+    The ids that a task has set out to change, kept across its tries.
 
-    They are written down before the first of them is changed, so a try that is killed at any moment leaves no change
-    unaccounted for. Airflow >= 3.3 keeps them in its task state store; before that only the reports of
-    earlier tries can tell.
+    They are saved before the first of them is changed, so no kill leaves an unknown change. Airflow >= 3.3 keeps them
+    in its task state store; on older versions only the reports of earlier tries are known.
 
     :param context: of the running task.
-    :param purpose: what the job is about; another purpose has another memory.
-    :param report_path: where the reports of earlier tries are, if tries write one.
+    :param purpose: what the job is about; jobs with another purpose have another checkpoint.
+    :param report_path: where earlier tries wrote their reports, if they did.
+    :param changed_states: states in a report of items that were changed, or may be.
+    :param failed_states: states of items that were not changed.
     """
 
-    def __init__(self, context: Any, purpose: Any, report_path: str | None = None) -> None:
+    def __init__(
+        self,
+        context: Any,
+        purpose: Any,
+        report_path: str | None = None,
+        *,
+        changed_states: Collection[str] = (),
+        failed_states: Collection[str] = (),
+    ) -> None:
         ti = context["ti"]
         parts = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, purpose]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
@@ -73,32 +69,30 @@ class Memory:
         self._store = context.get("task_state_store")
         self._key = f"tallyfy_{self.job}"
         self._report_path = report_path
+        self._changed_states = changed_states
+        self._failed_states = failed_states
         self._is_retry = ti.try_number > 1
-        self._remembered: frozenset[str] = frozenset()
+        self._saved: frozenset[str] = frozenset()
 
-    def recall(self) -> Past:
+    def load(self) -> PreviousAttempts:
         """Give what earlier tries did."""
         if self._store is not None:
             head = self._head()
-            meant = frozenset(run_id for key in self._chunk_keys(head) for run_id in self._store.get(key))
-            return Past(self._is_retry, meant)
+            ids = frozenset(item for key in self._chunk_keys(head) for item in self._store.get(key))
+            return PreviousAttempts(self._is_retry, ids)
         if not self._is_retry:
-            return Past()
-        states = self._reported_states()
-        return Past(
+            return PreviousAttempts()
+        states = reported_states(self._report_path, self.job) if self._report_path else {}
+        return PreviousAttempts(
             is_retry=True,
-            meant=frozenset(run_id for run_id, state in states.items() if state in _IN_QUESTION),
-            failed=frozenset(run_id for run_id, state in states.items() if state == State.FAILED),
-            is_complete=False,  # a try that was killed may not have come to write what it did
+            intended=frozenset(item for item, state in states.items() if state in self._changed_states),
+            failed=frozenset(item for item, state in states.items() if state in self._failed_states),
+            is_complete=False,  # a killed try may not have reported all that it did
         )
 
-    def remember(self, ids: Collection[str]) -> None:
-        """
-        Replace what is remembered.
-
-        :param ids: what this try sets out to change or may have changed, and what earlier ones have.
-        """
-        self._remembered = frozenset(ids)
+    def save(self, ids: Collection[str]) -> None:
+        """Replace what is kept by the ids that this try and earlier ones set out to change, or may have changed."""
+        self._saved = frozenset(ids)
         before = self._head()
         if self._store is None or not (ids or before):
             return
@@ -110,43 +104,16 @@ class Memory:
         for key in self._chunk_keys(before):
             self._store.delete(key)
 
-    def remember_also(self, ids: Collection[str]) -> None:
-        """
-        Add to what this try remembered before.
-
-        :param ids: what it may have changed.
-        """
-        if not self._remembered.issuperset(ids):
-            self.remember(self._remembered.union(ids))
+    def add(self, ids: Collection[str]) -> None:
+        """Keep more ids besides those that this try has saved."""
+        if not self._saved.issuperset(ids):
+            self.save(self._saved.union(ids))
 
     def _head(self) -> Mapping[str, int]:
         return (self._store.get(self._key) or {}) if self._store is not None else {}
 
     def _chunk_keys(self, head: Mapping[str, int]) -> list[str]:
         return [f"{self._key}_{head['version']}_{number}" for number in range(head.get("chunks", 0))]
-
-    def _reported_states(self) -> dict[str, Any]:
-        """Read what became of each item at last, from the reports of earlier tries of this job."""
-        reports = reports_of(self._report_path, self.job) if self._report_path else []
-        return {row["id"]: row.get("state") for path in reports for row in self._reported(path)}
-
-    def _reported(self, path: str) -> Iterator[Mapping[str, Any]]:
-        """Read a report; lines of other jobs are no memory of this one."""
-        try:
-            for line in read_lines(path):
-                row = _row(line)
-                if row.get("job") == self.job and is_code(row.get("id")):
-                    yield row
-        except FileNotFoundError:
-            pass  # no try has come to write one
-
-
-def _row(line: str) -> Mapping[str, Any]:
-    try:
-        row = loads(line)
-    except ValueError:
-        return {}  # a killed try may leave half a line
-    return row if isinstance(row, Mapping) else {}
 
 
 def _chunks(ids: list[str]) -> list[list[str]]:

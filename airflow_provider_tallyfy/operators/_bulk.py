@@ -16,12 +16,12 @@ from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.action import Work
-from airflow_provider_tallyfy.bulk.inputs import files_of_ids, read_run_ids
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.prefetch import Lookout, slim
 from airflow_provider_tallyfy.bulk.run_actions import ActivateWork, ArchiveWork, DeleteWork, RunsWork
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.files.checkpoint import Past
+from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
+from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids, read_run_ids
 from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_path
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators._filters import FILTERS, TallyfyRunFilterOperator
@@ -63,7 +63,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         """Name the files of ids, if they come in some."""
         return files_of_ids(self.run_ids)
 
-    def _make_work(self, context: Context, crew: Crew, past: Past) -> Work[str]:
+    def _make_work(self, context: Context, crew: Crew, previous: PreviousAttempts) -> Work[str]:
         """Find out which runs there are, and how they are."""
         self._check_choice()
         seen: dict[str, Run] = {}
@@ -72,11 +72,11 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
             seen = {run.id: slim(run) for run in self._filtered_runs()}
             run_ids = list(seen)
         self._check_count(len(run_ids))
-        unseen = {*run_ids, *past.meant} - seen.keys()
+        unseen = {*run_ids, *previous.intended} - seen.keys()
         organization_id = self.hook.organization_id
         lookout = Lookout(crew.hook, organization_id, self._concurrency)
         seen |= crew.run(lookout.see(unseen, self._work_class.shelves, self._work_class.look))
-        return self._work_class(organization_id, run_ids, seen, past, lookout.unreadable, **self._work_options())
+        return self._work_class(organization_id, run_ids, seen, previous, lookout.unreadable, **self._work_options())
 
     def _check_count(self, count: int) -> None:
         """

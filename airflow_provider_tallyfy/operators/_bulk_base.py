@@ -19,10 +19,10 @@ from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.executor import Job
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
-from airflow_provider_tallyfy.bulk.report import Report
 from airflow_provider_tallyfy.bulk.results import State
 from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of, result_of
-from airflow_provider_tallyfy.files.checkpoint import Memory, Past
+from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
+from airflow_provider_tallyfy.files.report import Report
 from airflow_provider_tallyfy.files.storage import (
     MOST_XCOM_BYTES,
     checked_path_if_given,
@@ -87,13 +87,13 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """Name the files that say what to do."""
 
     @abstractmethod
-    def _make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
+    def _make_work(self, context: Context, crew: Crew, previous: PreviousAttempts) -> Work[Any]:
         """
         Read what has to be known before the first write, and check all input.
 
         :param context: of the running task.
         :param crew: sends requests.
-        :param past: what earlier tries did.
+        :param previous: what earlier tries did.
         """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -107,15 +107,21 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """
         with self.hook as hook:
             self._check()
-            memory = Memory(context, [self.task_type, self._purpose()], self._report_to)
-            past = memory.recall()
+            checkpoint = Checkpoint(
+                context,
+                [self.task_type, self._purpose()],
+                self._report_to,
+                changed_states=(State.CHANGED, State.UNKNOWN),
+                failed_states=(State.FAILED,),
+            )
+            previous = checkpoint.load()
             with Crew(hook.settings) as crew:
-                work = self._make_work(context, crew, past)
+                work = self._make_work(context, crew, previous)
                 if self.do_xcom_push:
                     check_size(work, self._report_to, checked_xcom_bytes(self.max_xcom_bytes))
                 if not self._is_dry_run:
-                    memory.remember(past.meant.union(work.planned))
-                return self._carry_out(context, crew, work, memory)
+                    checkpoint.save(previous.intended.union(work.planned))
+                return self._carry_out(context, crew, work, checkpoint)
 
     @property
     def _report_to(self) -> str | None:
@@ -132,7 +138,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         if self._job is not None:
             self._job.kill(_KILLED)
 
-    def _carry_out(self, context: Context, crew: Crew, work: Work[Any], memory: Memory) -> dict[str, Any]:
+    def _carry_out(self, context: Context, crew: Crew, work: Work[Any], checkpoint: Checkpoint) -> dict[str, Any]:
         job = self._job = Job(
             work,
             crew.hook,
@@ -154,15 +160,15 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         if self._is_dry_run and self._report_to:
             self.log.info("Dry run, no report is written: %s stays as it is.", self._report_to)
         try:
-            with Report(
-                self._report_of_this_try, memory.job, self.hook.run_url, is_complete=lambda: job.is_told
-            ) as report:
-                crew.carry_out(job, report.write, tell_now_and_then)
+            with Report(self._report_of_this_try, checkpoint.job, is_complete=lambda: job.is_told) as report:
+                crew.carry_out(
+                    job, lambda outcome: report.write(outcome.describe(self.hook.run_url)), tell_now_and_then
+                )
         except BaseException:
-            self._hand_on_what_there_is(context, job, memory)
+            self._hand_on_what_there_is(context, job, checkpoint)
             raise
         self.log.info("%s", progress.line())
-        result = self._hand_on(context, job, memory)
+        result = self._hand_on(context, job, checkpoint)
         shortfall = error_of(work, job, self._report_of_this_try)
         if shortfall is not None:
             self.log.error("%s", shortfall)
@@ -170,12 +176,12 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 raise job.error or shortfall
         return result
 
-    def _hand_on(self, context: Context, job: Job[Any], memory: Memory) -> dict[str, Any]:
+    def _hand_on(self, context: Context, job: Job[Any], checkpoint: Checkpoint) -> dict[str, Any]:
         if job.ended.is_set() and not self._is_dry_run:
             if job.tally.counts[State.UNKNOWN] or job.is_unsettled:
-                memory.remember_also({*job.tally.changed, *job.tally.unknown})
+                checkpoint.add({*job.tally.changed, *job.tally.unknown})
             else:
-                memory.remember(job.tally.changed)  # instead of what it set out to change
+                checkpoint.save(job.tally.changed)  # instead of what it set out to change
         result = result_of(job, self._report_of_this_try, checked_xcom_bytes(self.max_xcom_bytes))
         if self._is_dry_run:
             fitting = sum(map(len, job.planned[:_MOST_PLANNED]))
@@ -193,10 +199,10 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """
         return {}
 
-    def _hand_on_what_there_is(self, context: Context, job: Job[Any], memory: Memory) -> None:
+    def _hand_on_what_there_is(self, context: Context, job: Job[Any], checkpoint: Checkpoint) -> None:
         """Do the same while the task is being ended, when Airflow may not listen any more."""
         try:
-            self._hand_on(context, job, memory)
+            self._hand_on(context, job, checkpoint)
         except Exception:
             self.log.warning("The result could not be handed on to Airflow any more.", exc_info=True)
 

@@ -15,12 +15,12 @@ from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_objec
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.executor import Job
-from airflow_provider_tallyfy.bulk.inputs import file_of_rows, read_rows
 from airflow_provider_tallyfy.bulk.launch_action import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.summary import runs_of
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.files.checkpoint import Past
+from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
+from airflow_provider_tallyfy.files.ids_and_rows import file_of_rows, read_rows
 from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_xcom_bytes
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
@@ -128,7 +128,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         path = file_of_rows(self.rows)
         return [path] if path else []
 
-    def _make_work(self, context: Context, crew: Crew, past: Past) -> Work[Any]:
+    def _make_work(self, context: Context, crew: Crew, previous: PreviousAttempts) -> Work[Any]:
         """Check all rows, and find those that were launched before."""
         organization_id, ti = self.hook.organization_id, context["ti"]
         template_id, body = checked_id(self.template_id, "template_id"), self._checked_body()
@@ -144,7 +144,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
             template_id,
             launches,
             found,
-            [*past.meant, *found] if found_is_own else past.meant,
+            [*previous.intended, *found] if found_is_own else previous.intended,
             since=datetime.now(UTC),
             keys_are_shared=self.key_column is not None,
             is_dry_run=self._is_dry_run,

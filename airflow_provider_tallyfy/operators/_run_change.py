@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows.driving import noting_writes
 from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.files.checkpoint import Memory, Past
+from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
 
 
@@ -74,12 +74,12 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         :param run_id: the run.
         :raises TallyfyError: in one of its kinds.
         """
-        memory = Memory(context, self._purpose(run_id))
-        past = memory.recall()
-        change = self._change_and_note(memory, past, run_id)
-        if change.changed or not past.may_have_changed(run_id):
+        checkpoint = Checkpoint(context, self._purpose(run_id))
+        previous = checkpoint.load()
+        change = self._change_and_note(checkpoint, previous, run_id)
+        if change.changed or not previous.may_have_changed(run_id):
             return change
-        return replace(change, changed=self._was_changed_before(context, run_id, is_noted=run_id in past.meant))
+        return replace(change, changed=self._was_changed_before(context, run_id, is_noted=run_id in previous.intended))
 
     def _report(self, change: RunChange) -> dict[str, Any]:
         """
@@ -92,12 +92,12 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
         return run.describe(url, changed=change.changed)
 
-    def _change_and_note(self, memory: Memory, past: Past, run_id: str) -> RunChange:
+    def _change_and_note(self, checkpoint: Checkpoint, previous: PreviousAttempts, run_id: str) -> RunChange:
         """Note before the write what this try sets out to change, and drop the note if Tallyfy refused the write."""
         noted: list[str] = []
 
         def note(call: Call[Any]) -> None:
-            memory.remember([run_id])
+            checkpoint.save([run_id])
             noted.append(call.method)
 
         try:
@@ -105,5 +105,5 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         except TallyfyError as error:
             is_refused = error.permanent and not error.may_be_applied and error.method in noted
             if is_refused:
-                memory.remember(past.meant)
+                checkpoint.save(previous.intended)
             raise

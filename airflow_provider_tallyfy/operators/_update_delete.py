@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundErr
 from airflow_provider_tallyfy.api.flows.update_delete import check_confirm, check_deletable
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.files.checkpoint import Memory, Past
+from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 from airflow_provider_tallyfy.files.storage import checked_path
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
@@ -120,22 +120,22 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             is_dry_run = self._is_dry_run
             archive_first = checked_flag(self.archive_first, "archive_first")
             snapshot_to = self._snapshot_to
-            memory = Memory(context, [self.task_type, run_id])
-            past = memory.recall()
+            checkpoint = Checkpoint(context, [self.task_type, run_id])
+            previous = checkpoint.load()
             try:
                 before = hook.execute(flows.find_run(hook.organization_id, run_id))
             except TallyfyNotFoundError:
-                if not self._may_have_deleted(run_id, past):
+                if not self._may_have_deleted(run_id, previous):
                     raise
-                is_certain = not past.is_silent_about(run_id) or bool(snapshot_to)
-                gone = self._gone(run_id, is_certain=is_certain, changed=run_id in past.meant)
+                is_certain = not previous.is_unknown(run_id) or bool(snapshot_to)
+                gone = self._gone(run_id, is_certain=is_certain, changed=run_id in previous.intended)
                 return self._describe_plan([]) if is_dry_run else gone
             check_deletable(before, self.confirm, archive_first=archive_first)
             if is_dry_run:
                 return self._describe_deletion(before)
-            memory.remember([run_id])
+            checkpoint.save([run_id])
             if snapshot_to:
-                self._take_snapshot(snapshot_to, run_id, is_retry=past.is_retry)
+                self._take_snapshot(snapshot_to, run_id, is_retry=previous.is_retry)
             deleted = hook.execute(
                 flows.delete_run(
                     hook.organization_id,
@@ -146,7 +146,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                 )
             )
         if deleted is None:
-            return self._gone(run_id, is_certain=True, changed=run_id in past.meant)
+            return self._gone(run_id, is_certain=True, changed=run_id in previous.intended)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 
@@ -159,11 +159,11 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
         return self._describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
-    def _may_have_deleted(self, run_id: str, past: Past) -> bool:
+    def _may_have_deleted(self, run_id: str, previous: PreviousAttempts) -> bool:
         """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
-        if past.is_silent_about(run_id) and self._snapshot_to:
+        if previous.is_unknown(run_id) and self._snapshot_to:
             return is_snapshot_of(run_id, self._snapshot_to)
-        return past.may_have_changed(run_id)
+        return previous.may_have_changed(run_id)
 
     def _gone(self, run_id: str, *, is_certain: bool, changed: bool) -> dict[str, Any]:
         if is_certain:

@@ -203,7 +203,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     @cached_property
     def wait(self) -> RunsWait:
         """The wait, checked."""
-        from airflow_provider_tallyfy.bulk.inputs import read_run_ids
+        from airflow_provider_tallyfy.files.ids_and_rows import read_run_ids
 
         return RunsWait.checked(
             read_run_ids(self.run_ids),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_tallyfy.bulk.report import Report
+from airflow_provider_tallyfy.files.report import Report
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
 from tests.airflow_driver import attempt, eventually
 from tests.contract.bulk.observing import archived, report, writes

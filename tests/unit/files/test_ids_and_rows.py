@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.bulk.inputs import files_of_ids, read_rows, read_run_ids
+from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids, read_rows, read_run_ids
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from numbers import Integral
 from typing import Any
 from uuid import UUID
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.numbers import without_fraction
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:
@@ -27,10 +26,8 @@ def fingerprint(row: Mapping[str, Any]) -> str:
         try:
             content[column] = _canonical(value)
         except _Unsteady as unsteady:
-            problem = (
-                f"a retry would not recognize {shown(unsteady.args[0])}; give text, numbers, dates, or lists of these"
-            )
-            raise TallyfyValidationError(f"{column}: {problem}", fields={column: [problem]}) from None
+            problem = "would not be recognized by a retry"
+            raise invalid(column, unsteady.args[0], problem, "Give text, numbers, dates, or lists of these.") from None
     return hashlib.sha256(_as_json(content).encode()).hexdigest()
 
 

@@ -16,9 +16,8 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
 from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.flows.lookup import surplus
-from airflow_provider_tallyfy.api.inputs.checks import refused
 from airflow_provider_tallyfy.api.inputs.numbers import plain_text
-from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid_items
 from airflow_provider_tallyfy.api.inputs.wording import enumerated
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.models.template import Template, fields_named
@@ -110,7 +109,7 @@ class RowReader:
             if not found:
                 launches.append(Launch(number, key, body, self._key_of(row)))
         if problems:
-            raise refused("rows", [f"{_rows(of)}: {problem}" for problem, of in problems.items()], "")
+            raise invalid_items("rows", [f"{_rows(of)}: {problem}" for problem, of in problems.items()])
         return launches
 
     def _key_given(self, row: Mapping[str, Any], times_seen: Counter[str]) -> LaunchKey:

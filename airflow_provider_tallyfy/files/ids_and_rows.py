@@ -12,9 +12,9 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_ids,
     is_rendered_for_nothing,
     list_in_text,
-    refused,
     unrendered,
 )
+from airflow_provider_tallyfy.api.inputs.problems import invalid_items
 from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.files.storage import checked_path, is_path
 from airflow_provider_tallyfy.files.tables import items_of_json_lines, rows_of_csv
@@ -70,7 +70,7 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
         if isinstance(row, Mapping) and None in row
     ]
     if problems:
-        raise refused("rows", problems, "Nothing was launched.")
+        raise invalid_items("rows", problems, "Nothing was launched.")
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
@@ -155,13 +155,13 @@ def _rows_of_file(path: str) -> Iterable[Any]:
 def _list_in(text: str, name: str) -> list[Any]:
     items = list_in_text(text)
     if items is None:
-        raise refused(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
+        raise invalid_items(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
     return items
 
 
 def _refused_ids(problem: str) -> TallyfyValidationError:
-    return refused("run_ids", [problem], "Nothing was sent.")
+    return invalid_items("run_ids", [problem], "Nothing was sent.")
 
 
 def _refused_rows(problem: str) -> TallyfyValidationError:
-    return refused("rows", [problem], "Nothing was launched.")
+    return invalid_items("rows", [problem], "Nothing was launched.")

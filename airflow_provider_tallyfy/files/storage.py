@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_text
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.parsing import loads
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
@@ -54,10 +55,8 @@ def checked_path(value: object, name: str) -> str:
         return checked_text(value, name)
     text = str(value) if hasattr(value, "protocol") or not isinstance(value, os.PathLike) else os.fspath(value)
     if "{{" in str(text):
-        raise TallyfyValidationError(
-            f"{name} is a path object with a template in it, and Airflow renders text only.\nGive it as text.",
-            fields={name: ["template in a path object"]},
-        )
+        problem = "is a path object with a template in it, but Airflow renders text only"
+        raise invalid(name, value, problem, "Give it as text.")
     return checked_text(text, name)
 
 
@@ -87,10 +86,11 @@ def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
     for row in rows:
         size += len(json.dumps(row)) + len(", ")
         if size > most_bytes:
-            raise TallyfyValidationError(
-                f"The list is too long to hand on: max_xcom_bytes={most_bytes} holds the first {len(collected)}, and "
-                f"there are more. {advice} or set output_path to write it to a file.",
-                fields={"max_xcom_bytes": ["exceeded"]},
+            raise invalid(
+                "max_xcom_bytes",
+                most_bytes,
+                f"is too little for this list: it holds the first {len(collected)}, and there are more",
+                f"{advice} or set output_path to write it to a file.",
             )
         collected.append(row)
     return collected

@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.prefetch import Lookout, slim
@@ -434,16 +434,11 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         """Check both keys."""
         most = checked_count(self.max_runs, "max_runs", least=0)
         if most is None or count > most:
-            raise TallyfyValidationError(
-                f"{count} runs would be deleted, more than max_runs={shown(self.max_runs)}. Nothing was deleted.",
-                fields={"max_runs": [str(count)]},
-            )
+            problem = f"is exceeded: {count} runs would be deleted"
+            raise invalid("max_runs", self.max_runs, problem, "Nothing was deleted.")
         if text_of(self.confirm) != self.hook.organization_id:
-            raise TallyfyValidationError(
-                f"confirm={shown(self.confirm)} is not the id of the organization that the runs would be deleted from. "
-                f"Nothing was deleted.",
-                fields={"confirm": ["not the organization"]},
-            )
+            problem = "is not the id of the organization that the runs would be deleted from"
+            raise invalid("confirm", self.confirm, problem, "Nothing was deleted.")
 
     def _work_options(self) -> dict[str, Any]:
         """Say how to delete."""

@@ -12,10 +12,9 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.executor import Job
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
@@ -210,10 +209,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     def _concurrency(self) -> int:
         most = checked_count(self.max_concurrency, "max_concurrency")
         if most is None or most > _MOST_CONCURRENT:
-            raise TallyfyValidationError(
-                f"max_concurrency={shown(self.max_concurrency)} is not a number from 1 to {_MOST_CONCURRENT}.",
-                fields={"max_concurrency": ["out of range"]},
-            )
+            raise invalid("max_concurrency", self.max_concurrency, f"is not a number from 1 to {_MOST_CONCURRENT}")
         return most
 
     def _check(self) -> None:
@@ -225,20 +221,14 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     def _check_report_path(self) -> None:
         report = self._report_to
         if report and any(is_same_file(source, report) for source in self._input_files()):
-            raise TallyfyValidationError(
-                f"report_path={shown(report)} is the file that this task takes its input from, and the report would "
-                f"replace it. Nothing was sent, and nothing written. Choose another report_path.",
-                fields={"report_path": ["is the input"]},
-            )
+            problem = "is the file that this task takes its input from, and the report would replace it"
+            raise invalid("report_path", report, problem, "Nothing was sent.", "Choose another report_path.")
 
     def _most_failures(self, total: int) -> int | None:
         if self.max_failures in (None, ""):
             return None
         match = re.fullmatch(r"(\d{1,18})(\s*%)?", (text_of(self.max_failures) or "").strip())
         if match is None:
-            raise TallyfyValidationError(
-                f'max_failures={shown(self.max_failures)} is neither a number nor a share like "5%".',
-                fields={"max_failures": ["not a number"]},
-            )
+            raise invalid("max_failures", self.max_failures, 'is neither a number nor a share like "5%"')
         number = int(match[1])
         return number * total // 100 if match[2] else number

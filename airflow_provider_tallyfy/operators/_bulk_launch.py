@@ -10,8 +10,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_object
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.executor import Job
@@ -157,10 +157,8 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     def _checked_body(self) -> dict[str, Any]:
         body = {name: value for name, value in checked_object(self.body, "body").items() if value is not None}
         if unknown := sorted(map(str, body.keys() - set(_IN_BODY))):
-            raise TallyfyValidationError(
-                f"body names {', '.join(unknown)}. It can hold: {', '.join(_IN_BODY)}.\nNothing was launched.",
-                fields={"body": unknown},
-            )
+            known = f"It can hold: {', '.join(_IN_BODY)}."
+            raise invalid("body", self.body, f"names {', '.join(unknown)}", known, "Nothing was launched.")
         return body
 
     def _find(self, context: Context, markers: Collection[str]) -> Mapping[str, Sequence[Run]]:

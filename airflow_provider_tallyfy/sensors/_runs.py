@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.facts import Fields, checked_fields, most_bytes
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.files.storage import (
     MOST_XCOM_BYTES,
@@ -285,9 +285,9 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
         most = checked_xcom_bytes(self.max_xcom_bytes)
         if size > most:
-            raise TallyfyValidationError(
-                f"The result of a wait for {len(run_ids)} runs may take {size} bytes.\n"
-                f"max_xcom_bytes allows {most}.\n"
-                f'Ask for fields="id", set output_path to write a file, or wait for fewer runs.',
-                fields={"max_xcom_bytes": [str(size)]},
+            raise invalid(
+                "max_xcom_bytes",
+                most,
+                f"is too little: the result of a wait for {len(run_ids)} runs may take {size} bytes",
+                'Ask for fields="id", set output_path to write a file, or wait for fewer runs.',
             )

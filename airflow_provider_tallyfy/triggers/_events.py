@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_seconds, free_text, listed
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.compat import asset_state_stores
 from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
@@ -189,9 +190,6 @@ def _checked_words(value: object, name: str) -> str:
 def _checked_filter(value: object, name: str, check: Callable[[object, str], str]) -> str:
     """Check an argument that Airflow takes as it is written."""
     if isinstance(value, str) and ("{{" in value or "{%" in value):
-        raise TallyfyValidationError(
-            f"{name}={value!r} is a template, but Airflow renders no templates in an AssetWatcher.\n"
-            f"Give the value itself.",
-            fields={name: ["a template"]},
-        )
+        problem = "is a template, but Airflow renders no templates in an AssetWatcher"
+        raise invalid(name, value, problem, "Give the value itself.")
     return check(value, name)

@@ -18,12 +18,13 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     list_in_text,
 )
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.form import FormValues
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, folded
 from airflow_provider_tallyfy.api.parsing import parsed
-from airflow_provider_tallyfy.api.presentable import presentable, quote, shown
+from airflow_provider_tallyfy.api.presentable import presentable, quote
 from airflow_provider_tallyfy.waits.goals import (
     Missing,
     Outcome,
@@ -413,14 +414,16 @@ def _checked_values(values: object) -> tuple[str, ...]:
     elif text_of(values) is not None:
         values = [values]
     if not isinstance(values, Iterable) or isinstance(values, Mapping | bytes):
-        raise TallyfyValidationError(f"values={shown(values)} is not a list of values.", fields={"values": ["no list"]})
+        raise invalid("values", values, "is not a list of values")
     given = list(values)
     texts = [str(item) if isinstance(item, bool) else text_of(item) or "" for item in given]
     if not given or not all(map(str.strip, texts)):
-        raise TallyfyValidationError(
-            f"values={shown(given)} names no value to wait for (did the upstream task push it?). Leave it out to wait "
-            f"for any value; one that reads None is given in a list, as ['None'].",
-            fields={"values": ["empty"]},
+        raise invalid(
+            "values",
+            given,
+            "names no value to wait for (did the upstream task push an XCom?)",
+            "Leave it out to wait for any value.",
+            "One that reads None is given in a list, as ['None'].",
         )
     return tuple(texts)
 

@@ -13,11 +13,10 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
-    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_id, checked_status, list_in_text
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
 
 
@@ -113,9 +112,7 @@ class RunWait:
         """
         targets = checked_statuses(target, "target_status")
         if not targets:
-            raise TallyfyValidationError(
-                "target_status names no status to wait for.", fields={"target_status": ["empty"]}
-            )
+            raise invalid("target_status", target, "names no status to wait for")
         return cls(
             run_id=checked_id(run_id),
             target=targets,
@@ -314,9 +311,7 @@ def checked_missing(missing: str) -> Missing:
     :raises TallyfyValidationError: if it is neither.
     """
     if missing not in [choice.value for choice in Missing]:
-        raise TallyfyValidationError(
-            f"missing={shown(missing)} is not known; use 'fail' or 'wait'.", fields={"missing": ["unknown"]}
-        )
+        raise invalid("missing", missing, "is neither 'fail' nor 'wait'")
     return Missing(missing)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
 from airflow_provider_tallyfy.api.inputs.checks import checked_ids, list_in_text
 from airflow_provider_tallyfy.api.inputs.facts import RUN_FACTS, Fields, facts_of, picked, shortened
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.waits.goals import Ending, Outcome, RunWait, WaitLog, kind_of_trouble, refusal
 from airflow_provider_tallyfy.waits.probes import RunWatch
 from airflow_provider_tallyfy.waits.scan import FEW, Scan
@@ -71,19 +71,15 @@ class RunsWait:
         if isinstance(run_ids, str):
             given = list_in_text(run_ids)
             if given is None:
-                raise _no_list(f"the text {run_ids[:80]!r}")
+                raise invalid("run_ids", run_ids, "is not a list of ids")
             run_ids = given
         if isinstance(run_ids, bytes | Mapping) or not isinstance(run_ids, Iterable):
-            raise _no_list(type(run_ids).__name__)
+            raise invalid("run_ids", run_ids, "is not a list of ids")
         if wait_for not in WAIT_FOR:
-            raise TallyfyValidationError(
-                f"wait_for={shown(wait_for)} is not known; use 'all' or 'any'.", fields={"wait_for": ["unknown"]}
-            )
+            raise invalid("wait_for", wait_for, "is neither 'all' nor 'any'")
         ids = checked_ids(run_ids)
         if not ids and wait_for == "any":
-            raise TallyfyValidationError(
-                "run_ids is empty.\nA wait for any of no runs would never end.", fields={"run_ids": ["empty"]}
-            )
+            raise invalid("run_ids", run_ids, "is empty", "A wait for any of no runs would never end.")
         pattern = RunWait.checked("any", target, failure, missing)
         return cls(tuple(replace(pattern, run_id=run_id) for run_id in ids), pattern.goal, wait_for, fail_fast)
 
@@ -103,10 +99,6 @@ class RunsWait:
         :param newer_than: the latest ``last_updated`` of all runs when they were last read, if all of them were.
         """
         return {wait.run_id: wait.watch(organization_id, newer_than) for wait in self.waits}
-
-
-def _no_list(given: str) -> TallyfyValidationError:
-    return TallyfyValidationError(f"run_ids is {given}, not a list of ids.", fields={"run_ids": ["not a list"]})
 
 
 class RunsLog:

@@ -9,10 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import listed
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
-from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.waits.run_list import LATENESS, LONG_AGO, RUNS_AT_A_TIME, is_long_archived
 
 
@@ -215,9 +214,7 @@ def checked_events(events: object) -> tuple[Event, ...]:
     names = set(listed(events, "events"))
     if not names or not names <= set(Event):
         known = ", ".join(event.value for event in Event)
-        raise TallyfyValidationError(
-            f"events={shown(events)} is not usable. Valid: {known}.", fields={"events": ["unknown"]}
-        )
+        raise invalid("events", events, "names an unknown event, or none", f"Valid: {known}.")
     return tuple(sorted(map(Event, names)))
 
 

@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, find_archived_run, find_run
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.form import FormValue, FormValues, fill_in
 from airflow_provider_tallyfy.api.models.records import VERBS, Activity, Task
 from airflow_provider_tallyfy.api.models.run import Run
@@ -69,10 +70,12 @@ def list_activity(
     """
     unknown = sorted(set(verbs) - VERBS)
     if unknown:
-        raise TallyfyValidationError(
-            f"verbs names {', '.join(unknown)}; the activity of a run knows: {', '.join(sorted(VERBS))}.",
+        raise invalid(
+            "verbs",
+            list(verbs),
+            f"names {', '.join(unknown)}",
+            f"The activity of a run knows: {', '.join(sorted(VERBS))}.",
             run_id=run_id,
-            fields={"verbs": unknown},
         )
     entries: list[Activity] = yield from _unless_hidden(
         organization_id, run_id, newest_activity(organization_id, run_id, since)

@@ -22,12 +22,11 @@ from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, 
 from airflow_provider_tallyfy.api.inputs.ids import with_ids
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.people import user_number
-from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import read_id
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.models.template import without_marks
-from airflow_provider_tallyfy.api.presentable import shown
 
 #: Fields an update may set (documentation page "Update process").
 UPDATABLE_FIELDS = (
@@ -55,6 +54,8 @@ _READERS: dict[str, Callable[[object, str], Any]] = {
     "starred": checked_flag,
     "is_public": checked_flag,
 }
+
+_CONFIRM_HINT = "It has to be the run's id or exact name."
 
 _BLANK: tuple[Any, ...] = (None, "", [], {})
 
@@ -107,19 +108,14 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
 
 
 def _check_changes(run_id: str, changes: object) -> None:
-    if not isinstance(changes, Mapping):
-        problem, fields = f"is {shown(changes)}, not values by field", ["not by field"]
-    elif not changes:
-        problem, fields = "names nothing", ["empty"]
+    unknown: list[str] = []
+    if isinstance(changes, Mapping):
+        unknown = sorted(map(str, changes.keys() - set(UPDATABLE_FIELDS)))
+        problem = f"names {', '.join(unknown)}" if unknown else "is empty"
     else:
-        fields = sorted(map(str, changes.keys() - set(UPDATABLE_FIELDS)))
-        problem = f"names {', '.join(fields)}"
-    if fields:
-        raise TallyfyValidationError(
-            f"changes {problem}; an update can set: {', '.join(UPDATABLE_FIELDS)}.",
-            run_id=run_id,
-            fields={"changes": fields},
-        )
+        problem = "is not an object with values by field"
+    if unknown or not isinstance(changes, Mapping) or not changes:
+        raise invalid("changes", changes, problem, f"An update can set: {', '.join(UPDATABLE_FIELDS)}.", run_id=run_id)
 
 
 def _read_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,12 +255,11 @@ def check_confirm(run_id: str, confirm: str | None) -> None:
     :raises TallyfyValidationError: if it is empty.
     """
     if not text_of(confirm):
-        raise TallyfyValidationError(
-            f"Run {run_id} was not deleted: confirm={shown(confirm)} is empty (did a template render to nothing?). "
-            f"It has to be the run's id or exact name.",
-            run_id=run_id,
-            fields={"confirm": ["empty"]},
-        )
+        raise invalid("confirm", confirm, "is empty", _CONFIRM_HINT, _not_deleted(run_id), run_id=run_id)
+
+
+def _not_deleted(run_id: str) -> str:
+    return f"Run {run_id} was not deleted."
 
 
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
@@ -278,16 +273,13 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     check_confirm(run.id, confirm)
     if text_of(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
-        raise TallyfyValidationError(
-            f"Run {run.id} was not deleted: confirm={shown(confirm)} is neither its id nor its exact name.",
-            run_id=run.id,
-            fields={"confirm": ["does not fit the run"]},
-        )
+        problem = f"is neither the id nor the exact name of run {run.id}"
+        raise invalid("confirm", confirm, problem, _not_deleted(run.id), run_id=run.id)
     if not run.is_archived and not archive_first:
         raise TallyfyValidationError(
-            f"Run {run.id} was not deleted: it is not archived. Archive it first, or set archive_first=True.",
+            f"{_not_deleted(run.id)}\nIt is not archived.\nArchive it first, or set archive_first=True.",
             run_id=run.id,
-            fields={"run_id": ["not archived"]},
+            fields={"run_id": ["is not archived"]},
         )
 
 

@@ -1,4 +1,4 @@
-"""Arguments are checked here, before they become part of a request."""
+"""One reader for each kind of argument, in every form that templates, XComs and Python give it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from uuid import UUID
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.numbers import number_of, text_of
+from airflow_provider_tallyfy.api.inputs.problems import invalid, invalid_items
 from airflow_provider_tallyfy.api.models.run import RunStatus, parse_time
 from airflow_provider_tallyfy.api.presentable import shown
 
 _Kind = TypeVar("_Kind", list[object], dict[str, object])
 
-#: What is wrong with the text of nothing, in words for whoever has to find out why.
-RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push it?)"
+_EMPTY = "is empty (did the upstream task push an XCom?)"
+
+#: Why a text reads "None", in words for whoever has to find out.
+RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
 _AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([wdhm])")
@@ -29,34 +32,12 @@ _PRINTED_TIMEDELTA = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d\d):(\d\d(?
 _AGES = 'Ages are text such as "90d", "12h", "30m" or "2w", or a timedelta.'
 
 _LONGEST_ID = 255
-_MOST_PROBLEMS = 20
 _MOST_LEVELS = 100
 _MOST_DIGITS = 18
 
 
-def refused(name: str, problems: list[str], consequence: str) -> TallyfyValidationError:
-    """
-    Put all problems of an input into one error.
-
-    :param name: the parameter.
-    :param problems: what is wrong.
-    :param consequence: what was not done, unless it is said elsewhere.
-    """
-    lines = "".join(f"\n- {problem}" for problem in problems[:_MOST_PROBLEMS])
-    more = f"\n- and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return TallyfyValidationError(
-        f"{name} has {count}, correct the input.{f' {consequence}' if consequence else ''}{lines}{more}",
-        fields={name: problems},
-    )
-
-
 def is_rendered_for_nothing(text: str) -> bool:
-    """
-    Whether a text is what templates make of a value that is not there.
-
-    :param text: the text.
-    """
+    """Whether a text is what templates make of a missing value."""
     return text.strip() in ("None", "null")
 
 
@@ -73,49 +54,44 @@ def checked_id(value: object, name: str = "run_id") -> str:
     if isinstance(given, Mapping):
         value = given.get(name, given.get("id"))
     text = text_of(value)
-    if text is None or not (isinstance(value, str) or text.isdecimal()):
-        problem = "it is missing" if value is None else f"it is a {type(value).__name__}, not text"
-    elif not text.strip():
-        problem = "it is empty"
-    elif is_rendered_for_nothing(text):
-        problem = RENDERED_FOR_NOTHING
-    elif not text.isprintable() or text.split() != [text]:
-        problem = "it contains white space or control characters"
-    elif "/" in text or "\\" in text or text in (".", ".."):
-        problem = "it contains a path, not an id"
-    elif len(text) > _LONGEST_ID:
-        problem = f"it is longer than {_LONGEST_ID} characters"
-    else:
-        return text
-    raise TallyfyValidationError(
-        f"{name} {shown(value)} is not usable: {problem}. Tallyfy ids are 32 hexadecimal digits, as in the "
-        f"address of the run in the web app.",
-        fields={name: [problem]},
-    )
+    if text is not None and not isinstance(value, str) and not text.isdecimal():
+        text = None
+    problem = _text_problem(value, text) or _id_problem(text or "")
+    if text is None or problem:
+        raise invalid(
+            name, value, problem, "Tallyfy ids are 32 hexadecimal digits, as in the addresses of its web app."
+        )
+    return text
+
+
+def _id_problem(text: str) -> str:
+    if not text.isprintable() or text.split() != [text]:
+        return "contains white space or control characters"
+    if "/" in text or "\\" in text or text in (".", ".."):
+        return "contains a path, not an id"
+    return f"is longer than {_LONGEST_ID} characters" if len(text) > _LONGEST_ID else ""
 
 
 def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
     """
-    Check ids, and give each once, in order.
+    Check ids, or the results of tasks that hold them, and give each once, in order.
 
-    :param given: ids, or dicts with an ``id``, as tasks hand them on.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: naming every id that is not usable.
+    :raises TallyfyValidationError: naming every id that is invalid.
     """
     ids: dict[str, None] = {}
-    problems: list[str] = []
+    problems: list[TallyfyValidationError] = []
     for number, item in enumerate(given, start=1):
         try:
             ids[checked_id(_of_run(item), f"{name}[{number}]")] = None
         except TallyfyValidationError as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems:
-        raise refused(name, problems, "Nothing was sent.")
+        raise invalid_items(name, problems, "Nothing was sent.")
     return list(ids)
 
 
 def _of_run(item: object) -> object:
-    """Give the id of a run from what a task handed on: what belongs to a run has an id of its own."""
+    """Give the id of a run from a task's result: what belongs to a run has an id of its own."""
     given = unrendered(item)
     return given.get("run_id", given.get("id")) if isinstance(given, Mapping) else item
 
@@ -124,76 +100,56 @@ def checked_status(value: object, name: str) -> str:
     """
     Check the name of a run status.
 
-    :param value: what the user gave.
-    :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is not one, naming those that are.
     """
     known = [status.value for status in RunStatus]
     if isinstance(value, str) and value in known:
         return str(value)
-    raise TallyfyValidationError(
-        f"{name} {shown(value)} is not a status of a Tallyfy run. Valid: {', '.join(known)}.",
-        fields={name: ["unknown"]},
-    )
+    raise invalid(name, value, "is not a status of a Tallyfy run", f"Valid: {', '.join(known)}.")
 
 
 def checked_time(value: date | str | None, name: str) -> datetime | None:
     """
-    Check a moment, which may come out of a template as text.
+    Check a moment: a datetime, a date or ISO 8601 text; without a time zone it is UTC, empty is ``None``.
 
-    :param value: a datetime, a date or ISO 8601 text; without a time zone it is UTC.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is neither empty nor a moment.
+    :raises TallyfyValidationError: if it is none of these.
     """
     try:
         return parse_time(value.isoformat() if isinstance(value, date) else value)
     except (ValueError, OverflowError):
-        raise TallyfyValidationError(
-            f"{name}={shown(value)} is not a moment like 2026-09-29T21:00:00Z.", fields={name: ["not a moment"]}
-        ) from None
+        raise invalid(name, value, "is not a moment like 2026-09-29T21:00:00Z") from None
 
 
 def free_text(value: object, name: str, *, may_be_empty: bool = True) -> str:
     """
-    Check a text that people read, and leave it as it is.
+    Check a text that people read, and leave it as it is; numbers are accepted, since native rendering makes them.
 
-    :param value: what the user gave; numbers are accepted, since native template rendering makes them.
-    :param name: name of the parameter, for the message.
-    :param may_be_empty: whether it may say nothing.
-    :raises TallyfyValidationError: if it is missing or no text, or a template rendered it for a missing value.
+    :raises TallyfyValidationError: if it is missing or not text, or a template rendered it for a missing value.
     """
     text = _written(value)
+    problem = _text_problem(value, text, may_be_empty=may_be_empty and isinstance(value, str))
+    if text is None or problem:
+        raise invalid(name, value, problem)
+    return text
+
+
+def _text_problem(value: object, text: str | None, *, may_be_empty: bool = False) -> str:
     if value is None:
-        problem = "it is missing"
-    elif text is None:
-        problem = f"it is a {type(value).__name__}, not text"
-    elif is_rendered_for_nothing(text):
-        problem = RENDERED_FOR_NOTHING
-    elif not text.strip() and not (may_be_empty and isinstance(value, str)):
-        problem = "it is empty"
-    else:
-        return text
-    raise TallyfyValidationError(f"{name} {shown(value)} is not usable: {problem}.", fields={name: [problem]})
+        return "is missing"
+    if text is None:
+        return f"is a {type(value).__name__}, not text"
+    if is_rendered_for_nothing(text):
+        return f"is empty: {RENDERED_FOR_NOTHING}"
+    return _EMPTY if not text.strip() and not may_be_empty else ""
 
 
 def checked_text(value: object, name: str) -> str:
     """
-    Check a text that must say something.
+    Check a text that must not be empty, and give it without the white space around it.
 
-    :param value: what the user gave; numbers are accepted, since native template rendering makes them, and a whole
-        float is the same as the int.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is empty, or a template rendered it for a missing value.
+    :raises TallyfyValidationError: if it is empty or not text, or a template rendered it for a missing value.
     """
-    text = "" if value is None else _written(value)
-    if text is None:
-        problem = f"it is a {type(value).__name__}, not text"
-        raise TallyfyValidationError(f"{name}={shown(value)} is not usable: {problem}.", fields={name: [problem]})
-    if not text.strip() or is_rendered_for_nothing(text):
-        raise TallyfyValidationError(
-            f"{name}={shown(value)} says nothing (did the upstream task push it?).", fields={name: ["empty"]}
-        )
-    return text.strip()
+    return free_text(value, name, may_be_empty=False).strip()
 
 
 def _written(value: object) -> str | None:
@@ -203,107 +159,30 @@ def _written(value: object) -> str | None:
 
 def listed(value: object, name: str) -> tuple[str, ...]:
     """
-    Read several texts or ids, which may come out of a template as one text: with commas, or as a list is written.
+    Read several texts or ids: a list, or text with commas or in the notation of a list; nothing gives none.
 
-    :param value: a list of texts or numbers, such a text, or nothing.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is anything else, or one of the items says nothing.
+    :raises TallyfyValidationError: if it is anything else, or one of the items is empty.
     """
     if value is None or value == "":
         return ()
     if isinstance(value, str):
         value = list_in_text(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
-        raise TallyfyValidationError(f"{name}={shown(value)} is not a list.", fields={name: ["no list"]})
+        raise invalid(name, value, "is not a list")
     return tuple(checked_text(item, name) for item in value)
 
 
 def list_in_text(text: str) -> list[object] | None:
-    """
-    Read what a template made of a list: JSON's notation or Python's.
-
-    :param text: such a text.
-    :return: the list; ``None`` if it is none.
-    """
+    """Read the text that a template made of a list, in JSON's notation or Python's; ``None`` if it is not one."""
     return _in_text(text, list) if text.lstrip().startswith("[") else None
 
 
-def plain_json(value: Any, name: str, level: int = 1) -> Any:
-    """
-    Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists.
-
-    :param value: what the user gave.
-    :param name: where it stands, for the message.
-    :param level: how deep in other values it is.
-    :raises TallyfyValidationError: if a part of it has no such form, or they are nested too deep.
-    """
-    if level > _MOST_LEVELS:
-        problem = f"more than {_MOST_LEVELS} levels of lists and objects"
-        raise TallyfyValidationError(
-            f"{name} cannot be sent: it has {problem}.", fields={name.partition("[")[0]: [problem]}
-        )
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, Mapping):
-        return {_key(key, name): plain_json(value[key], f"{name}[{shown(key)}]", level + 1) for key in value}
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
-        return [plain_json(item, name, level + 1) for item in value]
-    return _plain_scalar(value, name)
-
-
-def _plain_scalar(value: Any, name: str) -> str | float:
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID) or (isinstance(value, Decimal) and name.startswith("prerun") and value.is_finite()):
-        return str(value)  # the answers of a form are text
-    number = number_of(value)
-    if number is not None:
-        if isinstance(value, Integral) or (isinstance(value, Decimal) and value == value.to_integral_value()):
-            return int(value)
-        return number
-    raise TallyfyValidationError(
-        f"{name} has a value that cannot be sent: {shown(value)}, a {type(value).__name__}.",
-        fields={name.partition("[")[0]: ["no JSON value"]},
-    )
-
-
-def _key(key: object, name: str) -> str:
-    text = text_of(key)
-    if text is None:
-        problem = f"the key {shown(key)} is a {type(key).__name__}, not text"
-        raise TallyfyValidationError(f"{name}: {problem}.", fields={name.partition("[")[0]: [problem]})
-    return text
-
-
 def unrendered(value: Any) -> Any:
-    """
-    Read the text that a template made of an object or a list, in JSON's notation or Python's; leave all else as it is.
-
-    :param value: what the user gave.
-    """
+    """Read the text that a template made of an object or a list, in either notation; leave all else as it is."""
     if not isinstance(value, str):
         return value
     found = list_in_text(value) if value.lstrip().startswith("[") else _in_text(value, dict)
     return value if found is None else found
-
-
-def checked_object(value: object, name: str) -> Mapping[str, object]:
-    """
-    Check values by name, which may come out of a template as text, in JSON's notation or Python's.
-
-    :param value: what the user gave; nothing gives no values.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is anything else, or a template rendered it for a missing value.
-    """
-    text = value.strip() if isinstance(value, str) else None
-    if value is None or text == "":
-        return {}
-    given = value if text is None else _in_text(text, dict)
-    if isinstance(given, Mapping):
-        return given
-    is_nothing = text is not None and is_rendered_for_nothing(text)
-    problem = RENDERED_FOR_NOTHING if is_nothing else "expected values by name"
-    raise TallyfyValidationError(f"{name} is {shown(value)}: {problem}.", fields={name: [problem]})
 
 
 def _in_text(text: str, kind: type[_Kind]) -> _Kind | None:
@@ -317,50 +196,92 @@ def _in_text(text: str, kind: type[_Kind]) -> _Kind | None:
     return None
 
 
+def plain_json(value: Any, name: str, level: int = 1) -> Any:
+    """
+    Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists.
+
+    :param name: where the value stands, for the message.
+    :param level: how deep in other values it is.
+    :raises TallyfyValidationError: if a part of it has no such form, or they are nested too deep.
+    """
+    if level > _MOST_LEVELS:
+        raise invalid(name, value, f"has more than {_MOST_LEVELS} levels of lists and objects")
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if text_of(key) is None:
+                raise invalid(name, value, f"has the key {shown(key)}, a {type(key).__name__}, not text")
+        return {text_of(key): plain_json(value[key], f"{name}[{shown(key)}]", level + 1) for key in value}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
+        return [plain_json(item, name, level + 1) for item in value]
+    return _plain_scalar(value, name)
+
+
+def _plain_scalar(value: Any, name: str) -> str | float:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID) or (isinstance(value, Decimal) and name.startswith("prerun") and value.is_finite()):
+        return str(value)  # the answers of a form are text
+    number = number_of(value)
+    if number is None:
+        raise invalid(name, value, f"is a {type(value).__name__}, which JSON cannot hold")
+    if isinstance(value, Integral) or (isinstance(value, Decimal) and value == value.to_integral_value()):
+        return int(value)
+    return number
+
+
+def checked_object(value: object, name: str) -> Mapping[str, object]:
+    """
+    Check values by name, which may be text in JSON's notation or Python's; nothing gives no values.
+
+    :raises TallyfyValidationError: if it is anything else, or a template rendered it for a missing value.
+    """
+    text = value.strip() if isinstance(value, str) else None
+    if value is None or text == "":
+        return {}
+    given = value if text is None else _in_text(text, dict)
+    if isinstance(given, Mapping):
+        return given
+    is_nothing = text is not None and is_rendered_for_nothing(text)
+    raise invalid(name, value, f"is empty: {RENDERED_FOR_NOTHING}" if is_nothing else "is not an object")
+
+
 def checked_count(value: object, name: str, least: int = 1) -> int | None:
     """
-    Check a number of things, which may come out of a template as text.
+    Check a number of things, which may be text; nothing gives ``None``.
 
-    :param value: what the user gave; nothing gives ``None``.
-    :param name: name of the parameter, for the message.
-    :param least: the smallest that makes sense.
-    :raises TallyfyValidationError: if it is no whole number, or a smaller one.
+    :raises TallyfyValidationError: if it is not a whole number, or less than ``least``.
     """
     if value is None or value == "":
         return None
     text = (text_of(value) or "").strip()
     if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < least:
-        raise TallyfyValidationError(
-            f"{name}={shown(value)} is not a whole number of at least {least}.", fields={name: ["no number"]}
-        )
+        raise invalid(name, value, f"is not a whole number of at least {least}")
     return int(text)
 
 
 def checked_seconds(value: object, name: str, *, least: float | None = None) -> float:
     """
-    Check a duration that comes out of no template, so that text is invalid.
+    Check a duration that is not templated, so that text is invalid: seconds or a timedelta.
 
-    :param value: a number of seconds or a timedelta.
-    :param name: name of the parameter, for the message.
     :param least: the smallest that makes sense; ``None`` for any above zero.
-    :raises TallyfyValidationError: if it is no number, no finite one, or a smaller one.
+    :raises TallyfyValidationError: if it is not a finite number, or a smaller one.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else number_of(value)
     if seconds is not None and (seconds > 0 if least is None else seconds >= least):
         return int(seconds) if isinstance(value, Integral) else seconds
     bound = "above zero" if least is None else f"of at least {least:g}"
-    raise TallyfyValidationError(
-        f"{name}={shown(value)} is not a finite number of seconds {bound}.", fields={name: ["no number of seconds"]}
-    )
+    raise invalid(name, value, f"is not a finite number of seconds {bound}")
 
 
 def moment_before(now: datetime, age: object, name: str) -> datetime | None:
     """
-    Read an age as the moment when it began.
+    Read an age as the moment when it began: a timedelta, also as text, or text like ``"90d"``; nothing gives ``None``.
 
     A bare number is refused: one reader would take it for days, another for seconds.
 
-    :param age: a timedelta, also as text, or text like ``"90d"``; nothing gives ``None``.
+    :raises TallyfyValidationError: if it is not an age.
     """
     if age is None or age == "":
         return None
@@ -370,10 +291,8 @@ def moment_before(now: datetime, age: object, name: str) -> datetime | None:
             return now - span
     except OverflowError:
         pass  # before the year 1
-    problem = f"{name}={shown(age)} is not an age."
-    if number := _BARE_NUMBER.fullmatch(text_of(age) or ""):
-        problem = f'{name}={shown(age)} has no unit: write "{number[1] or 90}d".'
-    raise TallyfyValidationError(f"{problem}\n{_AGES}", fields={name: ["not an age"]})
+    number = _BARE_NUMBER.fullmatch(text_of(age) or "")
+    raise invalid(name, age, f'has no unit: write "{number[1] or 90}d"' if number else "is not an age", _AGES)
 
 
 def _age_in_text(age: object) -> timedelta | None:
@@ -388,15 +307,13 @@ def _age_in_text(age: object) -> timedelta | None:
 
 def checked_flag(value: object, name: str) -> bool:
     """
-    Check a switch, which may come out of a template as text.
+    Check a switch, which may be text.
 
-    :param value: what the user gave.
-    :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is neither true nor false.
     """
     word = str(value).strip().lower() if isinstance(value, str | bool) else ""
     if word not in ("true", "false"):
-        raise TallyfyValidationError(f"{name}={shown(value)} is neither true nor false.", fields={name: ["no flag"]})
+        raise invalid(name, value, "is neither true nor false")
     return word == "true"
 
 
@@ -408,6 +325,6 @@ def required_organization(organization_id: object) -> str:
     """
     if organization_id in (None, ""):
         raise TallyfyConfigurationError(
-            "No Tallyfy organization is given: put organization_id into the connection's extra, or give the task one."
+            "No Tallyfy organization is given.\nPut organization_id into the connection's extra, or pass it."
         )
     return checked_id(organization_id, "organization_id")

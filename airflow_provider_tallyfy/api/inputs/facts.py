@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import list_in_text
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.presentable import shown
 
@@ -51,10 +51,8 @@ def checked_fields(fields: object, known: Sequence[str]) -> Fields:
     names = tuple(given) if isinstance(given, Iterable) else (given,)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise TallyfyValidationError(
-            f"fields names {', '.join(map(shown, unknown)) or 'nothing'}; a run has: {', '.join(known)}.",
-            fields={"fields": [shown(name) for name in unknown]},
-        )
+        problem = f"names {', '.join(map(shown, unknown))}" if unknown else "is empty"
+        raise invalid("fields", fields, problem, f"A run has: {', '.join(known)}.")
     return str(names[0]) if given == [fields] else names
 
 

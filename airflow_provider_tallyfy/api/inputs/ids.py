@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import listed
 from airflow_provider_tallyfy.api.inputs.people import ID, user_number
-from airflow_provider_tallyfy.api.inputs.problems import Problems
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 
 
 def with_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     Write the ids among a request's fields as Tallyfy takes them, and leave all other fields as they are.
 
-    :param fields: a request's fields.
-    :raises TallyfyValidationError: with every id that is none: Tallyfy would drop it, or empty the list.
+    :raises TallyfyValidationError: with every invalid id: Tallyfy would drop it, or empty the list.
     """
     problems = Problems()
     written = {name: problems.of(_READERS[name], fields[name], name) for name in fields.keys() & _READERS.keys()}
@@ -37,21 +34,15 @@ def _ids(value: object, name: str) -> list[str]:
     items = _several(value, name)
     for item in items:
         if not ID.fullmatch(item):
-            raise TallyfyValidationError(f"{name}: {item[:80]!r} is no id.", fields={name: ["no id"]})
+            raise invalid(name, item, "is not an id")
     return list(items)
 
 
 def _several(value: object, name: str) -> tuple[str, ...]:
-    if value is None or value == "":
-        raise _names_nothing(value, name)
     items = listed(value, name)
-    if isinstance(value, str) and not items:
-        raise _names_nothing(value, name)  # a template made this text; nobody asked for an empty list
+    if not items and (value is None or isinstance(value, str)):  # a template made this; nobody asked for an empty list
+        raise invalid(name, value, "is empty", "Give [] for none.")
     return items
-
-
-def _names_nothing(value: object, name: str) -> TallyfyValidationError:
-    return TallyfyValidationError(f"{name}={shown(value)} names nothing; give [] for none.", fields={name: ["empty"]})
 
 
 _READERS: dict[str, Callable[[object, str], Any]] = {

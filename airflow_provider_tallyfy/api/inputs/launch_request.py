@@ -21,11 +21,10 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 from airflow_provider_tallyfy.api.inputs.ids import with_ids
 from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.inputs.people import checked_people, checked_roles
-from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.steps import complete_steps
 from airflow_provider_tallyfy.api.models.run import format_request_time
 from airflow_provider_tallyfy.api.models.template import Template
-from airflow_provider_tallyfy.api.presentable import shown
 
 #: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
 LAUNCH_FIELDS = (
@@ -184,8 +183,8 @@ def _check_fields(given: Mapping[str, Any]) -> None:
     unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
     if unknown:
         raise TallyfyValidationError(
-            f"A launch does not take {', '.join(unknown)}, and Tallyfy would drop it silently; it takes: "
-            f"{', '.join(LAUNCH_FIELDS)}.",
+            f"A launch does not take {', '.join(unknown)}; Tallyfy would drop it silently.\n"
+            f"It takes: {', '.join(LAUNCH_FIELDS)}.",
             fields={name: ["unknown"] for name in unknown},
         )
 
@@ -193,31 +192,25 @@ def _check_fields(given: Mapping[str, Any]) -> None:
 def _name(given: object) -> str:
     name = free_text(given, "name")
     if len(name) > _LONGEST_NAME:
-        problem = f"longer than {_LONGEST_NAME} characters"
-        raise TallyfyValidationError(f"name is {problem}.", fields={"name": [problem]})
+        raise invalid("name", name, f"is longer than {_LONGEST_NAME} characters")
     return name
 
 
 def _somebody(owners: object) -> dict[str, list[Any]]:
     people = checked_people(owners, "owners")
     if not any(people.values()):
-        raise TallyfyValidationError(
-            f"owners names nobody; a project gets a task for each of {', '.join(people)}.", fields={"owners": ["empty"]}
-        )
+        raise invalid("owners", owners, "names nobody", f"A project gets a task for each of {', '.join(people)}.")
     return people
 
 
 def _task_kind(kind: object) -> str:
     if kind not in TASK_KINDS:
-        raise TallyfyValidationError(
-            f"task_kind {shown(kind)} is not known; use one of {', '.join(TASK_KINDS)}.",
-            fields={"task_kind": ["unknown"]},
-        )
+        raise invalid("task_kind", kind, f"is not one of {', '.join(TASK_KINDS)}")
     return str(kind)
 
 
 def _deadline(given: datetime | str) -> str:
     deadline = checked_time(given, "deadline")
     if deadline is None:
-        raise TallyfyValidationError("deadline is empty; Tallyfy requires one.", fields={"deadline": ["empty"]})
+        raise invalid("deadline", given, "is empty", "Tallyfy requires one.")
     return format_request_time(deadline)

@@ -1,4 +1,4 @@
-"""Numbers as text: the same one, however often it was a float on its way."""
+"""Numbers as text and back; a whole number stays the same although it was a float on its way."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ def without_fraction(number: float) -> int | float:
     """
     Give a whole float as the int that it was: pandas makes floats of all ints of a column that has a gap.
 
-    :param number: the float; beyond 2**53 it may have been another int, and stays as it is.
+    Beyond 2**53 it may have been another int, so it stays as it is.
     """
     return int(number) if number.is_integer() and abs(number) < 2**53 else float(number)
 
 
 def plain_text(value: object) -> str:
-    """
-    Write a value as text, with no text for nothing, which pandas writes as a float that is no number.
-
-    :param value: what the user gave.
-    """
+    """Write a value as text; NaN, which is pandas' missing value, becomes empty text like ``None``."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, Decimal) and value.is_nan():
@@ -33,10 +29,9 @@ def plain_text(value: object) -> str:
 
 def text_of(value: object) -> str | None:
     """
-    Give text as it is, and a number as text; a whole float or decimal is the same as the int.
+    Give text as it is, and a number as text; ``None`` for anything else.
 
-    :param value: what the user gave; native rendering makes numbers of texts, and databases give decimals.
-    :return: ``None`` for anything else.
+    Native rendering makes numbers of texts, and databases give decimals: a whole one is the same as the int.
     """
     if isinstance(value, str):
         return value
@@ -49,12 +44,7 @@ def text_of(value: object) -> str | None:
 
 
 def number_of(value: object) -> float | None:
-    """
-    Give a number as a float.
-
-    :param value: what the user gave.
-    :return: ``None`` for anything that is no finite number.
-    """
+    """Give a number as a float; ``None`` for anything else, and for infinity and NaN."""
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return None
     try:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_text, unrendered
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
-from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.presentable import shown
 
 #: Kinds of assignees: users by number, guests by e-mail address, groups by id.
@@ -26,21 +25,19 @@ def user_number(value: object, name: str) -> int:
     """
     Read a user's id, which is a number; templates render it as text.
 
-    :param value: what the user gave.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is no user's number.
+    :raises TallyfyValidationError: if it is not a user's number.
     """
     text = (text_of(value) or "").strip()
     if USER_NUMBER.fullmatch(text):
         return int(text)
-    raise TallyfyValidationError(f"{name}: {shown(value)} is no user's number.", fields={name: ["no user's number"]})
+    raise invalid(name, value, "is not a user's number")
 
 
-def _named(value: object, name: str) -> str:
-    return checked_text(value, name)
-
-
-_READERS: dict[str, Callable[[object, str], Any]] = {"users": user_number, "guests": _named, "groups": _named}
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "users": user_number,
+    "guests": checked_text,
+    "groups": checked_text,
+}
 
 
 def checked_people(people: object, name: str) -> dict[str, list[Any]]:
@@ -48,20 +45,16 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     Check who is assigned, and name every kind: one that a request leaves out is emptied.
 
     :param people: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    :param name: name of the parameter, for the message.
     :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently, or names somebody whom a
         template rendered for a missing value.
     """
     people = unrendered(people)
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
-        raise TallyfyValidationError(
-            f"{name} is {shown(people)}; expected an object with lists of {', '.join(KINDS)}.",
-            fields={name: ["not people"]},
-        )
+        raise invalid(name, people, f"is not an object with lists of {', '.join(KINDS)}")
     given = {kind: unrendered(people.get(kind)) or [] for kind in KINDS}
     for kind, members in given.items():
         if not isinstance(members, list | tuple):
-            raise TallyfyValidationError(f"{name}: {kind} is {shown(members)}; expected a list.", fields={name: [kind]})
+            raise invalid(f"{name}[{kind!r}]", members, "is not a list")
     problems = Problems()
     checked = {kind: [problems.of(_READERS[kind], member, name) for member in given[kind]] for kind in KINDS}
     problems.raise_all()
@@ -77,9 +70,7 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
     """
     roles = unrendered(roles)
     if not isinstance(roles, Mapping):
-        raise TallyfyValidationError(
-            f"roles is {shown(roles)}; expected people by role id.", fields={"roles": ["not by role"]}
-        )
+        raise invalid("roles", roles, "is not an object with people by role id")
     return {
         checked_id(role, "roles"): checked_people(people, f"roles[{shown(role)}]") for role, people in roles.items()
     }

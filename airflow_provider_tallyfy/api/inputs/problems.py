@@ -1,12 +1,39 @@
-"""Everything that is wrong with a request, said in one error."""
+"""The errors for bad input: what is wrong with it, in one message and by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import T
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.presentable import shown
+
+_MOST_PROBLEMS = 20
+
+
+def invalid(name: str, value: object, problem: str, *then: str, run_id: str | None = None) -> TallyfyValidationError:
+    """
+    Make the error for a bad argument.
+
+    :param name: the parameter, perhaps with the place in it, such as ``tasks['s1'].owners``.
+    :param value: what was given.
+    :param problem: completes the sentence "limit='x' ...", for example ``is not a whole number``.
+    :param then: what was not done and what to do, each a sentence, for a line of its own.
+    :param run_id: the run it is about.
+    """
+    message = "\n".join([f"{name}={shown(value)} {problem}.", *then])
+    return TallyfyValidationError(message, run_id=run_id, fields={name.partition("[")[0]: [problem]})
+
+
+def invalid_items(name: str, problems: Sequence[str | TallyfyValidationError], *then: str) -> TallyfyValidationError:
+    """Make one error of all problems of a list or a table, with a line for each after what was not done."""
+    texts = [" ".join(str(problem).splitlines()) for problem in problems]
+    count = "a problem" if len(texts) == 1 else f"{len(texts)} problems"
+    lines = [f"{name} has {count}.", *then, *(f"- {text}" for text in texts[:_MOST_PROBLEMS])]
+    if len(texts) > _MOST_PROBLEMS:
+        lines.append(f"- and {len(texts) - _MOST_PROBLEMS} more")
+    return TallyfyValidationError("\n".join(lines), fields={name: texts})
 
 
 class Problems:
@@ -16,13 +43,7 @@ class Problems:
         self._errors: list[TallyfyValidationError] = []
 
     def of(self, make: Callable[..., T], *arguments: Any) -> T | None:
-        """
-        Make a part of the request.
-
-        :param make: makes it, or raises.
-        :param arguments: what it takes.
-        :return: the part; ``None`` if there is something wrong with it.
-        """
+        """Make a part of the request; ``None`` if there is something wrong with it."""
         try:
             return make(*arguments)
         except TallyfyValidationError as error:
@@ -30,11 +51,7 @@ class Problems:
             return None
 
     def raise_all(self, *endings: str) -> None:
-        """
-        Raise one error that says it all, if there was any.
-
-        :param endings: what to say after the problems.
-        """
+        """Raise one error with all problems, and these sentences after them, if there are any problems."""
         if not self._errors:
             return
         fields: dict[str, list[str]] = {}

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     list_in_text,
     listed,
 )
-from airflow_provider_tallyfy.api.inputs.wording import enumerated
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
 from airflow_provider_tallyfy.api.presentable import shown
 
@@ -66,11 +66,9 @@ def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], fo
     """Refuse names in place of ids: Tallyfy answers with an empty list, which looks as if there were no such runs."""
     names = [value for value in ids if value is not None and pattern.fullmatch(str(value).strip()) is None]
     if names:
-        raise TallyfyValidationError(
-            f"{name} takes ids, not names like {enumerated(map(shown, names))}.\n"
-            f"These ids are {form}. Nothing was sent.",
-            fields={name: ["not an id"]},
-        )
+        is_one = len(names) == 1
+        problem = "is not an id" if is_one else "are not ids"
+        raise invalid(name, names[0] if is_one else names, problem, f"These ids are {form}.", "Nothing was sent.")
 
 
 @dataclass(frozen=True)
@@ -108,21 +106,17 @@ class RunQuery:
         if self.status is not None:
             checked_status(self.status, "status")
         if self.archived not in ARCHIVED_FILTERS:
-            raise TallyfyValidationError(
-                f"archived={shown(self.archived)} is not known; use one of {', '.join(ARCHIVED_FILTERS)}.",
-                fields={"archived": ["unknown"]},
-            )
+            raise invalid("archived", self.archived, f"is not one of {', '.join(ARCHIVED_FILTERS)}")
         if self.archived == "only" and self.status not in (None, RunStatus.ARCHIVED, RunStatus.COMPLETE):
-            raise TallyfyValidationError(
-                f"archived='only' with status={shown(self.status)} would find nothing: the status of an archived run "
-                f"is 'archived', or 'complete' if it was finished before.",
-                fields={"status": ["not of an archived run"]},
+            raise invalid(
+                "status",
+                self.status,
+                "with archived='only' would find nothing",
+                "The status of an archived run is 'archived', or 'complete' if it was finished before.",
             )
         for name, ids in (("tags", self.tags), ("owners", self.owners)):
             if isinstance(ids, str):
-                raise TallyfyValidationError(
-                    f"{name}={shown(ids)} is text; give a list of ids.", fields={name: ["no list"]}
-                )
+                raise invalid(name, ids, "is text, not a list of ids")
         _refuse_names("template_id", [self.template_id], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
         _refuse_names("folder", [self.folder], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
         _refuse_names("tags", self.tags or (), _CODE, "32 hexadecimal digits")

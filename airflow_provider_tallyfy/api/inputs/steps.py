@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_time, unrendered
 from airflow_provider_tallyfy.api.inputs.people import checked_people
-from airflow_provider_tallyfy.api.inputs.problems import Problems
+from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.models.run import format_request_time
 from airflow_provider_tallyfy.api.models.template import Step, Template
-from airflow_provider_tallyfy.api.presentable import presentable, shown
+from airflow_provider_tallyfy.api.presentable import presentable
 
 #: What can be set of a step (page "Launch process"; the last two: official Python client).
 STEP_SETTINGS = ("deadline", "owners", "position", "max_assignable")
@@ -27,14 +26,13 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     """
     tasks = unrendered(tasks)
     if not isinstance(tasks, Mapping):
-        raise TallyfyValidationError(
-            f"tasks is {shown(tasks)}; expected settings by step id.", fields={"tasks": ["not by step"]}
-        )
+        raise invalid("tasks", tasks, "is not an object with settings by step id")
     if template.steps is None:
-        raise TallyfyValidationError(
-            f"tasks cannot be set: template {template.id} does not show its steps, and Tallyfy would drop those that "
-            f"tasks does not name.",
-            fields={"tasks": ["the template shows no steps"]},
+        raise invalid(
+            "tasks",
+            tasks,
+            f"cannot be set: template {template.id} does not show its steps",
+            "Tallyfy would drop the steps that tasks does not name.",
         )
     problems = Problems()
     problems.of(_check_known, template.id, template.steps, tasks)
@@ -47,10 +45,8 @@ def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, 
     unknown = sorted(map(str, tasks.keys() - {step.id for step in steps}))
     if unknown:
         known = ", ".join(f"{step.id} ({presentable(step.title)})" for step in steps)
-        raise TallyfyValidationError(
-            f"tasks names steps that template {template_id} does not have: {', '.join(unknown)}. Its steps: {known}.",
-            fields={"tasks": unknown},
-        )
+        problem = f"names steps that template {template_id} does not have: {', '.join(unknown)}"
+        raise invalid("tasks", tasks, problem, f"Its steps: {known}.")
 
 
 def _as_it_is(step: Step) -> dict[str, Any]:
@@ -64,11 +60,7 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
     if settings is None:
         return {}
     if not isinstance(settings, Mapping):
-        raise TallyfyValidationError(
-            f"tasks: the settings of step {step.id} ({presentable(step.title)}) are {shown(settings)}; "
-            f"expected an object.",
-            fields={"tasks": [step.id]},
-        )
+        raise invalid(f"tasks[{step.id!r}]", settings, f"is not an object, for step {presentable(step.title)}")
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     problems = Problems()
     problems.of(_check_names, step, given)
@@ -83,11 +75,8 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
 def _check_names(step: Step, given: Mapping[str, Any]) -> None:
     unknown = [name for name in given if name not in STEP_SETTINGS]
     if unknown:
-        raise TallyfyValidationError(
-            f"tasks: of step {step.id} ({presentable(step.title)}) {', '.join(map(repr, unknown))} cannot be set; "
-            f"Tallyfy takes {', '.join(STEP_SETTINGS)}.",
-            fields={"tasks": [f"unknown setting {name!r}" for name in unknown]},
-        )
+        problem = f"sets {', '.join(map(repr, unknown))} of step {presentable(step.title)}, which Tallyfy does not take"
+        raise invalid(f"tasks[{step.id!r}]", given, problem, f"It takes {', '.join(STEP_SETTINGS)}.")
 
 
 def _deadline(value: Any, name: str) -> str | None:

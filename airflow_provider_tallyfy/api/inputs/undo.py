@@ -10,9 +10,9 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_flag,
     checked_id,
     is_rendered_for_nothing,
-    refused,
     unrendered,
 )
+from airflow_provider_tallyfy.api.inputs.problems import invalid_items
 from airflow_provider_tallyfy.api.presentable import shown
 
 _NOT_A_RESULT = "this is not the result of an operator for one run, which has id and changed"
@@ -46,22 +46,22 @@ def read_undo(given: object, can_undo: Callable[[object], bool]) -> Undo:
     elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
         results = list(given)
     else:
-        raise refused("undo", [_not_a_result(given)], "Nothing was sent.")
+        raise invalid_items("undo", [_not_a_result(given)], "Nothing was sent.")
     run_ids: dict[str, None] = {}
     skipped = [] if results else ["the other task handed on an empty list"]
-    problems: list[str] = []
+    problems: list[TallyfyValidationError] = []
     for result in map(_value, results):
         try:
             run_id, reason = _read(result, can_undo)
         except TallyfyValidationError as error:
-            problems.append(str(error))
+            problems.append(error)
             continue
         if reason:
             skipped.append(reason)
         else:
             run_ids[run_id] = None
     if problems:
-        raise refused("undo", problems, "Nothing was sent.")
+        raise invalid_items("undo", problems, "Nothing was sent.")
     return Undo(list(run_ids), skipped)
 
 

@@ -114,7 +114,7 @@ def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tally
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"max_runs": 2}, "3 runs would be deleted, more than max_runs=2"),
+        ({"max_runs": 2}, "max_runs=2 is exceeded: 3 runs would be deleted"),
         ({"max_runs": "many"}, "is not a whole number"),
         ({"confirm": "yes"}, "not the id of the organization"),
         ({"confirm": ""}, "not the id of the organization"),

@@ -89,7 +89,7 @@ def test_another_organization(tallyfy, check):
 def test_an_organization_id_that_is_none(tallyfy, check):
     good, message = check({"organization_id": "my organization"})
     assert not good
-    assert message.startswith("organization_id 'my organization' is not usable: it contains white space")
+    assert message.startswith("organization_id='my organization' contains white space")
 
 
 def test_a_wrong_path_of_the_base_url(tallyfy, check):

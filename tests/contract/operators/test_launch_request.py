@@ -96,7 +96,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyf
         "no-such-step",
         "One",
         "roles",
-        "owner_id: 'Ada' is no user's number",
+        "owner_id='Ada' is not a user's number",
         "Nothing was launched.",
     ):
         assert problem in message
@@ -230,7 +230,7 @@ def test_nobody_is_given_a_run_by_an_empty_template(tallyfy, arguments):
 def test_a_text_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
     end = attempt(lambda: launch(tallyfy.add_template("Plain"), **{name: nothing}))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert f"{name} '{nothing}' is not usable: a template rendered it for a missing value" in str(end.exception)
+    assert f"{name}='{nothing}' is empty: a template rendered it for a missing value" in str(end.exception)
     assert end.exception.fields.keys() == {name}
     assert tallyfy.runs == []
 
@@ -241,7 +241,7 @@ def test_a_summary_of_a_project_that_was_rendered_for_nothing_is_refused(tallyfy
     project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners=owners, summary="None")
     end = attempt(lambda: project.execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "summary 'None' is not usable: a template rendered it for a missing value" in str(end.exception)
+    assert "summary='None' is empty: a template rendered it for a missing value" in str(end.exception)
     assert tallyfy.runs == []
 
 
@@ -300,7 +300,7 @@ def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, setting
 def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tallyfy, template, tasks):
     end = attempt(lambda: launch(template, tasks=tasks))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "expected settings by step id" in str(end.exception)
+    assert "is not an object with settings by step id" in str(end.exception)
     assert "Company name: it is required" in str(end.exception)
     assert tallyfy.runs == []
 
@@ -443,7 +443,7 @@ def test_everything_that_is_wrong_with_a_project_is_said_at_once(tallyfy):
     project = TallyfyLaunchProjectOperator(task_id="task", title="", owners={}, task_kind="chore", deadline="soon")
     end = attempt(lambda: project.execute(context_of()))
     assert end.exception.fields.keys() == {"title", "owners", "task_kind", "deadline"}
-    assert "owners names nobody" in str(end.exception)
+    assert "owners={} names nobody" in str(end.exception)
     assert "'chore'" in str(end.exception)
     assert "expiring_email" in str(end.exception)
 

@@ -98,30 +98,30 @@ def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
 def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
     end = attempt(lambda: update(run["id"], **{name: nothing}))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "give [] for none" in str(end.exception)
+    assert "Give [] for none." in str(end.exception)
     assert tallyfy.requests == []
 
 
-RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push it?)"
+RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 
 @every_world
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("name", None, "name None is not usable: it is missing"),
-        ("name", "", "name '' is not usable: it is empty"),
-        ("name", " ", "name ' ' is not usable: it is empty"),
-        ("name", "None", f"name 'None' is not usable: {RENDERED_FOR_NOTHING}"),
+        ("name", None, "name=None is missing"),
+        ("name", "", "name='' is empty"),
+        ("name", " ", "name=' ' is empty"),
+        ("name", "None", f"name='None' is empty: {RENDERED_FOR_NOTHING}"),
         ("name", "null", RENDERED_FOR_NOTHING),
-        ("name", True, "it is a bool, not text"),
-        ("name", ["Acme"], "it is a list, not text"),
-        ("name", float("nan"), "it is empty"),
-        ("summary", None, "summary None is not usable: it is missing"),
+        ("name", True, "is a bool, not text"),
+        ("name", ["Acme"], "is a list, not text"),
+        ("name", float("nan"), "name=nan is empty"),
+        ("summary", None, "summary=None is missing"),
         ("summary", "None", RENDERED_FOR_NOTHING),
-        ("owner_id", None, "owner_id: None is no user's number"),
-        ("owner_id", "", "owner_id: '' is no user's number"),
-        ("owner_id", "None", "owner_id: 'None' is no user's number"),
+        ("owner_id", None, "owner_id=None is not a user's number"),
+        ("owner_id", "", "owner_id='' is not a user's number"),
+        ("owner_id", "None", "owner_id='None' is not a user's number"),
         ("starred", None, "starred=None is neither true nor false"),
         ("starred", "None", "starred='None' is neither true nor false"),
         ("is_public", "maybe", "is_public='maybe' is neither true nor false"),
@@ -333,7 +333,7 @@ def test_what_an_update_cannot_set_is_refused_before_anything_is_asked(tallyfy, 
     operator = TallyfyUpdateRunOperator(task_id="update", run_id=run["id"], changes=changes)
     end = attempt(lambda: operator.execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "an update can set: name, summary" in str(end.exception)
+    assert "An update can set: name, summary" in str(end.exception)
     assert tallyfy.requests == []
 
 

@@ -190,7 +190,7 @@ def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, 
 
 def test_a_task_name_rendered_for_a_missing_value_says_where_to_look(run_id):
     end = attempt(lambda: wait_for_task(run_id, "None")().execute(new_context()))
-    assert "task_name 'None' is not usable: a template rendered it for a missing value" in str(end.exception)
+    assert "task_name='None' is empty: a template rendered it for a missing value" in str(end.exception)
 
 
 @pytest.mark.parametrize(

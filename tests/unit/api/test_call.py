@@ -43,9 +43,9 @@ def test_an_id_with_reserved_characters_stays_one_segment():
 @pytest.mark.parametrize("make", [calls.get_run, calls.archive_run, calls.activate_run, calls.delete_run])
 @pytest.mark.parametrize("bad_id", ["", " ", "..", ".", "a/b", "../x", "a\nb", "a\\b", None, "None"])
 def test_no_call_is_made_for_an_id_that_could_leave_its_place(make, bad_id):
-    with pytest.raises(TallyfyValidationError, match=r"^run_id "):
+    with pytest.raises(TallyfyValidationError, match=r"^run_id="):
         make(ORGANIZATION, bad_id)
-    with pytest.raises(TallyfyValidationError, match=r"^organization_id "):
+    with pytest.raises(TallyfyValidationError, match=r"^organization_id="):
         make(bad_id, RUN_ID)
 
 

@@ -288,7 +288,7 @@ def test_unknown_events_are_refused_with_the_known_ones(events):
 
 @pytest.mark.parametrize("events", [5, {"completed": True}, [None]])
 def test_events_that_are_no_list_of_names_are_refused(events):
-    with pytest.raises(TallyfyValidationError, match=r"is not a list|says nothing"):
+    with pytest.raises(TallyfyValidationError, match=r"is not a list|is missing"):
         checked_events(events)
 
 

@@ -70,11 +70,11 @@ def test_an_ending_gives_back_the_error_that_broke_the_wait():
     ("arguments", "problem"),
     [
         ({"run_id": " "}, "run_id"),
-        ({"target": "completed"}, "target_status 'completed' is not a status"),
-        ({"target": ()}, "target_status names no status"),
+        ({"target": "completed"}, "target_status='completed' is not a status"),
+        ({"target": ()}, "names no status to wait for"),
         ({"target": ""}, "target_status"),
-        ({"failure": ["archived", "cancelled"]}, "failure_status 'cancelled' is not a status"),
-        ({"missing": "ignore"}, "use 'fail' or 'wait'"),
+        ({"failure": ["archived", "cancelled"]}, "failure_status='cancelled' is not a status"),
+        ({"missing": "ignore"}, "is neither 'fail' nor 'wait'"),
     ],
 )
 def test_a_wait_for_what_does_not_exist_is_refused(arguments, problem):

@@ -18,12 +18,12 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 )
 
 UNUSABLE_IDS = {
-    None: "it is missing",
-    "": "it is empty",
-    "   ": "it is empty",
-    "\n": "it is empty",
-    "None": "a template rendered it for a missing value",
-    "null": "a template rendered it for a missing value",
+    None: "is missing",
+    "": "is empty (did",
+    "   ": "is empty (did",
+    "\n": "is empty (did",
+    "None": "is empty: a template rendered it for a missing value",
+    "null": "is empty: a template rendered it for a missing value",
     "a b": "white space",
     " a": "white space",
     "a\n": "white space",
@@ -36,16 +36,16 @@ UNUSABLE_IDS = {
     "..": "a path",
     ".": "a path",
     "a" * 256: "longer than 255",
-    True: "it is a bool, not text",
-    1.5: "it is a float, not text",
-    b"abc": "it is a bytes, not text",
-    ("a",): "it is a tuple, not text",
+    True: "is a bool, not text",
+    1.5: "is a float, not text",
+    b"abc": "is a bytes, not text",
+    ("a",): "is a tuple, not text",
 }
 
 
 @pytest.mark.parametrize("value", UNUSABLE_IDS)
 def test_an_unusable_id_is_refused_with_its_name_and_what_is_wrong(value):
-    with pytest.raises(TallyfyValidationError, match=r"^template_id ") as refusal:
+    with pytest.raises(TallyfyValidationError, match=r"^template_id=") as refusal:
         checked_id(value, "template_id")
     assert UNUSABLE_IDS[value] in str(refusal.value)
     assert list(refusal.value.fields) == ["template_id"]

@@ -29,7 +29,6 @@ from airflow_provider_tallyfy.connection_extras import (
     Kind,
 )
 
-DEFAULT_CONN_ID = "tallyfy_default"
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
 _LONGEST_CONNECT_TIMEOUT = 10.0
 _LONGEST_URL = 2000

@@ -17,9 +17,8 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.parsing import loads
+from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
 
-#: What Airflow's database takes as one XCom on every backend, with some room.
-MOST_XCOM_BYTES = 48 * 1024
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow writes its connection before the @
 

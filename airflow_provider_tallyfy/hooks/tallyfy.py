@@ -22,8 +22,9 @@ from airflow_provider_tallyfy.api.models.results import RunResult, run_result
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID, TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
 from airflow_provider_tallyfy.connection_extras import EXTRAS
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors

@@ -1,4 +1,8 @@
-"""What the operators have in common."""
+"""
+What the operators have in common.
+
+A DAG file loads what constructors need and nothing else; methods that run in a task import what they use.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_tallyfy.api.call import Call, Flow, T
-from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id
 from airflow_provider_tallyfy.compat import is_mapped
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.call import Call, Flow
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
@@ -32,6 +35,8 @@ class TallyfyOperator(BaseOperator):
         self, *, organization_id: str | None = None, tallyfy_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        # Airflow 2.11 copies a task attribute by attribute, and needs its own first.
+        self._named, self._given = vars(self).pop("_named"), vars(self).pop("_given")
         self.organization_id = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
 
@@ -71,13 +76,9 @@ class TallyfyRunOperator(TallyfyOperator):
         self.run_id = run_id
 
     def _push_run_link(self, context: Context) -> str:
-        """
-        Check the run id and push the XComs that lead to the run.
+        """Check the run id, and push the XComs that lead to the run."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
-        :param context: of the running task.
-        :return: the run id.
-        :raises TallyfyValidationError: if the id is not usable.
-        """
         run_id = checked_id(self.run_id)
         push_run(context, run_id, self.hook.run_url(run_id))
         return run_id
@@ -98,19 +99,13 @@ class TallyfyWriteOperator(TallyfyOperator):
 
     @property
     def _is_dry_run(self) -> bool:
-        """
-        Whether nothing may be sent.
+        """Whether nothing may be sent."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag
 
-        :raises TallyfyValidationError: if the rendered value is neither true nor false.
-        """
         return checked_flag(self.simulate, "dry_run")
 
     def _plan(self, flow: Flow[Any]) -> dict[str, Any]:
-        """
-        Describe what a flow would write first.
-
-        :param flow: the flow; it is driven up to there.
-        """
+        """Drive a flow up to its first write, and describe that one."""
         planned = self.hook.first_write(flow)
         return self._describe_plan([] if planned is None else [planned])
 
@@ -132,7 +127,7 @@ class TallyfyWriteOperator(TallyfyOperator):
         return {"dry_run": True, "effect": effect, "requests": [_request(request) for request in shown]}
 
 
-def _request(call: Call[T]) -> dict[str, Any]:
+def _request(call: Call[Any]) -> dict[str, Any]:
     body: Mapping[str, Any] = call.body or {}
     return {"method": call.method, "path": call.path, "body": dict(body)}
 

@@ -19,10 +19,10 @@ from airflow_provider_tallyfy.bulk.action import Work
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.prefetch import Lookout, slim
 from airflow_provider_tallyfy.bulk.run_actions import ActivateWork, ArchiveWork, DeleteWork, RunsWork
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids, read_run_ids
-from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_path
+from airflow_provider_tallyfy.files.storage import checked_path
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators._filters import FILTERS, TallyfyRunFilterOperator
 

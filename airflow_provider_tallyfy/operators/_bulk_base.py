@@ -20,10 +20,10 @@ from airflow_provider_tallyfy.bulk.executor import Job
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.results import State
 from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of, result_of
+from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
 from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
 from airflow_provider_tallyfy.files.report import Report
 from airflow_provider_tallyfy.files.storage import (
-    MOST_XCOM_BYTES,
     checked_path_if_given,
     checked_xcom_bytes,
     is_same_file,

@@ -18,10 +18,10 @@ from airflow_provider_tallyfy.bulk.executor import Job
 from airflow_provider_tallyfy.bulk.launch_action import LaunchWork, RowReader, find_launches
 from airflow_provider_tallyfy.bulk.loop_thread import Crew
 from airflow_provider_tallyfy.bulk.summary import runs_of
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 from airflow_provider_tallyfy.files.ids_and_rows import file_of_rows, read_rows
-from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_xcom_bytes
+from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 

@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_tallyfy.api.inputs.checks import checked_count, moment_before
-from airflow_provider_tallyfy.api.inputs.queries import QUERY_FILTERS, RunQuery, refuse_empty
-from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.operators._base import TallyfyOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.models.run import Run
+
 #: What chooses runs.
-FILTERS = (*QUERY_FILTERS, "older_than", "limit")
+FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
 
 
 class TallyfyRunFilterOperator(TallyfyOperator):
     """Base of the operators that choose runs by filters."""
 
-    template_fields: Sequence[str] = (
-        "status",
-        "template_id",
-        "query",
-        "tags",
-        "owners",
-        "folder",
-        "archived",
-        "older_than",
-        "limit",
-        *TallyfyOperator.template_fields,
-    )
+    template_fields: Sequence[str] = (*FILTERS, "archived", *TallyfyOperator.template_fields)
 
     #: What ``archived`` is when it is not given.
     _default_archived: ClassVar[str] = "exclude"
@@ -61,12 +50,10 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         self.limit = limit
 
     def _filtered_runs(self) -> Iterator[Run]:
-        """
-        List the runs that the filters let through, as Tallyfy's pages come.
+        """List the runs that the filters let through, as Tallyfy's pages come; refuse filters that came out empty."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_count, moment_before
+        from airflow_provider_tallyfy.api.inputs.queries import QUERY_FILTERS, RunQuery, refuse_empty
 
-        :raises TallyfyValidationError: on an unknown status, or a filter that was given and came out empty.
-        :raises TallyfyError: in one of its other kinds; a list that is seen to be incomplete fails.
-        """
         refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")

@@ -7,52 +7,26 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
-from airflow_provider_tallyfy.api.inputs.checks import (
-    checked_count,
-    checked_flag,
-    checked_id,
-    checked_seconds,
-    moment_before,
-)
-from airflow_provider_tallyfy.api.models.run import RunChange
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment
-from airflow_provider_tallyfy.waits.goals import RunWait, checked_statuses
-from airflow_provider_tallyfy.waits.worker import Look, Patience, conclude, ending_of, ends_in_triggerer, status_trigger
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.call import Flow
+    from airflow_provider_tallyfy.api.flows import LaunchKey
+    from airflow_provider_tallyfy.api.models.run import RunChange
+    from airflow_provider_tallyfy.waits.goals import RunWait
+    from airflow_provider_tallyfy.waits.worker import Look, Patience
 
 _CHANGED_KEY = "changed"
 
 
 class TallyfyLaunchOperator(TallyfyWriteOperator):
-    """
-    Base of the operators that launch a run once, whatever happens to the task that does it.
-
-    Tallyfy has no idempotency key. A key made of template, DAG, DAG run, task and map index stands as a short marker in
-    the run's summary from the moment it exists; a retry, a second try at the same time and a cleared task find and
-    adopt that run (``changed: False``). Do not remove the marker by hand while the task may still be retried.
-
-    :param launch_key: recognize the launch by this text instead (templated), for example an order number: one run per
-        key and template, across DAG runs. Give it to mapped tasks whose list may change between tries, too: without it
-        they are told apart by their place in the list.
-    :param look_back: how far back a run with that ``launch_key`` is looked for before each launch: days or a timedelta
-        (templated). By default through all runs of the template, 100 per request.
-    :param relaunch_on_clear: whether clearing the task launches another run; otherwise it adopts the first one.
-    :param wait_for_completion: whether the task ends only when people have completed the run.
-    :param failure_status: statuses that fail the wait.
-    :param poll_interval: seconds between two looks while waiting, above zero, or a timedelta.
-    :param timeout: seconds to wait at most, or a timedelta; the run goes on after that.
-    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
-    :param deferrable: wait in the triggerer, without a worker.
-    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too; see
-        :class:`TallyfyRunStatusSensor`.
-    """
+    """Base of the operators that launch a run once, whatever happens to the task that does it."""
 
     template_fields: Sequence[str] = ("launch_key", "look_back", *TallyfyWriteOperator.template_fields)
     operator_extra_links = (TallyfyRunLink(),)
@@ -61,7 +35,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self,
         *,
         launch_key: str | int | None = None,
-        look_back: timedelta | float | str | None = None,
+        look_back: timedelta | str | None = None,
         relaunch_on_clear: bool = False,
         wait_for_completion: bool = False,
         failure_status: str | Iterable[str] = ("archived",),
@@ -83,7 +57,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
-        _ = self._ends_in_triggerer  # refuses while the DAG is parsed
+        if end_from_trigger:
+            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
 
     @property
     @abstractmethod
@@ -92,20 +67,14 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     @abstractmethod
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
-        """
-        Make the flow that launches.
-
-        :param organization_id: where to launch.
-        :param key: the launch's key.
-        """
+        """Make the flow that launches."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Launch the run or adopt it, and wait for it if asked to.
+        """Launch the run or adopt it, and wait for it if asked to."""
+        from airflow_provider_tallyfy.api.flows import PROJECTS
+        from airflow_provider_tallyfy.api.inputs.checks import checked_count
+        from airflow_provider_tallyfy.waits.goals import checked_statuses
 
-        :param context: of the running task.
-        :raises TallyfyError: in one of its kinds.
-        """
         with self.hook as hook:
             # What would be refused when the wait begins is refused before anything is launched.
             checked_statuses(self.failure_status, "failure_status")
@@ -129,12 +98,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             return self._wait(context, change)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """
-        Take up the task after the trigger's wait.
+        """Take up the task after the trigger's wait."""
+        from airflow_provider_tallyfy.waits.worker import conclude, ending_of
 
-        :param context: of the running task.
-        :param event: what the trigger sent.
-        """
         ti = context["ti"]
         changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
         run = conclude(ending_of(event), "Completion of the run", self._patience)
@@ -142,6 +108,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     def _is_to_wait(self) -> bool:
         """Tell whether the task is to wait, and check how."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_seconds
+
         checked_flag(self.deferrable, "deferrable")
         _ = self._ends_in_triggerer
         is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
@@ -153,10 +121,14 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     @property
     def _ends_in_triggerer(self) -> bool:
+        from airflow_provider_tallyfy.waits.worker import ends_in_triggerer
+
         return ends_in_triggerer(self, self.end_from_trigger)
 
     @property
     def _poll_seconds(self) -> float:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
+
         return checked_seconds(self.poll_interval, "poll_interval")
 
     @property
@@ -165,9 +137,15 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     @property
     def _patience(self) -> Patience:
+        from airflow_provider_tallyfy.waits.worker import Patience
+
         return Patience(self._timeout, self.execution_timeout)
 
     def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag
+        from airflow_provider_tallyfy.waits.goals import RunWait
+        from airflow_provider_tallyfy.waits.worker import Look, conclude
+
         wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
         look = Look(self.hook, wait, self.max_poll_failures, tell=lambda line: self.log.info("%s", line))
         patience = self._patience
@@ -184,6 +162,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         return {**conclude(ending, "Completion of the run", patience), "changed": change.changed}
 
     def _defer(self, wait: RunWait, look: Look, patience: Patience) -> None:
+        from airflow_provider_tallyfy.waits.worker import status_trigger
+
         trigger = status_trigger(
             wait,
             newer_than=look.newer_than,
@@ -197,6 +177,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
 
     def _key(self, context: Context) -> LaunchKey:
+        from airflow_provider_tallyfy.api.flows import LaunchKey
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag, moment_before
+
         ti = context["ti"]
         task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         # Clearing raises max_tries by the tries that were made, of this task only; retries leave it as it is.
@@ -214,6 +197,9 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:
         """Find the run by its id in Airflow's task state (>= 3.3), which spares looking through lists."""
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.models.run import RunChange
+
         store: Any = context.get("task_state_store")
         run_id = store.get(key.marker) if store is not None else None
         run = self.hook.execute(flows.look_up_run(self.hook.organization_id, run_id)) if run_id else None
@@ -227,35 +213,63 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
 class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     """
-    Launch a run of a template, once (documentation page "Launch process").
+    Launch a run of a template, once (documentation page "Launch process"), and wait for its completion if asked to.
 
-    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
-    (``False`` if the run was launched by another try; a launch whose answer was lost is this try's own).
+    The run is launched once, whatever happens to the task. Tallyfy has no idempotency key, so a marker stands in the
+    run's summary from the moment it exists, made of template, DAG, DAG run, task and map index. A retry, a second try
+    at the same time and a cleared task find that run and adopt it. Do not remove the marker while the task may still be
+    retried.
+
+    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and
+    ``changed``, which is ``False`` if another try launched the run. A launch whose answer was lost is this try's own.
 
     .. seealso:: :ref:`howto/operator:TallyfyLaunchRunOperator`
 
-    :param template_id: the template (templated).
-    :param name: name of the run, at most 550 characters (templated); by default Tallyfy names it.
-    :param kickoff: values of the kick-off form by field label, alias or id (templated). They are encoded by the
-        template's field types; every problem is reported before anything is launched.
-    :param prerun: values by field id in Tallyfy's own encoding, sent as they are (templated); they win over
-        ``kickoff``. A key that is no field's id is an error, since Tallyfy would drop it silently.
-    :param summary: description of the run (templated); the launch's marker is added to it.
-    :param owner_id: user who owns the run (templated).
-    :param tags: ids of tags (templated): a list, or text with commas as a template renders it; so are the next three.
-    :param folders: ids of folders (templated).
-    :param users: ids of users who are assigned to the run (templated).
-    :param groups: ids of groups that are assigned to the run (templated).
-    :param parent_id: run that this one belongs to (templated).
+    :param template_id: id of the template (templated).
+    :param name: name of the run, at most 550 characters (templated). By default Tallyfy names it.
+    :param kickoff: values of the kick-off form by field label, alias or id (templated): a dict, or text of one. They
+        are encoded by the template's field types. Every problem is reported before anything is launched.
+    :param prerun: values by field id in Tallyfy's own encoding, sent as they are (templated). They win over
+        ``kickoff``. A key that is not a field's id is an error, because Tallyfy would drop it silently.
+    :param summary: description of the run (templated). The launch's marker is added to it.
+    :param owner_id: id of the user who owns the run (templated).
+    :param tags: ids of tags (templated): a list, or text with commas between them.
+    :param folders: ids of folders (templated): a list, or text with commas between them.
+    :param users: ids of users who are assigned to the run (templated): a list, or text with commas between them.
+    :param groups: ids of groups that are assigned to the run (templated): a list, or text with commas between them.
+    :param parent_id: id of the run that this one belongs to (templated).
     :param tasks: settings by step id (templated): ``{"deadline": ..., "owners": {"users": [...], "guests": [...],
-        "groups": [...]}}``. ``owners`` replaces all of a step's own assignees, kinds that it does not name included.
-        Steps that are not named are added, because Tallyfy would leave them out of the run.
+        "groups": [...]}}``. ``owners`` replaces all assignees of a step, kinds that it does not name included. Steps
+        that are not named are added, because Tallyfy would leave them out of the run.
     :param roles: ``{"users": [...], "guests": [...], "groups": [...]}`` by role id (templated).
-    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
-        parameters of waiting.
-    :param dry_run: log and return the request instead of sending it (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param launch_key: recognize the launch by this text instead of by the task (templated), for example an order
+        number: one run per key and template, across DAG runs. Give it to mapped tasks whose list may change between
+        tries, too: without it they are told apart by their place in the list.
+    :param look_back: how far back to look for a run with this ``launch_key`` before each launch (templated): a
+        timedelta, or text like ``"90d"``, ``"12h"``, ``"30m"`` or ``"2w"``. A bare number is refused. By default
+        through all runs of the template, 100 per request.
+    :param relaunch_on_clear: whether clearing the task launches another run. Otherwise a cleared task adopts the first
+        one. Default: ``False``.
+    :param wait_for_completion: whether the task ends only when people have completed the run. Default: ``False``.
+    :param failure_status: statuses that fail the wait: a list, or text with commas between them. Default: ``archived``.
+    :param poll_interval: pause between two looks while waiting: seconds above zero, or a timedelta. Default: ``60``
+        seconds.
+    :param timeout: how long to wait at most: seconds, or a timedelta. After that the task fails, and the run goes on.
+        Default: 7 days.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number. Default: ``100``.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``,
+        which is ``False``.
+    :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, so that no worker starts for it;
+        see :class:`~airflow_provider_tallyfy.sensors.tallyfy.TallyfyRunStatusSensor`. Default: ``False``.
+    :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
+        ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: with every problem of the values at once. Nothing was launched then.
+    :raises TallyfyNotFoundError: if there is no such template.
+    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the run was launched. A retry looks again.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     template_fields: Sequence[str] = (
@@ -281,20 +295,48 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         *,
         template_id: str,
         name: str | None = None,
-        kickoff: Mapping[str, Any] | None = None,
-        prerun: Mapping[str, Any] | None = None,
+        kickoff: Mapping[str, Any] | str | None = None,
+        prerun: Mapping[str, Any] | str | None = None,
         summary: str | None = None,
         owner_id: int | str | None = None,
-        tags: Sequence[str] | None = None,
-        folders: Sequence[str] | None = None,
-        users: Sequence[int] | None = None,
-        groups: Sequence[str] | None = None,
+        tags: Sequence[str] | str | None = None,
+        folders: Sequence[str] | str | None = None,
+        users: Sequence[int | str] | str | None = None,
+        groups: Sequence[str] | str | None = None,
         parent_id: str | None = None,
-        tasks: Mapping[str, Any] | None = None,
-        roles: Mapping[str, Any] | None = None,
+        tasks: Mapping[str, Any] | str | None = None,
+        roles: Mapping[str, Any] | str | None = None,
+        launch_key: str | int | None = None,
+        look_back: timedelta | str | None = None,
+        relaunch_on_clear: bool = False,
+        wait_for_completion: bool = False,
+        failure_status: str | Iterable[str] = ("archived",),
+        poll_interval: timedelta | float = 60,
+        timeout: timedelta | float = timedelta(days=7),
+        max_poll_failures: int | None = 100,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            launch_key=launch_key,
+            look_back=look_back,
+            relaunch_on_clear=relaunch_on_clear,
+            wait_for_completion=wait_for_completion,
+            failure_status=failure_status,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            max_poll_failures=max_poll_failures,
+            deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
+            dry_run=dry_run,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
         self.template_id = template_id
         self.name = name
         self.kickoff = kickoff
@@ -312,10 +354,15 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     @property
     def _scope(self) -> str:
         """The template."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_id
+
         return checked_id(self.template_id, "template_id")
 
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the run."""
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.flows import LaunchRequest
+
         names = ("name", "prerun", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles")
         request = LaunchRequest(
             template_id=self._scope,
@@ -324,64 +371,3 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
             fields={name: getattr(self, name) for name in names},
         )
         return flows.launch_run(organization_id, request, key)
-
-
-class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
-    """
-    Launch a run without a template, which Tallyfy calls a project (page "Launch process without template").
-
-    The run gets a task for each assignee, group members one by one. The result is that of
-    :class:`TallyfyLaunchRunOperator`.
-
-    .. seealso:: :ref:`howto/operator:TallyfyLaunchProjectOperator`
-
-    :param title: name of the run and its tasks, at most 600 characters (templated).
-    :param owners: who does it (templated): ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    :param deadline: when it is due (templated): a datetime, text like ``2026-01-31 17:00:00`` (UTC), or how long after
-        the launch as a timedelta.
-    :param summary: what is to be done (templated); the launch's marker is added to it.
-    :param launch_key: see :class:`TallyfyLaunchOperator`, as for ``look_back``, ``relaunch_on_clear`` and the
-        parameters of waiting.
-    :param dry_run: log and return the request instead of sending it (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    """
-
-    template_fields: Sequence[str] = (
-        "title",
-        "owners",
-        "deadline",
-        "summary",
-        *TallyfyLaunchOperator.template_fields,
-    )
-    template_fields_renderers = {"owners": "json"}  # noqa: RUF012
-
-    def __init__(
-        self,
-        *,
-        title: str,
-        owners: Mapping[str, Sequence[Any]],
-        task_kind: str = "task",
-        deadline: datetime | timedelta | str = timedelta(days=7),
-        summary: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.title = title
-        self.owners = owners
-        self.task_kind = task_kind
-        self.deadline = deadline
-        self.summary = summary
-
-    @property
-    def _scope(self) -> str:
-        """All projects of the organization."""
-        return PROJECTS
-
-    def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
-        """Launch the project."""
-        now = datetime.now(UTC)
-        due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
-        project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
-        return flows.launch_project(organization_id, project.body(), key)

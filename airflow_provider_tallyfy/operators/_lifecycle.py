@@ -5,48 +5,26 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import (
-    TallyfyError,
-    TallyfyNotFoundError,
-    TallyfyPermissionError,
-    TallyfyValidationError,
-)
-from airflow_provider_tallyfy.api.flows import Author
-from airflow_provider_tallyfy.api.inputs.undo import read_undo
-from airflow_provider_tallyfy.api.models.run import RunChange, RunStatus
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import push_run
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
 
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.call import Flow
+    from airflow_provider_tallyfy.api.errors import TallyfyError
+    from airflow_provider_tallyfy.api.models.run import RunChange
+
 # The result of a dry run holds the requests of this many runs; the log has all of them.
 _MOST_PLANNED = 20
-_OF_ONE_RUN = (TallyfyNotFoundError, TallyfyPermissionError, TallyfyValidationError)
 
 
 class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
-    """
-    Base of the operators that restore or archive a run, or take back what another task archived or restored.
-
-    With ``run_id`` the result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``,
-    ``url`` and ``changed``. With ``undo`` it is a list of such dicts, one for each run that the other task changed,
-    and empty if there is nothing to take back. The XComs ``run_id`` and ``run_url`` are pushed if there is exactly one
-    run.
-
-    ``changed`` says whether this task changed the run, over all its tries. On Airflow >= 3.3 each try notes what it
-    sets out to change. Before that, a retry that finds the run in the asked state reads the run's activity since the
-    DAG run began; if that cannot tell, ``changed`` is ``False``, with a warning.
-
-    :param run_id: the run (templated). Exactly one of ``run_id`` and ``undo`` is to be given.
-    :param undo: take back what another task changed, and only that (templated): its result
-        (``undo=restore.output``), the results of a mapped task, or text of either as a template renders it. A task
-        that did not run, changed nothing or was a dry run leaves nothing to do, which is a success.
-    """
+    """Base of the operators that restore or archive a run, or take back what another task archived or restored."""
 
     template_fields: Sequence[str] = ("undo", *TallyfyRunChangeOperator.template_fields)
     #: How the activity of a run calls what the operator does.
@@ -58,22 +36,14 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
     @abstractmethod
     def _can_undo(self, status: object) -> bool:
-        """
-        Tell whether the operator takes a change back that left a run in this status.
-
-        :param status: the status in the other task's result.
-        """
+        """Tell whether the operator takes a change back that left a run in this status."""
 
     def execute(self, context: Context) -> Any:
-        """
-        Change the run, or take back what another task changed.
-
-        :param context: of the running task.
-        :raises TallyfyValidationError: unless exactly one of ``run_id`` and ``undo`` is given, and usable.
-        :raises TallyfyError: in one of its other kinds.
-        """
+        """Change the run, or take back what another task changed."""
         given = [name for name in ("run_id", "undo") if self._was_given(name)]
         if len(given) != 1:
+            from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+
             raise TallyfyValidationError(
                 f"{'Both' if given else 'Neither'} run_id {'and' if given else 'nor'} undo "
                 f"{'are' if given else 'is'} given. Nothing was sent.\nGive exactly one of them.",
@@ -89,11 +59,10 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
         A note does not prove that the present state is this task's: somebody may have brought the run into it again
         before the task was cleared. The activity tells that, if it can be read.
-
-        :param context: of the running task.
-        :param run_id: the run.
-        :param is_noted: whether an earlier try noted that it set out to change the run.
         """
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.flows import Author
+
         hook = self.hook
         author = hook.execute(
             flows.who_did(hook.organization_id, run_id, self._verb, _beginning(context.get("dag_run")))
@@ -110,6 +79,8 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         return author is Author.SELF
 
     def _take_back(self, context: Context) -> Any:
+        from airflow_provider_tallyfy.api.inputs.undo import read_undo
+
         undo = read_undo(self.undo, self._can_undo)
         is_dry_run = self._is_dry_run
         for reason in undo.skipped:
@@ -126,12 +97,18 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
     def _take_back_each(self, context: Context, run_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Go on after trouble that is a single run's, and fail at the end; a retry repeats nothing that is done."""
+        from airflow_provider_tallyfy.api.errors import (
+            TallyfyNotFoundError,
+            TallyfyPermissionError,
+            TallyfyValidationError,
+        )
+
         results: list[dict[str, Any]] = []
         failed: list[TallyfyError] = []
         for run_id in run_ids:
             try:
                 results.append(self._report(self._carry_out(context, run_id)))
-            except _OF_ONE_RUN as error:
+            except (TallyfyNotFoundError, TallyfyPermissionError, TallyfyValidationError) as error:
                 self.log.error("%s", error)
                 failed.append(error)
         if failed:
@@ -146,57 +123,131 @@ def _beginning(dag_run: Any) -> datetime | None:
 
 class TallyfyActivateRunOperator(TallyfyLifecycleOperator):
     """
-    Restore an archived run; a live run is a success with ``changed: False``.
+    Restore an archived run. A live run is a success with ``changed: False``.
 
-    The run comes back with the status it had before it was archived, and so do its tasks
-    (documentation page "Activate process"). With ``undo`` it restores what another task archived. See
-    :class:`TallyfyLifecycleOperator` for results and for what ``changed`` means in retries.
+    The run comes back with the status it had before it was archived, and so do its tasks (documentation page "Activate
+    process"). With ``undo`` it restores what another task archived.
+
+    With ``run_id`` the result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``
+    and ``changed``. With ``undo`` it is a list of such dicts, one for each run that the other task changed. The XComs
+    ``run_id`` and ``run_url`` are pushed if there is exactly one run.
+
+    ``changed`` says whether this task changed the run, over all its tries. On Airflow >= 3.3 each try notes what it is
+    about to change. Before that, a retry that finds the run in the requested state reads the run's activity since the
+    DAG run began. If that cannot tell, ``changed`` is ``False``, with a warning.
 
     .. seealso:: :ref:`howto/operator:TallyfyActivateRunOperator`
 
-    :param run_id: the run (templated).
-    :param undo: the result of a task that archived a run, or the results of a mapped one, instead of ``run_id``
-        (templated).
-    :param dry_run: log and return the request instead of sending it (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param run_id: id of the run (templated). Give exactly one of ``run_id`` and ``undo``.
+    :param undo: take back what another task archived, and only that (templated): its result (``undo=other.output``),
+        the results of a mapped task, or text of either as a template renders it. A task that did not run, changed
+        nothing or was a dry run leaves nothing to do, which is a success.
+    :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
+        ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: if an argument is invalid, or not exactly one of ``run_id`` and ``undo`` is given.
+        Nothing was sent then.
+    :raises TallyfyNotFoundError: if there is no such run.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     _verb = "unarchived"
 
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        undo: Any = None,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            undo=undo,
+            dry_run=dry_run,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+
     def _change(self, run_id: str) -> Flow[RunChange]:
         """Restore the run."""
+        from airflow_provider_tallyfy.api import flows
+
         return flows.activate_run(self.hook.organization_id, run_id)
 
     def _can_undo(self, status: object) -> bool:
         """Only what archived the run can be taken back by restoring it."""
+        from airflow_provider_tallyfy.api.models.run import RunStatus
+
         return status == RunStatus.ARCHIVED
 
 
 class TallyfyArchiveRunOperator(TallyfyLifecycleOperator):
     """
-    Archive a run, whatever its status; an archived run is a success with ``changed: False``.
+    Archive a run, whatever its status. An archived run is a success with ``changed: False``.
 
     Nothing is lost: :class:`TallyfyActivateRunOperator` restores it (documentation page "Archive process"). With
-    ``undo`` it archives what another task restored, and leaves alone what was live before. See
-    :class:`TallyfyLifecycleOperator` for results and for what ``changed`` means in retries.
+    ``undo`` it archives what another task restored, and leaves alone what was live before.
+
+    With ``run_id`` the result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``
+    and ``changed``. With ``undo`` it is a list of such dicts, one for each run that the other task changed. The XComs
+    ``run_id`` and ``run_url`` are pushed if there is exactly one run.
+
+    ``changed`` says whether this task changed the run, over all its tries. On Airflow >= 3.3 each try notes what it is
+    about to change. Before that, a retry that finds the run in the requested state reads the run's activity since the
+    DAG run began. If that cannot tell, ``changed`` is ``False``, with a warning.
 
     .. seealso:: :ref:`howto/operator:TallyfyArchiveRunOperator`
 
-    :param run_id: the run (templated).
-    :param undo: the result of a task that restored a run, or the results of a mapped one, instead of ``run_id``
-        (templated).
-    :param dry_run: log and return the request instead of sending it (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param run_id: id of the run (templated). Give exactly one of ``run_id`` and ``undo``.
+    :param undo: take back what another task restored, and only that (templated): its result (``undo=other.output``),
+        the results of a mapped task, or text of either as a template renders it. A task that did not run, changed
+        nothing or was a dry run leaves nothing to do, which is a success.
+    :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
+        ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: if an argument is invalid, or not exactly one of ``run_id`` and ``undo`` is given.
+        Nothing was sent then.
+    :raises TallyfyNotFoundError: if there is no such run.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     _verb = "archived"
 
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        undo: Any = None,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            undo=undo,
+            dry_run=dry_run,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+
     def _change(self, run_id: str) -> Flow[RunChange]:
         """Archive the run."""
+        from airflow_provider_tallyfy.api import flows
+
         return flows.archive_run(self.hook.organization_id, run_id)
 
     def _can_undo(self, status: object) -> bool:
         """What archived or deleted the run cannot be taken back by archiving it."""
+        from airflow_provider_tallyfy.api.models.run import RunStatus
+
         return status not in (RunStatus.ARCHIVED, "deleted")

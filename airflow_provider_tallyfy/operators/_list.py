@@ -4,43 +4,55 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.inputs.facts import RUN_FACTS, checked_fields, facts_of, picked
-from airflow_provider_tallyfy.files.storage import MOST_XCOM_BYTES, checked_path_if_given, fitting, write_lines
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
 from airflow_provider_tallyfy.operators._filters import TallyfyRunFilterOperator
 
 
 class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     """
-    List runs, the first launched ones first, and hand them on as slim dicts, ready for ``.expand``.
+    List runs, the earliest launched first, as small dicts that ``.expand`` takes.
 
-    A list that is seen to be incomplete fails the task: one with an unreadable page, with fewer runs than Tallyfy
-    counts, or that runs keep leaving while it is read. Runs that were missed because others left stand at its end.
+    An incomplete list fails the task: one with an unreadable page, one with fewer runs than Tallyfy counts, or one that
+    runs keep leaving while it is read. Runs that move while the list is read stand at its end.
 
     .. seealso:: :ref:`howto/operator:TallyfyListRunsOperator`
 
-    :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``.
-    :param template_id: only runs of this template (templated).
-    :param query: only runs whose name matches this text (templated); how it matches is up to Tallyfy.
-    :param tags: only runs with one of these tag ids (templated); a template may render them with commas.
-    :param owners: only runs owned by, or with tasks of, these user ids (templated); likewise.
-    :param folder: only runs in this folder (templated).
-    :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs (templated).
-    :param older_than: only runs that have been in their state for longer: days or a timedelta (templated). It counts
-        from completion for ``status="complete"``, from archiving for archived runs only, otherwise from launch.
-    :param limit: at most so many runs, the first launched ones (templated). No more pages are read than that takes.
-    :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
-        ``"id"``. Keys: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``template_id``,
-        ``created_at``, ``percent_complete``. By default all but the last three.
-    :param output_path: write JSON lines here instead, a local path or any URL that ``ObjectStoragePath`` knows
-        (templated); the result is then ``{"path", "count"}``. A list that breaks off leaves an
-        earlier file as it is.
-    :param max_xcom_bytes: refuse to hand on more than this as XCom.
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue`` or
+        ``archived``.
+    :param template_id: only runs of this template (templated): its id.
+    :param query: only runs whose name matches this text (templated). How it matches is up to Tallyfy.
+    :param tags: only runs with one of these tags (templated): a list of ids, or text with commas between them.
+    :param owners: only runs that one of these users owns or has tasks in (templated): a list of user ids, or text with
+        commas between them.
+    :param folder: only runs in this folder (templated): its id.
+    :param archived: whether to choose from archived runs (templated): ``exclude``, ``include`` or ``only``. Default:
+        ``exclude``.
+    :param older_than: only runs that have been in their state for longer than this (templated): a timedelta, or text
+        like ``"90d"``, ``"12h"``, ``"30m"`` or ``"2w"``. A bare number is refused. The age counts from completion for
+        ``status="complete"``, from archiving for ``archived="only"``, otherwise from launch.
+    :param limit: at most this many runs, the earliest launched first (templated). No more pages are read than needed.
+        By default all runs.
+    :param fields: which keys the dicts have (templated): ``id``, ``name``, ``status``, ``archived_at``,
+        ``completed_at``, ``url``, ``template_id``, ``created_at``, ``percent_complete``. One name as text, for example
+        ``"id"``, gives a flat list of that value. Default: ``id``, ``name``, ``status``, ``archived_at``,
+        ``completed_at``, ``url``.
+    :param output_path: write JSON lines to this file (templated): a local path, or a URL that ``ObjectStoragePath``
+        knows. The result is then ``{"path", "count"}``. A list that breaks off leaves an earlier file as it is. By
+        default the list is the result.
+    :param max_xcom_bytes: the number of bytes that the XCom may have. A longer result fails the task. Default:
+        ``49152``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: if an argument is invalid, a filter came out empty, or the result is too long for an
+        XCom.
+    :raises TallyfyResponseError: if the list is incomplete.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     template_fields: Sequence[str] = ("fields", "output_path", *TallyfyRunFilterOperator.template_fields)
@@ -48,24 +60,44 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     def __init__(
         self,
         *,
+        status: str | None = None,
+        template_id: str | None = None,
+        query: str | None = None,
+        tags: Sequence[str] | str | None = None,
+        owners: Sequence[int | str] | str | None = None,
+        folder: str | None = None,
+        archived: str | None = "exclude",
+        older_than: timedelta | str | None = None,
+        limit: int | str | None = None,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
         output_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            status=status,
+            template_id=template_id,
+            query=query,
+            tags=tags,
+            owners=owners,
+            folder=folder,
+            archived=archived,
+            older_than=older_than,
+            limit=limit,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
         self.fields = fields
         self.output_path = output_path
         self.max_xcom_bytes = max_xcom_bytes
 
     def execute(self, context: Context) -> Any:
-        """
-        List the runs.
+        """List the runs."""
+        from airflow_provider_tallyfy.files.storage import checked_path_if_given, fitting, write_lines
 
-        :param context: of the running task.
-        :raises TallyfyValidationError: on an unknown status or field, or more rows than an XCom should hold.
-        :raises TallyfyError: in one of its other kinds.
-        """
         with self.hook:
             path = checked_path_if_given(self.output_path, "output_path")
             rows = self._rows()
@@ -78,5 +110,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         return listed_runs
 
     def _rows(self) -> Iterator[Any]:
+        from airflow_provider_tallyfy.api.inputs.facts import RUN_FACTS, checked_fields, facts_of, picked
+
         fields = checked_fields(self.fields, RUN_FACTS)
         return (picked(facts_of(run, self.hook.run_url(run.id)), fields) for run in self._filtered_runs())

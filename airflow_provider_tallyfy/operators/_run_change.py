@@ -5,35 +5,25 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.call import Call, Flow
-from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.flows.driving import noting_writes
-from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.call import Call, Flow
+    from airflow_provider_tallyfy.api.models.run import RunChange
+    from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
 
 
 class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
-    """
-    Base of the operators that bring one existing run into another state.
-
-    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
-    (whether this task changed the run, over all its tries).
-    """
+    """Base of the operators that bring one existing run into another state."""
 
     template_fields: Sequence[str] = ("run_id", *TallyfyWriteOperator.template_fields)
 
     def execute(self, context: Context) -> Any:
-        """
-        Change the run and describe it.
-
-        :param context: of the running task.
-        :raises TallyfyError: in one of its kinds.
-        """
+        """Change the run and describe it."""
         with self.hook:
             run_id = self._push_run_link(context)
             if self._is_dry_run:
@@ -42,38 +32,24 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     @abstractmethod
     def _change(self, run_id: str) -> Flow[RunChange]:
-        """
-        Make the flow that does what the operator is for.
-
-        :param run_id: the run, checked.
-        """
+        """Make the flow that does what the operator is for."""
 
     @abstractmethod
     def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
         """
-        Tell whether an earlier try changed a run that this try found in the asked state.
+        Tell whether an earlier try changed a run that this try found in the requested state.
 
-        :param context: of the running task.
-        :param run_id: the run.
         :param is_noted: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
         """
 
     def _purpose(self, run_id: str) -> list[Any]:
-        """
-        Say what tells this change from others of the same task, in plain JSON types.
-
-        :param run_id: the run.
-        """
+        """Say what tells this change from others of the same task, in plain JSON types."""
         return [self.task_type, run_id]
 
     def _carry_out(self, context: Context, run_id: str) -> RunChange:
-        """
-        Change the run, and say whether this task changed it, over all its tries.
+        """Change the run, and say whether this task changed it, over all its tries."""
+        from airflow_provider_tallyfy.files.checkpoint import Checkpoint
 
-        :param context: of the running task.
-        :param run_id: the run.
-        :raises TallyfyError: in one of its kinds.
-        """
         checkpoint = Checkpoint(context, self._purpose(run_id))
         previous = checkpoint.load()
         change = self._change_and_note(checkpoint, previous, run_id)
@@ -82,11 +58,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         return replace(change, changed=self._was_changed_before(context, run_id, is_noted=run_id in previous.intended))
 
     def _report(self, change: RunChange) -> dict[str, Any]:
-        """
-        Log what became of the run and describe it.
-
-        :param change: the run as it is now.
-        """
+        """Log what became of the run, and describe it."""
         run, url = change.run, self.hook.run_url(change.run.id)
         unchanged = "" if change.changed else ", unchanged"
         self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
@@ -94,6 +66,9 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     def _change_and_note(self, checkpoint: Checkpoint, previous: PreviousAttempts, run_id: str) -> RunChange:
         """Note before the write what this try sets out to change, and drop the note if Tallyfy refused the write."""
+        from airflow_provider_tallyfy.api.errors import TallyfyError
+        from airflow_provider_tallyfy.api.flows.driving import noting_writes
+
         noted: list[str] = []
 
         def note(call: Call[Any]) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api import calls, flows
-from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
-from airflow_provider_tallyfy.api.flows.update_delete import check_confirm, check_deletable
-from airflow_provider_tallyfy.api.inputs.checks import checked_flag
-from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
-from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
-from airflow_provider_tallyfy.files.storage import checked_path
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
 from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.call import Flow
+    from airflow_provider_tallyfy.api.models.run import Run, RunChange
+    from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 
 
 class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
@@ -26,31 +23,57 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
     Change fields of a run and leave all others as they are (documentation page "Update process").
 
     Tallyfy empties a run's ``users`` and ``groups`` when an update does not name them; this operator reads them first
-    and sends them along. Afterwards it reads the run again: what an update can set and what never changes must be as
-    expected, and no due date, tag, folder, role or custom field may be missing.
+    and sends them along. Afterwards it reads the run again: the new values must be there, and nothing else may be
+    missing or different.
+
+    The result is a small dict: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url`` and ``changed``
+    (whether this task changed the run, over all its tries).
 
     .. seealso:: :ref:`howto/operator:TallyfyUpdateRunOperator`
 
-    :param run_id: the run (templated).
+    :param run_id: id of the run (templated).
     :param changes: new values by field (templated): ``name``, ``summary``, ``owner_id``, ``starred``, ``is_public``,
         ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). ``users``
-        and ``groups`` replace the current ones: lists, or text with commas as a template renders it; only ``[]``
-        empties them. Kick-off values that ``prerun`` does not name stay; a new ``summary`` keeps the marker by which a
-        launch recognizes its run.
-    :param dry_run: log and return the request instead of sending it (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+        and ``groups`` replace the current ones: lists, or text with commas; only ``[]`` empties them. Kick-off values
+        that ``prerun`` does not name stay. A new ``summary`` keeps the marker by which a launch recognizes its run.
+    :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
+        ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: if an argument is invalid. Nothing was sent then.
+    :raises TallyfyNotFoundError: if there is no such run.
+    :raises TallyfyResponseError: if Tallyfy does not show what must be kept, or something is lost or altered
+        afterwards.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     template_fields: Sequence[str] = ("changes", *TallyfyRunChangeOperator.template_fields)
     template_fields_renderers = {"changes": "json"}  # noqa: RUF012
 
-    def __init__(self, *, changes: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.changes = changes
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        changes: Mapping[str, Any] | str,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            dry_run=dry_run,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+        self.changes: Any = changes
 
     def _change(self, run_id: str) -> Flow[RunChange]:
         """Update the run."""
+        from airflow_provider_tallyfy.api import flows
+
         return flows.update_run(self.hook.organization_id, run_id, self.changes)
 
     def _purpose(self, run_id: str) -> list[Any]:
@@ -80,15 +103,22 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     .. seealso:: :ref:`howto/operator:TallyfyDeleteRunOperator`
 
-    :param run_id: the run (templated).
-    :param confirm: the run's id or exact name (templated).
-    :param archive_first: archive a live run on the way; otherwise only archived runs are deleted.
-    :param snapshot_path: write run, tasks, form values and activity as JSON here first (templated), a local path or a
-        URL that ``ObjectStoragePath`` knows. If that fails, nothing is deleted, which is so for archived runs where
-        Tallyfy does not show their tasks: restore such a run and delete it with ``archive_first=True``.
-    :param dry_run: log and return the requests instead of sending them (templated).
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
+    :param run_id: id of the run (templated).
+    :param confirm: the run's id or exact name, as a second key (templated).
+    :param archive_first: archive a live run on the way. Otherwise only archived runs are deleted. Default: ``False``.
+    :param snapshot_path: write run, tasks, form values and activity as JSON to this file first (templated): a local
+        path, or a URL that ``ObjectStoragePath`` knows. If that fails, nothing is deleted. It fails for archived runs
+        where Tallyfy does not show their tasks: restore such a run, and delete it with ``archive_first=True``. By
+        default no snapshot is written.
+    :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
+        ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param kwargs: passed on to Airflow's ``BaseOperator``.
+    :raises TallyfyValidationError: if an argument is invalid, ``confirm`` does not fit, or the run is live. Nothing was
+        deleted then.
+    :raises TallyfyNotFoundError: if there is no such run.
+    :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
     template_fields: Sequence[str] = ("run_id", "confirm", "snapshot_path", *TallyfyWriteOperator.template_fields)
@@ -96,24 +126,34 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     def __init__(
         self,
         *,
+        run_id: str,
         confirm: str,
         archive_first: bool = False,
         snapshot_path: str | os.PathLike[str] | None = None,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            run_id=run_id,
+            dry_run=dry_run,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
         self.confirm = confirm
         self.archive_first = archive_first
         self.snapshot_path = snapshot_path
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Delete the run.
+        """Delete the run."""
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
+        from airflow_provider_tallyfy.api.flows.update_delete import check_confirm, check_deletable
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag
+        from airflow_provider_tallyfy.files.checkpoint import Checkpoint
 
-        :param context: of the running task.
-        :raises TallyfyValidationError: if the keys do not fit or the run is live.
-        :raises TallyfyError: in one of its other kinds.
-        """
         with self.hook as hook:
             run_id = self._push_run_link(context)
             check_confirm(run_id, self.confirm)
@@ -152,15 +192,21 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
     @property
     def _snapshot_to(self) -> str | None:
+        from airflow_provider_tallyfy.files.storage import checked_path
+
         return checked_path(self.snapshot_path, "snapshot_path") if self._was_given("snapshot_path") else None
 
     def _describe_deletion(self, run: Run) -> dict[str, Any]:
+        from airflow_provider_tallyfy.api import calls
+
         organization_id = self.hook.organization_id
         archiving = [] if run.is_archived else [calls.archive_run(organization_id, run.id)]
         return self._describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
     def _may_have_deleted(self, run_id: str, previous: PreviousAttempts) -> bool:
         """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
+        from airflow_provider_tallyfy.files.snapshots import is_snapshot_of
+
         if previous.is_unknown(run_id) and self._snapshot_to:
             return is_snapshot_of(run_id, self._snapshot_to)
         return previous.may_have_changed(run_id)
@@ -186,6 +232,10 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         }
 
     def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.errors import TallyfyError
+        from airflow_provider_tallyfy.files.snapshots import keep_earlier, write_snapshot
+
         try:
             content = self.hook.execute(flows.snapshot(self.hook.organization_id, run_id))
         except TallyfyError as refusal:

@@ -1,6 +1,7 @@
 """Operators for one run, and the one that lists runs."""
 
-from airflow_provider_tallyfy.operators._launch import TallyfyLaunchProjectOperator, TallyfyLaunchRunOperator
+from airflow_provider_tallyfy.operators._launch import TallyfyLaunchRunOperator
+from airflow_provider_tallyfy.operators._launch_project import TallyfyLaunchProjectOperator
 from airflow_provider_tallyfy.operators._lifecycle import TallyfyActivateRunOperator, TallyfyArchiveRunOperator
 from airflow_provider_tallyfy.operators._list import TallyfyListRunsOperator
 from airflow_provider_tallyfy.operators._records import (

@@ -23,7 +23,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
 from airflow_provider_tallyfy.compat import is_deferral_timeout
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 from airflow_provider_tallyfy.waits.goals import Ending, Wait
 from airflow_provider_tallyfy.waits.worker import (

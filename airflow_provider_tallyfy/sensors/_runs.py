@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.api.inputs.facts import Fields, checked_fields, most_bytes
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
 from airflow_provider_tallyfy.files.storage import (
-    MOST_XCOM_BYTES,
     checked_path,
     checked_path_if_given,
     checked_xcom_bytes,

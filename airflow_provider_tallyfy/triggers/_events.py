@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_secon
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.compat import asset_state_stores
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.triggers._event_memory import EventMemory
 from airflow_provider_tallyfy.waits.run_events import Event, EventLog, beginning, checked_events
 from airflow_provider_tallyfy.waits.run_list import LONG_AGO, RunsWatch

@@ -62,8 +62,8 @@ def killed_after_the_write(tallyfy, monkeypatch):
 
     def try_once(task: Task) -> None:
         with monkeypatch.context() as killed:
-            killed.setattr(TallyfyActivateRunOperator, "report", _kill)
-            killed.setattr(TallyfyArchiveRunOperator, "report", _kill)
+            killed.setattr(TallyfyActivateRunOperator, "_report", _kill)
+            killed.setattr(TallyfyArchiveRunOperator, "_report", _kill)
             with pytest.raises(KeyboardInterrupt):
                 task.try_number(1)
 

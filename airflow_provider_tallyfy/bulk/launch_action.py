@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api import flows
-from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.flows import LaunchKey, LaunchRequest
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.flows.lookup import surplus
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.numbers import plain_text
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid_items
 from airflow_provider_tallyfy.api.inputs.wording import enumerated
@@ -165,12 +165,7 @@ def find_launches(
     :param since: no run launched before this moment can be one.
     :param shown: whether what was found, runs by marker, is all that there has to be.
     """
-    for pause in (*REPLICA_LAG_PAUSES, None):
-        found: dict[str, list[Run]] = yield from flows.find_marked(organization_id, template_id, markers, since)
-        if pause is None or shown(found):
-            break
-        yield Pause(pause)
-    return found
+    return (yield from look_until(lambda: flows.find_marked(organization_id, template_id, markers, since), shown))
 
 
 class LaunchWork(Work[Launch]):

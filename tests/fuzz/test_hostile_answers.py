@@ -71,9 +71,7 @@ def recorder() -> Iterator[Recorder]:
 @pytest.fixture(autouse=True, scope="module")
 def _no_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("lifecycle", "update_delete", "launch", "lookup", "records", "tags"):
-            patched.setattr(f"airflow_provider_tallyfy.api.flows.{name}.REPLICA_LAG_PAUSES", (0.0,), raising=False)
-        patched.setattr("airflow_provider_tallyfy.bulk.launch_action.REPLICA_LAG_PAUSES", (0.0,), raising=False)
+        patched.setattr("airflow_provider_tallyfy.api.flows.replica_lag.REPLICA_LAG_PAUSES", (0.0,))
         patched.setattr(sync_hook, "mask_secret", lambda secret: None)
         yield
 

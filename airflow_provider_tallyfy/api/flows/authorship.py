@@ -8,10 +8,10 @@ from enum import Enum, auto
 from itertools import takewhile
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
 from airflow_provider_tallyfy.api.flows.records import newest_activity
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.envelope import text_of
 from airflow_provider_tallyfy.api.models.records import Activity
 
@@ -55,7 +55,8 @@ def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime)
 
     Several entries may do so, because repeating an archive or a restore may be logged although it changes nothing.
     """
-    for pause in (*REPLICA_LAG_PAUSES, None):
+
+    def look() -> Flow[Sequence[Activity]]:
         entries: list[Activity] = yield from newest_activity(organization_id, run_id, since)
         moves = [
             entry
@@ -65,11 +66,9 @@ def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime)
             and entry.created_at is not None
             and entry.created_at >= since
         ]
-        latest = list(takewhile(lambda entry: entry.verb == verb, moves))
-        if latest or pause is None:
-            break
-        yield Pause(pause)
-    return latest
+        return list(takewhile(lambda entry: entry.verb == verb, moves))
+
+    return (yield from look_until(look))
 
 
 def _author(latest: Sequence[Activity], email: str | None) -> Author:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
 )
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, archive_run
+from airflow_provider_tallyfy.api.flows.lifecycle import archive_run
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order, surplus
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 
@@ -105,18 +106,19 @@ def _launch_once(
 
 def _see(organization_id: str, run_id: str) -> Flow[Run]:
     """Read the run that was just launched, which replicas may not show yet."""
-    for pause in REPLICA_LAG_PAUSES:
+
+    def look() -> Flow[Run | TallyfyNotFoundError]:
         try:
             launched: Run = yield calls.get_run(organization_id, run_id)
-            return launched
-        except TallyfyNotFoundError:
-            yield Pause(pause)
-    try:
-        launched = yield calls.get_run(organization_id, run_id)
-    except TallyfyNotFoundError as unseen:
-        message = f"{unseen} Tallyfy says that it launched run {run_id}, but does not show it yet."
-        raise unseen.retold(TallyfyUnknownOutcomeError, message) from None
-    return launched
+        except TallyfyNotFoundError as unseen:
+            return unseen
+        return launched
+
+    seen = yield from look_until(look, lambda seen: isinstance(seen, Run))
+    if isinstance(seen, Run):
+        return seen
+    message = f"{seen} Tallyfy says that it launched run {run_id}, but does not show it yet."
+    raise seen.retold(TallyfyUnknownOutcomeError, message)
 
 
 def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
@@ -158,14 +160,15 @@ def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[Run
 
     One look at the newest runs tells, once it shows the own run: a replica that shows it shows all before it.
     """
-    for pause in (*REPLICA_LAG_PAUSES, None):
-        carriers: list[Run] = yield from lookup.newest()
-        first = min([launched, *carriers], key=launch_order)
-        if first.id != launched.id:
-            yield from archive_run(organization_id, launched.id)
-            return RunChange(first, changed=False)
-        if any(run.id == launched.id for run in carriers):
-            break
-        if pause is not None:
-            yield Pause(pause)
-    return RunChange(launched, changed=True)
+
+    def first_of(carriers: Sequence[Run]) -> Run:
+        return min([launched, *carriers], key=launch_order)
+
+    def is_decided(carriers: Sequence[Run]) -> bool:
+        return first_of(carriers).id != launched.id or any(run.id == launched.id for run in carriers)
+
+    first = first_of((yield from look_until(lookup.newest, is_decided)))
+    if first.id == launched.id:
+        return RunChange(launched, changed=True)
+    yield from archive_run(organization_id, launched.id)
+    return RunChange(first, changed=False)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Call, Flow, Pause
+from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
@@ -20,11 +20,9 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery, is_empty_filter
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-
-# Tallyfy's read replicas can lag behind a write; how long is not documented.
-REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
 def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unreadable: bool = False) -> Pager[Run]:
@@ -66,7 +64,7 @@ def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flo
         return archived
 
 
-def look_up_run(organization_id: str, run_id: str) -> Flow[Run | None]:
+def look_up_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run | None]:
     """
     Read a run, archived or not, or find out that it does not exist.
 
@@ -74,7 +72,7 @@ def look_up_run(organization_id: str, run_id: str) -> Flow[Run | None]:
     :param run_id: the run.
     """
     try:
-        run: Run = yield from find_run(organization_id, run_id)
+        run: Run = yield from find_run(organization_id, run_id, known)
     except TallyfyNotFoundError:
         return None
     return run
@@ -150,13 +148,13 @@ def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> 
         yield from _write_and_see(
             calls.archive_run(organization_id, run_id),
             is_done=lambda run: run.is_archived,
-            look=lambda: find_run(organization_id, run_id, known=before),
+            look=lambda: look_up_run(organization_id, run_id, known=before),
         )
     )
 
 
 def _write_and_see(
-    write: Call[Run | None], is_done: Callable[[Run], bool], look: Callable[[], Flow[Run]]
+    write: Call[Run | None], is_done: Callable[[Run], bool], look: Callable[[], Flow[Run | None]]
 ) -> Flow[RunChange]:
     """
     Send a write whose run was seen in the other state, and believe only what Tallyfy then shows.
@@ -170,17 +168,11 @@ def _write_and_see(
         shown, refusal = None, error
     if shown is not None and is_done(shown):
         return RunChange(shown, changed=True)
-    for pause in (*REPLICA_LAG_PAUSES, None):
-        try:
-            run = yield from look()
-        except TallyfyNotFoundError:
-            run = None
-        if run is not None and is_done(run):
-            return RunChange(run, changed=True)
-        if refusal is not None:
-            raise refusal
-        if pause is not None:
-            yield Pause(pause)
+    shown = yield from look_until(look, lambda run: run is not None and is_done(run), patient=refusal is None)
+    if shown is not None and is_done(shown):
+        return RunChange(shown, changed=True)
+    if refusal is not None:
+        raise refusal
     raise TallyfyResponseError(
         f"Could not {write.action}: Tallyfy accepted {write.method} {write.path}, but does not show the run in that "
         f"state afterwards. Look at the run in Tallyfy; the task may be repeated.",
@@ -190,6 +182,9 @@ def _write_and_see(
     )
 
 
-def _look_at_live(organization_id: str, run_id: str) -> Flow[Run]:
-    run: Run = yield calls.get_run(organization_id, run_id)
+def _look_at_live(organization_id: str, run_id: str) -> Flow[Run | None]:
+    try:
+        run: Run = yield calls.get_run(organization_id, run_id)
+    except TallyfyNotFoundError:
+        return None
     return run

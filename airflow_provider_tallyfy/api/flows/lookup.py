@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Flow, Pause
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, run_pager
+from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.flows.lifecycle import run_pager
 from airflow_provider_tallyfy.api.flows.marker import marked, marker_of, markers_in
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_text
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import Page
@@ -125,12 +126,7 @@ class Lookup:
 
         :param patient: whether to look again after pauses: lists are read from replicas that lag behind a launch.
         """
-        for pause in (*(REPLICA_LAG_PAUSES if patient else ()), None):
-            found: list[Run] = yield from self._scan()
-            if found or pause is None:
-                break
-            yield Pause(pause)
-        return sorted(found, key=launch_order)
+        return sorted((yield from look_until(self._scan, patient=patient)), key=launch_order)
 
     def newest(self) -> Flow[list[Run]]:
         """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""

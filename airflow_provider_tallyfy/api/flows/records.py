@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import (
     TallyfyNotFoundError,
@@ -16,7 +16,8 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, find_archived_run, find_run
+from airflow_provider_tallyfy.api.flows.lifecycle import find_archived_run, find_run
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.form import FormValue, FormValues, fill_in
@@ -206,13 +207,10 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
         completed: Task = yield calls.complete_task(organization_id, run_id, task_id, is_approved)
         return completed
     except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as doubt:
-        for pause in (*(() if doubt.permanent else REPLICA_LAG_PAUSES), None):
-            done = yield from _done_task(organization_id, run_id, task_id)
-            if done is not None:
-                return done
-            if pause is not None:
-                yield Pause(pause)
-        raise
+        done = yield from look_until(lambda: _done_task(organization_id, run_id, task_id), patient=not doubt.permanent)
+        if done is None:
+            raise
+        return done
 
 
 def _done_task(organization_id: str, run_id: str, task_id: str) -> Flow[Task | None]:

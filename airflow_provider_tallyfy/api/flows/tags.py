@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyUnknownOutcomeError
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.records import TagLink
 
@@ -26,12 +26,8 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     try:
         yield calls.tag_run(organization_id, run_id, tag_id)
     except (TallyfyUnknownOutcomeError, TallyfyResponseError):
-        for pause in (*REPLICA_LAG_PAUSES, None):
-            if (yield from _links(organization_id, run_id, tag_id)):
-                return True
-            if pause is not None:
-                yield Pause(pause)
-        raise
+        if not (yield from look_until(lambda: _links(organization_id, run_id, tag_id))):
+            raise
     return True
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
@@ -15,9 +15,10 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.flows.lifecycle import REPLICA_LAG_PAUSES, archive_run, find_archived_run
+from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run
 from airflow_provider_tallyfy.api.flows.marker import with_markers_of
 from airflow_provider_tallyfy.api.flows.records import collect
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, plain_json, unrendered
 from airflow_provider_tallyfy.api.inputs.ids import with_ids
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
@@ -93,13 +94,14 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
         raise (_archived(missing) if before.is_archived else missing) from None
     expected = {name: before.raw[name] for name in (*UPDATABLE_FIELDS, *_FIXED_FIELDS) if name in before.raw}
     expected |= wanted
-    for pause in (*REPLICA_LAG_PAUSES, None):
+
+    def look() -> Flow[tuple[Run, list[str]]]:
         after: Run = yield calls.get_run(organization_id, run_id)
-        wrong = _differences(after, expected) + _losses(before, after)
-        if not wrong:
-            return RunChange(after, changed=True)
-        if pause is not None:
-            yield Pause(pause)
+        return after, _differences(after, expected) + _losses(before, after)
+
+    after, wrong = yield from look_until(look, lambda seen: not seen[1])
+    if not wrong:
+        return RunChange(after, changed=True)
     raise TallyfyResponseError(
         f"Tallyfy accepted the update of run {run_id}, but afterwards it shows other values than expected in: "
         f"{', '.join(wrong)}. Look at the run in Tallyfy; if somebody else is editing it, repeat the task.",
@@ -200,7 +202,9 @@ def delete_run(
     return RunChange(run, changed=True)
 
 
-def still_shown(organization_id: str, run_ids: Collection[str], shelves: Sequence[str] = ("only",)) -> Flow[set[str]]:
+def still_shown(
+    organization_id: str, run_ids: Collection[str], list_filters: Sequence[str] = ("only",)
+) -> Flow[set[str]]:
     """
     Find deleted runs that Tallyfy goes on to list, with one look through its lists for all of them.
 
@@ -209,25 +213,26 @@ def still_shown(organization_id: str, run_ids: Collection[str], shelves: Sequenc
 
     :param organization_id: the runs' organization.
     :param run_ids: the runs.
-    :param shelves: where they may be, values of ``RunQuery.archived``.
+    :param list_filters: where they may be, values of ``RunQuery.archived``.
     """
     shown, missed_once = set(run_ids), set[str]()
-    for pause in (*REPLICA_LAG_PAUSES, None):
-        listed, is_certain = yield from _listed(organization_id, shelves)
+
+    def look() -> Flow[set[str]]:
+        nonlocal missed_once
+        listed, is_certain = yield from _listed(organization_id, list_filters)
         missed = shown - listed
-        shown -= missed if is_certain else missed & missed_once
+        shown.difference_update(missed if is_certain else missed & missed_once)
         missed_once = missed
-        if not shown or pause is None:
-            break
-        yield Pause(pause)
-    return shown
+        return shown
+
+    return (yield from look_until(look, lambda left: not left))
 
 
-def _listed(organization_id: str, shelves: Sequence[str]) -> Flow[tuple[set[str], bool]]:
-    """Read the ids on shelves, and whether none can have been passed over."""
+def _listed(organization_id: str, list_filters: Sequence[str]) -> Flow[tuple[set[str], bool]]:
+    """Read the ids in the lists, and whether none can have been passed over."""
     ids, is_certain = set[str](), True
-    for shelf in shelves:
-        query = RunQuery(archived=shelf)
+    for archived in list_filters:
+        query = RunQuery(archived=archived)
         pager = Pager(partial(calls.list_runs, organization_id, query), read_id, str, whole=False)
         ids.update((yield from collect(pager)))
         is_certain &= not pager.lacks_items
@@ -289,19 +294,18 @@ def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *
 
     :param is_shown: whether a direct read showed it while it was archived; then not showing it is proof.
     """
-    for pause in (*REPLICA_LAG_PAUSES, None):
+
+    def look() -> Flow[bool]:
         try:
             yield calls.get_run(organization_id, run.id)
         except TallyfyNotFoundError:
-            hidden: Run | None = None
-            if not is_shown:
-                hidden = yield from find_archived_run(organization_id, run.id, run)
-            if hidden is None:
-                return
-        if refusal is not None:
-            raise refusal
-        if pause is not None:
-            yield Pause(pause)
+            return is_shown or (yield from find_archived_run(organization_id, run.id, run)) is None
+        return False
+
+    if (yield from look_until(look, patient=refusal is None)):
+        return
+    if refusal is not None:
+        raise refusal
     raise TallyfyResponseError(
         f"Tallyfy accepted the deletion of run {run.id}, but still shows it. Look at it in Tallyfy.", run_id=run.id
     )

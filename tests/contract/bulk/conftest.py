@@ -7,14 +7,11 @@ import pytest
 from tests.airflow_driver import FakeTaskInstance
 from tests.task_contexts import FakeTaskStateStore
 
-_FLOWS = [f"airflow_provider_tallyfy.api.flows.{name}" for name in ("lifecycle", "update_delete", "launch", "lookup")]
-
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
     """Look for what replicas do not show yet without a pause: the sandbox counts looks, not seconds."""
-    for module in (*_FLOWS, "airflow_provider_tallyfy.bulk.launch_action"):
-        monkeypatch.setattr(f"{module}.REPLICA_LAG_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("airflow_provider_tallyfy.api.flows.replica_lag.REPLICA_LAG_PAUSES", (0.0, 0.0))
 
 
 class Tries:

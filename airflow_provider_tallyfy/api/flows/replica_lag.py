@@ -1,0 +1,25 @@
+"""Look again after a pause: Tallyfy's read replicas can lag behind a write; how long is not documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_provider_tallyfy.api.call import Flow, Pause, T
+
+REPLICA_LAG_PAUSES = (1.0, 2.0)
+
+
+def look_until(look: Callable[[], Flow[T]], is_good: Callable[[T], bool] = bool, *, patient: bool = True) -> Flow[T]:
+    """
+    Look until what is seen is good, and give what was seen last.
+
+    :param look: makes the flow of one look.
+    :param is_good: whether no further look is needed.
+    :param patient: whether to look again after pauses; otherwise one look has to do.
+    """
+    for pause in REPLICA_LAG_PAUSES if patient else ():
+        seen = yield from look()
+        if is_good(seen):
+            return seen
+        yield Pause(pause)
+    return (yield from look())

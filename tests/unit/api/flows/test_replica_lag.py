@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_tallyfy.api.call import Flow, Pause
+from airflow_provider_tallyfy.api.flows.driving import Done, advance
+from airflow_provider_tallyfy.api.flows.replica_lag import look_until
+
+
+@pytest.mark.parametrize(
+    ("shown", "patient", "pauses", "seen"),
+    [
+        ([3], True, [], 3),
+        ([1, 3], True, [1.0], 3),
+        ([1, 2, 3], True, [1.0, 2.0], 3),
+        ([1, 2, 2, 3], True, [1.0, 2.0], 2),
+        ([1, 3], False, [], 1),
+    ],
+)
+def test_it_looks_again_after_pauses_until_what_is_seen_is_good(shown, patient, pauses, seen):
+    rest = iter(shown)
+
+    def look() -> Flow[int]:
+        yield from ()
+        return next(rest)
+
+    flow, steps = look_until(look, lambda number: number == 3, patient=patient), []
+    step = advance(flow)
+    while not isinstance(step, Done):
+        steps.append(step)
+        step = advance(flow)
+    assert (steps, step.value) == ([Pause(seconds) for seconds in pauses], seen)

@@ -66,6 +66,15 @@ def is_mapped(operator: object) -> bool:
     return getattr(operator, "_BaseOperator__from_mapped", False)
 
 
+def forbid_mapping(operator: type, name: str) -> None:
+    """
+    Make an argument of an operator unknown to ``expand()``, which then refuses it while the DAG is parsed.
+
+    Airflow keeps the names that ``expand()`` takes beside the constructor.
+    """
+    getattr(operator, "__init__")._BaseOperatorMeta__param_names.discard(name)  # noqa: B009 - mypy knows no such thing
+
+
 async def mask_secret_async(secret: str) -> None:
     """
     Mask a secret from a coroutine, where the supervisor must not be called synchronously.
@@ -88,6 +97,7 @@ __all__ = [
     "TRIGGERS_END_TASKS",
     "airflow_version",
     "asset_state_stores",
+    "forbid_mapping",
     "is_deferral_timeout",
     "is_mapped",
     "mask_secret",

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.call import Flow
     from airflow_provider_tallyfy.api.flows import LaunchKey
     from airflow_provider_tallyfy.api.models.run import RunChange
-    from airflow_provider_tallyfy.waits.goals import RunWait
-    from airflow_provider_tallyfy.waits.worker import Look, Patience
+    from airflow_provider_tallyfy.waits.deadline import Deadline
+    from airflow_provider_tallyfy.waits.goals import RunGoal
+    from airflow_provider_tallyfy.waits.worker import Poller
 
 _CHANGED_KEY = "changed"
 
@@ -99,11 +100,11 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Take up the task after the trigger's wait."""
-        from airflow_provider_tallyfy.waits.worker import conclude, ending_of
+        from airflow_provider_tallyfy.waits.results import WaitResult
 
         ti = context["ti"]
         changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
-        run = conclude(ending_of(event), "Completion of the run", self._patience)
+        run = WaitResult.from_event(event).finish(self._new_deadline())
         return {**run, "changed": bool(changed)}
 
     def _is_to_wait(self) -> bool:
@@ -121,7 +122,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     @property
     def _ends_in_triggerer(self) -> bool:
-        from airflow_provider_tallyfy.waits.worker import ends_in_triggerer
+        from airflow_provider_tallyfy.waits.task_end import ends_in_triggerer
 
         return ends_in_triggerer(self, self.end_from_trigger)
 
@@ -135,46 +136,49 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     def _timeout(self) -> float:
         return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
 
-    @property
-    def _patience(self) -> Patience:
-        from airflow_provider_tallyfy.waits.worker import Patience
+    def _new_deadline(self) -> Deadline:
+        from airflow_provider_tallyfy.waits.deadline import Deadline
 
-        return Patience(self._timeout, self.execution_timeout)
+        return Deadline(self._timeout, self.execution_timeout)
 
     def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag
-        from airflow_provider_tallyfy.waits.goals import RunWait
-        from airflow_provider_tallyfy.waits.worker import Look, conclude
+        from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+        from airflow_provider_tallyfy.waits.results import WaitResult
+        from airflow_provider_tallyfy.waits.worker import Poller
 
-        wait = RunWait.checked(change.run.id, "complete", self.failure_status, "fail")
-        look = Look(self.hook, wait, self.max_poll_failures, tell=lambda line: self.log.info("%s", line))
-        patience = self._patience
-        deadline = patience.deadline
-        ending = look()
+        goal = RunGoal.checked(change.run.id, "complete", self.failure_status, "fail")
+        poller = Poller(self.hook, Wait((goal,)), self.max_poll_failures, lambda line: self.log.info("%s", line))
+        deadline = self._new_deadline()
+        result = poller.look()
         is_deferrable = checked_flag(self.deferrable, "deferrable")
-        while ending is None:
+        while result is None:
             if is_deferrable:
-                self._defer(wait, look, patience)
-            if time.time() >= deadline:
-                patience.end("Completion of the run")
-            time.sleep(max(0.0, min(self._poll_seconds, deadline - time.time())))
-            ending = look()
-        return {**conclude(ending, "Completion of the run", patience), "changed": change.changed}
+                self._defer(goal, poller, deadline)
+            if not deadline.left:
+                result = WaitResult.timed_out(goal.text)
+            else:
+                time.sleep(min(self._poll_seconds, deadline.left))
+                result = poller.look()
+        return {**result.finish(deadline), "changed": change.changed}
 
-    def _defer(self, wait: RunWait, look: Look, patience: Patience) -> None:
-        from airflow_provider_tallyfy.waits.worker import status_trigger
+    def _defer(self, goal: RunGoal, poller: Poller, deadline: Deadline) -> None:
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 
-        trigger = status_trigger(
-            wait,
-            newer_than=look.newer_than,
+        trigger = TallyfyRunStatusTrigger(
+            run_id=goal.run_id,
+            target_status=list(goal.target),
+            failure_status=list(goal.failure),
+            missing=goal.missing.value,
+            newer_than=poller.newer_than,
             organization_id=self.organization_id,
             tallyfy_conn_id=self.tallyfy_conn_id,
             poll_interval=self._poll_seconds,
-            deadline=patience.deadline,
+            deadline=deadline.moment,
             max_poll_failures=self.max_poll_failures,
             end_task=self._ends_in_triggerer,
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=patience.backstop)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline.backstop)
 
     def _key(self, context: Context) -> LaunchKey:
         from airflow_provider_tallyfy.api.flows import LaunchKey

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_tallyfy.api.presentable import shown
 from airflow_provider_tallyfy.compat import first_look_at
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor
-from airflow_provider_tallyfy.waits.details import FormFieldWait, TaskWait
-from airflow_provider_tallyfy.waits.worker import Look
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger, TallyfyTaskTrigger
+    from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
+    from airflow_provider_tallyfy.waits.goals import Wait
 
 
 class TallyfyDetailSensor(TallyfyRunSensor):
-    """
-    Base of the sensors for what belongs to a run and may be called by a wrong name.
+    """Base of the sensors for what belongs to a run and may be called by a wrong name."""
 
-    :param may_appear_later: wait on although neither the run nor its template knows the name.
-    """
-
-    def __init__(self, *, may_appear_later: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, may_appear_later: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.may_appear_later = may_appear_later
-        self._first_look_at: float | None = None
 
     def execute(self, context: Context) -> Any:
         """Wait as all sensors do; in reschedule mode an earlier process may have looked first."""
         if self.reschedule and not self.deferrable:
             self._first_look_at = first_look_at(context, self.retries)
         return super().execute(context)
-
-    def make_look(self) -> Look:
-        """Make what looks at the run and checks the name."""
-        return Look(self.hook, self.wait, self.tolerance, self.tell, self._first_look_at)
 
 
 class TallyfyTaskSensor(TallyfyDetailSensor):
@@ -52,16 +44,20 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
 
     :param run_id: the run (templated).
     :param task_name: id, alias or title of the task (templated).
-    :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
-        may be text as a template renders it.
-    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
-    :param may_appear_later: wait on although neither the run nor its template knows the name. By default the sensor
-        fails with the nearest names, after two looks at least a minute apart.
-    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
-    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    :param deferrable: wait in the triggerer, without a worker.
+    :param failure_status: a status of the run, several, or none, that fail the task at once (templated): one, or a
+        list, which may be text as a template renders it. Default: ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
+    :param may_appear_later: wait on although neither the run nor its template knows the name. By default (``False``)
+        the sensor fails with the nearest names, after two looks at least a minute apart.
+    :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
+        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+        Default: 100.
+    :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
+        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+    :param organization_id: the organization (templated). Default: the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
         it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
@@ -69,32 +65,57 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
 
     template_fields: Sequence[str] = ("task_name", *TallyfyDetailSensor.template_fields)
 
-    def __init__(self, *, task_name: str, may_appear_later: bool = False, **kwargs: Any) -> None:
-        super().__init__(may_appear_later=may_appear_later, **kwargs)
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        task_name: str,
+        failure_status: str | Iterable[str] = ("archived",),
+        missing: str = "fail",
+        may_appear_later: bool = False,
+        max_poll_failures: int | None = 100,
+        max_poke_interval: timedelta | float | None = None,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            failure_status=failure_status,
+            missing=missing,
+            may_appear_later=may_appear_later,
+            max_poll_failures=max_poll_failures,
+            max_poke_interval=max_poke_interval,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
+            **kwargs,
+        )
         self.task_name = task_name
 
     @cached_property
-    def wait(self) -> TaskWait:
-        """The wait, checked."""
-        return TaskWait.checked(
+    def _wait(self) -> Wait:
+        from airflow_provider_tallyfy.waits.details import TaskGoal
+        from airflow_provider_tallyfy.waits.goals import Wait
+
+        goal = TaskGoal.checked(
             self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
         )
+        return Wait((goal,))
 
-    @property
-    def goal(self) -> str:
-        """The task and its run."""
-        return f"Completion of task {shown(self.task_name)} of run {self.run_id}"
-
-    def make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
-        """Make the trigger that goes on with the wait."""
+    def _make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyTaskTrigger
 
+        goal = cast("TaskGoal", self._wait.goals[0])
         return TallyfyTaskTrigger(
-            run_id=self.wait.run_id,
-            task_name=self.wait.name,
-            failure_status=list(self.wait.failure),
-            missing=self.wait.missing.value,
-            may_appear_later=self.wait.may_appear_later,
+            run_id=goal.run_id,
+            task_name=goal.name,
+            failure_status=list(goal.failure),
+            missing=goal.missing.value,
+            may_appear_later=goal.may_appear_later,
             **settings,
         )
 
@@ -111,17 +132,21 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
     :param run_id: the run (templated).
     :param field: id, alias or label of the field (templated).
     :param values: wait for one of these values (templated): a list, text of one as a template renders it, or any other
-        text or number as the one value. By default, and with ``None``, any value; an empty list is refused.
-    :param failure_status: a status of the run, several, or none, that fail the wait (templated): one, or a list, which
-        may be text as a template renders it.
-    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
-    :param may_appear_later: wait on although neither the run nor its template knows the name. By default the sensor
-        fails with the nearest names, after two looks at least a minute apart.
-    :param max_poll_failures: how many looks in a row may fail; ``None`` for any number.
-    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    :param deferrable: wait in the triggerer, without a worker.
+        text or number as the one value. Default: ``None``, for any value. An empty list is refused.
+    :param failure_status: a status of the run, several, or none, that fail the task at once (templated): one, or a
+        list, which may be text as a template renders it. Default: ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
+    :param may_appear_later: wait on although neither the run nor its template knows the name. By default (``False``)
+        the sensor fails with the nearest names, after two looks at least a minute apart.
+    :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
+        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+        Default: 100.
+    :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
+        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+    :param organization_id: the organization (templated). Default: the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
         it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
@@ -130,16 +155,44 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
     template_fields: Sequence[str] = ("field", "values", *TallyfyDetailSensor.template_fields)
 
     def __init__(
-        self, *, field: str, values: Iterable[Any] | None = None, may_appear_later: bool = False, **kwargs: Any
+        self,
+        *,
+        run_id: str,
+        field: str,
+        values: Iterable[Any] | None = None,
+        failure_status: str | Iterable[str] = ("archived",),
+        missing: str = "fail",
+        may_appear_later: bool = False,
+        max_poll_failures: int | None = 100,
+        max_poke_interval: timedelta | float | None = None,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(may_appear_later=may_appear_later, **kwargs)
+        super().__init__(
+            run_id=run_id,
+            failure_status=failure_status,
+            missing=missing,
+            may_appear_later=may_appear_later,
+            max_poll_failures=max_poll_failures,
+            max_poke_interval=max_poke_interval,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
+            **kwargs,
+        )
         self.field = field
         self.values = values
 
     @cached_property
-    def wait(self) -> FormFieldWait:
-        """The wait, checked."""
-        return FormFieldWait.checked(
+    def _wait(self) -> Wait:
+        from airflow_provider_tallyfy.waits.details import FormFieldGoal
+        from airflow_provider_tallyfy.waits.goals import Wait
+
+        goal = FormFieldGoal.checked(
             self.run_id,
             self.field,
             self.values,
@@ -147,22 +200,18 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
             self.missing,
             may_appear_later=self.may_appear_later,
         )
+        return Wait((goal,))
 
-    @property
-    def goal(self) -> str:
-        """The field and its run."""
-        return f"A value in form field {shown(self.field)} of run {self.run_id}"
-
-    def make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
-        """Make the trigger that goes on with the wait."""
+    def _make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger
 
+        goal = cast("FormFieldGoal", self._wait.goals[0])
         return TallyfyFormFieldTrigger(
-            run_id=self.wait.run_id,
-            field=self.wait.name,
-            values=list(self.wait.values),
-            failure_status=list(self.wait.failure),
-            missing=self.wait.missing.value,
-            may_appear_later=self.wait.may_appear_later,
+            run_id=goal.run_id,
+            field=goal.name,
+            values=list(goal.values),
+            failure_status=list(goal.failure),
+            missing=goal.missing.value,
+            may_appear_later=goal.may_appear_later,
             **settings,
         )

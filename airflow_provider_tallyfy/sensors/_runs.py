@@ -6,28 +6,21 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_tallyfy.api.inputs.facts import Fields, checked_fields, most_bytes
-from airflow_provider_tallyfy.api.inputs.problems import invalid
-from airflow_provider_tallyfy.api.presentable import shown
-from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
-from airflow_provider_tallyfy.files.storage import (
-    checked_path,
-    checked_path_if_given,
-    checked_xcom_bytes,
-    write_lines,
-)
+from airflow_provider_tallyfy.compat import forbid_mapping
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
 from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWaitSensor
-from airflow_provider_tallyfy.sensors._start_from_trigger import refused_for_mapping, start_trigger_args
-from airflow_provider_tallyfy.waits.goals import Ending, RunWait
-from airflow_provider_tallyfy.waits.many import KNOWN_FIELDS, RESULT_FIELDS, RunsWait
-from airflow_provider_tallyfy.waits.worker import LookAtRuns, ending_of, status_trigger
+from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.inputs.facts import Fields
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
+    from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+    from airflow_provider_tallyfy.waits.results import WaitResult
+    from airflow_provider_tallyfy.waits.worker import Poller
 
 
 class TallyfyRunStatusSensor(TallyfyRunSensor):
@@ -44,67 +37,104 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param run_id: the run (templated).
     :param target_status: a status, or several, that end the wait well (templated): ``active``, ``complete``,
         ``problem``, ``issue``, ``archived``. They win over ``failure_status``. Several are a list, or text of one as a
-        template renders it.
-    :param failure_status: a status, several, or none, that fail the task at once (templated), written alike.
-    :param missing: ``fail`` (default) if the run does not exist, or ``wait`` for it to appear.
+        template renders it. Default: ``complete``.
+    :param failure_status: a status, several, or none, that fail the task at once (templated), written alike. Default:
+        ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
         ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
-    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    :param deferrable: wait in the triggerer, without a worker.
+        Default: 100.
+    :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
+        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+    :param organization_id: the organization (templated). Default: the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
         it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
         over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
         the like; anything else is refused while the DAG is parsed, and so is mapping (``partial``). It is no argument
-        of ``expand`` and ``expand_kwargs``.
+        of ``expand`` and ``expand_kwargs``. Default: ``False``.
     """
 
     template_fields: Sequence[str] = ("target_status", *TallyfyRunSensor.template_fields)
 
-    def __init__(self, *, target_status: str | Iterable[str] = "complete", **kwargs: Any) -> None:
-        # Hidden among the others it is unknown to Airflow's expand(), which refuses it: mapping cannot work.
-        start_from_trigger = kwargs.pop("start_from_trigger", False)
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        target_status: str | Iterable[str] = "complete",
+        failure_status: str | Iterable[str] = ("archived",),
+        missing: str = "fail",
+        max_poll_failures: int | None = 100,
+        max_poke_interval: timedelta | float | None = None,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        start_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            failure_status=failure_status,
+            missing=missing,
+            max_poll_failures=max_poll_failures,
+            max_poke_interval=max_poke_interval,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
+            **kwargs,
+        )
         self.target_status = target_status
-        if start_from_trigger:
+        if _is_set(start_from_trigger):
             self._start_from_trigger()
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
+    def partial(cls, *, start_from_trigger: bool = False, **kwargs: Any) -> Any:
         """
         Begin to map the sensor over values.
 
+        :param start_from_trigger: not possible here, since Airflow hands no mapped values to the triggerer.
         :param kwargs: arguments that all mapped tasks share.
         :raises TallyfyConfigurationError: while the DAG is parsed, if they are to begin in the triggerer.
         """
-        if kwargs.pop("start_from_trigger", False):
+        if _is_set(start_from_trigger):
+            from airflow_provider_tallyfy.sensors._start_from_trigger import refused_for_mapping
+
             raise refused_for_mapping()
         return super().partial(**kwargs)
 
     @cached_property
-    def wait(self) -> RunWait:
-        """The wait, checked."""
-        return RunWait.checked(self.run_id, self.target_status, self.failure_status, self.missing)
+    def _wait(self) -> Wait:
+        from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
 
-    @property
-    def goal(self) -> str:
-        """The run and its status."""
-        return f"Run {self.run_id} becoming {shown(self.target_status)}"
+        return Wait((RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing),))
 
-    def make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
-        """Make the trigger that goes on with the wait."""
-        return status_trigger(self.wait, newer_than=self.look.newer_than, **settings)
+    def _make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
+        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+
+        goal = cast("RunGoal", self._wait.goals[0])
+        return TallyfyRunStatusTrigger(
+            run_id=goal.run_id,
+            target_status=list(goal.target),
+            failure_status=list(goal.failure),
+            missing=goal.missing.value,
+            newer_than=self._poller.newer_than,
+            **settings,
+        )
 
     def execute_complete(self, context: Context, event: Any) -> Any:
         """Take up the task after the trigger's wait, which may have begun without a worker."""
         if self.start_from_trigger:
-            self.announce(context)
+            self._announce(context)
         return super().execute_complete(context, event)
 
     def _start_from_trigger(self) -> None:
+        from airflow_provider_tallyfy.sensors._start_from_trigger import start_trigger_args
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 
         self.start_from_trigger = True
@@ -113,12 +143,22 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
             "target_status": _listed(self.target_status),
             "failure_status": _listed(self.failure_status),
             "missing": self.missing,
-            **self.trigger_settings(deadline=None),
+            **self._trigger_settings(deadline=None),
         }
         is_mapped = self.get_closest_mapped_task_group() is not None
-        self.start_trigger_args = start_trigger_args(
-            TallyfyRunStatusTrigger, arguments, timedelta(seconds=self._patience.seconds), is_mapped=is_mapped
-        )
+        timeout = timedelta(seconds=self._new_deadline().seconds)
+        self.start_trigger_args = start_trigger_args(TallyfyRunStatusTrigger, arguments, timeout, is_mapped=is_mapped)
+
+
+forbid_mapping(TallyfyRunStatusSensor, "start_from_trigger")
+
+
+def _is_set(start_from_trigger: object) -> bool:
+    if start_from_trigger is False:  # what nearly every DAG says, without another import
+        return False
+    from airflow_provider_tallyfy.api.inputs.checks import checked_flag
+
+    return checked_flag(start_from_trigger, "start_from_trigger")
 
 
 def _listed(value: Any) -> Any:
@@ -142,13 +182,19 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         or of dicts with an ``id``, one of these alone, text of such a list as a template renders it, or
         ``{"path": ...}`` for a file of JSON lines.
     :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
-    :param failure_status: a status, several, or none, that end it badly (templated), written alike.
-    :param wait_for: ``all`` (default), or ``any`` for the first run that ends well.
-    :param fail_fast: whether, waiting for all, the first bad end fails the task at once; otherwise it fails when the
-        wait for every run is over.
-    :param missing: ``fail`` (default) if a run does not exist, or ``wait`` for it to appear.
-    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
-    :param max_poke_interval: look less often the longer the wait lasts, up to so many seconds between two looks.
+        Default: ``complete``.
+    :param failure_status: a status, several, or none, that end it badly (templated), written alike. Default:
+        ``archived``.
+    :param wait_for: ``"all"`` (default), or ``"any"`` for the first run that ends well.
+    :param fail_fast: whether, waiting for all, the first bad end fails the task at once (default); with ``False`` it
+        fails when the wait for every run is over.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+        finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
+    :param max_poll_failures: how many looks in a row at one run may fail before the task does; ``None`` for any number
+        within the timeout. In reschedule mode every look starts a count of its own.
+        Default: 100.
+    :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
+        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
     :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
         ``"id"``. Default: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed`` and
         ``outcome``; also: ``template_id``, ``created_at``, ``percent_complete``. ``outcome`` is ``reached``; with
@@ -156,12 +202,12 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         ``None``. A ``name`` that takes more than 80 bytes is cut.
     :param output_path: write JSON lines with these keys here instead, a local path or any URL that
         ``ObjectStoragePath`` knows (templated); the result is then ``{"path", "count"}``. Names are not cut. After a
-        deferred wait the runs are read once more for it.
+        deferred wait the runs are read once more for it. Default: ``None``.
     :param max_xcom_bytes: how much the result may take as XCom, in bytes; default 48 KiB. If the result for this number
         of runs may take more, the task is refused before it waits.
-    :param organization_id: the organization (templated); by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection (templated).
-    :param deferrable: wait in the triggerer, without a worker.
+    :param organization_id: the organization (templated). Default: the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
         it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
@@ -184,12 +230,28 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         failure_status: str | Iterable[str] = ("archived",),
         wait_for: str = "all",
         fail_fast: bool = True,
+        missing: str = "fail",
+        max_poll_failures: int | None = 100,
+        max_poke_interval: timedelta | float | None = None,
         fields: str | Sequence[str] = RESULT_FIELDS,
         output_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MOST_XCOM_BYTES,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            missing=missing,
+            max_poll_failures=max_poll_failures,
+            max_poke_interval=max_poke_interval,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
+            **kwargs,
+        )
         self.run_ids = run_ids
         self.target_status = target_status
         self.failure_status = failure_status
@@ -201,11 +263,11 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         _ = self._ends_in_triggerer  # output_path is one reason to refuse it
 
     @cached_property
-    def wait(self) -> RunsWait:
-        """The wait, checked."""
+    def _wait(self) -> Wait:
         from airflow_provider_tallyfy.files.ids_and_rows import read_run_ids
+        from airflow_provider_tallyfy.waits.goals import Wait
 
-        return RunsWait.checked(
+        return Wait.for_runs(
             read_run_ids(self.run_ids),
             self.target_status,
             self.failure_status,
@@ -214,14 +276,11 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             fail_fast=self.fail_fast,
         )
 
-    @property
-    def goal(self) -> str:
-        """The runs and their status."""
-        return f"{self.wait.wait_for} of {len(self.wait.waits)} runs becoming {shown(self.target_status)}"
-
-    def announce(self, context: Context) -> None:
+    def _announce(self, context: Context) -> None:
         """Check the arguments; there is no single run to lead to."""
-        self.log.info("Waiting for %s.", self.goal)
+        from airflow_provider_tallyfy.files.storage import checked_path_if_given
+
+        self.log.info("Waiting for %s.", self._wait.text)
         checked_path_if_given(self.output_path, "output_path")
         self._check_size()
 
@@ -229,47 +288,45 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         """Take up the task after the trigger's wait; for a file the runs are read once more."""
         if not self.output_path:
             return super().execute_complete(context, event)
-        outcomes = super()._conclude(ending_of(event))
+        from airflow_provider_tallyfy.waits.results import WaitResult
+
+        outcomes = super()._finish(WaitResult.from_event(event))
         with self.hook:
-            return self._write(self.look.read_again(outcomes))
+            return self._write(self._poller.read_again(outcomes))
 
-    def make_look(self) -> LookAtRuns:
-        """Make what looks at the runs."""
-        return LookAtRuns(
-            self.hook,
-            self.wait,
-            self.tolerance,
-            self.tell,
-            fields=self._checked_fields,
-            is_for_xcom=not self.output_path,
-        )
+    def _make_poller(self, **more: Any) -> Poller:
+        return super()._make_poller(fields=self._checked_fields, is_for_xcom=not self.output_path, **more)
 
-    def make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
-        """Make the trigger that goes on with the wait."""
+    def _make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
 
-        first = self.wait.waits[0]  # there is one: the first look ends a wait for no runs
+        first = cast("RunGoal", self._wait.goals[0])  # there is one: the first look ends a wait for no runs
         return TallyfyRunsStatusTrigger(
-            run_ids=[wait.run_id for wait in self.wait.waits],
+            run_ids=[goal.run_id for goal in self._wait.goals],
             target_status=list(first.target),
             failure_status=list(first.failure),
             missing=first.missing.value,
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
-            newer_than=self.look.newer_than,
+            newer_than=self._poller.newer_than,
             fields="outcome" if self.output_path else self._checked_fields,
             **settings,
         )
 
     @property
     def _checked_fields(self) -> Fields:
+        from airflow_provider_tallyfy.api.inputs.facts import checked_fields
+        from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS
+
         return checked_fields(self.fields, KNOWN_FIELDS)
 
-    def _conclude(self, ending: Ending) -> Any:
-        rows = super()._conclude(ending)
+    def _finish(self, result: WaitResult) -> Any:
+        rows = super()._finish(result)
         return self._write(rows) if self.output_path else rows
 
     def _write(self, rows: list[Any]) -> dict[str, Any]:
+        from airflow_provider_tallyfy.files.storage import checked_path, write_lines
+
         path = checked_path(self.output_path, "output_path")
         count = write_lines(path, rows)
         self.log.info("Wrote %d runs to %s", count, path)
@@ -277,10 +334,14 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     def _check_size(self) -> None:
         """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
+        from airflow_provider_tallyfy.api.inputs.facts import most_bytes
+        from airflow_provider_tallyfy.api.inputs.problems import invalid
+        from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
+
         is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer
-        if self.output_path or not is_handed_on or not self.wait.waits:
+        if self.output_path or not is_handed_on or not self._wait.goals:
             return
-        run_ids = [wait.run_id for wait in self.wait.waits]
+        run_ids = [goal.run_id for goal in self._wait.goals]
         longest = max(run_ids, key=len)
         size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
         most = checked_xcom_bytes(self.max_xcom_bytes)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_tallyfy.waits.run_events import merged
-from airflow_provider_tallyfy.waits.watcher import Key, Sight, Subscription
+from airflow_provider_tallyfy.waits.watcher import Key, Observation, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class EventMemory:
         self._waiting.append((now + _SHIPPING if told or self._waiting else now, state))
         await self._keep()
 
-    async def news(self, subscription: Subscription) -> dict[Key, Sight]:
+    async def news(self, subscription: Subscription) -> dict[Key, Observation]:
         """
         Wait for news, and meanwhile keep what is due.
 

@@ -17,11 +17,12 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.compat import asset_state_stores
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, serialized
 from airflow_provider_tallyfy.triggers._event_memory import EventMemory
+from airflow_provider_tallyfy.waits.backoff import backoff
 from airflow_provider_tallyfy.waits.run_events import Event, EventLog, beginning, checked_events
-from airflow_provider_tallyfy.waits.run_list import LONG_AGO, RunsWatch
+from airflow_provider_tallyfy.waits.run_list import LONG_AGO, RunListProbe
 from airflow_provider_tallyfy.waits.watcher import Watcher, watching
-from airflow_provider_tallyfy.waits.watcher.planning import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,17 +98,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the database."""
-        names = (
-            "events",
-            "template_id",
-            "tags",
-            "query",
-            "replay",
-            "poll_interval",
-            "organization_id",
-            "tallyfy_conn_id",
-        )
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+        return serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for everything that happens, for as long as somebody wants to know."""
@@ -145,9 +136,9 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent | None]:
         """Give the events of every look, and after those of one look ``None``."""
-        watch = RunsWatch(watcher.organization_id, self._runs)
+        probe = RunListProbe(watcher.organization_id, self._runs)
         is_first, is_in_trouble = True, False
-        with watcher.subscribe([watch], self.poll_interval, None, is_end=lambda runs: False) as subscription:
+        with watcher.subscribe([probe], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
                 for sight in (await memory.news(subscription)).values():
                     if sight.error is not None:
@@ -193,3 +184,6 @@ def _checked_filter(value: object, name: str, check: Callable[[object, str], str
         problem = "is a template, but Airflow renders no templates in an AssetWatcher"
         raise invalid(name, value, problem, "Give the value itself.")
     return check(value, name)
+
+
+TallyfyRunEventTrigger.__module__ = PUBLIC_MODULE

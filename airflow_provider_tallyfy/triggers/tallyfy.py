@@ -15,6 +15,3 @@ __all__ = [
     "TallyfyRunsStatusTrigger",
     "TallyfyTaskTrigger",
 ]
-
-for _name in __all__:
-    globals()[_name].__module__ = __name__  # the public path, in the UI and in what Airflow stores

@@ -15,8 +15,8 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.inputs.wording import did_you_mean, quoted
 from airflow_provider_tallyfy.api.models.template import Template
 from airflow_provider_tallyfy.api.presentable import quote
-from airflow_provider_tallyfy.waits.details import DetailWait
-from airflow_provider_tallyfy.waits.goals import Ending, Outcome
+from airflow_provider_tallyfy.waits.details import DetailGoal
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
 #: Seconds between the first look that does not show the name and the one that ends the wait.
 _APART = 60.0
@@ -28,28 +28,28 @@ class NameCheck:
 
     Two looks at least a minute apart must not show it, since Tallyfy may show a new run without its last tasks.
 
-    :param wait: what is waited for.
+    :param goal: what is waited for.
     :param first_look_at: when the task looked first, if that was in another process.
     """
 
-    def __init__(self, wait: DetailWait, first_look_at: float | None = None) -> None:
-        self._wait = wait
+    def __init__(self, goal: DetailGoal, first_look_at: float | None = None) -> None:
+        self._goal = goal
         self._absent_since = first_look_at
         #: Whether the name is not yet known to be right.
-        self.is_open = not wait.may_appear_later
+        self.is_open = not goal.may_appear_later
 
-    def look(self, organization_id: str, sight: Any, now: float) -> Flow[Ending | None]:
+    def look(self, organization_id: str, seen: Any, now: float) -> Flow[WaitResult | None]:
         """
         Judge a look, and read the template if that is what it takes.
 
-        :param organization_id: the run's organization.
-        :param sight: the run with its tasks or form fields, or ``None`` if it does not exist.
+        :param seen: the run with its tasks or form fields, or ``None`` if it does not exist.
         :param now: the moment, in seconds, on any clock that is the same at every look.
         :return: how the wait ends, or ``None`` if it goes on.
         """
-        if not self.is_open or sight is None or sight.run.is_archived or not self._wait.names(sight):
+        goal = self._goal
+        if not self.is_open or seen is None or seen.run.is_archived or not goal.names(goal.things(seen)):
             return None
-        if self._wait.is_shown(sight):
+        if goal.matching(goal.things(seen)):
             self.is_open = False
             return None
         if self._absent_since is None:
@@ -57,26 +57,24 @@ class NameCheck:
         if now - self._absent_since < _APART:
             return None
         try:
-            template = yield from _template_of(organization_id, sight.run.template_id)
+            template = yield from _template_of(organization_id, seen.run.template_id)
         except (TallyfyNotFoundError, TallyfyPermissionError):
             template = None
         except TallyfyError:
             return None  # the next look asks again
-        known = None if template is None else self._wait.template_names(template)
+        known = None if template is None else goal.template_things(template)
         self.is_open = False
-        if template is None or known is None or self._wait.is_in_template(template):
+        if template is None or known is None or goal.matching(known):
             return None
-        return self._ending(sight, template, known)
+        return self._misspelt(seen, template, goal.names(goal.things(seen)) | goal.names(known))
 
-    def _ending(self, sight: Any, template: Template, known: dict[str, str]) -> Ending:
-        wait, run = self._wait, sight.run
-        names = self._wait.names(sight) | known
-        shown = dict.fromkeys(names.values())
-        guess = did_you_mean(wait.name, names)
-        hint = guess[0].upper() + guess[1:] if guess else f"There are: {quoted(shown)}."
-        return Ending(
+    def _misspelt(self, seen: Any, template: Template, names: dict[str, str]) -> WaitResult:
+        goal, run = self._goal, seen.run
+        guess = did_you_mean(goal.name, names)
+        hint = guess[0].upper() + guess[1:] if guess else f"There are: {quoted(dict.fromkeys(names.values()))}."
+        return WaitResult(
             Outcome.ERROR,
-            f"Run {run.id} ({quote(run.name)}) has no {wait.kind} {quote(wait.name)}, nor has its template "
+            f"Run {run.id} ({quote(run.name)}) has no {goal.kind} {quote(goal.name)}, nor has its template "
             f"{quote(template.title)}.\n{hint}\nSet may_appear_later=True if people may still add it.",
             error=TallyfyValidationError.__name__,
         )

@@ -1,70 +1,91 @@
-"""What can be looked at again and again, and what makes the next look cheap."""
+"""What can be read again and again, and what makes the next look cheap."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError, TallyfyResponseError
 from airflow_provider_tallyfy.api.flows.lifecycle import find_archived_run
+from airflow_provider_tallyfy.api.flows.records import form_values_of, list_tasks
+from airflow_provider_tallyfy.api.models.form import FormValues
+from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, parse_time
+from airflow_provider_tallyfy.api.parsing import parsed
+from airflow_provider_tallyfy.api.presentable import presentable
 from airflow_provider_tallyfy.waits.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
 
-# At every so manieth look that finds no run the archive is searched, which may take many requests.
+# The archive is searched on every so manieth miss only: that may take many requests.
 _SEARCH_ARCHIVE_EVERY = 10
 
 
-class Watch(ABC):
+class Key(NamedTuple):
+    """What a probe reads. Probes with the same key read the same, so one look serves all of them."""
+
+    kind: str
+    id: str
+    is_fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Observation:
     """
-    One thing that is looked at again and again.
+    What came of a look.
 
-    Two watches with the same key show the same; one look serves both.
-
-    :param key: what kind of thing it is, and which one.
+    :param value: what was seen.
+    :param error: why nothing could be seen, instead.
+    :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
     """
 
-    #: Status of the list of runs that would show it; ``None`` if it has to be looked at by itself.
+    value: Any = None
+    error: TallyfyError | None = None
+    grace: float = 0.0
+
+
+class Probe(ABC):
+    """
+    Reads one thing again and again.
+
+    :param kind: what kind of thing it is.
+    :param thing: which one.
+    """
+
+    #: Status of the list of runs that would show it; ``None`` if it has to be read by itself.
     list_status: str | None = None
 
     #: The latest ``last_updated`` of the run that anybody has seen.
     newer_than: datetime | None = None
 
-    def __init__(self, *key: str) -> None:
-        self.key = key
+    def __init__(self, kind: str, thing: str) -> None:
+        self.key = Key(kind, thing)
 
     @abstractmethod
     def look(self) -> Flow[Any]:
-        """Look once. What is seen compares equal to what was seen before if nothing changed."""
+        """Read once. The result equals the one before if nothing changed."""
 
-    def anew(self) -> Watch:
-        """Make a watch that has found nothing yet, and so spares nothing; it shares no look with this one."""
+    def fresh(self) -> Probe:
+        """Make a probe that has found nothing yet, and so skips no search; it shares no look with this one."""
         return self
 
     def expect_newer_than(self, moment: datetime | None) -> None:
-        """
-        Take over what somebody else knows about the run's age.
-
-        :param moment: a ``last_updated`` of the run.
-        """
+        """Take over a ``last_updated`` that somebody else has seen."""
         self.newer_than = max(filter(None, (self.newer_than, moment)), default=None)
 
     def concerns(self, run_id: str) -> bool:
-        """
-        Whether a change of a run can change what is seen.
-
-        :param run_id: the run.
-        """
-        return run_id in self.key
+        """Whether a change of a run can change the result."""
+        return self.key.id == run_id
 
 
-class RunWatch(Watch):
+class RunProbe(Probe):
     """
-    Looks at one run.
+    Reads one run.
 
     :param organization_id: the run's organization.
     :param run_id: the run.
@@ -81,18 +102,17 @@ class RunWatch(Watch):
     ) -> None:
         super().__init__("run", run_id)
         self.list_status = RunStatus.ACTIVE
-        self._includes = includes
-        self._organization_id = organization_id
-        self._run_id = run_id
         self.newer_than = parse_time(newer_than) if isinstance(newer_than, str) else newer_than
+        self._organization_id = organization_id
+        self._includes = includes
         self._known: Run | None = None
         self._misses = 0
 
-    def anew(self) -> RunWatch:
+    def fresh(self) -> RunProbe:
         """Make one that searches the archive at its first look, even if this one would not at its next."""
-        watch = RunWatch(self._organization_id, self._run_id, includes=self._includes)
-        watch.key, watch.list_status = (*self.key, "anew"), None
-        return watch
+        probe = RunProbe(self._organization_id, self.key.id, includes=self._includes)
+        probe.key, probe.list_status = self.key._replace(is_fresh=True), None
+        return probe
 
     def look(self) -> Flow[Run | None]:
         """Read the run as lists show it, or find out that it does not exist."""
@@ -103,28 +123,26 @@ class RunWatch(Watch):
         """
         Read the run with all that was included, or find out that it does not exist.
 
-        A run that was never seen is looked for among the archived ones now and then, not at every look: it gets there
-        unseen only if it is finished and archived between two looks.
+        A run that was never seen is looked for in the archive now and then, not at every look: it gets there unseen
+        only if it is finished and archived between two looks.
         """
+        run_id = self.key.id
         try:
-            run: Run | None = yield calls.get_run(self._organization_id, self._run_id, self._includes)
+            run: Run | None = yield calls.get_run(self._organization_id, run_id, self._includes)
         except TallyfyNotFoundError:
             run = None
             if self._known is not None or self._misses % _SEARCH_ARCHIVE_EVERY == 0:
-                run = yield from find_archived_run(self._organization_id, self._run_id, self._known)
+                run = yield from find_archived_run(self._organization_id, run_id, self._known)
         self._remember(None if run is None else run.without_raw())
         self._misses = self._misses + 1 if run is None else 0
         return run
 
     def is_believable(self, row: Run, *, ends_a_wait: bool) -> bool:
         """
-        Take a row of a list for the run as it is, or ask for a direct look instead.
+        Accept a row of a list as the run's present state, or ask for a direct look instead.
 
         Lists come from replicas that may lag behind, and can show a run as it was before it was reopened or restored.
-        A row that would end a wait is therefore only believed if it is newer than the run was when the wait went on.
-
-        :param row: the run as a list shows it.
-        :param ends_a_wait: whether somebody would stop waiting because of it.
+        So a row that would end a wait is believed only if it is newer than what the wait has seen.
         """
         if ends_a_wait and not self.is_news(row):
             return False
@@ -132,11 +150,7 @@ class RunWatch(Watch):
         return True
 
     def is_news(self, run: Run) -> bool:
-        """
-        Whether a run is certainly newer than it was when somebody went on waiting.
-
-        :param run: the run as it was seen.
-        """
+        """Whether a run is certainly newer than it was when somebody went on waiting."""
         return run.last_updated is not None and self.newer_than is not None and run.last_updated > self.newer_than
 
     def _remember(self, run: Run | None) -> None:
@@ -144,3 +158,83 @@ class RunWatch(Watch):
         if run is not None:
             self._known = run
             self.expect_newer_than(run.last_updated)
+
+
+@dataclass(frozen=True)
+class RunTasks:
+    """A run and its tasks."""
+
+    run: Run
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class RunForm:
+    """A run and its form fields, those of the kick-off form included, with their values."""
+
+    run: Run
+    values: FormValues
+
+
+class TasksProbe(Probe):
+    """Reads the tasks of a run."""
+
+    def __init__(self, organization_id: str, run_id: str, kind: str = "tasks") -> None:
+        super().__init__(kind, run_id)
+        self._organization_id = organization_id
+        self._run = RunProbe(organization_id, run_id, includes=("tasks", "next_task"))
+
+    def fresh(self) -> Self:
+        """Make one that has found nothing yet."""
+        probe = type(self)(self._organization_id, self.key.id)
+        probe.key = self.key._replace(is_fresh=True)
+        return probe
+
+    def look(self) -> Flow[Any]:
+        """Read the run with its tasks, as :class:`RunTasks`."""
+        return (yield from self._read_tasks())
+
+    def _read_tasks(self) -> Flow[RunTasks | None]:
+        """Read them in one request, unless Tallyfy does not include the tasks."""
+        run: Run | None = yield from self._run.read()
+        if run is None:
+            return None
+        if "tasks" in run.raw:
+            rows = _rows(run.raw["tasks"])
+            tasks = tuple(parsed(Task.from_json, row, _unreadable_tasks) for row in rows)
+        elif run.is_archived:
+            tasks = ()
+        else:
+            tasks = tuple((yield from list_tasks(self._organization_id, run.id)))
+        return RunTasks(run, tasks)
+
+
+class FormProbe(TasksProbe):
+    """Reads the form fields of a run."""
+
+    def __init__(self, organization_id: str, run_id: str) -> None:
+        super().__init__(organization_id, run_id, "form")
+
+    def look(self) -> Flow[Any]:
+        """Read the run with its tasks and its form fields, as :class:`RunForm`."""
+        seen = yield from self._read_tasks()
+        if seen is None:
+            return None
+        try:
+            values: FormValues = yield from form_values_of(self._organization_id, seen.run, seen.tasks)
+        except TallyfyNotFoundError:
+            values = FormValues(())  # archived, and hidden with all that belongs to it
+        return RunForm(seen.run, values)
+
+
+def _unreadable_tasks(problem: str) -> TallyfyResponseError:
+    return TallyfyResponseError(f"Could not read the tasks of the run: {presentable(problem)}.")
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    rows = value.get("data") if isinstance(value, Mapping) else value
+    if rows is None:
+        return []
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise _unreadable_tasks("no list of objects")
+    return rows

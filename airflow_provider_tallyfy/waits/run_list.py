@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.flows.lifecycle import find_run, run_pager
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import Watch
+from airflow_provider_tallyfy.waits.probes import Probe
 
 #: Lists come from replicas that lag behind, and not all of them equally: by so much, in the worst case.
 LATENESS = timedelta(minutes=10)
@@ -46,9 +46,9 @@ _OF_ONE_RUN = (
 )
 
 
-class RunsWatch(Watch):
+class RunListProbe(Probe):
     """
-    Looks at all runs that a query finds, archived ones included, without reading the whole archive each time.
+    Reads all runs that a query finds, archived ones included, without reading the whole archive each time.
 
     The first look reads everything. Each later one reads the live runs, and of the archived runs the newest; a run that
     is not among the live ones any more was most likely archived, and is looked for until it is found, in at most three
@@ -62,7 +62,7 @@ class RunsWatch(Watch):
     """
 
     def __init__(self, organization_id: str, query: RunQuery) -> None:
-        super().__init__("runs", *(f"{name}={value}" for name, value in query.parameters()))
+        super().__init__("runs", "&".join(f"{name}={value}" for name, value in query.parameters()))
         self._organization_id = organization_id
         self._query = query
         self._has_looked = False

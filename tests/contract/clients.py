@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_tallyfy.connection import DEFAULT_CONN_ID
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.hooks import driver, tallyfy, tallyfy_async
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook

@@ -14,13 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from airflow_provider_tallyfy.waits.probes import Key, Observation
 from airflow_provider_tallyfy.waits.watcher.poller import Watcher
 from airflow_provider_tallyfy.waits.watcher.shared_connection import SharedConnection
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Key, Sight, Subscription
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Subscription
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Key", "SharedConnection", "Sight", "Subscription", "Watcher", "look_now", "watching"]
+__all__ = ["Key", "Observation", "SharedConnection", "Subscription", "Watcher", "look_now", "watching"]
 
 
 @dataclass
@@ -45,17 +46,17 @@ _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = Weak
 
 @asynccontextmanager
 async def watching(
-    tallyfy_conn_id: str, organization_id: str | None = None, tell: Callable[[str], None] = log.debug
+    tallyfy_conn_id: str, organization_id: str | None = None, notify: Callable[[str], None] = log.debug
 ) -> AsyncIterator[Watcher]:
     """
     Use the event loop's one watcher for a connection and an organization; the first user starts it, the last ends it.
 
     :param tallyfy_conn_id: the Airflow connection.
     :param organization_id: the organization; by default the connection's.
-    :param tell: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
+    :param notify: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
     :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
-    async with _sharing(tallyfy_conn_id, tell) as shared:
+    async with _sharing(tallyfy_conn_id, notify) as shared:
         organization_id = shared.connection.organization_id(organization_id)
         if organization_id not in shared.watchers:
             shared.watchers[organization_id] = _Used(Watcher(shared.connection, organization_id))
@@ -71,7 +72,7 @@ async def watching(
 
 
 @asynccontextmanager
-async def _sharing(tallyfy_conn_id: str, tell: Callable[[str], None]) -> AsyncIterator[_Shared]:
+async def _sharing(tallyfy_conn_id: str, notify: Callable[[str], None]) -> AsyncIterator[_Shared]:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
     loop = asyncio.get_running_loop()
@@ -81,7 +82,7 @@ async def _sharing(tallyfy_conn_id: str, tell: Callable[[str], None]) -> AsyncIt
     shared = connections[tallyfy_conn_id]
     shared.users += 1
     try:
-        await shared.connection.ready(tell)
+        await shared.connection.ready(notify)
         yield shared
     finally:
         shared.users -= 1

@@ -33,7 +33,7 @@ class ListReading:
         self.began = float("inf")
         self._count: int | None = None
         self._shrank = False
-        self._sought = {one.watch.key[-1]: one for one in sought}
+        self._sought = {one.probe.key.id: one for one in sought}
         self._scan = Scan(organization_id, status, self._sought)
         for one in self._sought.values():
             one.is_sought = True

@@ -7,6 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyRateLimitError
+from airflow_provider_tallyfy.waits.backoff import backoff
 from airflow_provider_tallyfy.waits.scan import FEW
 from airflow_provider_tallyfy.waits.watcher.subscriptions import Watched
 
@@ -17,7 +18,6 @@ _BURST = 0.1
 _LIST_RESTS = 600.0
 _FAILED_LIST_RESTS = 60.0
 _OUTAGE = 5
-_LONGEST_PAUSE = 60.0
 
 
 @dataclass
@@ -150,16 +150,6 @@ class Trouble:
         self._failing.clear()
         self._pauses = 0
         self._is_limited = False
-
-
-def backoff(tries: int, chance: float) -> float:
-    """
-    Seconds to wait after so many failures in a row.
-
-    :param tries: how many.
-    :param chance: random number in [0, 1), the jitter.
-    """
-    return min(_LONGEST_PAUSE, 2.0 ** min(tries - 1, 10)) * (0.5 + chance / 2)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
+from airflow_provider_tallyfy.waits.backoff import backoff
+from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunProbe
 from airflow_provider_tallyfy.waits.watcher.list_reading import ListReading
 from airflow_provider_tallyfy.waits.watcher.planning import (
     LEEWAY,
@@ -31,12 +32,11 @@ from airflow_provider_tallyfy.waits.watcher.planning import (
     ReadPage,
     Rest,
     Trouble,
-    backoff,
     looks_at_a_time,
     next_step,
 )
 from airflow_provider_tallyfy.waits.watcher.shared_connection import SharedConnection
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Key, Pace, Sight, Subscription, Watched
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscription, Watched
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -73,11 +73,11 @@ class Watcher:
         self._changed = asyncio.Event()
         self._requests: dict[asyncio.Task[None], float] = {}  # with the moment each began
         self._request_seconds = 0.0
-        self._declined: dict[Watched, tuple[TallyfyError, float]] = {}  # with the moment of the request
+        self._refused: dict[Watched, tuple[TallyfyError, float]] = {}  # with the moment of the request
         self._defect: BaseException | None = None
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._task = self._loop.create_task(self._work(), context=contextvars.Context())
-        self._task.add_done_callback(self._tell_about_end)
+        self._task.add_done_callback(self._pass_on_defect)
 
     @property
     def timeout(self) -> float:
@@ -103,12 +103,12 @@ class Watcher:
 
     @contextmanager
     def subscribe(
-        self, watches: Iterable[Watch], interval: float, longest: float | None, is_end: Callable[[Any], bool]
+        self, probes: Iterable[Probe], interval: float, longest: float | None, is_end: Callable[[Any], bool]
     ) -> Iterator[Subscription]:
         """
-        Have things watched for as long as the context lasts. What is known already is told at once.
+        Have things watched for as long as the context lasts. What is known already is delivered at once.
 
-        :param watches: the things.
+        :param probes: the things.
         :param interval: seconds between two looks.
         :param longest: if given, the interval doubles up to this.
         :param is_end: whether the subscriber will stop waiting because of a value.
@@ -117,44 +117,42 @@ class Watcher:
         now = self._loop.time()
         interval = checked_seconds(interval, "poll_interval")
         longest = 0.0 if longest is None else checked_seconds(longest, "max_poll_interval")
-        subscription = Subscription(watches, Pace(interval, longest, now), is_end)
+        subscription = Subscription(probes, Pace(interval, longest, now), is_end)
         try:
-            for watch in subscription.watches:
-                one = self._watched.setdefault(watch.key, Watched(watch))
-                if not one.join(subscription, watch):
+            for probe in subscription.probes:
+                one = self._watched.setdefault(probe.key, Watched(probe))
+                if not one.join(subscription, probe):
                     one.request(now, now + _GATHER)
             subscription.check()
             self._check_defect(subscription)
             self._changed.set()
             yield subscription
         finally:
-            self.leave(subscription, {watch.key for watch in subscription.watches})
+            self.leave(subscription, {probe.key for probe in subscription.probes})
 
     def leave(self, subscription: Subscription, keys: Set[Key]) -> None:
         """
         Stop watching things for a subscriber.
 
         :param subscription: of the subscriber.
-        :param keys: of the watches.
+        :param keys: of the probes.
         """
-        for watch in [watch for watch in subscription.watches if watch.key in keys]:
-            one = self._watched.get(watch.key)
+        for probe in [probe for probe in subscription.probes if probe.key in keys]:
+            one = self._watched.get(probe.key)
             if one is not None:
                 one.subscriptions.discard(subscription)
                 if not one.subscriptions:
-                    del self._watched[watch.key]
-        subscription.watches = [watch for watch in subscription.watches if watch.key not in keys]
+                    del self._watched[probe.key]
+        subscription.probes = [probe for probe in subscription.probes if probe.key not in keys]
 
     def look_now(self, subscription: Subscription) -> None:
         """
-        Look at all that a subscriber watches, and tell it what is seen even if that is not new.
-
-        :param subscription: of the subscriber.
+        Look at all that a subscriber watches, and deliver what is seen even if that is not new.
         """
         now = self._loop.time()
-        subscription.wants_every_sight = True
-        for watch in subscription.watches:
-            self._watched[watch.key].request(now, now)
+        subscription.wants_all = True
+        for probe in subscription.probes:
+            self._watched[probe.key].request(now, now)
         self._changed.set()
 
     async def ask(self, look: Flow[T]) -> T:
@@ -174,7 +172,7 @@ class Watcher:
         """
         now = self._loop.time()
         for one in self._watched.values():
-            if one.watch.concerns(run_id):
+            if one.probe.concerns(run_id):
                 one.requested_at = now
                 one.hurry(now)
         self._changed.set()
@@ -185,7 +183,7 @@ class Watcher:
             task.cancel()
         await asyncio.gather(self._task, *self._requests, return_exceptions=True)
 
-    def _tell_about_end(self, task: asyncio.Task[None]) -> None:
+    def _pass_on_defect(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             self._defect = task.exception()
             for one in self._watched.values():
@@ -204,7 +202,7 @@ class Watcher:
             if self._defect is not None:
                 raise self._defect
             now = self._loop.time()
-            if self._declined and self._connection.check_at <= now:
+            if self._refused and self._connection.check_at <= now:
                 await self._check_credentials()
             elif self.paused_until > now:
                 await self._rest_until(self.paused_until)
@@ -228,7 +226,7 @@ class Watcher:
                 one.in_flight = True
                 self._start(self._look(one))
             case Rest(until):
-                await self._rest_until(min(until, self._connection.check_at) if self._declined else until)
+                await self._rest_until(min(until, self._connection.check_at) if self._refused else until)
 
     async def _rest_until(self, moment: float) -> None:
         try:
@@ -287,9 +285,9 @@ class Watcher:
             try:
                 self._saw_listed(reading, run, asked_at)
             except Exception as defect:  # noqa: BLE001 - as in a look at one: it is its subscribers', nobody else's
-                if one := self._watched.get(("run", run.id)):
+                if one := self._watched.get(Key("run", run.id)):
                     one.break_off(defect)
-            await asyncio.sleep(0)  # those who heard of an end go first: a whole page of them stalls the loop
+            await asyncio.sleep(0)  # those whose wait just ended go first: a whole page of them stalls the loop
         reading.due = float("-inf")
         if reading.next_call() is None:
             self._end_list(reading)
@@ -318,18 +316,18 @@ class Watcher:
         unseen = reading.break_off()
         if isinstance(error, TallyfyAuthError):
             for one in unseen:
-                self._decline(one, error, asked_at)
+                self._note_refusal(one, error, asked_at)
         elif not self._trouble.is_outage:
             self._lists[reading.status].note_failure(reading.sought, self._loop.time())
             for one in unseen:
                 one.list_status = None
 
     def _saw_listed(self, reading: ListReading, run: Run, asked_at: float) -> None:
-        one = self._watched.get(("run", run.id))
-        if one is None or one.is_to_be_read_alone or not isinstance(one.watch, RunWatch):
+        one = self._watched.get(Key("run", run.id))
+        if one is None or one.is_to_be_read_alone or not isinstance(one.probe, RunProbe):
             return
         one.is_listed, one.is_sought = True, False
-        if not one.watch.is_believable(run, ends_a_wait=one.is_end(run)) or not one.tell(Sight(run), asked_at):
+        if not one.probe.is_believable(run, ends_a_wait=one.is_end(run)) or not one.publish(Observation(run), asked_at):
             one.hurry(self._loop.time())
         elif one.requested_at <= asked_at:
             one.plan(reading.began + one.interval_at(reading.began) * reading.jitter)
@@ -339,7 +337,7 @@ class Watcher:
     async def _look(self, one: Watched) -> None:
         asked_at = self._loop.time()
         try:
-            value = await self._hook.execute(one.watch.look(), retry_budget=0)
+            value = await self._hook.execute(one.probe.look(), retry_budget=0)
         except TallyfyError as error:
             self._look_failed(one, error, asked_at)
         except Exception as defect:  # noqa: BLE001 - it is the subscribers', who raise it, and nobody else's
@@ -347,7 +345,7 @@ class Watcher:
         else:
             self._trouble.note_success()
             now = self._loop.time()
-            if one.tell(Sight(value), asked_at) and one.requested_at <= asked_at:
+            if one.publish(Observation(value), asked_at) and one.requested_at <= asked_at:
                 one.plan(now + one.interval_at(now) * self._jitter)
             else:
                 one.due = min(one.due, now)
@@ -356,17 +354,17 @@ class Watcher:
 
     def _look_failed(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
         if isinstance(error, TallyfyAuthError | TallyfyPermissionError):
-            self._decline(one, error, asked_at)
+            self._note_refusal(one, error, asked_at)
             return
         one.tries += 1
         now = self._loop.time()
         one.due = now + max(backoff(one.tries, random.random()), error.retry_after or 0.0)  # noqa: S311 - jitter
-        self._note_failure(one.watch.key, error, asked_at)
+        self._note_failure(one.probe.key, error, asked_at)
         next_try = max(one.due, self._trouble.until)
-        if error.permanent or (one.wanted <= now and self._is_out_of_patience(one, next_try)):
+        if error.permanent or (one.wanted <= now and self._is_too_late(one, next_try)):
             self._give_up_on([one], error)
 
-    def _is_out_of_patience(self, one: Watched, next_try: float) -> bool:
+    def _is_too_late(self, one: Watched, next_try: float) -> bool:
         return next_try - one.wanted > self._hook.settings.retry_budget
 
     def _give_up_on(self, failed: Iterable[Watched], error: TallyfyError) -> None:
@@ -374,7 +372,7 @@ class Watcher:
         now, jitter = self._loop.time(), self._jitter
         for one in failed:
             one.plan(now + max(one.interval_at(now) * jitter, error.retry_after or 0.0))
-            one.tell(Sight(error=error), now)
+            one.publish(Observation(error=error), now)
 
     def _note_failure(self, what: Hashable, error: TallyfyError, asked_at: float) -> None:
         """Let trouble that is not only one run's concern everybody whose look is wanted."""
@@ -391,13 +389,13 @@ class Watcher:
         wanted = [one for one in self._watched.values() if one.wanted <= now and not one.in_flight]
         if self._trouble.is_outage and not was_outage:
             for one in wanted:
-                one.list_status = one.watch.list_status  # when it is over, one list answers more than one look
-        self._give_up_on([one for one in wanted if self._is_out_of_patience(one, self._trouble.until)], error)
+                one.list_status = one.probe.list_status  # when it is over, one list answers more than one look
+        self._give_up_on([one for one in wanted if self._is_too_late(one, self._trouble.until)], error)
 
     # -- credentials ----------------------------------------------------------------------------------------
 
-    def _decline(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
-        self._declined[one] = (error, asked_at)
+    def _note_refusal(self, one: Watched, error: TallyfyError, asked_at: float) -> None:
+        self._refused[one] = (error, asked_at)
         one.refused_since = min(one.refused_since, asked_at)
         one.due = self._connection.check_at
 
@@ -405,18 +403,18 @@ class Watcher:
         """Take up a connection that was changed, so that a new token needs no restart; else bear it for some time."""
         if self._requests:
             await asyncio.wait(self._requests)
-        declined, self._declined = self._declined, {}
+        refused, self._refused = self._refused, {}
         # Another organization's watcher may have found the new token meanwhile.
-        of_this_token = {one: told for one, told in declined.items() if told[1] >= self._connection.used_since}
+        of_this_token = {one: refusal for one, refusal in refused.items() if refusal[1] >= self._connection.used_since}
         was_changed = await self._connection.was_changed() if of_this_token else True
         now, grace = self._loop.time(), self._hook.settings.credentials_grace
-        for one, (error, asked_at) in declined.items():
+        for one, (error, asked_at) in refused.items():
             if was_changed or one not in of_this_token:
                 one.due = min(one.due, now)
             elif was_changed is None:
-                self._decline(one, error, asked_at)
+                self._note_refusal(one, error, asked_at)
             elif now - one.refused_since < grace:
                 one.due = self._connection.check_at
-                one.tell(Sight(error=error, grace=grace), now)
+                one.publish(Observation(error=error, grace=grace), now)
             else:
                 self._give_up_on([one], error)

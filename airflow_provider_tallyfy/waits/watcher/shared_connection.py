@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
-from airflow_provider_tallyfy.waits.watcher.planning import Budget, backoff
+from airflow_provider_tallyfy.waits.backoff import ConnectionReads, unreadable
+from airflow_provider_tallyfy.waits.watcher.planning import Budget
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -46,42 +47,35 @@ class SharedConnection:
         # Whoever happens to come first must not lend its log and its other context to the work for everybody.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
-    async def ready(self, tell: Callable[[str], None] = log.debug) -> SharedConnection:
+    async def ready(self, notify: Callable[[str], None] = log.debug) -> SharedConnection:
         """
         Wait until the connection is read; one waiter's cancellation is not the others'.
 
-        :param tell: where a line goes if that takes more than one try.
+        :param notify: where a line goes if that takes more than one try.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed for longer than
             :data:`~airflow_provider_tallyfy.connection_extras.DEFAULT_CREDENTIALS_GRACE`.
         """
         news: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
         await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
         if not self._reading.done():
-            tell(self._first_trouble.result())
+            notify(self._first_trouble.result())
         await asyncio.shield(self._reading)
         return self
 
     async def _read(self) -> None:
-        """
-        Read the connection, and read it again while the secrets backend or Airflow's API server is down.
-
-        Airflow may say of either that the connection does not exist, so that is believed only after some time.
-        """
-        tries, began = 0, self._loop.time()
+        """Read the connection, and read it again while the secrets backend or Airflow's API server is down."""
+        began = self._loop.time()
+        reads = ConnectionReads("", TallyfyError, refusal_grace=DEFAULT_CREDENTIALS_GRACE, limit=float("inf"))
         while True:
             try:
                 hook = await self._connect()
             except Exception as error:
-                if isinstance(error, TallyfyError) and self._loop.time() - began >= DEFAULT_CREDENTIALS_GRACE:
-                    raise
-                if not tries:
+                chance = random.random()  # noqa: S311 - jitter, not cryptography
+                pause = reads.pause_after(error, self._loop.time() - began, chance)
+                if reads.tries == 1:
                     log.warning("The Airflow connection could not be read; trying again until it can.", exc_info=True)
-                    reason = str(error) if isinstance(error, TallyfyError) else type(error).__name__
-                    self._first_trouble.set_result(
-                        f"The Airflow connection cannot be read at the moment, still waiting. {reason}"
-                    )
-                tries += 1
-                await asyncio.sleep(backoff(tries, random.random()))  # noqa: S311 - jitter, not cryptography
+                    self._first_trouble.set_result(unreadable(error))
+                await asyncio.sleep(pause)
             else:
                 self._use(hook)
                 return

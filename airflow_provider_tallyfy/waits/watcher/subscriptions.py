@@ -1,4 +1,4 @@
-"""What is watched, and what those who wait for it hear."""
+"""What is watched, and what its subscribers receive."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
-from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
-
-Key = tuple[str, ...]
+from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunProbe
 
 SHORTEST_INTERVAL = 0.5
 
@@ -21,7 +18,7 @@ _NOBODY_WAITS = 3600.0
 @dataclass(frozen=True)
 class Pace:
     """
-    How often somebody wants something looked at.
+    How often somebody wants something read.
 
     :param interval: seconds between two looks.
     :param longest: if more than ``interval``, the interval doubles from look to look up to this.
@@ -33,81 +30,54 @@ class Pace:
     since: float
 
     def interval_at(self, now: float) -> float:
-        """
-        Seconds until the look after one that is made now: an interval that doubles is as long as all before together.
-
-        :param now: the moment.
-        """
+        """Seconds until the look after one made now: an interval that doubles is as long as all before together."""
         return max(SHORTEST_INTERVAL, self.interval, min(self.longest, self.interval + now - self.since))
-
-
-@dataclass(frozen=True)
-class Sight:
-    """
-    What came of a look.
-
-    :param value: what was seen.
-    :param error: why nothing could be seen, instead.
-    :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
-    """
-
-    value: Any = None
-    error: TallyfyError | None = None
-    grace: float = 0.0
 
 
 class Subscription:
     """
-    Hears about what it asked to have watched, when that is first seen, when it changes and when a look fails.
+    Receives what it asked for: the first observation, every change, and every look that fails.
 
-    Only the latest sight of each thing is kept, so a slow subscriber misses states in between and holds nobody up.
+    Only the latest observation of each thing is kept, so a slow subscriber misses states in between and delays nobody.
 
-    :param watches: what to watch.
+    :param probes: what to read.
     :param pace: how often.
     :param is_end: whether the subscriber will stop waiting because of a value.
     """
 
-    def __init__(self, watches: Iterable[Watch], pace: Pace, is_end: Callable[[Any], bool]) -> None:
-        self.watches = list(watches)
+    def __init__(self, probes: Iterable[Probe], pace: Pace, is_end: Callable[[Any], bool]) -> None:
+        self.probes = list(probes)
         self.pace = pace
         self._is_end = is_end
-        self.wants_every_sight = False
-        self._told: dict[Key, Sight] = {}
-        self._sights: dict[Key, Sight] = {}
+        #: Whether observations that are not new are wanted, too.
+        self.wants_all = False
+        self._received: dict[Key, Observation] = {}
+        self._unread: dict[Key, Observation] = {}
         self._crash: BaseException | None = None
         self._arrived = asyncio.Event()
 
-    async def news(self) -> dict[Key, Sight]:
+    async def news(self) -> dict[Key, Observation]:
         """Wait for something new, and give all that came since the last call."""
         await self._arrived.wait()
         self.check()
         self._arrived.clear()
-        sights, self._sights = self._sights, {}
-        return sights
+        unread, self._unread = self._unread, {}
+        return unread
 
     def check(self) -> None:
         """Raise what broke the watching off, if anything did."""
         if self._crash is not None:
             raise self._crash
 
-    def deliver(self, key: Key, sight: Sight) -> None:
-        """
-        Take in a sight, unless it is what was heard last.
-
-        :param key: of the watch.
-        :param sight: what came of the look.
-        """
-        if sight.error is None and sight == self._told.get(key) and not self.wants_every_sight:
+    def deliver(self, key: Key, seen: Observation) -> None:
+        """Receive an observation, unless it is no news."""
+        if seen.error is None and seen == self._received.get(key) and not self.wants_all:
             return
-        self._told[key] = self._sights[key] = sight
+        self._received[key] = self._unread[key] = seen
         self._arrived.set()
 
     def is_end(self, value: Any) -> bool:
-        """
-        Whether the subscriber will stop waiting because of a value; one who cannot say so stops because of that.
-
-        :param value: what was seen.
-        """
+        """Whether the subscriber will stop waiting because of a value; a judge that fails ends its wait, too."""
         try:
             return self._is_end(value)
         except Exception as crash:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
@@ -115,32 +85,19 @@ class Subscription:
             return False
 
     def interval_at(self, now: float) -> float:
-        """
-        Seconds until the look after one that is made now, for this subscriber.
-
-        :param now: the moment.
-        """
+        """Seconds until the look after one made now, for this subscriber."""
         try:
             return self.pace.interval_at(now)
         except Exception as crash:  # noqa: BLE001 - as above
             self.break_off(crash)
             return _NOBODY_WAITS
 
-    def must_not_hear(self, sight: Sight, asked_at: float) -> bool:
-        """
-        Whether a sight would end the wait although it was asked for before the wait began.
-
-        :param sight: what came of the look.
-        :param asked_at: when that look was asked for.
-        """
-        return asked_at < self.pace.since and sight.error is None and self.is_end(sight.value)
+    def is_too_old(self, seen: Observation, asked_at: float) -> bool:
+        """Whether an observation would end the wait although it was asked for before the wait began."""
+        return asked_at < self.pace.since and seen.error is None and self.is_end(seen.value)
 
     def break_off(self, crash: BaseException) -> None:
-        """
-        Make :meth:`news` fail.
-
-        :param crash: the defect that ended the watching for it.
-        """
+        """Make :meth:`news` fail with the defect that ended the watching."""
         self._crash = crash
         self._arrived.set()
 
@@ -148,9 +105,9 @@ class Subscription:
 @dataclass(eq=False, slots=True)
 class Watched:
     """
-    Something that is watched, who hears about it, and the state of the current attempt to look at it.
+    Something that is watched, its subscribers, and the state of the current attempt to read it.
 
-    :param watch: how to look at it.
+    :param probe: how to read it.
     :param wanted: since when a look is wanted.
     :param due: when to try.
     :param requested_at: when somebody last asked for a look; one that was under way already does not do.
@@ -162,11 +119,11 @@ class Watched:
     :param in_flight: whether it is being looked at by itself.
     :param tries: how often that failed this time.
     :param refused_since: when Tallyfy began to refuse the credentials for it.
-    :param sight: what came of the last look.
+    :param latest: what came of the last look.
     :param subscriptions: of those who wait for it.
     """
 
-    watch: Watch
+    probe: Probe
     wanted: float = float("inf")
     due: float = float("inf")
     requested_at: float = float("-inf")
@@ -178,17 +135,13 @@ class Watched:
     in_flight: bool = False
     tries: int = 0
     refused_since: float = float("inf")
-    sight: Sight | None = None
+    latest: Observation | None = None
     subscriptions: set[Subscription] = field(default_factory=set)
 
     def plan(self, moment: float) -> None:
-        """
-        Want the next look.
-
-        :param moment: when.
-        """
+        """Want the next look at some moment."""
         self.wanted = self.due = moment
-        self.list_status, self.next_lists = self.watch.list_status, None
+        self.list_status, self.next_lists = self.probe.list_status, None
         self.is_urgent = self.is_sought = False
         self.tries = 0
 
@@ -204,11 +157,7 @@ class Watched:
             self.plan(moment)
 
     def hurry(self, moment: float) -> None:
-        """
-        Want a look at it by itself, before others that are due.
-
-        :param moment: now.
-        """
+        """Want a look at it by itself, before others that are due."""
         self.plan(moment)
         self.list_status = None
         self.is_urgent = True
@@ -232,64 +181,50 @@ class Watched:
         self.is_listed = self.is_sought = False
 
     def interval_at(self, now: float) -> float:
-        """
-        Seconds until the next look: whoever is in the greatest hurry sets the pace.
-
-        :param now: the moment.
-        """
+        """Seconds until the next look: whoever is in the greatest hurry sets the pace."""
         return min((each.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
 
     def is_end(self, value: Any) -> bool:
-        """
-        Whether somebody will stop waiting because of a value.
-
-        :param value: what was seen.
-        """
+        """Whether somebody will stop waiting because of a value."""
         return any(each.is_end(value) for each in self.subscriptions)
 
-    def join(self, subscription: Subscription, watch: Watch) -> bool:
+    def join(self, subscription: Subscription, probe: Probe) -> bool:
         """
-        Let somebody wait for it, too, who is told at once what is known.
+        Add a subscriber, who receives at once what is known.
 
-        :param subscription: of the newcomer.
-        :param watch: the newcomer's own watch.
+        :param probe: the newcomer's own.
         :return: whether that suffices; what was seen before a wait began must not end it.
         """
         self.subscriptions.add(subscription)
         suffices = False
-        if self.sight is not None and self.sight.error is None:
-            run = self.sight.value
-            is_news = isinstance(watch, RunWatch) and isinstance(run, Run) and watch.is_news(run)
+        if self.latest is not None and self.latest.error is None:
+            run = self.latest.value
+            is_news = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_news(run)
             suffices = is_news or not subscription.is_end(run)
-        if suffices and self.sight is not None:
-            subscription.deliver(watch.key, self.sight)
-        self.watch.expect_newer_than(watch.newer_than)
+        if suffices and self.latest is not None:
+            subscription.deliver(probe.key, self.latest)
+        self.probe.expect_newer_than(probe.newer_than)
         return suffices
 
-    def tell(self, sight: Sight, asked_at: float) -> bool:
+    def publish(self, seen: Observation, asked_at: float) -> bool:
         """
-        Pass on what came of a look.
+        Deliver what came of a look.
 
-        :param sight: that.
         :param asked_at: when it was asked for.
-        :return: whether it did for everybody; an end that was asked for before a wait began is no end of that wait.
+        :return: whether that does for everybody; a result requested before a wait began must not end it.
         """
-        self.sight = sight
-        if sight.error is None:
+        self.latest = seen
+        if seen.error is None:
             self.refused_since = float("inf")
-        did = True
+        suffices = True
         for subscription in self.subscriptions:
-            if subscription.must_not_hear(sight, asked_at):
-                did = False
+            if subscription.is_too_old(seen, asked_at):
+                suffices = False
             else:
-                subscription.deliver(self.watch.key, sight)
-        return did
+                subscription.deliver(self.probe.key, seen)
+        return suffices
 
     def break_off(self, crash: BaseException) -> None:
-        """
-        Make everybody's wait for it fail.
-
-        :param crash: the defect that ended the watching.
-        """
+        """Make everybody's wait for it fail with the defect that ended the watching."""
         for subscription in self.subscriptions:
             subscription.break_off(crash)

@@ -53,7 +53,15 @@ KINDS = {
     # Read by Airflow, or written by this package alone.
     "internal": {"tallyfy_conn_id", "name_column", "key_column", "max_poll_interval", "end_task", "newer_than"},
 }
-KINDS["flag"] |= {"may_appear_later", "fail_on_errors", "fail_fast", "raw", "is_approved", "may_be_gone"}
+KINDS["flag"] |= {
+    "start_from_trigger",
+    "may_appear_later",
+    "fail_on_errors",
+    "fail_fast",
+    "raw",
+    "is_approved",
+    "may_be_gone",
+}
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 

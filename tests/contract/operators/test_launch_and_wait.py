@@ -226,7 +226,8 @@ def test_a_limit_is_heeded_from_look_to_look(tallyfy, meanwhile):
 def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
     now, run = [1_900_000_000.0], TallyfyHook.execute
     clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
-    monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", clock)
+    for module in ("worker", "deadline"):
+        monkeypatch.setattr(f"airflow_provider_tallyfy.waits.{module}.time", clock)
 
     def slow_run(*work: Any, **arguments: Any) -> Any:
         now[0] += 5

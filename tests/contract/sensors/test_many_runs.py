@@ -10,7 +10,8 @@ from airflow.models.trigger import Trigger
 
 from airflow_provider_tallyfy.api.inputs.facts import most_bytes
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
-from airflow_provider_tallyfy.waits.many import KNOWN_FIELDS, RESULT_FIELDS
+from airflow_provider_tallyfy.waits import RESULT_FIELDS
+from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS
 from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt, resume
 from tests.contract.sensors.modes import MODES
 
@@ -218,7 +219,7 @@ def test_every_run_that_is_not_named_rightly_is_told_of():
 def test_it_tells_how_many_have_ended_and_only_when_that_changes(tallyfy, monkeypatch):
     run_ids = tallyfy.add_runs(3)
     sensor, told = wait_for(run_ids)(timeout=1000), []
-    monkeypatch.setattr(type(sensor), "tell", property(lambda self: told.append))
+    monkeypatch.setattr(type(sensor), "_log_line", staticmethod(told.append))
     sensor.poke(new_context())
     sensor.poke(new_context())
     tallyfy.complete_run(run_ids[0])

@@ -52,7 +52,8 @@ def after(monkeypatch) -> Callable[..., None]:
             deed[1]()
 
     read = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now, sleep=sleep)
-    monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", read)
+    for module in ("worker", "deadline"):
+        monkeypatch.setattr(f"airflow_provider_tallyfy.waits.{module}.time", read)
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", read)
     return lambda seconds, deed: clock.deeds.append((clock.now + seconds, deed))
 

@@ -43,7 +43,8 @@ def clock(monkeypatch) -> SimpleNamespace:
     """A clock that only looks move on."""
     made = SimpleNamespace(now=1_900_000_000.0)
     read = SimpleNamespace(time=lambda: made.now, monotonic=lambda: made.now)
-    monkeypatch.setattr("airflow_provider_tallyfy.waits.worker.time", read)
+    for module in ("worker", "deadline"):
+        monkeypatch.setattr(f"airflow_provider_tallyfy.waits.{module}.time", read)
     run = TallyfyHook.execute
 
     def slow_run(hook: TallyfyHook, *work: Any, **arguments: Any) -> Any:

@@ -15,7 +15,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_tallyfy.compat import TRIGGERS_END_TASKS
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
-from airflow_provider_tallyfy.waits.goals import Ending, Outcome
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 from tests.airflow_driver import TOO_LONG, events_of, eventually, only_event, rebuilt
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -50,8 +50,8 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def ending(wait: TallyfyRunStatusTrigger) -> Ending:
-    return Ending.from_event(json.loads(json.dumps(only_event(wait).payload)))
+def ending(wait: TallyfyRunStatusTrigger) -> WaitResult:
+    return WaitResult.from_event(json.loads(json.dumps(only_event(wait).payload)))
 
 
 def test_it_comes_back_from_airflows_database_as_it_was():
@@ -124,7 +124,7 @@ def test_it_goes_on_looking_until_people_are_done(tallyfy):
         return await wait
 
     (event,) = asyncio.run(work())
-    assert Ending.from_event(event.payload).outcome is Outcome.REACHED
+    assert WaitResult.from_event(event.payload).outcome is Outcome.REACHED
 
 
 @pytest.mark.skipif(not TRIGGERS_END_TASKS, reason="a trigger of Airflow 2 cannot end its task")
@@ -153,7 +153,7 @@ def test_its_deadline_is_a_moment_that_a_restart_does_not_move(tallyfy):
         restarted = rebuilt(wait)
         assert restarted.deadline == wait.deadline
         (event,) = await events_of(restarted)
-        assert Ending.from_event(event.payload).outcome is Outcome.TIMED_OUT
+        assert WaitResult.from_event(event.payload).outcome is Outcome.TIMED_OUT
         assert len(tallyfy.requests) == 1
 
     asyncio.run(work())

@@ -14,8 +14,8 @@ from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.models.template import KickoffField
 from airflow_provider_tallyfy.api.presentable import presentable, quote
-from airflow_provider_tallyfy.waits.details import FormFieldWait, RunForm, RunTasks, TaskWait
-from airflow_provider_tallyfy.waits.goals import RunWait
+from airflow_provider_tallyfy.waits.details import FormFieldGoal, RunForm, RunTasks, TaskGoal
+from airflow_provider_tallyfy.waits.goals import RunGoal
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 FORGED = "T\n[2026-11-26 00:00:00] {x.py:1} CRITICAL - forged\r\x1b[2J\x9b\u202e\u2028\x00\ud83d"
@@ -50,10 +50,10 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
     task = Task.from_json({"id": "t", "status": "in-progress", "title": evil})
     form = FormValues((FormValue(KickoffField("f", "text", label=evil), value=evil),))
     waits = [
-        (RunWait.checked(RUN_ID, "complete", (), "fail"), run),
-        (TaskWait.checked(RUN_ID, "t", (), "fail"), RunTasks(run, (task,))),
-        (FormFieldWait.checked(RUN_ID, "f", None, (), "fail"), RunForm(run, form)),
-        (FormFieldWait.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
+        (RunGoal.checked(RUN_ID, "complete", (), "fail"), run),
+        (TaskGoal.checked(RUN_ID, "t", (), "fail"), RunTasks(run, (task,))),
+        (FormFieldGoal.checked(RUN_ID, "f", None, (), "fail"), RunForm(run, form)),
+        (FormFieldGoal.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
     ]
     for wait, sight in waits:
         assert_presentable(wait.judge(sight, "https://web").news)

@@ -13,8 +13,8 @@ from airflow.exceptions import AirflowNotFoundException
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
-from airflow_provider_tallyfy.waits.goals import Ending, Outcome
-from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.probes import RunProbe
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -54,7 +54,7 @@ def tallyfy(monkeypatch) -> VirtualTallyfy:
     return virtual
 
 
-def ended(trigger: Any, *acts: tuple[float, Callable[[], Any]]) -> tuple[Ending, float, list[str]]:
+def ended(trigger: Any, *acts: tuple[float, Callable[[], Any]]) -> tuple[WaitResult, float, list[str]]:
     """Run a trigger, and do things to Tallyfy at moments; give how and when the wait ended, and its log lines."""
     told: list[str] = []
     trigger._log = SimpleNamespace(
@@ -62,12 +62,12 @@ def ended(trigger: Any, *acts: tuple[float, Callable[[], Any]]) -> tuple[Ending,
         exception=lambda form, *values: told.append(form % values),
     )
 
-    async def main() -> tuple[Ending, float]:
+    async def main() -> tuple[WaitResult, float]:
         loop = asyncio.get_running_loop()
         for moment, act in acts:
             loop.call_at(moment, act)
         (event,) = [event async for event in trigger.run()]
-        return Ending.from_event(event.payload), now()
+        return WaitResult.from_event(event.payload), now()
 
     ending, moment = in_virtual_time(main)
     return ending, moment, told
@@ -130,11 +130,11 @@ def test_a_connection_that_airflow_does_not_find_is_a_missing_one(monkeypatch):
 
 @every_kind
 def test_a_defect_ends_its_wait_with_an_event_and_a_traceback(tallyfy, monkeypatch, kind):
-    def look(self: RunWatch) -> Any:
+    def look(self: RunProbe) -> Any:
         raise ZeroDivisionError("a defect")
         yield
 
-    monkeypatch.setattr(RunWatch, "look", look)
+    monkeypatch.setattr(RunProbe, "look", look)
     ending, _, told = ended(TRIGGERS[kind]())
     assert (ending.outcome, ending.error) == (Outcome.ERROR, "TallyfyResponseError")
     assert "ZeroDivisionError" in ending.message

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_tallyfy.api.retry import LONGEST_RETRY_AFTER
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
-from airflow_provider_tallyfy.waits.goals import Ending, Outcome
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -49,9 +49,9 @@ def tallyfy(request, monkeypatch) -> VirtualTallyfy:
     return virtual
 
 
-async def end_of(trigger: Any) -> tuple[Ending, float]:
+async def end_of(trigger: Any) -> tuple[WaitResult, float]:
     (event,) = [event async for event in trigger.run()]
-    return Ending.from_event(event.payload), now()
+    return WaitResult.from_event(event.payload), now()
 
 
 async def at(moment: float, act: Callable[[], Any]) -> None:
@@ -65,7 +65,7 @@ def appear(tallyfy: VirtualTallyfy) -> None:
 
 @pytest.mark.parametrize("kind", TRIGGERS)
 def test_a_run_that_appears_archived_is_found_at_the_end(tallyfy, kind):
-    async def main() -> Ending:
+    async def main() -> WaitResult:
         appearing = asyncio.create_task(at(90, lambda: appear(tallyfy)))
         ending, moment = await end_of(TRIGGERS[kind](deadline=200.0))
         await appearing
@@ -76,7 +76,7 @@ def test_a_run_that_appears_archived_is_found_at_the_end(tallyfy, kind):
 
 
 def test_it_is_found_at_the_end_of_a_wait_that_shares_its_looks_with_a_longer_one(tallyfy):
-    async def main() -> Ending:
+    async def main() -> WaitResult:
         longer = asyncio.create_task(end_of(TRIGGERS["run"]()))
         await asyncio.sleep(30)
         appearing = asyncio.create_task(at(90, lambda: appear(tallyfy)))
@@ -90,7 +90,7 @@ def test_it_is_found_at_the_end_of_a_wait_that_shares_its_looks_with_a_longer_on
 
 @pytest.mark.parametrize("kind", TRIGGERS)
 def test_it_is_found_now_and_then_before(tallyfy, kind):
-    async def main() -> tuple[Ending, float]:
+    async def main() -> tuple[WaitResult, float]:
         appearing = asyncio.create_task(at(90, lambda: appear(tallyfy)))
         ended = await end_of(TRIGGERS[kind]())
         await appearing
@@ -102,7 +102,7 @@ def test_it_is_found_now_and_then_before(tallyfy, kind):
 
 
 def test_a_run_that_never_comes_costs_little_more_than_a_request_a_look(tallyfy):
-    async def main() -> Ending:
+    async def main() -> WaitResult:
         return (await end_of(TRIGGERS["run"](deadline=3600.0)))[0]
 
     assert in_virtual_time(main).outcome is Outcome.TIMED_OUT
@@ -128,7 +128,7 @@ def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, 
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
 
-    async def main() -> tuple[Ending, float]:
+    async def main() -> tuple[WaitResult, float]:
         completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
         ended = await end_of(TRIGGERS[kind](deadline=60.0, poll_interval=1))
         await completing
@@ -144,7 +144,7 @@ def test_no_header_silences_the_waits_of_a_connection_for_longer_than_a_quarter_
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
 
-    async def main() -> tuple[Ending, float]:
+    async def main() -> tuple[WaitResult, float]:
         completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
         ended = await end_of(TRIGGERS["run"](poll_interval=1))
         await completing
@@ -169,7 +169,7 @@ def test_a_short_pause_does_not_cost_the_wait_its_last_look(tallyfy):
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=7, times=1)
 
-    async def main() -> tuple[Ending, float]:
+    async def main() -> tuple[WaitResult, float]:
         completing = asyncio.create_task(at(5, lambda: tallyfy.complete_run(RUN_ID)))
         ended = await end_of(TRIGGERS["run"](deadline=6.0, poll_interval=1))
         await completing

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.waits import run_list
 from airflow_provider_tallyfy.waits.run_events import EventLog
-from airflow_provider_tallyfy.waits.run_list import RunsWatch
+from airflow_provider_tallyfy.waits.run_list import RunListProbe
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older Airflow keeps no state of assets")
@@ -349,14 +349,14 @@ def test_a_defect_of_one_look_does_not_end_the_listening(virtually, capsys, monk
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         looks = iter([RuntimeError("momentary")])
-        look = RunsWatch.look
+        look = RunListProbe.look
 
         def broken_once(watch):
             for defect in looks:
                 raise defect
             return look(watch)
 
-        monkeypatch.setattr(RunsWatch, "look", broken_once)
+        monkeypatch.setattr(RunListProbe, "look", broken_once)
         airflow.start(replay=0)
         await asyncio.sleep(1)
         tallyfy.complete_run(run_id)

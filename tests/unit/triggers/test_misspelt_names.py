@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
-from airflow_provider_tallyfy.waits.goals import Outcome
+from airflow_provider_tallyfy.waits.results import Outcome
 from tests.unit.triggers.test_bad_times import RUN_ID, ended, tallyfy
 from tests.virtual_time import VirtualTallyfy
 
@@ -65,7 +65,7 @@ def templated(tallyfy) -> VirtualTallyfy:
         (field("Signatures"), "Did you mean 'Signature'?"),
         (field("Customers name"), "Did you mean 'Customer name'?"),
     ],
-    ids=lambda value: getattr(value, "what", None),
+    ids=lambda value: getattr(value, "task_name", getattr(value, "field", None)),
 )
 def test_a_misspelt_name_ends_the_wait_after_two_looks_a_minute_apart_with_the_nearest_names(templated, wait, message):
     ending, moment, _ = ended(wait)

@@ -5,21 +5,24 @@ import pytest
 from airflow_provider_tallyfy.api.errors import (
     PermanentTallyfyError,
     TallyfyAuthError,
+    TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyServerError,
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.goals import Ending, Outcome, RunWait, WaitLog
+from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+from airflow_provider_tallyfy.waits.progress import WaitProgress
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
 DESCRIBED = {"id": "r1", "status": "complete"}
 ENDINGS = [
-    Ending(Outcome.REACHED, "done", result=DESCRIBED),
-    Ending(Outcome.FAILED, "archived", result=DESCRIBED),
-    Ending(Outcome.MISSING, "missing", error="TallyfyNotFoundError"),
-    Ending(Outcome.TIMED_OUT, "too late"),
-    Ending(Outcome.ERROR, "no token", error="TallyfyAuthError"),
+    WaitResult(Outcome.REACHED, "done", result=DESCRIBED),
+    WaitResult(Outcome.FAILED, "archived", result=DESCRIBED),
+    WaitResult(Outcome.MISSING, "missing", error="TallyfyNotFoundError"),
+    WaitResult(Outcome.TIMED_OUT, "too late"),
+    WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError"),
 ]
 
 
@@ -31,7 +34,7 @@ def run(status: str = "active") -> Run:
 def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
     event = ending.to_event()
     assert type(event["outcome"]) is str
-    assert Ending.from_event(event) == ending
+    assert WaitResult.from_event(event) == ending
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,13 @@ def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
 )
 def test_an_event_outside_the_closed_set_is_an_error_and_never_green(event):
     with pytest.raises(TallyfyResponseError, match="Do triggerer and workers run the same version"):
-        Ending.from_event(event)
+        WaitResult.from_event(event)
 
 
 def test_an_ending_gives_back_the_error_that_broke_the_wait():
-    error = Ending(Outcome.ERROR, "no token", error="TallyfyAuthError").to_error()
+    error = WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError").to_error()
     assert (type(error), str(error)) == (TallyfyAuthError, "no token")
-    assert type(Ending(Outcome.ERROR, "unknown").to_error()) is PermanentTallyfyError
+    assert type(WaitResult(Outcome.ERROR, "unknown").to_error()) is PermanentTallyfyError
 
 
 @pytest.mark.parametrize(
@@ -79,18 +82,30 @@ def test_an_ending_gives_back_the_error_that_broke_the_wait():
 )
 def test_a_wait_for_what_does_not_exist_is_refused(arguments, problem):
     with pytest.raises(TallyfyValidationError, match=problem):
-        RunWait.checked(**{"run_id": "r1", "target": "complete", "failure": (), "missing": "fail", **arguments})
+        RunGoal.checked(**{"run_id": "r1", "target": "complete", "failure": (), "missing": "fail", **arguments})
 
 
 def test_a_wait_takes_one_status_or_several_each_once():
-    wait = RunWait.checked("r1", "complete", ["archived", "problem", "archived"], "wait")
+    wait = RunGoal.checked("r1", "complete", ["archived", "problem", "archived"], "wait")
     assert (wait.target, wait.failure) == (("complete",), ("archived", "problem"))
 
 
-def watched(max_poll_failures: int | None = None) -> tuple[WaitLog, list[str]]:
+class Progress(WaitProgress):
+    """The progress of a wait for one run, look by look."""
+
+    def saw(self, seen: Run | None) -> WaitResult | None:
+        self.on_result("r1", seen)
+        return self.result()
+
+    def stumbled(self, error: TallyfyError) -> WaitResult | None:
+        self.on_error("r1", error)
+        return self.result()
+
+
+def watched(max_poll_failures: int | None = None) -> tuple[Progress, list[str]]:
     told: list[str] = []
-    wait = RunWait.checked("r1", "complete", ["archived"], "fail")
-    return WaitLog(wait, "https://web/r1", max_poll_failures, told.append), told
+    wait = Wait((RunGoal.checked("r1", "complete", ["archived"], "fail"),))
+    return Progress(wait, "org", "https://web/{}".format, max_poll_failures, told.append), told
 
 
 def test_a_change_is_told_once_however_often_it_is_seen():
@@ -117,21 +132,27 @@ def test_passing_trouble_in_a_row_is_borne_so_often_and_a_good_look_starts_the_c
     assert log.saw(run()) is None
     assert [log.stumbled(trouble), log.stumbled(trouble)] == [None, None]
     ending = log.stumbled(trouble)
-    assert ending == Ending(Outcome.ERROR, "down Gave up after 3 failed looks in a row.", error="TallyfyServerError")
+    assert ending == WaitResult(
+        Outcome.ERROR, "down\nGave up after 3 failed looks in a row.", error="TallyfyServerError"
+    )
 
 
 def test_without_a_limit_passing_trouble_is_borne_for_ever_and_permanent_trouble_never():
     log, _ = watched(max_poll_failures=None)
     assert all(log.stumbled(TallyfyServerError("down")) is None for _ in range(1000))
-    assert log.stumbled(TallyfyAuthError("no token")) == Ending(Outcome.ERROR, "no token", error="TallyfyAuthError")
+    assert log.stumbled(TallyfyAuthError("no token")) == WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError")
 
 
 def test_an_end_names_the_run_what_was_waited_for_and_where_to_look():
     log, _ = watched()
     ending = log.saw(run("complete"))
     assert ending is not None
-    assert ending.message == "Run r1 ('Onboarding') is complete; waited for complete: https://web/r1"
+    assert (
+        ending.message
+        == "Run r1 ('Onboarding') is complete.\nThe task waited for run r1 to be complete.\nhttps://web/r1"
+    )
     assert ending.result == run("complete").describe("https://web/r1")
+    log, _ = watched()
     missing = log.saw(None)
     assert missing is not None
     assert (missing.outcome, missing.error) == (Outcome.MISSING, TallyfyNotFoundError.__name__)

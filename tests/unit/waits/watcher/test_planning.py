@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyRateLimitError, TallyfyServerError
 from airflow_provider_tallyfy.api.models.envelope import Page
-from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.scan import Scan
 from airflow_provider_tallyfy.waits.watcher.planning import (
     Budget,
@@ -24,7 +24,7 @@ from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscript
 
 
 def watched(name: str, due: float, list_status: str | None = "active", interval: float = 60) -> Watched:
-    one = Watched(RunWatch("org", name), wanted=due, due=due, list_status=list_status)
+    one = Watched(RunProbe("org", name), wanted=due, due=due, list_status=list_status)
     one.subscriptions.add(Subscription([], Pace(interval, 0, 0), is_end=lambda value: False))
     return one
 

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
 from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, now, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
@@ -154,7 +154,7 @@ async def test_who_waits_for_a_state_that_is_known_already_hears_of_it_although_
     (run_id,) = tallyfy.add_runs(1)
     tallyfy.complete_run(run_id)
     async with waiting(tallyfy, []) as waits:
-        watch = RunWatch(waits.watcher.organization_id, run_id)
+        watch = RunProbe(waits.watcher.organization_id, run_id)
         with waits.watcher.subscribe([watch], LONG, None, lambda run: run.is_archived) as patient:
             assert (await patient.news())[watch.key].value.status == "complete"
             waits.begin(run_id, name="late")
@@ -249,7 +249,7 @@ async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
     run_ids = tallyfy.add_runs(200)[::50]
 
     async def wait(watcher: Watcher) -> None:
-        watches = [RunWatch(watcher.organization_id, run_id) for run_id in run_ids]
+        watches = [RunProbe(watcher.organization_id, run_id) for run_id in run_ids]
         with watcher.subscribe(watches, 1, None, is_over) as subscription:
             while True:
                 await subscription.news()
@@ -276,7 +276,7 @@ async def test_who_cannot_begin_to_wait_leaves_nothing_behind(tallyfy):
         def refusing(value):
             raise TallyfyConfigurationError("nobody can tell")
 
-        watch = RunWatch(waits.watcher.organization_id, run_id)
+        watch = RunProbe(waits.watcher.organization_id, run_id)
         with pytest.raises(TallyfyConfigurationError), waits.watcher.subscribe([watch], 1, None, refusing):
             pass
         tallyfy.clear_requests()
@@ -307,7 +307,7 @@ async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no
     heard: list[str] = []
 
     async def wait(watcher: Watcher, run_id: str) -> None:
-        with watcher.subscribe([RunWatch(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
+        with watcher.subscribe([RunProbe(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
             while True:
                 heard.extend(str(sight.error) for sight in (await subscription.news()).values() if sight.error)
 

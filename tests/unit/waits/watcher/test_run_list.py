@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.run_list import RunsWatch
+from airflow_provider_tallyfy.waits.run_list import RunListProbe
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
@@ -20,7 +20,7 @@ class Looks:
 
     def __init__(self, tallyfy: VirtualTallyfy, **query: Any) -> None:
         self.tallyfy = tallyfy
-        self._watch = RunsWatch(tallyfy.organization_id, RunQuery(**query))
+        self._watch = RunListProbe(tallyfy.organization_id, RunQuery(**query))
         self.requests = 0
 
     async def look(self) -> dict[str, Run]:

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.watcher import Subscription
 from tests.virtual_time import VirtualLoop, VirtualTallyfy, in_virtual_time
 
@@ -46,8 +46,8 @@ async def wakings_by_turn(tallyfy: VirtualTallyfy) -> tuple[Counter[int], Counte
     return first_seen, ended
 
 
-def watch_of(tallyfy: VirtualTallyfy, run_id: str) -> RunWatch:
-    return RunWatch(tallyfy.organization_id, run_id, Run.from_json(tallyfy.run(run_id)).last_updated)
+def watch_of(tallyfy: VirtualTallyfy, run_id: str) -> RunProbe:
+    return RunProbe(tallyfy.organization_id, run_id, Run.from_json(tallyfy.run(run_id)).last_updated)
 
 
 async def listen(subscriptions: list[Subscription], by_turn: Counter[int], seconds: float) -> None:

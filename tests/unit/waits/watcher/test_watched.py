@@ -7,8 +7,8 @@ import pytest
 
 from airflow_provider_tallyfy.api.errors import TallyfyServerError
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import RunWatch
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Sight, Subscription, Watched
+from airflow_provider_tallyfy.waits.probes import Key, Observation, RunProbe
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscription, Watched
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -17,13 +17,13 @@ def run(status: str, updated: datetime | None = NOON) -> Run:
     return Run("run", "Name", status, last_updated=updated)
 
 
-def subscription(watch: RunWatch) -> Subscription:
+def subscription(watch: RunProbe) -> Subscription:
     return Subscription([watch], Pace(60, 0, 0), is_end=lambda seen: seen is None or seen.status == "complete")
 
 
-def told(each: Subscription) -> Sight | None:
+def told(each: Subscription) -> Observation | None:
     """What a subscriber has heard and not yet read."""
-    return asyncio.run(asyncio.wait_for(each.news(), 1)).get(("run", "run")) if each._arrived.is_set() else None
+    return asyncio.run(asyncio.wait_for(each.news(), 1)).get(Key("run", "run")) if each._arrived.is_set() else None
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def told(each: Subscription) -> Sight | None:
     ],
 )
 def test_a_row_that_ends_a_wait_is_believed_only_if_it_is_newer_than_the_wait(row, believed):
-    watch = RunWatch("org", "run", newer_than=NOON.isoformat())
+    watch = RunProbe("org", "run", newer_than=NOON.isoformat())
     assert watch.is_believable(row, ends_a_wait=row.status == "complete") is believed
 
 
 def test_a_row_that_ends_a_wait_of_unknown_age_is_not_believed():
-    assert not RunWatch("org", "run").is_believable(run("complete"), ends_a_wait=True)
+    assert not RunProbe("org", "run").is_believable(run("complete"), ends_a_wait=True)
 
 
 def test_a_row_seen_waiting_dates_the_wait():
-    watch = RunWatch("org", "run")
+    watch = RunProbe("org", "run")
     assert watch.is_believable(run("active", NOON), ends_a_wait=False)
     assert watch.is_believable(run("complete", NOON + timedelta(seconds=1)), ends_a_wait=True)
 
@@ -57,65 +57,70 @@ def test_a_row_seen_waiting_dates_the_wait():
     [("active", "active"), ("problem", "problem"), ("issue", "issue"), ("archived", "archived"), ("paused", None)],
 )
 def test_a_run_is_looked_for_in_the_list_of_its_last_status(status, list_status):
-    watch = RunWatch("org", "run")
+    watch = RunProbe("org", "run")
     assert watch.list_status == "active"
     watch.is_believable(run(status), ends_a_wait=False)
     assert watch.list_status == list_status
 
 
 def test_who_comes_late_is_told_at_once_what_is_known():
-    watch = RunWatch("org", "run")
+    watch = RunProbe("org", "run")
     one = Watched(watch)
     one.join(subscription(watch), watch)
-    one.tell(Sight(run("active")), 0)
+    one.publish(Observation(run("active")), 0)
     late = subscription(watch)
     assert one.join(late, watch)
-    assert told(late) == Sight(run("active"))
+    assert told(late) == Observation(run("active"))
 
 
 def test_what_was_seen_before_a_wait_began_does_not_end_it():
-    one = Watched(RunWatch("org", "run"))
-    one.tell(Sight(run("complete", NOON)), 0)
-    own = RunWatch("org", "run", newer_than=NOON + timedelta(hours=1))
+    one = Watched(RunProbe("org", "run"))
+    one.publish(Observation(run("complete", NOON)), 0)
+    own = RunProbe("org", "run", newer_than=NOON + timedelta(hours=1))
     late = subscription(own)
     assert not one.join(late, own)
     assert told(late) is None
 
 
 def test_what_happened_after_a_wait_began_ends_it_at_once():
-    one = Watched(RunWatch("org", "run"))
-    one.tell(Sight(run("complete", NOON)), 0)
-    own = RunWatch("org", "run", newer_than=NOON - timedelta(hours=1))
+    one = Watched(RunProbe("org", "run"))
+    one.publish(Observation(run("complete", NOON)), 0)
+    own = RunProbe("org", "run", newer_than=NOON - timedelta(hours=1))
     late = subscription(own)
     assert one.join(late, own)
-    assert told(late) == Sight(run("complete"))
+    assert told(late) == Observation(run("complete"))
 
 
 def test_a_subscriber_hears_of_changes_only():
-    watch = RunWatch("org", "run")
+    watch = RunProbe("org", "run")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
-    one.tell(Sight(run("active")), 0)
-    assert told(each) == Sight(run("active"))
-    one.tell(Sight(run("active")), 0)
+    one.publish(Observation(run("active")), 0)
+    assert told(each) == Observation(run("active"))
+    one.publish(Observation(run("active")), 0)
     assert told(each) is None
-    one.tell(Sight(run("problem")), 0)
-    assert told(each) == Sight(run("problem"))
+    one.publish(Observation(run("problem")), 0)
+    assert told(each) == Observation(run("problem"))
 
 
 def test_a_subscriber_hears_of_every_failure_and_of_its_end():
-    watch, error = RunWatch("org", "run"), TallyfyServerError("503")
+    watch, error = RunProbe("org", "run"), TallyfyServerError("503")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
-    for sight in (Sight(run("active")), Sight(error=error), Sight(error=error), Sight(run("active"))):
-        one.tell(sight, 0)
+    for sight in (
+        Observation(run("active")),
+        Observation(error=error),
+        Observation(error=error),
+        Observation(run("active")),
+    ):
+        one.publish(sight, 0)
         assert told(each) == sight
 
 
 def test_a_slow_subscriber_hears_the_latest_only():
-    watch = RunWatch("org", "run")
+    watch = RunProbe("org", "run")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
     for status in ("active", "problem", "complete"):
-        one.tell(Sight(run(status)), 0)
-    assert told(each) == Sight(run("complete"))
+        one.publish(Observation(run(status)), 0)
+    assert told(each) == Observation(run("complete"))

@@ -12,8 +12,8 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError, TallyfyValidationError
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
-from airflow_provider_tallyfy.waits.probes import RunWatch, Watch
-from airflow_provider_tallyfy.waits.watcher import SharedConnection, Sight, Subscription
+from airflow_provider_tallyfy.waits.probes import Observation, Probe, RunProbe
+from airflow_provider_tallyfy.waits.watcher import SharedConnection, Subscription
 from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace
 from tests.unit.waits.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
@@ -319,7 +319,7 @@ async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into
 async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     watcher = await tallyfy.watcher()
-    watch = RunWatch(watcher.organization_id, run_id)
+    watch = RunProbe(watcher.organization_id, run_id)
     with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
         first = await subscription.news()
         watcher.look_now(subscription)
@@ -377,7 +377,7 @@ async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tal
     await connection.close()
 
 
-class BrokenWatch(Watch):
+class BrokenProbe(Probe):
     def look(self):
         raise ZeroDivisionError("a defect")
         yield
@@ -387,7 +387,7 @@ class BrokenWatch(Watch):
 async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
     run_ids = tallyfy.add_runs(1)
     async with waiting(tallyfy, run_ids) as waits:
-        subscribing = waits.watcher.subscribe([BrokenWatch("broken")], INTERVAL, None, is_over)
+        subscribing = waits.watcher.subscribe([BrokenProbe("broken", "broken")], INTERVAL, None, is_over)
         with subscribing as subscription, pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(subscription.news(), 5)
         await asyncio.sleep(INTERVAL)
@@ -411,7 +411,7 @@ def test_a_wait_that_cannot_say_whether_it_is_over_breaks_alone(count, seconds):
         run_ids = tallyfy.add_runs(count)
         async with waiting(tallyfy, run_ids) as waits:
             await asyncio.sleep(seconds)
-            watches = [RunWatch(tallyfy.organization_id, run_id) for run_id in run_ids]
+            watches = [RunProbe(tallyfy.organization_id, run_id) for run_id in run_ids]
             with pytest.raises(ZeroDivisionError):
                 await hear_all(waits.watcher.subscribe(watches, INTERVAL, None, defective))
             for run_id in run_ids:
@@ -430,7 +430,7 @@ def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
         tallyfy = VirtualTallyfy()
         (run_id,) = tallyfy.add_runs(1)
         async with waiting(tallyfy, [run_id]) as waits:
-            watch = RunWatch(tallyfy.organization_id, run_id)
+            watch = RunProbe(tallyfy.organization_id, run_id)
             with pytest.raises(ZeroDivisionError):
                 await hear_all(waits.watcher.subscribe([watch], 7, None, is_over))
             tallyfy.complete_run(run_id)
@@ -452,7 +452,7 @@ def test_an_interval_that_is_none_is_refused_and_disturbs_nobody(interval, longe
         tallyfy = VirtualTallyfy()
         (run_id,) = tallyfy.add_runs(1)
         async with waiting(tallyfy, [run_id]) as waits:
-            watch = RunWatch(tallyfy.organization_id, run_id)
+            watch = RunProbe(tallyfy.organization_id, run_id)
             with pytest.raises(TallyfyValidationError, match=r"poll_interval=.* is not a finite number of seconds"):
                 await hear_all(waits.watcher.subscribe([watch], interval, longest, is_over))
             tallyfy.complete_run(run_id)
@@ -466,7 +466,7 @@ def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         watcher = await tallyfy.watcher()
-        watches = [RunWatch("org", run_id) for run_id in tallyfy.add_runs(10)]
+        watches = [RunProbe("org", run_id) for run_id in tallyfy.add_runs(10)]
         monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.poller.next_step", defective)
         for _ in ("first", "late"):
             with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
@@ -477,4 +477,4 @@ def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging
 
 
 def test_what_was_seen_is_equal_if_nothing_changed():
-    assert Sight(Run("a", "b", "active")) == Sight(Run("a", "b", "active"))
+    assert Observation(Run("a", "b", "active")) == Observation(Run("a", "b", "active"))

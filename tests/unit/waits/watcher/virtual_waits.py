@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import RunWatch
+from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.watcher import Subscription, Watcher
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
@@ -34,7 +34,7 @@ class Waits:
 
     def begin(self, run_id: str, interval: float = INTERVAL, longest: float | None = None, name: str = "") -> None:
         exists = run_id in self._tallyfy.store.runs
-        watch = RunWatch(self.watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
+        watch = RunProbe(self.watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
         subscription = self._contexts.enter_context(self.watcher.subscribe([watch], interval, longest, is_over))
         heard = self.heard[name or run_id] = []
         self._tasks.append(asyncio.create_task(self._listen(subscription, heard)))

@@ -163,7 +163,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             checkpoint = Checkpoint(context, [self.task_type, run_id])
             previous = checkpoint.load()
             try:
-                before = hook.execute(flows.find_run(hook.organization_id, run_id))
+                before, is_shown = hook.execute(flows.locate_run(hook.organization_id, run_id))
             except TallyfyNotFoundError:
                 if not self._may_have_deleted(run_id, previous):
                     raise
@@ -175,18 +175,12 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                 return self._describe_deletion(before)
             checkpoint.save([run_id])
             if snapshot_to:
-                self._take_snapshot(snapshot_to, run_id, is_retry=previous.is_retry)
+                self._take_snapshot(snapshot_to, before, is_retry=previous.is_retry)
             deleted = hook.execute(
-                flows.delete_run(
-                    hook.organization_id,
-                    run_id,
-                    confirm=self.confirm,
-                    archive_first=archive_first,
-                    may_be_gone=True,
+                flows.delete_located_run(
+                    hook.organization_id, before, confirm=self.confirm, archive_first=archive_first, is_shown=is_shown
                 )
             )
-        if deleted is None:
-            return self._gone(run_id, is_certain=True, changed=run_id in previous.intended)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 
@@ -231,15 +225,15 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             "changed": changed,
         }
 
-    def _take_snapshot(self, path: str, run_id: str, *, is_retry: bool) -> None:
+    def _take_snapshot(self, path: str, run: Run, *, is_retry: bool) -> None:
         from airflow_provider_tallyfy.api import flows
         from airflow_provider_tallyfy.api.errors import TallyfyError
         from airflow_provider_tallyfy.files.snapshots import keep_earlier, write_snapshot
 
         try:
-            content = self.hook.execute(flows.snapshot(self.hook.organization_id, run_id))
+            content = self.hook.execute(flows.snapshot(self.hook.organization_id, run.id, known=run))
         except TallyfyError as refusal:
-            keep_earlier(refusal, run_id, path, is_retry=is_retry)
+            keep_earlier(refusal, run.id, path, is_retry=is_retry)
             return
         write_snapshot(path, content)
-        self.log.info("Wrote a snapshot of run %s to %s", run_id, path)
+        self.log.info("Wrote a snapshot of run %s to %s", run.id, path)

@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
     archive_run,
     find_archived_run,
     find_run,
+    locate_run,
     look_up_run,
     run_pager,
 )
@@ -27,7 +28,7 @@ from airflow_provider_tallyfy.api.flows.records import (
 )
 from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
 from airflow_provider_tallyfy.api.flows.tokens import new_token
-from airflow_provider_tallyfy.api.flows.update_delete import delete_run, still_shown, update_run
+from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_shown, update_run
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, ProjectRequest
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "archive_run",
     "collect",
     "complete_task",
+    "delete_located_run",
     "delete_run",
     "export_run",
     "find_archived_run",
@@ -51,6 +53,7 @@ __all__ = [
     "launch_run",
     "list_activity",
     "list_tasks",
+    "locate_run",
     "look_up_run",
     "new_token",
     "run_pager",

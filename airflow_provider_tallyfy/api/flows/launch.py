@@ -23,6 +23,7 @@ from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
+from airflow_provider_tallyfy.api.models.template import Template
 
 
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
@@ -38,7 +39,8 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
     """
 
     def prepare() -> Flow[Call[Run]]:
-        body = yield from request.body(organization_id)
+        template: Template = yield calls.get_template(organization_id, request.template_id)
+        body = request.body(template)
         return calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
 
     def see(launched: Run) -> Flow[Run]:

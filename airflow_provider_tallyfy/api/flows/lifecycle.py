@@ -49,19 +49,23 @@ def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flo
 
     Where Tallyfy hides archived runs from a direct read, it is looked for in the list of archived runs.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param known: the run as seen before; its template and name narrow that list.
     :raises TallyfyNotFoundError: if it is in neither place.
     """
+    run, _ = yield from locate_run(organization_id, run_id, known)
+    return run
+
+
+def locate_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[tuple[Run, bool]]:
+    """Read a run like :func:`find_run`, and tell whether a direct read shows it."""
     try:
         run: Run = yield calls.get_run(organization_id, run_id)
-        return run
-    except TallyfyNotFoundError as missing:
+    except TallyfyNotFoundError:
         archived: Run | None = yield from find_archived_run(organization_id, run_id, known)
         if archived is None:
-            raise missing
-        return archived
+            raise
+        return archived, False
+    return run, True
 
 
 def look_up_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run | None]:

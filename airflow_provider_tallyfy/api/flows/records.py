@@ -18,7 +18,6 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.flows.lifecycle import find_archived_run, find_run
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
-from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.form import FormValue, FormValues, fill_in
 from airflow_provider_tallyfy.api.models.records import VERBS, Activity, Task
@@ -167,15 +166,14 @@ def _kickoff_fields(organization_id: str, run: Run) -> Flow[tuple[FormValue, ...
     return tuple(map(FormValue, template.fields))
 
 
-def snapshot(organization_id: str, run_id: str) -> Flow[dict[str, Any]]:
+def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flow[dict[str, Any]]:
     """
     Read everything about a run: itself, its tasks, form values and activity, as Tallyfy shows them.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
+    :param known: the run as just read, which spares reading it.
     :raises TallyfyError: if any part cannot be read; half a snapshot is none.
     """
-    run: Run = yield from find_run(organization_id, run_id)
+    run: Run = known or (yield from find_run(organization_id, run_id))
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)
     form: FormValues = yield from form_values_of(organization_id, run, tasks)
     activity: list[Activity] = yield from list_activity(organization_id, run_id)
@@ -199,7 +197,6 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
     :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was completed; a later try can.
     """
-    checked_id(task_id, "task_id")
     done: Task | None = yield from _done_task(organization_id, run_id, task_id)
     if done is not None:
         return done

@@ -6,7 +6,6 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyUnknownOutcomeError
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
-from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.records import TagLink
 
 
@@ -20,7 +19,6 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     :return: whether it was not there before.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was put there; a later try can.
     """
-    checked_id(tag_id, "tag_id")
     if (yield from _links(organization_id, run_id, tag_id)):
         return False
     try:
@@ -40,7 +38,6 @@ def untag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     :param tag_id: the tag.
     :return: whether it was there before.
     """
-    checked_id(tag_id, "tag_id")
     links: list[TagLink] = yield from _links(organization_id, run_id, tag_id)
     for link in links:
         try:

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run
+from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run, locate_run
 from airflow_provider_tallyfy.api.flows.marker import with_markers_of
 from airflow_provider_tallyfy.api.flows.records import collect
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
@@ -171,8 +171,6 @@ def delete_run(
     """
     Delete a run for good.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param confirm: the run's id or exact name, as a second key.
     :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
@@ -184,17 +182,34 @@ def delete_run(
     """
     check_confirm(run_id, confirm)
     try:
-        run, is_shown = (known, False) if known else (yield from _find_for_delete(organization_id, run_id))
+        run, is_shown = (known, False) if known else (yield from locate_run(organization_id, run_id))
     except TallyfyNotFoundError:
         if may_be_gone:
             return None
         raise
+    return (
+        yield from delete_located_run(
+            organization_id, run, confirm=confirm, archive_first=archive_first, is_shown=is_shown, see_gone=see_gone
+        )
+    )
+
+
+def delete_located_run(
+    organization_id: str,
+    run: Run,
+    *,
+    confirm: str,
+    archive_first: bool = False,
+    is_shown: bool = False,
+    see_gone: bool = True,
+) -> Flow[RunChange]:
+    """Delete a run that was just located, see :func:`locate_run` and :func:`delete_run`."""
     check_deletable(run, confirm, archive_first=archive_first)
     if not run.is_archived:
-        run, is_shown = (yield from archive_run(organization_id, run_id, known=run)).run, False
+        run, is_shown = (yield from archive_run(organization_id, run.id, known=run)).run, False
     refusal: TallyfyError | None = None
     try:
-        yield calls.delete_run(organization_id, run_id)
+        yield calls.delete_run(organization_id, run.id)
     except (TallyfyNotFoundError, TallyfyValidationError) as error:
         refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
     if see_gone or refusal is not None:
@@ -237,18 +252,6 @@ def _listed(organization_id: str, list_filters: Sequence[str]) -> Flow[tuple[set
         ids.update((yield from collect(pager)))
         is_certain &= not pager.lacks_items
     return ids, is_certain
-
-
-def _find_for_delete(organization_id: str, run_id: str) -> Flow[tuple[Run, bool]]:
-    """Find the run, and whether Tallyfy shows it to a direct read even if it is archived."""
-    try:
-        run: Run = yield calls.get_run(organization_id, run_id)
-        return run, run.is_archived
-    except TallyfyNotFoundError as missing:
-        archived: Run | None = yield from find_archived_run(organization_id, run_id)
-        if archived is None:
-            raise missing
-        return archived, False
 
 
 def check_confirm(run_id: str, confirm: str | None) -> None:

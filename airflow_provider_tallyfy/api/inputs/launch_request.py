@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
-    checked_id,
     checked_text,
     checked_time,
     free_text,
@@ -70,21 +67,10 @@ class LaunchRequest:
     tasks: Mapping[str, Any] | str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
-    def body(self, organization_id: str) -> Flow[dict[str, Any]]:
+    def body(self, template: Template) -> dict[str, Any]:
         """
-        Make the request's body, after reading the template: it alone tells which values a launch has to give.
+        Make the request's body; the template alone tells which values a launch has to give.
 
-        :param organization_id: the template's organization.
-        :raises TallyfyValidationError: with every problem of the values at once.
-        """
-        template: Template = yield calls.get_template(organization_id, checked_id(self.template_id, "template_id"))
-        return self.encoded(template)
-
-    def encoded(self, template: Template) -> dict[str, Any]:
-        """
-        Make the request's body.
-
-        :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of the values at once.
         """
         problems = Problems()

@@ -194,6 +194,16 @@ def test_deleting_a_run_that_tallyfy_shows_takes_no_list(tallyfy, run):
     assert [r.path for r in tallyfy.requests if r.path.endswith("/runs")] == []
 
 
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_deletion_with_a_snapshot_reads_the_run_once_before_its_first_write(tallyfy, rich_run, tmp_path, archived):
+    if archived:
+        tallyfy.archive_run(rich_run["id"])
+    delete(rich_run["id"], archive_first=True, snapshot_path=str(tmp_path / "snapshot.json"))
+    asked = [f"{request.method} {request.path.rpartition('/')[2]}" for request in tallyfy.requests]
+    first_write = next(number for number, request in enumerate(asked) if request.startswith("DELETE"))
+    assert asked[:first_write].count(f"GET {rich_run['id']}") == 1
+
+
 # -- snapshots ------------------------------------------------------------------------------------------
 
 

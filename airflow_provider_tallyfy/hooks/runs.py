@@ -12,7 +12,8 @@ from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id, checked_time, listed
-from airflow_provider_tallyfy.api.models.results import (
+from airflow_provider_tallyfy.api.models.run import RunChange
+from airflow_provider_tallyfy.api.results import (
     ActivityResult,
     FormFieldResult,
     RunResult,
@@ -24,7 +25,6 @@ from airflow_provider_tallyfy.api.models.results import (
     task_result,
     values_by_label,
 )
-from airflow_provider_tallyfy.api.models.run import RunChange
 
 R = TypeVar("R")
 

@@ -18,8 +18,8 @@ from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows.driving import Done, advance, first_write
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag, checked_id, required_organization
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
-from airflow_provider_tallyfy.api.models.results import RunResult, run_result
 from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.results import RunResult, run_result
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings

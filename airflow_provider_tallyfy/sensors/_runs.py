@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWait
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.api.inputs.facts import Fields
+    from airflow_provider_tallyfy.api.results import Fields
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
     from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
     from airflow_provider_tallyfy.waits.results import WaitResult
@@ -315,7 +315,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     @property
     def _checked_fields(self) -> Fields:
-        from airflow_provider_tallyfy.api.inputs.facts import checked_fields
+        from airflow_provider_tallyfy.api.results import checked_fields
         from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS
 
         return checked_fields(self.fields, KNOWN_FIELDS)
@@ -334,8 +334,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     def _check_size(self) -> None:
         """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
-        from airflow_provider_tallyfy.api.inputs.facts import most_bytes
         from airflow_provider_tallyfy.api.inputs.problems import invalid
+        from airflow_provider_tallyfy.api.results import most_bytes
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 
         is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api.inputs.facts import checked_fields
+from airflow_provider_tallyfy.api.results import checked_fields
 from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, TallyfyWaitTrigger
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal

@@ -9,9 +9,9 @@ from typing import Any
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count
-from airflow_provider_tallyfy.api.inputs.facts import RUN_FACTS, Fields, facts_of, picked, shortened
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.results import RUN_FACTS, Fields, picked, run_result, shortened
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.details import DetailGoal
 from airflow_provider_tallyfy.waits.goals import Goal, Wait
@@ -221,7 +221,7 @@ class WaitProgress:
         url = self._run_url(run_id)
         if run is None:
             return {"id": run_id, "url": url, "changed": False}
-        facts = facts_of(run, url)
+        facts = dict(run_result(run, url))
         return facts | {"name": shortened(run.name)} if self._is_for_xcom else facts
 
     # -- words ----------------------------------------------------------------------------------------------

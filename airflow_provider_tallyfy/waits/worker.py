@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.inputs.facts import Fields
+from airflow_provider_tallyfy.api.results import Fields
 from airflow_provider_tallyfy.connection_extras import DEFAULT_RETRY_BUDGET
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.backoff import ConnectionReads, unreadable

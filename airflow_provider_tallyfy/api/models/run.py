@@ -178,14 +178,6 @@ class Run:
             "changed": changed,
         }
 
-    def describe_further(self) -> dict[str, Any]:
-        """Give the facts that lists can hold besides those of :meth:`describe`."""
-        return {
-            "template_id": self.template_id,
-            "created_at": format_time(self.created_at),
-            "percent_complete": self.progress.percent,
-        }
-
 
 @dataclass(frozen=True)
 class ClientCredentials:

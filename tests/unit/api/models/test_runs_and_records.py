@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.models.envelope import read_item, read_page, read_token
 from airflow_provider_tallyfy.api.models.run import Run, format_time, parse_time, read_run, read_run_if_shown
+from airflow_provider_tallyfy.api.results import run_result
 
 RUN = {"id": "r1", "name": "Onboarding", "status": "active", "checklist_id": "t1"}
 
@@ -156,7 +157,7 @@ def test_a_run_of_any_json_is_read_or_refused_and_then_described(data, plausible
         run = Run.from_json(RUN | data if plausible else data)
     except ValueError:
         return
-    assert json.dumps(run.describe("url") | run.describe_further())
+    assert json.dumps(run_result(run, "url"))
     assert isinstance(run.has_status("complete"), bool)
     assert hash(run) is not None
 

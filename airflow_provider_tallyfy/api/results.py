@@ -1,0 +1,197 @@
+"""What hooks and tasks hand on: plain JSON about runs and what belongs to them, and which facts of it are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+
+from airflow_provider_tallyfy.api.inputs.checks import list_in_text
+from airflow_provider_tallyfy.api.inputs.problems import invalid
+from airflow_provider_tallyfy.api.models.run import Run, format_time
+from airflow_provider_tallyfy.api.presentable import shown
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.models.form import FormValues
+    from airflow_provider_tallyfy.api.models.records import Activity, Task
+
+#: The names of facts: one as text for a flat list of values, several for dicts.
+Fields = str | tuple[str, ...]
+
+# How much of a name goes into a list about many runs, in bytes of JSON text.
+_LONGEST_NAME = 80
+
+_LONGEST_TIME = "2026-01-01T00:00:00+00:00"
+_LONGEST_OF_OTHERS = {
+    "status": "complete",
+    "archived_at": _LONGEST_TIME,
+    "completed_at": _LONGEST_TIME,
+    "created_at": _LONGEST_TIME,
+    "template_id": "t" * 32,
+    "percent_complete": 33.333333333333336,
+    "changed": False,
+    "outcome": "reached",
+}
+
+
+class RunResult(TypedDict):
+    """
+    A run, with the keys that operators return and those of listed runs. Moments are ISO 8601 text, UTC.
+
+    ``changed`` says whether the call changed the run. ``raw`` is everything Tallyfy sent, if it was asked for.
+    """
+
+    id: str
+    name: str | None
+    status: str
+    archived_at: str | None
+    completed_at: str | None
+    url: str
+    changed: bool
+    template_id: str | None
+    created_at: str | None
+    percent_complete: int | None
+    raw: NotRequired[dict[str, Any]]
+
+
+class TaskResult(TypedDict):
+    """
+    A task of a run. Moments are ISO 8601 text, UTC.
+
+    ``is_done`` says whether nobody has to do anything about it any more. ``raw`` is everything Tallyfy sent, if it was
+    asked for.
+    """
+
+    id: str
+    title: str
+    alias: str | None
+    status: str
+    is_done: bool
+    completed_at: str | None
+    deadline: str | None
+    raw: NotRequired[dict[str, Any]]
+
+
+class FormFieldResult(TypedDict):
+    """A field of a run's forms with its value; ``task_id`` is ``None`` for the kick-off form."""
+
+    id: str
+    alias: str | None
+    label: str
+    value: Any
+    task_id: str | None
+
+
+class ActivityResult(TypedDict):
+    """An entry of a run's audit trail. ``created_at`` is ISO 8601 text, UTC."""
+
+    id: int
+    verb: str
+    kind: str
+    subject_id: str | None
+    description: str
+    actor_name: str | None
+    actor_email: str | None
+    created_at: str | None
+
+
+def run_result(run: Run, url: str, *, changed: bool = False, raw: bool = False) -> RunResult:
+    """Describe a run."""
+    result = cast(
+        "RunResult",
+        {
+            **run.describe(url, changed=changed),
+            "template_id": run.template_id,
+            "created_at": format_time(run.created_at),
+            "percent_complete": run.progress.percent,
+        },
+    )
+    if raw:
+        result["raw"] = dict(run.raw)
+    return result
+
+
+def deleted_result(run: Run | None, run_id: str, url: str) -> RunResult:
+    """Describe a run that does not exist any more."""
+    result = run_result(run or Run(run_id, "", ""), url, changed=run is not None)
+    result["status"] = "deleted"
+    if run is None:
+        result["name"] = None
+    return result
+
+
+def task_result(task: Task, *, raw: bool = False) -> TaskResult:
+    """Describe a task."""
+    result = TaskResult(
+        id=task.id,
+        title=task.title,
+        alias=task.alias,
+        status=task.status,
+        is_done=task.is_done,
+        completed_at=format_time(task.completed_at),
+        deadline=format_time(task.deadline),
+    )
+    if raw:
+        result["raw"] = dict(task.raw)
+    return result
+
+
+def field_results(values: FormValues) -> list[FormFieldResult]:
+    """Describe the fields of a run's forms."""
+    return [cast("FormFieldResult", entry.describe()) for entry in values.entries]
+
+
+def values_by_label(values: FormValues) -> dict[str, Any]:
+    """Give the values of a run's forms by label, or by id where a label is missing or not the only one."""
+    labels = Counter(entry.field.label for entry in values.entries)
+    return {
+        entry.field.label if entry.field.label and labels[entry.field.label] == 1 else entry.field.id: entry.value
+        for entry in values.entries
+    }
+
+
+def activity_result(entry: Activity) -> ActivityResult:
+    """Describe an entry of the audit trail."""
+    return cast("ActivityResult", entry.describe())
+
+
+#: What a list of runs can hold.
+RUN_FACTS = tuple(name for name in run_result(Run("", "", ""), "") if name != "changed")
+
+
+def checked_fields(fields: object, known: Sequence[str]) -> Fields:
+    """
+    Check which facts are asked for: one name, several, or text of a list as a template renders it.
+
+    :raises TallyfyValidationError: on an unknown name, or none at all.
+    """
+    given = list_in_text(fields) or [fields] if isinstance(fields, str) else fields
+    names = tuple(given) if isinstance(given, Iterable) else (given,)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        problem = f"names {', '.join(map(shown, unknown))}" if unknown else "is empty"
+        raise invalid("fields", fields, problem, f"A run has: {', '.join(known)}.")
+    return str(names[0]) if given == [fields] else names
+
+
+def picked(facts: Mapping[str, Any], fields: Fields) -> Any:
+    """Give the facts that are asked for; those that are not known are ``None``."""
+    return facts.get(fields) if isinstance(fields, str) else {name: facts.get(name) for name in fields}
+
+
+def shortened(name: str) -> str:
+    """Cut a name that takes more than 80 bytes as JSON text."""
+    if len(json.dumps(name)) <= _LONGEST_NAME:
+        return name
+    name = name[:_LONGEST_NAME]
+    while len(json.dumps(f"{name}...")) > _LONGEST_NAME:
+        name = name[:-1]
+    return f"{name}..."
+
+
+def most_bytes(count: int, fields: Fields, run_id: str, url: str) -> int:
+    """Give the size of the facts of some runs at most, as JSON text, by the longest id and the longest address."""
+    name = "n" * (_LONGEST_NAME - len('""'))
+    row = picked({"id": run_id, "url": url, "name": name, **_LONGEST_OF_OTHERS}, fields)
+    return len("[]") + count * (len(json.dumps(row)) + len(", "))

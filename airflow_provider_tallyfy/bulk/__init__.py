@@ -1,1 +1,7 @@
-"""Many runs in one task: what is to be done, who does it at once, and what became of each."""
+"""Many runs in one task: operators make an action and give it to a :class:`BulkJob`. The rest is not for them."""
+
+from airflow_provider_tallyfy.bulk.job import BulkJob
+from airflow_provider_tallyfy.bulk.launch_action import LaunchAction
+from airflow_provider_tallyfy.bulk.run_actions import ActivateAction, ArchiveAction, DeleteAction
+
+__all__ = ["ActivateAction", "ArchiveAction", "BulkJob", "DeleteAction", "LaunchAction"]

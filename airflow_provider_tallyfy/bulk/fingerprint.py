@@ -1,4 +1,4 @@
-"""By what a row of values is recognized in another process: the same content gives the same text."""
+"""A text by which another process recognizes a row of values: the same content gives the same text."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 
 def fingerprint(row: Mapping[str, Any]) -> str:
     """
-    Reduce a row to a text that depends on nothing but its values.
+    Reduce a row to a text that depends only on its values.
 
-    :param row: values by column.
     :raises TallyfyValidationError: naming the first column whose value may look different in another process.
     """
     content: dict[str, Any] = {}

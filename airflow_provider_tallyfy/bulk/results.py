@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,17 +16,17 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyRateLimitError,
 )
 
-#: How many failures are described in the result; the report has all of them.
-MOST_FAILURES = 50
-_LONGEST_REASON = 500
-_OF_ALL = (TallyfyAuthError, TallyfyConfigurationError, TallyfyRateLimitError)
+# The result describes this many failures; the report has all of them.
+_MAX_FAILURES = 50
+_MAX_REASON = 500
+_ABOUT_ALL_ITEMS = (TallyfyAuthError, TallyfyConfigurationError, TallyfyRateLimitError)
 
 
 class State(StrEnum):
     """
     How an item of a bulk job ended.
 
-    ``unknown`` says that a request which may have changed the run was sent and nobody saw what it did; a retry looks.
+    ``unknown``: a request that may have changed the run was sent, and its effect was not seen. A retry looks.
     """
 
     CHANGED = "changed"
@@ -42,10 +43,10 @@ class Outcome:
 
     :param state: how it ended.
     :param run_id: the run; ``None`` where none was launched.
-    :param reason: why, unless it is what was asked for.
+    :param reason: why, unless it ended as requested.
     :param row: number of the row that it was launched from, counted from 1.
     :param retryable: whether trying again may help.
-    :param key: by what its author recognizes the launch, if there is such a key.
+    :param key: the launch's key, if its author gave one.
     """
 
     state: State
@@ -57,40 +58,39 @@ class Outcome:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the item is not as it was asked for, although it was tried."""
+        """Whether the item was tried and is not in the requested state."""
         return self.state in (State.FAILED, State.UNKNOWN)
 
     def describe(self, run_url: Callable[[str], str] | None = None) -> dict[str, Any]:
         """Reduce it to plain JSON types, without what does not apply, and with the run's address if that is given."""
-        facts = {**self._where(), "state": self.state.value, "reason": self.reason[:_LONGEST_REASON]}
+        facts = {**self._where(), "state": self.state.value, "reason": self.reason[:_MAX_REASON]}
         if run_url and self.run_id:
             facts["url"] = run_url(self.run_id)
         return {name: value for name, value in facts.items() if value not in (None, "")}
 
     def launched(self) -> dict[str, Any]:
-        """Say which run stands for which row."""
+        """Say which run belongs to which row."""
         return {name: value for name, value in self._where().items() if value is not None}
 
     def _where(self) -> dict[str, Any]:
         return {"row": self.row, "key": self.key, "id": self.run_id}
 
 
-def concerns_everything(error: TallyfyError) -> bool:
-    """
-    Whether an error has nothing to do with the item it came up at: credentials, connection, plan or hourly limit.
+def affects_every_item(error: TallyfyError) -> bool:
+    """Whether an error is not about one item, but about credentials, connection, plan or hourly limit."""
+    return isinstance(error, _ABOUT_ALL_ITEMS) or error.status == 402
 
-    :param error: what an item's request came to.
-    """
-    return isinstance(error, _OF_ALL) or error.status == 402
+
+def fitting_or_reference(value: list[Any], state: Any, report_path: str | None, max_xcom_bytes: int) -> Any:
+    """Give a value as XCom, or a reference to the lines of the report in a state (or several) if it is too long."""
+    if report_path and len(json.dumps(value)) > max_xcom_bytes:
+        return {"path": report_path, "state": state, "count": len(value)}
+    return value
 
 
 @dataclass
 class Tally:
-    """
-    Counts outcomes and keeps the few facts of them that the result needs.
-
-    :param total: how many items there are.
-    """
+    """Counts outcomes and keeps the few facts of them that the result needs."""
 
     total: int
     counts: Counter[State] = field(default_factory=Counter)
@@ -101,11 +101,7 @@ class Tally:
     worth_a_retry: bool = False
 
     def add(self, outcome: Outcome) -> None:
-        """
-        Count an outcome.
-
-        :param outcome: of one item.
-        """
+        """Count an outcome."""
         self.counts[outcome.state] += 1
         if outcome.state is State.CHANGED and outcome.run_id:
             self.changed.append(outcome.run_id)
@@ -115,17 +111,12 @@ class Tally:
             self.launched.append(outcome)
         if outcome.is_bad:
             self.worth_a_retry |= outcome.retryable
-            if len(self.failures) < MOST_FAILURES:
+            if len(self.failures) < _MAX_FAILURES:
                 self.failures.append(outcome)
 
     @property
-    def done(self) -> int:
-        """How many items have an outcome."""
-        return self.counts.total()
-
-    @property
     def bad(self) -> int:
-        """How many items failed or are left in doubt."""
+        """How many items failed or have an unknown outcome."""
         return self.counts[State.FAILED] + self.counts[State.UNKNOWN]
 
     def describe(self) -> dict[str, int]:

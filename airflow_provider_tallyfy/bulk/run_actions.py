@@ -1,112 +1,113 @@
-"""Bulk work on runs that exist: restore, archive, delete."""
+"""What bulk jobs do to runs that exist: restore, archive, delete."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError
 from airflow_provider_tallyfy.api.flows.update_delete import check_deletable
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.bulk.action import Work
+from airflow_provider_tallyfy.bulk.action import BulkAction
+from airflow_provider_tallyfy.bulk.prefetch import Prefetch
 from airflow_provider_tallyfy.bulk.results import Outcome, State
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.bulk.loop_thread import LoopThread
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 log = logging.getLogger(__name__)
 
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 _NOTHING_REMEMBERS = "nothing remembers whether an earlier try deleted it or it never existed"
 
 
-class RunsWork(Work[str]):
+class RunsAction(BulkAction[str]):
     """
-    Work on runs by id.
+    Brings runs into another state.
 
-    :param organization_id: the runs' organization.
-    :param run_ids: the runs.
-    :param seen: what is known of them.
-    :param previous: what earlier tries of the task did.
-    :param unreadable: runs that may be there, but could not be read: not to be seen is no proof that they are gone.
+    :param chosen: ids, or the runs of a list as its pages come.
     """
 
-    #: Lists to look through for the runs, values of ``RunQuery.archived``; most are expected in the first.
-    shelves: ClassVar[Sequence[str]]
+    #: Lists in which to look for the runs, values of ``RunQuery.archived``; most runs are expected in the first.
+    list_filters: ClassVar[Sequence[str]]
 
-    def __init__(
-        self,
-        organization_id: str,
-        run_ids: Sequence[str],
-        seen: Mapping[str, Run],
-        previous: PreviousAttempts,
-        unreadable: Set[str] = frozenset(),
-    ) -> None:
-        self.organization_id = organization_id
+    def __init__(self, organization_id: str, chosen: Iterable[str | Run]) -> None:
+        super().__init__(organization_id)
+        self._chosen = chosen
+
+    def load(self, loop: LoopThread, previous: PreviousAttempts, concurrency: int) -> None:
+        """Read the states of the runs, and set those aside that are in the requested state."""
         self._previous = previous
-        # Runs that earlier tries meant may not be named any more, since a filter passes them by now.
-        meant = sorted(previous.intended.difference(run_ids))
-        known = seen.keys() | (previous.intended - unreadable)
-        done = {run_id for run_id in (*run_ids, *meant) if run_id in known and self.is_done(seen.get(run_id))}
-        self._seen = {run_id: run for run_id, run in seen.items() if run_id not in done}
-        open_ids = [*run_ids, *(run_id for run_id in meant if run_id in unreadable)]
-        super().__init__(
-            [run_id for run_id in open_ids if run_id not in done], [self._as_it_is(run_id) for run_id in sorted(done)]
-        )
+        prefetch = Prefetch(loop.hook, self.organization_id, self.list_filters, self.read, concurrency)
+        run_ids: dict[str, None] = {}
+        for item in self._chosen:
+            if isinstance(item, Run):
+                prefetch.runs[item.id] = item.without_raw()
+            run_ids[item.id if isinstance(item, Run) else item] = None
+        self._check(len(run_ids))
+        loop.run(prefetch.fetch({*run_ids, *previous.intended} - prefetch.runs.keys()))
+        # A filter no longer chooses runs that an earlier try has changed.
+        others = sorted(previous.intended.difference(run_ids))
+        runs, unreadable = prefetch.runs, prefetch.unreadable
+        known = runs.keys() | (previous.intended - unreadable)
+        done = {run_id for run_id in (*run_ids, *others) if run_id in known and self.is_done(runs.get(run_id))}
+        self._runs = {run_id: run for run_id, run in runs.items() if run_id not in done}
+        open_ids = [*run_ids, *(run_id for run_id in others if run_id in unreadable)]
+        self.items = [run_id for run_id in open_ids if run_id not in done]
+        self._set_aside(sorted(done))
+
+    def _check(self, count: int) -> None:
+        """Refuse more runs than the action may touch."""
+
+    def _set_aside(self, done: list[str]) -> None:
+        self.done = [self._as_it_is(run_id) for run_id in done]
 
     @property
-    def planned(self) -> list[str]:
-        """The runs that are not as they are asked for."""
+    def intended(self) -> list[str]:
+        """The runs that are not in the requested state."""
         return list(self.items)
 
     @staticmethod
-    def look(organization_id: str, run_id: str) -> Flow[Run | None]:
-        """
-        Read one run.
-
-        :param organization_id: the run's organization.
-        :param run_id: the run.
-        """
+    def read(organization_id: str, run_id: str) -> Flow[Run | None]:
+        """Read one run."""
         return flows.look_up_run(organization_id, run_id)
 
     @abstractmethod
     def is_done(self, run: Run | None) -> bool:
-        """
-        Whether a run is as it is asked for.
-
-        :param run: the run, or ``None`` if Tallyfy does not show it.
-        """
+        """Whether a run (``None`` if Tallyfy does not show it) is in the requested state."""
 
     def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
-        """Say what the end of a flow means."""
+        """Say what a flow's result means."""
         if result is not None and result.changed:
             return Outcome(State.CHANGED, item)
         return self._as_it_is(item)
 
-    def end(self, item: str, state: State, reason: str, *, retryable: bool = False) -> Outcome:
-        """Say that a run came to another end."""
+    def outcome_without_result(self, item: str, state: State, reason: str, *, retryable: bool = False) -> Outcome:
+        """Say what became of a run whose flow gave no result."""
         return Outcome(state, item, reason, retryable=retryable)
 
     def _as_it_is(self, run_id: str) -> Outcome:
         return Outcome(State.CHANGED if run_id in self._previous.intended else State.UNCHANGED, run_id)
 
 
-class ActivateWork(RunsWork):
-    """Restore runs."""
+class ActivateAction(RunsAction):
+    """Restores runs."""
 
     verb = "restore"
     participle = "restored"
-    shelves = ("only", "exclude")
+    list_filters = ("only", "exclude")
 
     @staticmethod
-    def look(organization_id: str, run_id: str) -> Flow[Run | None]:
+    def read(organization_id: str, run_id: str) -> Flow[Run | None]:
         """Read a run; a hidden one is left to its flow, which needs no list to restore it."""
         run: Run = yield calls.get_run(organization_id, run_id)
         return run
@@ -117,15 +118,15 @@ class ActivateWork(RunsWork):
 
     def flow(self, item: str) -> Flow[RunChange]:
         """Restore a run."""
-        return flows.activate_run(self.organization_id, item, known=self._seen.get(item))
+        return flows.activate_run(self.organization_id, item, known=self._runs.get(item))
 
 
-class ArchiveWork(RunsWork):
-    """Archive runs."""
+class ArchiveAction(RunsAction):
+    """Archives runs."""
 
     verb = "archive"
     participle = "archived"
-    shelves = ("exclude", "only")
+    list_filters = ("exclude", "only")
 
     def is_done(self, run: Run | None) -> bool:
         """Whether the run is archived."""
@@ -133,42 +134,55 @@ class ArchiveWork(RunsWork):
 
     def flow(self, item: str) -> Flow[RunChange]:
         """Archive a run."""
-        return flows.archive_run(self.organization_id, item, known=self._seen.get(item))
+        return flows.archive_run(self.organization_id, item, known=self._runs.get(item))
 
 
-class DeleteWork(RunsWork):
+class DeleteAction(RunsAction):
     """
-    Delete runs for good, and see at the end that Tallyfy shows none of them any more.
+    Deletes runs for good, and verifies at the end that Tallyfy shows none of them any more.
 
-    A missing run is an error, unless an earlier try of the task may have deleted it. That it was not seen before is no
-    proof that it is gone: the lists may have changed while they were read. So the look at the end is for it, too.
+    A missing run is an error, unless an earlier try may have deleted it. That it was not found before is no proof: the
+    lists may have changed while they were read. So these runs are verified at the end, too.
 
+    :param max_runs: if there are more runs than this, none is deleted.
+    :param confirm: has to be the id of the organization.
     :param archive_first: archive live runs on the way; otherwise they are refused.
     :param snapshot_dir: where a snapshot of each run is written first.
     """
 
     verb = "permanently delete"
     participle = "deleted"
-    shelves = ("only", "exclude")
+    list_filters = ("only", "exclude")
 
     def __init__(
         self,
         organization_id: str,
-        run_ids: Sequence[str],
-        seen: Mapping[str, Run],
-        previous: PreviousAttempts,
-        unreadable: Set[str] = frozenset(),
+        chosen: Iterable[str | Run],
         *,
+        max_runs: int | None,
+        confirm: str | None,
         archive_first: bool = False,
         snapshot_dir: str | None = None,
     ) -> None:
-        super().__init__(organization_id, run_ids, seen, previous, unreadable)
+        super().__init__(organization_id, chosen)
+        self._max_runs = max_runs
+        self._confirm = confirm
         self._archive_first = archive_first
         self._snapshot_dir = snapshot_dir
-        self._missing = [run_id for outcome in self.settled if (run_id := outcome.run_id)]
-        self.settled = []
+        self._missing: list[str] = []
         self._accepted: list[str] = []
         self._unexplained: list[str] = []
+
+    def _check(self, count: int) -> None:
+        if self._max_runs is None or count > self._max_runs:
+            problem = f"is exceeded: {count} runs would be deleted"
+            raise invalid("max_runs", self._max_runs, problem, "Nothing was deleted.")
+        if self._confirm != self.organization_id:
+            problem = "is not the id of the organization that the runs would be deleted from"
+            raise invalid("confirm", self._confirm, problem, "Nothing was deleted.")
+
+    def _set_aside(self, done: list[str]) -> None:
+        self._missing = done
 
     @property
     def total(self) -> int:
@@ -176,14 +190,14 @@ class DeleteWork(RunsWork):
         return super().total + len(self._missing)
 
     @property
-    def most_changed(self) -> int:
+    def max_changed(self) -> int:
         """How many runs may be gone because of this task."""
-        return super().most_changed + len(self._missing)
+        return super().max_changed + len(self._missing)
 
     @property
-    def planned(self) -> list[str]:
-        """The runs that are there; one that was never seen is none that a later try may take for deleted."""
-        return [item for item in self.items if item in self._seen]
+    def intended(self) -> list[str]:
+        """The runs that were found, so that a retry cannot mistake one that was never there for deleted."""
+        return [item for item in self.items if item in self._runs]
 
     def is_done(self, run: Run | None) -> bool:
         """Whether the run is gone."""
@@ -197,7 +211,7 @@ class DeleteWork(RunsWork):
             confirm=item,
             archive_first=self._archive_first,
             may_be_gone=self._previous.may_have_changed(item),
-            known=self._seen.get(item),
+            known=self._runs.get(item),
             see_gone=False,
         )
         if change is None:
@@ -215,7 +229,7 @@ class DeleteWork(RunsWork):
             return
         path = f"{self._snapshot_dir.rstrip('/')}/{item}.json"
         try:
-            run = self._seen.get(item)
+            run = self._runs.get(item)
             if run is None:
                 run = await hook.execute(flows.find_run(self.organization_id, item))
         except TallyfyNotFoundError:
@@ -232,40 +246,42 @@ class DeleteWork(RunsWork):
         await asyncio.to_thread(write_snapshot, path, content)
 
     def outcome(self, item: str, result: RunChange | None) -> Outcome | None:
-        """Put accepted deletions off till the look at the end."""
+        """Leave accepted deletions to the end."""
         if result is None:
             return Outcome(State.UNCHANGED, item, f"it is not there, and {_NOTHING_REMEMBERS}")
         self._accepted.append(item)
         return None
 
-    async def settle(self, hook: TallyfyAsyncHook, concurrency: int) -> list[Outcome]:
-        """See that the deleted runs are gone, and tell of those that this try never saw."""
+    async def finish(self, hook: TallyfyAsyncHook, concurrency: int) -> list[Outcome]:
+        """Verify that the deleted runs are gone, and warn of missing runs that this try never found."""
         if self._unexplained:
-            log.warning("%s", _doubt(self._unexplained))
-        if not self._open:
+            log.warning("%s", _warning(self._unexplained))
+        if not self._deleted:
             return []
-        # What this try deleted was archived; what an earlier one meant may be anywhere.
-        shelves = self.shelves if self._missing else ("only",)
-        shown = await hook.execute(flows.still_shown(self.organization_id, self._open, shelves))
-        return [self._doubtful(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._open]
+        # What this try deleted was archived; what an earlier one intended may be anywhere.
+        list_filters = self.list_filters if self._missing else ("only",)
+        shown = await hook.execute(flows.still_shown(self.organization_id, self._deleted, list_filters))
+        return [
+            self._unknown(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._deleted
+        ]
 
-    def unsettled(self) -> list[Outcome]:
-        """Leave accepted deletions, and those of earlier tries, in doubt."""
-        return [self._doubtful(run_id) for run_id in self._open]
+    def unverified(self) -> list[Outcome]:
+        """Report accepted deletions, and those of earlier tries, as unknown."""
+        return [self._unknown(run_id) for run_id in self._deleted]
 
     @property
-    def _open(self) -> list[str]:
+    def _deleted(self) -> list[str]:
         return [*self._missing, *self._accepted]
 
-    def _doubtful(self, run_id: str) -> Outcome:
+    def _unknown(self, run_id: str) -> Outcome:
         reason = "Tallyfy was asked to delete it, but it was not seen that the run is gone"
         return Outcome(State.UNKNOWN, run_id, reason, retryable=True)
 
 
-def _doubt(run_ids: Sequence[str]) -> str:
-    more = f" and {len(run_ids) - _MOST_NAMED} more" if len(run_ids) > _MOST_NAMED else ""
+def _warning(run_ids: Sequence[str]) -> str:
+    more = f" and {len(run_ids) - _MAX_NAMED} more" if len(run_ids) > _MAX_NAMED else ""
     return (
-        f"{len(run_ids)} runs are not there, and of each {_NOTHING_REMEMBERS}: before Airflow 3.3 only the report "
-        f"(report_path) of a try that was not killed can tell. See that these ids are right: "
-        f"{', '.join(run_ids[:_MOST_NAMED])}{more}"
+        f"{len(run_ids)} runs do not exist, and of each {_NOTHING_REMEMBERS}.\n"
+        f"Before Airflow 3.3 only the report (report_path) of a try that was not killed can tell.\n"
+        f"Check these ids: {', '.join(run_ids[:_MAX_NAMED])}{more}"
     )

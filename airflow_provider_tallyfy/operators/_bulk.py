@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag
-from airflow_provider_tallyfy.api.inputs.numbers import text_of
-from airflow_provider_tallyfy.api.inputs.problems import invalid
-from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.bulk.action import Work
-from airflow_provider_tallyfy.bulk.loop_thread import Crew
-from airflow_provider_tallyfy.bulk.prefetch import Lookout, slim
-from airflow_provider_tallyfy.bulk.run_actions import ActivateWork, ArchiveWork, DeleteWork, RunsWork
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
-from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
-from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids, read_run_ids
-from airflow_provider_tallyfy.files.storage import checked_path
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators._filters import FILTERS, TallyfyRunFilterOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+    from airflow_provider_tallyfy.api.models.run import Run
+    from airflow_provider_tallyfy.bulk.run_actions import RunsAction
 
 
 class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
@@ -34,7 +28,6 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
     The runs are either given by id, or chosen by the filters of ``TallyfyListRunsOperator``; at least one filter is
     needed, and one that renders to nothing is refused. The states of the runs are read first, by pages of the list or
     one by one, whichever takes fewer requests.
-
     """
 
     template_fields: Sequence[str] = (
@@ -43,14 +36,14 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         *(name for name in TallyfyRunFilterOperator.template_fields if name not in TallyfyBulkOperator.template_fields),
     )
 
-    _work_class: ClassVar[type[RunsWork]]
-
     def __init__(self, *, run_ids: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_ids = run_ids
 
     @cached_property
     def _given_ids(self) -> list[str] | None:
+        from airflow_provider_tallyfy.files.ids_and_rows import read_run_ids
+
         return None if self.run_ids is None else read_run_ids(self.run_ids)
 
     def _purpose(self) -> Any:
@@ -61,33 +54,18 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
 
     def _input_files(self) -> list[str]:
         """Name the files of ids, if they come in some."""
+        from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids
+
         return files_of_ids(self.run_ids)
 
-    def _make_work(self, context: Context, crew: Crew, previous: PreviousAttempts) -> Work[str]:
-        """Find out which runs there are, and how they are."""
+    def _make_action(self, context: Context) -> RunsAction:
+        """Choose the runs by ids or filters."""
         self._check_choice()
-        seen: dict[str, Run] = {}
-        run_ids = self._given_ids
-        if run_ids is None:
-            seen = {run.id: slim(run) for run in self._filtered_runs()}
-            run_ids = list(seen)
-        self._check_count(len(run_ids))
-        unseen = {*run_ids, *previous.intended} - seen.keys()
-        organization_id = self.hook.organization_id
-        lookout = Lookout(crew.hook, organization_id, self._concurrency)
-        seen |= crew.run(lookout.see(unseen, self._work_class.shelves, self._work_class.look))
-        return self._work_class(organization_id, run_ids, seen, previous, lookout.unreadable, **self._work_options())
+        return self._action_on(self._filtered_runs() if self._given_ids is None else self._given_ids)
 
-    def _check_count(self, count: int) -> None:
-        """
-        Refuse more runs than the operator may touch.
-
-        :param count: how many runs there are.
-        """
-
-    def _work_options(self) -> dict[str, Any]:
-        """Give the options of the work."""
-        return {}
+    @abstractmethod
+    def _action_on(self, chosen: Iterable[str | Run]) -> RunsAction:
+        """Make the action on runs, given by id or as pages of a list come."""
 
     def _check_choice(self) -> None:
         """Refuse a choice that is empty, or of which a part would be ignored."""
@@ -103,8 +81,10 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
 
 
 def _no_choice(problem: str, names: list[str]) -> TallyfyValidationError:
+    from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+
     return TallyfyValidationError(
-        f"Which runs? {problem}. Nothing was sent. Filters: {', '.join(FILTERS)}.",
+        f"Which runs? {problem}.\nNothing was sent.\nFilters: {', '.join(FILTERS)}.",
         fields={name: ["not usable"] for name in names},
     )
 
@@ -160,7 +140,6 @@ class TallyfyActivateRunsOperator(TallyfyRunsOperator):
     :raises TallyfyError: if something else stopped the task, such as an outage.
     """
 
-    _work_class = ActivateWork
     _default_archived = "only"
 
     def __init__(
@@ -207,6 +186,11 @@ class TallyfyActivateRunsOperator(TallyfyRunsOperator):
             tallyfy_conn_id=tallyfy_conn_id,
             **kwargs,
         )
+
+    def _action_on(self, chosen: Iterable[str | Run]) -> RunsAction:
+        from airflow_provider_tallyfy.bulk import ActivateAction
+
+        return ActivateAction(self.hook.organization_id, chosen)
 
 
 class TallyfyArchiveRunsOperator(TallyfyRunsOperator):
@@ -260,8 +244,6 @@ class TallyfyArchiveRunsOperator(TallyfyRunsOperator):
     :raises TallyfyError: if something else stopped the task, such as an outage.
     """
 
-    _work_class = ArchiveWork
-
     def __init__(
         self,
         *,
@@ -306,6 +288,11 @@ class TallyfyArchiveRunsOperator(TallyfyRunsOperator):
             tallyfy_conn_id=tallyfy_conn_id,
             **kwargs,
         )
+
+    def _action_on(self, chosen: Iterable[str | Run]) -> RunsAction:
+        from airflow_provider_tallyfy.bulk import ArchiveAction
+
+        return ArchiveAction(self.hook.organization_id, chosen)
 
 
 class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
@@ -374,7 +361,6 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
 
     template_fields: Sequence[str] = ("max_runs", "confirm", "snapshot_dir", *TallyfyRunsOperator.template_fields)
 
-    _work_class = DeleteWork
     _default_archived = "only"
 
     def __init__(
@@ -430,21 +416,17 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         self.archive_first = archive_first
         self.snapshot_dir = snapshot_dir
 
-    def _check_count(self, count: int) -> None:
-        """Check both keys."""
-        most = checked_count(self.max_runs, "max_runs", least=0)
-        if most is None or count > most:
-            problem = f"is exceeded: {count} runs would be deleted"
-            raise invalid("max_runs", self.max_runs, problem, "Nothing was deleted.")
-        if text_of(self.confirm) != self.hook.organization_id:
-            problem = "is not the id of the organization that the runs would be deleted from"
-            raise invalid("confirm", self.confirm, problem, "Nothing was deleted.")
+    def _action_on(self, chosen: Iterable[str | Run]) -> RunsAction:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag
+        from airflow_provider_tallyfy.api.inputs.numbers import text_of
+        from airflow_provider_tallyfy.bulk import DeleteAction
+        from airflow_provider_tallyfy.files.storage import checked_path
 
-    def _work_options(self) -> dict[str, Any]:
-        """Say how to delete."""
-        return {
-            "archive_first": checked_flag(self.archive_first, "archive_first"),
-            "snapshot_dir": checked_path(self.snapshot_dir, "snapshot_dir")
-            if self._was_given("snapshot_dir")
-            else None,
-        }
+        return DeleteAction(
+            self.hook.organization_id,
+            chosen,
+            max_runs=checked_count(self.max_runs, "max_runs", least=0),
+            confirm=text_of(self.confirm),
+            archive_first=checked_flag(self.archive_first, "archive_first"),
+            snapshot_dir=checked_path(self.snapshot_dir, "snapshot_dir") if self._was_given("snapshot_dir") else None,
+        )

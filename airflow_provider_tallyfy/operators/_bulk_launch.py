@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_object
-from airflow_provider_tallyfy.api.inputs.problems import invalid
-from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.bulk.action import Work
-from airflow_provider_tallyfy.bulk.executor import Job
-from airflow_provider_tallyfy.bulk.launch_action import LaunchWork, RowReader, find_launches
-from airflow_provider_tallyfy.bulk.loop_thread import Crew
-from airflow_provider_tallyfy.bulk.summary import runs_of
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
-from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
-from airflow_provider_tallyfy.files.ids_and_rows import file_of_rows, read_rows
-from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.bulk import LaunchAction
 
 _IN_BODY = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
 
@@ -121,56 +112,46 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
 
     def _purpose(self) -> Any:
         """Tell this job by its template."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_id
+
         return checked_id(self.template_id, "template_id")
 
     def _input_files(self) -> list[str]:
         """Name the file of rows, if they come in one."""
+        from airflow_provider_tallyfy.files.ids_and_rows import file_of_rows
+
         path = file_of_rows(self.rows)
         return [path] if path else []
 
-    def _make_work(self, context: Context, crew: Crew, previous: PreviousAttempts) -> Work[Any]:
-        """Check all rows, and find those that were launched before."""
-        organization_id, ti = self.hook.organization_id, context["ti"]
-        template_id, body = checked_id(self.template_id, "template_id"), self._checked_body()
-        rows = read_rows(self.rows)
-        template = self.hook.execute(calls.get_template(organization_id, template_id))
-        scope = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-        launches = RowReader(template, self.tasks, body, self.name_column, self.key_column, scope).read(rows)
-        found = self._find(context, {launch.key.marker for launch in launches}) if launches else {}
-        # Before a first try only a DAG run that was deleted and made again can have launched by the same keys.
-        found_is_own = ti.try_number > 1 and not self.key_column
-        return LaunchWork(
-            organization_id,
-            template_id,
-            launches,
-            found,
-            [*previous.intended, *found] if found_is_own else previous.intended,
-            since=datetime.now(UTC),
-            keys_are_shared=self.key_column is not None,
+    def _make_action(self, context: Context) -> LaunchAction:
+        """Read the rows."""
+        from airflow_provider_tallyfy.bulk import LaunchAction
+        from airflow_provider_tallyfy.files.ids_and_rows import read_rows
+
+        ti, dag_run = context["ti"], context.get("dag_run")
+        is_retry = ti.try_number > 1
+        # A backfill is for a moment long ago, and its first try need not read all runs since then.
+        started = getattr(dag_run, "start_date", None) or datetime.now(UTC)
+        return LaunchAction(
+            self.hook.organization_id,
+            self._purpose(),
+            read_rows(self.rows),
+            tasks=self.tasks,
+            body=self._checked_body(),
+            name_column=self.name_column,
+            key_column=self.key_column,
+            scope=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",
+            is_retry=is_retry,
+            not_before=first_moment(dag_run) if is_retry else started,
             is_dry_run=self._is_dry_run,
         )
 
-    def _further_results(self, job: Job[Any]) -> dict[str, Any]:
-        """Give the run of every row."""
-        return {"runs": runs_of(job, self._report_of_this_try, checked_xcom_bytes(self.max_xcom_bytes))}
-
     def _checked_body(self) -> dict[str, Any]:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_object
+        from airflow_provider_tallyfy.api.inputs.problems import invalid
+
         body = {name: value for name, value in checked_object(self.body, "body").items() if value is not None}
         if unknown := sorted(map(str, body.keys() - set(_IN_BODY))):
             known = f"It can hold: {', '.join(_IN_BODY)}."
             raise invalid("body", self.body, f"names {', '.join(unknown)}", known, "Nothing was launched.")
         return body
-
-    def _find(self, context: Context, markers: Collection[str]) -> Mapping[str, Sequence[Run]]:
-        dag_run, is_first = context.get("dag_run"), context["ti"].try_number == 1
-        # A backfill is for a moment long ago, and its first try need not read all runs since then.
-        since = (getattr(dag_run, "start_date", None) or datetime.now(UTC)) if is_first else first_moment(dag_run)
-        look = find_launches(
-            self.hook.organization_id,
-            str(self.template_id),
-            markers,
-            None if self.key_column else since,
-            # Only a try just before this one can have launched what lists do not show yet.
-            lambda found: is_first or len(found) == len(markers),
-        )
-        return self.hook.execute(look)

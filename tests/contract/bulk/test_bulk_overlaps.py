@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_tallyfy.bulk import LaunchAction
 from airflow_provider_tallyfy.bulk.summary import Progress
 from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyLaunchRunsOperator
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
@@ -58,16 +59,15 @@ class Overlap:
     def __init__(self, monkeypatch, tallyfy, launch, tries, **other):
         self.other = other
         self.ends = []
-        real = TallyfyLaunchRunsOperator._make_work
+        real = LaunchAction.load
 
-        def _make_work(operator, context, crew, past):
-            work = real(operator, context, crew, past)
+        def load(action, loop, previous, concurrency):
+            real(action, loop, previous, concurrency)
             if not self.ends:
                 self.ends.append(None)
                 self.ends[0] = attempt(lambda: launch(**other).execute(tries.next()))
-            return work
 
-        monkeypatch.setattr(TallyfyLaunchRunsOperator, "_make_work", _make_work)
+        monkeypatch.setattr(LaunchAction, "load", load)
 
 
 @BOTH
@@ -129,7 +129,7 @@ def test_a_try_ended_by_a_signal_while_it_archives_leaves_the_rest_to_the_next(t
             raise Terminated
         return line(progress)
 
-    monkeypatch.setattr("airflow_provider_tallyfy.operators._bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._SECONDS_BETWEEN_LINES", 0.0)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread.GRACE_SECONDS", 0.3)
     monkeypatch.setattr(Progress, "line", interrupted)
@@ -160,7 +160,7 @@ def test_surplus_runs_are_archived_several_at_a_time_and_the_log_says_so(tallyfy
         return lines[-1]
 
     monkeypatch.setattr(Progress, "line", line)
-    monkeypatch.setattr("airflow_provider_tallyfy.operators._bulk_base._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._SECONDS_BETWEEN_LINES", 0.0)
     launch(key_column=None, max_concurrency=4).execute(tries.next())
     assert hang.hits == 4
     assert "Launch: 6/6 done, 6 runs that overlapping tries launched twice are left to archive" in lines

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from airflow_provider_tallyfy.bulk import BulkJob
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
 from tests.airflow_driver import attempt
@@ -58,7 +59,7 @@ def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_r
     others, ids = tallyfy.add_runs(20, archived=True), tallyfy.add_runs(300, archived=True)
     tallyfy.faults.add("status", method="DELETE", status=401, after=100, times=None)
     with monkeypatch.context() as killed:
-        killed.setattr(TallyfyDeleteRunsOperator, "_hand_on", lambda *_: None)  # so it cannot tell what it did
+        killed.setattr(BulkJob, "_hand_on", lambda *_: None)  # so it cannot tell what it did
         first = attempt(lambda: delete(ids).execute(tries.next()))
     tallyfy.faults.clear()
     send = TallyfyAsyncHook.execute
@@ -341,7 +342,7 @@ def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
     tries, ids = tries_without_store, tallyfy.add_runs(3)
     options = {"archive_first": True, "snapshot_dir": str(tmp_path)}
     with monkeypatch.context() as patch:
-        patch.setattr(TallyfyDeleteRunsOperator, "_hand_on", Mock(side_effect=Killed))
+        patch.setattr(BulkJob, "_hand_on", Mock(side_effect=Killed))
         attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
 
     retry = attempt(lambda: delete([*ids, NEVER_EXISTED], **options).execute(tries.next()))
@@ -362,7 +363,7 @@ def test_a_run_that_was_missing_at_first_is_missing_after_a_clear(tallyfy, tries
 def test_what_a_killed_try_deleted_is_claimed_by_the_next_and_nothing_else(tallyfy, tries, delete, monkeypatch):
     ids = tallyfy.add_runs(3, archived=True)
     with monkeypatch.context() as patch:
-        patch.setattr(TallyfyDeleteRunsOperator, "_hand_on", Mock(side_effect=Killed))
+        patch.setattr(BulkJob, "_hand_on", Mock(side_effect=Killed))
         attempt(lambda: delete([*ids, NEVER_EXISTED]).execute(tries.next()))
     assert left(tallyfy) == set()
 

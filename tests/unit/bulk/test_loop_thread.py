@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from airflow_provider_tallyfy.bulk.loop_thread import Crew
+from airflow_provider_tallyfy.bulk.loop_thread import LoopThread
 from airflow_provider_tallyfy.connection import TallyfySettings
 
 
@@ -16,5 +16,8 @@ def test_a_loop_that_cannot_begin_is_an_error_of_the_task_and_no_wait_for_ever(m
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(asyncio.events, "new_event_loop", too_many)
-    with pytest.raises(OSError, match="Too many open files"), Crew(TallyfySettings("http://127.0.0.1:9", "token")):
+    with (
+        pytest.raises(OSError, match="Too many open files"),
+        LoopThread(TallyfySettings("http://127.0.0.1:9", "token")),
+    ):
         pytest.fail("there is no loop to work on")

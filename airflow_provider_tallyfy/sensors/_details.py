@@ -59,7 +59,7 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
-        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and notifies no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 
@@ -148,7 +148,7 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
-        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and notifies no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 

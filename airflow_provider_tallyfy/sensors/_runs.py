@@ -51,7 +51,7 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
-        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and notifies no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     :param start_from_trigger: let the wait begin in the triggerer, too, so that no worker process starts before it is
         over (Airflow >= 3.3). Only for ids that are given as they are, or as templates of ``params``, ``dag_run`` and
@@ -174,7 +174,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     The result is a list with a small dict per run, in the order given; see ``fields``. Waiting for all of no runs
     succeeds at once, with an empty list. How a run ended stands, even if it is reopened while others are waited for.
-    In reschedule mode every look begins anew, so poke and above all deferrable mode ask Tallyfy less.
+    In reschedule mode every look starts from nothing, so poke and above all deferrable mode ask Tallyfy less.
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
@@ -209,7 +209,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
     :param end_from_trigger: let a deferred wait that succeeds end in the triggerer, too, so that no worker starts for
-        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and tells no
+        it (Airflow >= 3.0). Airflow then runs no ``on_success_callback`` and no ``post_execute``, and notifies no
         listener. Refused for a task that would lose its result, a callback or asset events by it. Default: ``False``.
     """
 

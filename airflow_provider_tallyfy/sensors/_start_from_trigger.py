@@ -33,9 +33,7 @@ def start_trigger_args(trigger: type, arguments: dict[str, Any], timeout: timede
     """
     Describe the trigger that the scheduler is to make in place of starting a worker.
 
-    :param trigger: the class.
     :param arguments: its arguments; texts may be templates of what the triggerer knows.
-    :param timeout: how long it may take.
     :param is_mapped: whether the task is in a mapped task group.
     :raises TallyfyConfigurationError: while the DAG is parsed, with the reason, if Airflow could not start it rightly.
     """

@@ -1,4 +1,4 @@
-"""What an event trigger told, kept where a restarted triggerer finds it."""
+"""What an event trigger fired for, kept where a restarted triggerer finds it."""
 
 from __future__ import annotations
 
@@ -24,53 +24,48 @@ _TRYING_AGAIN = 60.0
 
 class EventMemory:
     """
-    Keeps in the state stores of assets what was told, each state only after its events have reached Airflow's database.
+    Keeps in the state stores of assets what was fired, each state only after its events reached Airflow's database.
 
     Kept earlier, a killed triggerer would lose the events that it had taken from the trigger and not handed on yet.
 
-    :param stores: of the assets that hear the events; none before Airflow 3.3.
-    :param what: the arguments of the trigger that decide what it tells; triggers of one asset that differ keep apart.
+    :param stores: of the assets that receive the events; none before Airflow 3.3.
+    :param scope: the arguments of the trigger that decide what it fires for; triggers that differ keep apart.
     """
 
-    def __init__(self, stores: Sequence[Any], what: Sequence[Any]) -> None:
+    def __init__(self, stores: Sequence[Any], scope: Sequence[Any]) -> None:
         self._stores = stores
-        self._key = f"tallyfy-run-events-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]}"
+        self._key = f"tallyfy-run-events-{hashlib.sha256(json.dumps(scope).encode()).hexdigest()[:32]}"
         self._waiting: deque[tuple[float, dict[str, Any]]] = deque()
 
-    async def recall(self) -> dict[str, Any] | None:
+    async def load(self) -> dict[str, Any] | None:
         """
-        Give what was told to every asset when the last state was kept, or ``None`` if nothing was ever kept.
+        Give what was fired for every asset when the last state was kept, or ``None`` if nothing was ever kept.
 
-        Assets differ if they were not always watched together; what not all of them heard is told again. An asset
+        Assets differ if they were not always watched together; what not all of them received is fired again. An asset
         without a state is new, and begins where the others are.
         """
         states = await asyncio.gather(*(store.aget(self._key) for store in self._stores))
         return merged(state for state in states if state is not None)
 
-    async def note(self, state: dict[str, Any], *, told: bool) -> None:
+    async def save(self, state: dict[str, Any], *, fired: bool) -> None:
         """
-        Take in what is known after a look.
+        Keep what is known after a look, as soon as it is safe to.
 
-        :param state: that.
-        :param told: whether the look made events.
+        :param fired: whether the look made events.
         """
         if not self._stores:
             return
-        if told:
+        if fired:
             # Airflow answers in order: after this, what was under way is over, and the next exchange takes the events.
             # What it answers does not matter, and neither does an error; `_is_kept` tells of those.
             with suppress(Exception):
                 await self._stores[0].aget(self._key)
         now = asyncio.get_running_loop().time()
-        self._waiting.append((now + _SHIPPING if told or self._waiting else now, state))
+        self._waiting.append((now + _SHIPPING if fired or self._waiting else now, state))
         await self._keep()
 
     async def news(self, subscription: Subscription) -> dict[Key, Observation]:
-        """
-        Wait for news, and meanwhile keep what is due.
-
-        :param subscription: what gives them.
-        """
+        """Wait for news, and meanwhile keep what is due."""
         while self._waiting:
             try:
                 async with asyncio.timeout_at(self._waiting[0][0]):
@@ -92,12 +87,12 @@ class EventMemory:
     async def _is_kept(self, store: Any, state: dict[str, Any]) -> bool:
         try:
             await store.aset(self._key, state)
-        except Exception as error:  # noqa: BLE001 - a trigger that fails is begun again, and would tell the same again
+        except Exception as error:  # noqa: BLE001 - a trigger that fails is begun again, and would fire the same again
             log.error(
-                "Airflow does not keep which Tallyfy events were told; trying again in %.0f s at the latest. A restart "
-                "before that would repeat them. %s",
-                _TRYING_AGAIN,
+                "Airflow does not keep which Tallyfy events were fired. %s\n"
+                "Trying again in %.0f s at the latest. A restart before that would repeat them.",
                 error,
+                _TRYING_AGAIN,
             )
             return False
         return True

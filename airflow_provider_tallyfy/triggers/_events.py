@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_seconds, free_text, listed
+from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_seconds, free_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.compat import asset_state_stores
@@ -45,26 +46,28 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
     The payload is ``{"event_id", "event", "at", "run": {"id", "name", "status", "archived_at", "completed_at", "url",
     "template_id"}}``.
 
-    A new trigger tells what happens after it began, and in the ``replay`` seconds before. On Airflow >= 3.3 the moment
-    is kept in the state stores of the assets before the first look, and what was told five seconds after it was told,
-    when it has reached Airflow's database. So a restart loses no event, and repeats one only if it comes within those
-    seconds. Before Airflow 3.3 nothing can be kept: after a restart the events of the last ``replay`` seconds are told
-    again. A repeated event has the same ``event_id``, except a problem or a restore of a run that was changed in
-    between.
+    A new trigger fires for what happens after it began, and for what happened in the ``replay`` seconds before.
+
+    On Airflow >= 3.3 a restart loses no event. The assets' state stores keep the beginning, and each event five seconds
+    after it was fired, when it has reached Airflow's database. Only a restart within those seconds repeats it. Before
+    Airflow 3.3 nothing can be kept: after a restart the events of the last ``replay`` seconds are fired again. A
+    repeated event has the same ``event_id``, except a problem or a restore of a run that was changed in between.
 
     The first look reads all runs, archived ones too; later ones the live runs, the newest archived ones, and what left
     the live ones. A request reads a hundred runs, so narrow them.
 
-    :param events: what to hear of: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a list, or a
-        text with commas.
-    :param template_id: only runs of this template. Airflow renders no templates in an ``AssetWatcher``.
-    :param tags: only runs with one of these tag ids; a list, or a text with commas.
-    :param query: only runs whose name Tallyfy finds by these words.
-    :param replay: seconds before the first start of which the events are told, too; before every start if Airflow
-        keeps no state.
-    :param poll_interval: seconds between two looks at the list.
-    :param organization_id: the organization; by default the connection's.
-    :param tallyfy_conn_id: the Airflow connection.
+    Airflow renders no templates in an ``AssetWatcher``, so all arguments are taken as they are written.
+
+    :param events: which events to fire for: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a
+        list, or a text with commas. Default: ``completed``.
+    :param template_id: only runs of this template. Default: runs of all templates.
+    :param tags: only runs with one of these tag ids; a list, or a text with commas. Default: all runs.
+    :param query: only runs whose name Tallyfy finds by these words. Default: all runs.
+    :param replay: fire also for events of so many seconds, or of a timedelta, before the first start; before every
+        start if Airflow keeps no state. Default: 3600.
+    :param poll_interval: seconds between two looks at the list, or a timedelta. Default: 60.
+    :param organization_id: the organization. Default: the connection's.
+    :param tallyfy_conn_id: the Airflow connection. Default: ``tallyfy_default``.
     :raises TallyfyValidationError: if an event is unknown, an id or a list is invalid, a filter is empty or a Jinja
         template, or ``replay`` or ``poll_interval`` is not a number of seconds.
     """
@@ -83,34 +86,32 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events = [event.value for event in checked_events(events)]
-        self.template_id = None if template_id is None else _checked_filter(template_id, "template_id", checked_id)
-        self.tags = (
-            None if tags is None else sorted({_checked_filter(t, "tags", checked_id) for t in listed(tags, "tags")})
-        )
-        self.query = None if query is None else _checked_filter(query, "query", _checked_words)
+        filters = {"template_id": template_id, "tags": tags, "query": query}
+        _refuse_templates(**filters, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id)
+        runs = RunQuery.checked(**filters)
+        self.template_id, self.query = runs.template_id, runs.query
+        self.tags = None if runs.tags is None else sorted(set(runs.tags))
         self.replay = checked_seconds(replay, "replay", least=0)
         self.poll_interval = checked_seconds(poll_interval, "poll_interval")
-        self.organization_id = (
-            None if organization_id is None else _checked_filter(organization_id, "organization_id", checked_id)
-        )
-        self.tallyfy_conn_id = _checked_filter(tallyfy_conn_id, "tallyfy_conn_id", _checked_words)
-        self._runs = RunQuery(template_id=self.template_id, tags=self.tags, query=self.query)
+        self.organization_id = None if organization_id is None else checked_id(organization_id, "organization_id")
+        self.tallyfy_conn_id = free_text(tallyfy_conn_id, "tallyfy_conn_id", may_be_empty=False)
+        self._runs = replace(runs, tags=self.tags)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, for the database."""
         return serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire an event for everything that happens, for as long as somebody wants to know."""
+        """Fire an event for everything that happens, for as long as its asset is watched."""
         began = datetime.now(UTC) - _PRECISION
-        listened_to = (self.tallyfy_conn_id, self.organization_id, self.template_id, self.tags, self.query, self.events)
-        memory = EventMemory(asset_state_stores(self), listened_to)
+        scope = (self.tallyfy_conn_id, self.organization_id, self.template_id, self.tags, self.query, self.events)
+        memory = EventMemory(asset_state_stores(self), scope)
         log: EventLog | None = None
         failures = 0
         while True:
             try:
                 if log is None:
-                    log = EventLog(map(Event, self.events), await self._recall(memory, began))
+                    log = EventLog(map(Event, self.events), await self._load(memory, began))
                 async with watching(self.tallyfy_conn_id, self.organization_id) as watcher:
                     async for event in self._listen(watcher, log, memory):
                         failures = 0
@@ -125,13 +126,13 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 failures += 1
                 await asyncio.sleep(backoff(failures, random.random()))  # noqa: S311 - jitter, not cryptography
 
-    async def _recall(self, memory: EventMemory, began: datetime) -> dict[str, Any]:
-        """Give what was kept, or note when listening began: what happens before the first look is told as well."""
-        state = await memory.recall()
+    async def _load(self, memory: EventMemory, began: datetime) -> dict[str, Any]:
+        """Give what was kept, or keep when listening began: what happens before the first look counts as well."""
+        state = await memory.load()
         if state is None:
             longest = (began - LONG_AGO) // timedelta(seconds=1)
             state = beginning(began - timedelta(seconds=min(self.replay, longest)))
-            await memory.note(state, told=False)
+            await memory.save(state, fired=False)
         return state
 
     async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent | None]:
@@ -140,31 +141,27 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         is_first, is_in_trouble = True, False
         with watcher.subscribe([probe], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
-                for sight in (await memory.news(subscription)).values():
-                    if sight.error is not None:
+                for seen in (await memory.news(subscription)).values():
+                    if seen.error is not None:
                         if not is_in_trouble:
-                            self.log.warning("Cannot see the runs at the moment, still listening. %s", sight.error)
+                            self.log.warning("Cannot see the runs at the moment, still listening. %s", seen.error)
                         is_in_trouble = True
                         continue
                     is_in_trouble = False
                     if is_first:
                         since = log.since.isoformat(timespec="seconds")
-                        self.log.info("Listening since %s, %d runs known.", since, len(sight.value))
+                        self.log.info("Listening since %s, %d runs known.", since, len(seen.value))
                         is_first = False
-                    events = await in_turns(log.read(sight.value, datetime.now(UTC)))
+                    events = await in_turns(log.read(seen.value, datetime.now(UTC)))
                     for event in events:
                         self.log.info("Run %s (%r): %s", event.run.id, event.run.name, event.event)
                         yield TriggerEvent(event.describe(watcher.run_url(event.run.id)))
-                    await memory.note(log.state(), told=bool(events))
+                    await memory.save(log.state(), fired=bool(events))
                     yield None
 
 
 async def in_turns(work: Generator[None, None, T]) -> T:
-    """
-    Do work part by part, so that others in the event loop have their turns between.
-
-    :param work: yields between two parts.
-    """
+    """Do work that yields between its parts, so that others in the event loop have their turns between."""
     while True:
         try:
             next(work)
@@ -174,16 +171,12 @@ async def in_turns(work: Generator[None, None, T]) -> T:
         await asyncio.sleep(0)
 
 
-def _checked_words(value: object, name: str) -> str:
-    return free_text(value, name, may_be_empty=False)
-
-
-def _checked_filter(value: object, name: str, check: Callable[[object, str], str]) -> str:
-    """Check an argument that Airflow takes as it is written."""
-    if isinstance(value, str) and ("{{" in value or "{%" in value):
-        problem = "is a template, but Airflow renders no templates in an AssetWatcher"
-        raise invalid(name, value, problem, "Give the value itself.")
-    return check(value, name)
+def _refuse_templates(**arguments: object) -> None:
+    for name, value in arguments.items():
+        for text in value if isinstance(value, list | tuple | set) else (value,):
+            if isinstance(text, str) and ("{{" in text or "{%" in text):
+                problem = "is a template, but Airflow renders no templates in an AssetWatcher"
+                raise invalid(name, value, problem, "Give the value itself.")
 
 
 TallyfyRunEventTrigger.__module__ = PUBLIC_MODULE

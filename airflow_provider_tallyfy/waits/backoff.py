@@ -10,11 +10,7 @@ _LONGEST_PAUSE = 60.0
 
 
 def backoff(tries: int, chance: float) -> float:
-    """
-    Seconds to wait after so many failures in a row.
-
-    :param chance: random number in [0, 1), the jitter.
-    """
+    """Seconds to wait after so many failures in a row."""
     return min(_LONGEST_PAUSE, 2.0 ** min(tries - 1, 10)) * (0.5 + chance / 2)
 
 
@@ -41,7 +37,6 @@ class ConnectionReads:
 
         :param error: why the last read failed.
         :param elapsed: seconds since the first read.
-        :param chance: random number in [0, 1), the jitter.
         :raises TallyfyTransportError: if there is no time for another read.
         """
         if isinstance(error, self.refusal) and elapsed >= self.refusal_grace:

@@ -36,7 +36,6 @@ class Goal(ABC):
     """
     What is to become of one run, or of something that belongs to it.
 
-    :param run_id: the run.
     :param failure: statuses of the run that end the wait badly.
     :param missing: whether a run that does not exist fails the wait or is waited for.
     """

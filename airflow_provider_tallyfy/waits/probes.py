@@ -39,7 +39,6 @@ class Observation:
     """
     What came of a look.
 
-    :param value: what was seen.
     :param error: why nothing could be seen, instead.
     :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
     """
@@ -50,12 +49,7 @@ class Observation:
 
 
 class Probe(ABC):
-    """
-    Reads one thing again and again.
-
-    :param kind: what kind of thing it is.
-    :param thing: which one.
-    """
+    """Reads one thing again and again."""
 
     #: Status of the list of runs that would show it; ``None`` if it has to be read by itself.
     list_status: str | None = None
@@ -87,8 +81,6 @@ class RunProbe(Probe):
     """
     Reads one run.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param newer_than: ``last_updated`` of the run when somebody last read it and went on waiting.
     :param includes: what to read with it; a list shows no more than the default.
     """

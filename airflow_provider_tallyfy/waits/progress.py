@@ -56,8 +56,6 @@ class WaitProgress:
     """
     Follows a wait, on a worker or in the triggerer. How each of many runs ended stands, whatever becomes of it later.
 
-    :param wait: what it is for.
-    :param organization_id: where the runs are.
     :param run_url: gives the address of a run in the web app.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param log: where a line for the task's log goes.
@@ -271,7 +269,7 @@ class WaitProgress:
             if one.result is None
         }
         error = yield from self._look_at_lists(unseen)
-        # Otherwise reading them one by one tells whether Tallyfy or only this list is in trouble.
+        # Otherwise reading them one by one shows whether Tallyfy or only this list is in trouble.
         is_limited = error is not None and not error.permanent and error.retry_after
         return (yield from self._look_one_by_one(unseen, error if is_limited else None))
 

@@ -1,4 +1,4 @@
-"""What happened to runs, told apart by comparing lists of them with what was known before."""
+"""What happened to runs, found by comparing lists of them with what was known before."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class RunEvent:
     """
     Something that happened to a run.
 
-    :param event: what.
     :param at: when; for a problem and a restore, of which Tallyfy keeps no time, when the run last changed.
-    :param run: the run as it is now.
     """
 
     event: Event
@@ -56,11 +54,7 @@ class RunEvent:
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def describe(self, run_url: str) -> dict[str, Any]:
-        """
-        Reduce it to plain JSON types.
-
-        :param run_url: address of the run in the web app.
-        """
+        """Reduce it to plain JSON types."""
         run = {**self.run.describe(run_url), "template_id": self.run.template_id}
         del run["changed"]
         return {"event_id": self.id, "event": self.event.value, "at": format_time(self.at), "run": run}
@@ -74,7 +68,6 @@ class EventLog:
     the latest event, by Tallyfy's clock, because an event may show up after a later one. Of problems and restores
     Tallyfy keeps no time; if they are of interest, it is also known which runs had a problem, or were archived.
 
-    :param events: which events are of interest.
     :param state: what :func:`beginning` gave, or :meth:`state` before a restart.
     """
 
@@ -90,7 +83,7 @@ class EventLog:
 
     @property
     def since(self) -> datetime:
-        """Events after this moment are told, unless they are known."""
+        """Events after this moment are new, unless they are known."""
         return self._since
 
     def read(self, runs: Collection[Run], now: datetime) -> Generator[None, None, list[RunEvent]]:
@@ -98,7 +91,6 @@ class EventLog:
         Compare a list with what is known, some runs at a time: a large archive must not hold up an event loop.
 
         :param runs: the list; a run that it leaves out is as it was.
-        :param now: wall clock.
         :return: the new events, the earliest first.
         """
         found: list[RunEvent] = []
@@ -170,17 +162,13 @@ class EventLog:
 
 
 def beginning(since: datetime) -> dict[str, Any]:
-    """
-    Give what an event log knows before the first list: only from when on events count.
-
-    :param since: that moment.
-    """
+    """Give what an event log knows before the first list: only from when on events count."""
     return {"since": since.isoformat(), "known": {}}
 
 
 def merged(states: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     """
-    Make one state of several: what it calls told was told according to all of them.
+    Make one state of several: what it calls known was known to all of them.
 
     :param states: what :func:`beginning` or :meth:`EventLog.state` gave at different times, for the same events.
     """
@@ -190,7 +178,7 @@ def merged(states: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     every = {event_id: at for state in states for event_id, at in state["known"].items()}
     merger: dict[str, Any] = {
         "since": min((state["since"] for state in states), key=datetime.fromisoformat),
-        "known": {event_id: at for event_id, at in every.items() if all(_is_told(event_id, at, s) for s in states)},
+        "known": {event_id: at for event_id, at in every.items() if all(_is_known(event_id, at, s) for s in states)},
     }
     if all(_PROBLEM in state for state in states):
         merger[_PROBLEM] = sorted(set.intersection(*(set(state[_PROBLEM]) for state in states)))
@@ -199,13 +187,13 @@ def merged(states: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     return merger
 
 
-def _is_told(event_id: str, at: str, state: Mapping[str, Any]) -> bool:
+def _is_known(event_id: str, at: str, state: Mapping[str, Any]) -> bool:
     return event_id in state["known"] or datetime.fromisoformat(at) <= datetime.fromisoformat(state["since"])
 
 
 def checked_events(events: object) -> tuple[Event, ...]:
     """
-    Check what a user wants to hear of.
+    Check which events a user asks for.
 
     :param events: names, or a text with one or, between commas, several.
     :return: each once, in alphabetical order.

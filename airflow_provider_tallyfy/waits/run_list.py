@@ -57,7 +57,6 @@ class RunListProbe(Probe):
     Every look gives all runs that are known. Runs archived more than 90 days before the latest launch are given by the
     first look only, and not remembered.
 
-    :param organization_id: the runs' organization.
     :param query: which runs; its ``archived`` and ``sort`` do not matter.
     """
 
@@ -176,7 +175,6 @@ def is_long_archived(run: Run, latest: datetime) -> bool:
     """
     Whether a run was archived so long ago that it need not be remembered.
 
-    :param run: the run.
     :param latest: when something last happened, by Tallyfy's clock.
     """
     return run.archived_at is not None and latest - run.archived_at > _REMEMBERED

@@ -23,10 +23,6 @@ class Scan:
 
     What Airflow waits for was mostly launched lately and together, so it stands at the beginning and close together.
     Nothing follows from a run not being listed: filters are loosely documented and lists can lag behind.
-
-    :param organization_id: where to look.
-    :param status: status of the list.
-    :param sought: ids of the runs that are looked for.
     """
 
     def __init__(self, organization_id: str, status: str, sought: Iterable[str]) -> None:
@@ -45,7 +41,6 @@ class Scan:
         """
         Take a page and give its runs, those included that were not sought, without their ``raw``: there are many.
 
-        :param page: the answer to :meth:`next_call`.
         :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
         """
         runs = [run.without_raw() for run in self._pager.accept(page)]

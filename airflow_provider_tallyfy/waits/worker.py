@@ -51,8 +51,6 @@ class Poller:
     A look is one attempt: one that fails is borne, and the next look repeats it, though not before Tallyfy wants to be
     asked again.
 
-    :param hook: talks to Tallyfy.
-    :param wait: what the wait is for.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param log: where a line for the task's log goes.
     :param first_look_at: when the task looked first, in seconds since the epoch, if that was in another process.

@@ -51,8 +51,6 @@ async def watching(
     """
     Use the event loop's one watcher for a connection and an organization; the first user starts it, the last ends it.
 
-    :param tallyfy_conn_id: the Airflow connection.
-    :param organization_id: the organization; by default the connection's.
     :param notify: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
     :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
@@ -94,11 +92,7 @@ async def _sharing(tallyfy_conn_id: str, notify: Callable[[str], None]) -> Async
 
 
 def look_now(run_id: str) -> None:
-    """
-    Take a hint that a run changed, from a webhook say: the watchers of this event loop look at it now.
-
-    :param run_id: the run.
-    """
+    """Take a hint that a run changed, from a webhook say: the watchers of this event loop look at it now."""
     for shared in _SHARED.get(asyncio.get_running_loop(), {}).values():
         for used in shared.watchers.values():
             used.watcher.run_changed(run_id)

@@ -15,8 +15,6 @@ class ListReading:
     """
     What is looked for in a list, and how far the reading has come.
 
-    :param organization_id: where to look.
-    :param status: of the runs in the list.
     :param sought: what is looked for; it is looked at in no other way while the list may show it.
     :param jitter: factor of the intervals until the next looks: the same for all, so that they stay together.
     """
@@ -56,8 +54,6 @@ class ListReading:
         """
         Take a page and give its runs.
 
-        :param page: the answer to :meth:`next_call`.
-        :param now: the moment.
         :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
         """
         self.began = min(self.began, now)

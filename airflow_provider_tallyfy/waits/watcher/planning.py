@@ -28,43 +28,22 @@ class ListRecord:
     sought: int = 0
 
     def is_worth_reading(self, sought: int, now: float) -> bool:
-        """
-        Whether to look for so many runs in the list, rather than one by one.
-
-        :param sought: how many are looked for.
-        :param now: the moment.
-        """
+        """Whether to look for so many runs in the list, rather than one by one."""
         return sought > FEW and (now >= self.rests_until or sought > 2 * self.sought)
 
     def note(self, sought: int, paid_off: bool, now: float) -> None:
-        """
-        Remember how a reading went; a list of many pages that showed hardly anything is left alone for a while.
-
-        :param sought: how many runs were looked for.
-        :param paid_off: see :attr:`Scan.paid_off`.
-        :param now: the moment.
-        """
+        """Remember how a reading went; a list of many pages that showed hardly anything is left alone for a while."""
         self.sought = sought
         self.rests_until = now if paid_off else now + _LIST_RESTS
 
     def note_failure(self, sought: int, now: float) -> None:
-        """
-        Remember that the list could not be read.
-
-        :param sought: how many runs were looked for.
-        :param now: the moment.
-        """
+        """Remember that the list could not be read."""
         self.sought = sought
         self.rests_until = now + _FAILED_LIST_RESTS
 
 
 class Budget:
-    """
-    Keeps the requests of any minute below a limit: a tenth of them may go out at once, the rest evenly.
-
-    :param per_minute: the limit.
-    :param now: the moment it begins.
-    """
+    """Keeps the requests of any minute below a limit: a tenth of them may go out at once, the rest evenly."""
 
     #: How many requests a second go out evenly.
     per_second: float
@@ -76,12 +55,7 @@ class Budget:
         self._at = now
 
     def spend(self, requests: int, now: float) -> None:
-        """
-        Take requests that were sent from the budget.
-
-        :param requests: how many.
-        :param now: the moment.
-        """
+        """Take requests that were sent from the budget."""
         self._left = min(self._burst, self._left + (now - self._at) * self.per_second) - requests
         self._at = now
 
@@ -92,23 +66,13 @@ class Budget:
 
 
 def looks_at_a_time(per_second: float, seconds_for_one: float, most: int) -> int:
-    """
-    How many looks have to be under way to keep up a rate: while Tallyfy is quick, one, and so one connection.
-
-    :param per_second: the rate.
-    :param seconds_for_one: how long a look takes.
-    :param most: the limit.
-    """
+    """How many looks have to be under way to keep up a rate: while Tallyfy is quick, one, and so one connection."""
     return min(most, 1 + int(per_second * seconds_for_one))
 
 
 @dataclass
 class Trouble:
-    """
-    How Tallyfy fares: when everybody has to hold back, and whether it is more than trouble with one run.
-
-    :param until: no request before this.
-    """
+    """How Tallyfy fares: when everybody has to hold back, and whether it is more than trouble with one run."""
 
     until: float = float("-inf")
     _failing: set[Hashable] = field(default_factory=set, init=False)
@@ -129,11 +93,7 @@ class Trouble:
         """
         Take a failed request into account.
 
-        :param what: what was to be read.
-        :param error: why it failed.
         :param asked_at: when; requests that were under way together are one failure.
-        :param now: the moment.
-        :param chance: random number in [0, 1), the jitter.
         """
         self._failing.add(what)
         self._is_limited |= isinstance(error, TallyfyRateLimitError)
@@ -190,9 +150,6 @@ def next_step(
     """
     Decide what to ask next: what probably changed, the list that answers most questions, or what is wanted longest.
 
-    :param watched: everything that is watched.
-    :param lists: what is known about the lists, by status.
-    :param now: the moment.
     :param page_due: when to ask for the next page of the list that is being read; ``None`` if none is.
     :param page_first: whether it is that list's turn, rather than that of looks at something by itself.
     """

@@ -58,7 +58,6 @@ class Watcher:
     wait without being certainly new, is read by itself: nothing depends on what lists leave out.
 
     :param connection: the Airflow connection, which has been read.
-    :param organization_id: the organization.
     """
 
     def __init__(self, connection: SharedConnection, organization_id: str) -> None:
@@ -90,11 +89,7 @@ class Watcher:
         return max(self._connection.free_at, self._trouble.until)
 
     def run_url(self, run_id: str) -> str:
-        """
-        Address of a run in the web app.
-
-        :param run_id: the run.
-        """
+        """Address of a run in the web app."""
         return self._hook.settings.run_url(self.organization_id, run_id)
 
     @property
@@ -108,8 +103,6 @@ class Watcher:
         """
         Have things watched for as long as the context lasts. What is known already is delivered at once.
 
-        :param probes: the things.
-        :param interval: seconds between two looks.
         :param longest: if given, the interval doubles up to this.
         :param is_end: whether the subscriber will stop waiting because of a value.
         :raises TallyfyValidationError: if an interval is not a number of seconds; others must not suffer from it.
@@ -131,12 +124,7 @@ class Watcher:
             self.leave(subscription, {probe.key for probe in subscription.probes})
 
     def leave(self, subscription: Subscription, keys: Set[Key]) -> None:
-        """
-        Stop watching things for a subscriber.
-
-        :param subscription: of the subscriber.
-        :param keys: of the probes.
-        """
+        """Stop watching things for a subscriber."""
         for probe in [probe for probe in subscription.probes if probe.key in keys]:
             one = self._watched.get(probe.key)
             if one is not None:
@@ -146,9 +134,7 @@ class Watcher:
         subscription.probes = [probe for probe in subscription.probes if probe.key not in keys]
 
     def look_now(self, subscription: Subscription) -> None:
-        """
-        Look at all that a subscriber watches, and deliver what is seen even if that is not new.
-        """
+        """Look at all that a subscriber watches, and deliver what is seen even if that is not new."""
         now = self._loop.time()
         subscription.wants_all = True
         for probe in subscription.probes:
@@ -156,20 +142,11 @@ class Watcher:
         self._changed.set()
 
     async def ask(self, look: Flow[T]) -> T:
-        """
-        Ask once, apart from all looks that are due, and although Tallyfy may have asked for a pause.
-
-        :param look: what to ask.
-        :raises TallyfyError: if that fails.
-        """
+        """Ask once, apart from all looks that are due, and although Tallyfy may have asked for a pause."""
         return await self._hook.execute(look, retry_budget=0)
 
     def run_changed(self, run_id: str) -> None:
-        """
-        Take a hint from outside: look at a run now, directly.
-
-        :param run_id: the run.
-        """
+        """Take a hint from outside: look at a run now, directly."""
         now = self._loop.time()
         for one in self._watched.values():
             if one.probe.concerns(run_id):
@@ -311,7 +288,7 @@ class Watcher:
         self._break_off_list(reading, error, asked_at)
 
     def _break_off_list(self, reading: ListReading, error: TallyfyError, asked_at: float) -> None:
-        """Read the runs one by one instead: that tells whether Tallyfy or only this list is in trouble."""
+        """Read the runs one by one instead: that shows whether Tallyfy or only this list is in trouble."""
         self._reading = None
         unseen = reading.break_off()
         if isinstance(error, TallyfyAuthError):

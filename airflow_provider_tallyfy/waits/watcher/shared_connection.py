@@ -97,11 +97,7 @@ class SharedConnection:
         return self._hook.organization_id(own)
 
     def hook(self, organization_id: str) -> TallyfyAsyncHook:
-        """
-        Give the hook for an organization; all of them share their transports.
-
-        :param organization_id: the organization.
-        """
+        """Give the hook for an organization; all of them share their transports."""
         if organization_id not in self._hooks:
             self._hooks[organization_id] = self._hook.for_organization(organization_id)
         return self._hooks[organization_id]
@@ -134,7 +130,6 @@ class SharedConnection:
         Let nobody send for a while.
 
         :param sent_at: what :meth:`acquire` returned for the request that Tallyfy answered with 429.
-        :param after: seconds to wait.
         :return: whether that is news.
         """
         is_news = sent_at > self._rests_until
@@ -147,7 +142,7 @@ class SharedConnection:
         """
         Read the connection again, and use it from now on if it was changed.
 
-        :return: whether it was; ``None`` if nobody can tell at the moment.
+        :return: whether it was; ``None`` if that cannot be known at the moment.
         """
         self.check_at = self._loop.time() + _CHECK_EVERY
         try:

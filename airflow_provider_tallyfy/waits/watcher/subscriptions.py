@@ -20,7 +20,6 @@ class Pace:
     """
     How often somebody wants something read.
 
-    :param interval: seconds between two looks.
     :param longest: if more than ``interval``, the interval doubles from look to look up to this.
     :param since: when the wait began.
     """
@@ -40,8 +39,6 @@ class Subscription:
 
     Only the latest observation of each thing is kept, so a slow subscriber misses states in between and delays nobody.
 
-    :param probes: what to read.
-    :param pace: how often.
     :param is_end: whether the subscriber will stop waiting because of a value.
     """
 
@@ -149,7 +146,6 @@ class Watched:
         """
         Want a look for somebody who asks for one, and has no use for what was asked of Tallyfy before.
 
-        :param now: the present moment.
         :param moment: when the look may be made at the latest.
         """
         self.requested_at = now

@@ -318,7 +318,7 @@ def test_a_state_that_airflow_does_not_keep_stops_nothing_and_is_tried_again(vir
         airflow.broken = {OTHER}
         tallyfy.complete_run(first)
         await asyncio.sleep(2 * INTERVAL)
-        assert "Airflow does not keep which Tallyfy events were told" in caplog.text
+        assert "Airflow does not keep which Tallyfy events were fired" in caplog.text
         airflow.broken = set()
         await asyncio.sleep(2 * INTERVAL)
         await airflow.kill()

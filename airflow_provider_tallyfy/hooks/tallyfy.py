@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, TypeAlias
+from uuid import uuid4
 
 import requests
 from airflow.providers.common.compat.sdk import BaseHook
@@ -15,11 +18,30 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.flows.driving import Done, advance, first_write
-from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag, checked_id, required_organization
+from airflow_provider_tallyfy.api.inputs.checks import (
+    checked_count,
+    checked_flag,
+    checked_id,
+    checked_time,
+    listed,
+    required_organization,
+)
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
-from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.results import RunResult, run_result
+from airflow_provider_tallyfy.api.models.run import Run, RunChange
+from airflow_provider_tallyfy.api.results import (
+    ActivityResult,
+    FormFieldResult,
+    RunResult,
+    TaskResult,
+    activity_result,
+    deleted_result,
+    field_results,
+    run_result,
+    task_result,
+    values_by_label,
+)
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
@@ -28,19 +50,29 @@ from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
-from airflow_provider_tallyfy.hooks.runs import RunMethods, argument
 from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOR
 
 
-class TallyfyHook(RunMethods, BaseHook):
+class _Missing(Enum):
+    NOT_GIVEN = "not given"
+
+
+#: What an update leaves as it is.
+NOT_GIVEN = _Missing.NOT_GIVEN
+NotGiven: TypeAlias = Literal[_Missing.NOT_GIVEN]
+
+
+class TallyfyHook(BaseHook):
     """
     Talk to Tallyfy with the credentials of an Airflow connection.
 
-    One hook keeps one session, and so one TCP connection (one per thread that is using it at the same moment); close it
+    One hook keeps one session, and so one TCP connection (one per thread that is using it at the same moment). Close it
     with :meth:`close` or ``with``.
 
-    :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
-    :param organization_id: the Tallyfy organization; by default the connection's.
+    Methods return plain dicts, which a ``@task`` can return.
+
+    :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``. Default: ``tallyfy_default``.
+    :param organization_id: id of the Tallyfy organization. By default the connection's.
     """
 
     conn_name_attr = "tallyfy_conn_id"
@@ -100,7 +132,7 @@ class TallyfyHook(RunMethods, BaseHook):
         """
         Address of a run in the Tallyfy web app.
 
-        :param run_id: the run.
+        :param run_id: id of the run.
         :raises TallyfyValidationError: if the id is not usable.
         """
         return self.settings.run_url(self.organization_id, checked_id(run_id))
@@ -153,12 +185,12 @@ class TallyfyHook(RunMethods, BaseHook):
         """
         Read a run, archived or not.
 
-        :param run_id: the run.
-        :param raw: whether to add everything Tallyfy sent.
+        :param run_id: id of the run.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run = self.execute(flows.find_run(self.organization_id, argument(checked_id, run_id, "run_id")))
-        raw = argument(checked_flag, raw, "raw")
+        run = self.execute(flows.find_run(self.organization_id, checked_id(run_id, "run_id")))
+        raw = checked_flag(raw, "raw")
         return run_result(run, self.run_url(run.id), raw=raw)
 
     def list_runs(
@@ -167,12 +199,12 @@ class TallyfyHook(RunMethods, BaseHook):
         status: str | None = None,
         template_id: str | None = None,
         query: str | None = None,
-        tags: Sequence[str] | None = None,
-        owners: Sequence[str | int] | None = None,
+        tags: Sequence[str] | str | None = None,
+        owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str = "exclude",
         sort: str = "created_at",
-        limit: int | None = None,
+        limit: int | str | None = None,
         raw: bool = False,
     ) -> list[RunResult]:
         """
@@ -182,15 +214,15 @@ class TallyfyHook(RunMethods, BaseHook):
         given last.
 
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
-        :param template_id: only runs of this template.
-        :param query: only runs whose name matches this text; how it matches is up to Tallyfy.
-        :param tags: only runs with one of these tag ids.
-        :param owners: only runs owned by, or with tasks of, these user ids.
-        :param folder: only runs in this folder.
-        :param archived: ``exclude`` (default), ``include`` or ``only`` archived runs.
-        :param sort: ``name`` or ``created_at``, with ``-`` in front for descending.
-        :param limit: at most so many runs; no more pages are read than that takes. By default all.
-        :param raw: whether to add everything Tallyfy sent.
+        :param template_id: only runs of this template: its id.
+        :param query: only runs whose name matches this text. How it matches is up to Tallyfy.
+        :param tags: only runs with one of these tags: ids.
+        :param owners: only runs that one of these users owns or has tasks in: ids.
+        :param folder: only runs in this folder: its id.
+        :param archived: ``exclude``, ``include`` or ``only`` archived runs. Default: ``exclude``.
+        :param sort: ``name`` or ``created_at``, with ``-`` in front for descending. Default: ``created_at``.
+        :param limit: at most this many runs. No more pages are read than needed. By default all runs.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyValidationError: if a filter is given and empty; ``None`` is one that is not given.
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
@@ -223,25 +255,303 @@ class TallyfyHook(RunMethods, BaseHook):
 
     def archive_run(self, run_id: str) -> RunResult:
         """
-        Archive a run; an archived one is a success that changed nothing.
+        Archive a run. An archived run is a success that changed nothing.
 
-        :param run_id: the run.
+        :param run_id: id of the run.
+        :return: the run as it is now; ``changed`` is false if it was archived before.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(
-            self.execute(flows.archive_run(self.organization_id, argument(checked_id, run_id, "run_id")))
-        )
+        return self._changed(flows.archive_run(self.organization_id, checked_id(run_id, "run_id")))
 
     def activate_run(self, run_id: str) -> RunResult:
         """
-        Restore an archived run; a live one is a success that changed nothing.
+        Restore an archived run. A live run is a success that changed nothing.
 
-        :param run_id: the run.
+        :param run_id: id of the run.
+        :return: the run as it is now; ``changed`` is false if it was live before.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(
-            self.execute(flows.activate_run(self.organization_id, argument(checked_id, run_id, "run_id")))
+        return self._changed(flows.activate_run(self.organization_id, checked_id(run_id, "run_id")))
+
+    def launch_run(
+        self,
+        template_id: str,
+        *,
+        launch_key: str | int | None = None,
+        name: str | None = None,
+        kickoff: Mapping[str, Any] | str | None = None,
+        prerun: Mapping[str, Any] | str | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        user_id: int | str | None = None,
+        tags: Sequence[str] | str | None = None,
+        folders: Sequence[str] | str | None = None,
+        users: Sequence[int | str] | str | None = None,
+        groups: Sequence[str] | str | None = None,
+        parent_id: str | None = None,
+        tasks: Mapping[str, Any] | str | None = None,
+        roles: Mapping[str, Any] | str | None = None,
+        starred: bool | None = None,
+        is_public: bool | None = None,
+        publicly_hidden_fields: Sequence[str] | None = None,
+        assign_someone_else: bool | None = None,
+    ) -> RunResult:
+        """
+        Launch a run of a template, or adopt the one that was launched with the same key.
+
+        What is ``None`` is not sent, and Tallyfy's own default holds.
+
+        :param template_id: id of the template.
+        :param launch_key: one run per key and template, which is looked for first. By default every call launches.
+        :param name: name of the run, at most 550 characters.
+        :param kickoff: kick-off form values by field label, alias or id.
+        :param prerun: values by field id in Tallyfy's own encoding, sent as they are. They win over ``kickoff``.
+        :param summary: description of the run. The launch's marker is added to it.
+        :param owner_id: id of the user who owns the run.
+        :param user_id: id of the user who starts the run, of the same organization. By default the token's user.
+        :param tags: ids of tags.
+        :param folders: ids of folders.
+        :param users: ids of users who are assigned to the run.
+        :param groups: ids of groups that are assigned to the run.
+        :param parent_id: id of the run that this one belongs to.
+        :param tasks: deadline and owners by step id, as ``TallyfyLaunchRunOperator`` takes them.
+        :param roles: ``{"users": [...], "guests": [...], "groups": [...]}`` by role id.
+        :param starred: whether the run is marked with a star.
+        :param is_public: whether everybody who has the link sees the run.
+        :param publicly_hidden_fields: fields that a public run does not show.
+        :param assign_someone_else: sent as it is; Tallyfy does not document it.
+        :return: the run; ``changed`` is false if it was adopted.
+        :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
+        :raises TallyfyNotFoundError: if there is no such template.
+        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        """
+        template_id = checked_id(template_id, "template_id")
+        fields = {
+            "name": name,
+            "prerun": prerun,
+            "summary": summary,
+            "owner_id": owner_id,
+            "user_id": user_id,
+            "tags": tags,
+            "folders": folders,
+            "users": users,
+            "groups": groups,
+            "parent_id": parent_id,
+            "roles": roles,
+            "starred": starred,
+            "is_public": is_public,
+            "publicly_hidden_fields": publicly_hidden_fields,
+            "assign_someone_else": assign_someone_else,
+        }
+        request = LaunchRequest(template_id, kickoff, tasks, fields)
+        return self._changed(flows.launch_run(self.organization_id, request, _key(launch_key, template_id)))
+
+    def launch_project(
+        self,
+        title: str,
+        owners: Mapping[str, Any],
+        deadline: datetime | str,
+        *,
+        launch_key: str | int | None = None,
+        task_kind: str = "task",
+        summary: str | None = None,
+    ) -> RunResult:
+        """
+        Launch a run without a template, or adopt the one that was launched with the same key.
+
+        :param title: name of the run and its tasks, at most 600 characters.
+        :param owners: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these; a task for each.
+        :param deadline: when it is due: a datetime, or ISO 8601 text; without a time zone it is UTC.
+        :param launch_key: one project per key, which is looked for first. By default every call launches.
+        :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``. Default: ``task``.
+        :param summary: what is to be done. The launch's marker is added to it.
+        :return: the run; ``changed`` is false if it was adopted.
+        :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
+        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        """
+        body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
+        return self._changed(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS)))
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        name: str | NotGiven = NOT_GIVEN,
+        summary: str | NotGiven = NOT_GIVEN,
+        owner_id: int | str | NotGiven = NOT_GIVEN,
+        starred: bool | str | NotGiven = NOT_GIVEN,
+        is_public: bool | str | NotGiven = NOT_GIVEN,
+        publicly_hidden_fields: Sequence[str] | NotGiven = NOT_GIVEN,
+        users: Sequence[int | str] | str | NotGiven = NOT_GIVEN,
+        groups: Sequence[str] | str | NotGiven = NOT_GIVEN,
+        prerun: Mapping[str, Any] | str | NotGiven = NOT_GIVEN,
+    ) -> RunResult:
+        """
+        Change fields of a run and leave all others as they are, its users and groups included.
+
+        A field that is ``NOT_GIVEN`` stays as it is. ``None`` is a value, and is refused where a field must have one.
+
+        :param run_id: id of the run.
+        :param name: the new name.
+        :param summary: the new description; the marker by which a launch recognizes its run stays.
+        :param owner_id: id of the user who owns the run from now on.
+        :param starred: whether the run is marked with a star.
+        :param is_public: whether everybody who has the link sees the run.
+        :param publicly_hidden_fields: fields that a public run does not show.
+        :param users: ids of users, instead of the current ones. Only ``[]`` empties them.
+        :param groups: ids of groups, instead of the current ones. Only ``[]`` empties them.
+        :param prerun: kick-off values by field id, in Tallyfy's own encoding. Others stay.
+        :return: the run as it is now; ``changed`` is false if it had these values before.
+        :raises TallyfyValidationError: if nothing is given, or a value is invalid; nothing was sent.
+        :raises TallyfyNotFoundError: if there is no such run.
+        :raises TallyfyResponseError: if it does not show what must be kept, or afterwards something is lost or altered.
+        """
+        fields = {
+            "name": name,
+            "summary": summary,
+            "owner_id": owner_id,
+            "starred": starred,
+            "is_public": is_public,
+            "publicly_hidden_fields": publicly_hidden_fields,
+            "users": users,
+            "groups": groups,
+            "prerun": prerun,
+        }
+        changes = {field: value for field, value in fields.items() if value is not NOT_GIVEN}
+        return self._changed(flows.update_run(self.organization_id, checked_id(run_id, "run_id"), changes))
+
+    def delete_run(
+        self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
+    ) -> RunResult:
+        """
+        Delete an archived run for good.
+
+        :param run_id: id of the run.
+        :param confirm: the run's id or exact name, as a second key.
+        :param archive_first: archive a live run on the way. Otherwise it is refused. Default: ``False``.
+        :param may_be_gone: whether a missing run is a success, as after an earlier try. Default: ``False``.
+        :return: the run as it was, with ``status`` ``deleted``; ``changed`` is false if it was gone before.
+        :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+        flow = flows.delete_run(
+            self.organization_id,
+            run_id := checked_id(run_id, "run_id"),
+            confirm=confirm,
+            archive_first=checked_flag(archive_first, "archive_first"),
+            may_be_gone=checked_flag(may_be_gone, "may_be_gone"),
         )
+        change = self.execute(flow)
+        return deleted_result(change.run if change else None, run_id, self.run_url(run_id))
+
+    def export_run(self, run_id: str) -> Any:
+        """
+        Let Tallyfy export a run, and return the JSON it answers.
+
+        :param run_id: id of the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
+        """
+        run_id = checked_id(run_id, "run_id")
+        return self.execute(flows.export_run(self.organization_id, run_id))
+
+    def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
+        """
+        Read all tasks of a run, hidden ones included.
+
+        :param run_id: id of the run.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        run_id = checked_id(run_id, "run_id")
+        raw = checked_flag(raw, "raw")
+        return [task_result(task, raw=raw) for task in self.execute(flows.list_tasks(self.organization_id, run_id))]
+
+    def complete_task(
+        self, run_id: str, task_id: str, is_approved: bool | None = None, *, raw: bool = False
+    ) -> TaskResult:
+        """
+        Complete a task unless it is completed.
+
+        :param run_id: id of the task's run.
+        :param task_id: id of the task.
+        :param is_approved: the decision, for approval tasks only.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
+        """
+        run_id = checked_id(run_id, "run_id")
+        task_id = checked_id(task_id, "task_id")
+        raw = checked_flag(raw, "raw")
+        if is_approved is not None:
+            is_approved = checked_flag(is_approved, "is_approved")
+        return task_result(
+            self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw
+        )
+
+    def get_form_values(self, run_id: str) -> dict[str, Any]:
+        """
+        Read what people have filled in: values by label, ``None`` for a field without one.
+
+        A field is under its id if it has no label, or if another field has the same. :meth:`list_form_fields` tells
+        fields apart by task and alias.
+
+        :param run_id: id of the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        run_id = checked_id(run_id, "run_id")
+        return values_by_label(self.execute(flows.get_form_values(self.organization_id, run_id)))
+
+    def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
+        """
+        Read the fields of a run's forms with what people have filled in, the kick-off form first.
+
+        :param run_id: id of the run.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
+        """
+        run_id = checked_id(run_id, "run_id")
+        return field_results(self.execute(flows.get_form_values(self.organization_id, run_id)))
+
+    def list_activity(
+        self,
+        run_id: str,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        verbs: Sequence[str] | str = (),
+    ) -> list[ActivityResult]:
+        """
+        Read the audit trail of a run, the oldest entry first.
+
+        :param run_id: id of the run.
+        :param since: only entries from this moment on: a datetime, or ISO 8601 text; without a time zone it is UTC.
+        :param until: only entries before this moment, likewise.
+        :param verbs: only entries with one of these verbs. Default: ``()``, which is all.
+        """
+        run_id = checked_id(run_id, "run_id")
+        since, until = checked_time(since, "since"), checked_time(until, "until")
+        chosen = listed(verbs, "verbs")
+        entries = self.execute(flows.list_activity(self.organization_id, run_id, since, until, chosen))
+        return [activity_result(entry) for entry in entries]
+
+    def add_tag(self, run_id: str, tag_id: str) -> bool:
+        """
+        Put a tag on a run unless it is there, and return whether it was not.
+
+        :param run_id: id of the run, which must not be archived.
+        :param tag_id: id of the tag.
+        """
+        run_id = checked_id(run_id, "run_id")
+        tag_id = checked_id(tag_id, "tag_id")
+        return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))
+
+    def remove_tag(self, run_id: str, tag_id: str) -> bool:
+        """
+        Take a tag off a run, and return whether it was there.
+
+        :param run_id: id of the run.
+        :param tag_id: id of the tag.
+        """
+        run_id = checked_id(run_id, "run_id")
+        tag_id = checked_id(tag_id, "tag_id")
+        return self.execute(flows.untag_run(self.organization_id, run_id, tag_id))
 
     def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """
@@ -265,6 +575,10 @@ class TallyfyHook(RunMethods, BaseHook):
         :raises TallyfyError: in one of its kinds.
         """
         return self.execute(first_write(flow))
+
+    def _changed(self, flow: Flow[RunChange]) -> RunResult:
+        change = self.execute(flow)
+        return run_result(change.run, self.run_url(change.run.id), changed=change.changed)
 
     def _drive(self, flow: Flow[T], budget: float | None) -> T:
         step = advance(flow)
@@ -333,3 +647,9 @@ class TallyfyHook(RunMethods, BaseHook):
         with self._lock:
             if self._fetched_token == token:  # another thread may have renewed it already
                 self._fetched_token = None
+
+
+def _key(launch_key: str | int | None, scope: str) -> LaunchKey:
+    if launch_key is None:
+        return LaunchKey(uuid4().hex, pages=0)
+    return LaunchKey.given(launch_key, scope)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_tallyfy.hooks.runs import RunMethods
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import bulk, tallyfy
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
@@ -36,10 +35,8 @@ class Case:
         return {"users": [self.server.user["id"]]}
 
 
-class AsyncFace(RunMethods):
+class AsyncFace(TallyfyHook):
     """The public methods over the asynchronous hook."""
-
-    get_run, archive_run, activate_run = TallyfyHook.get_run, TallyfyHook.archive_run, TallyfyHook.activate_run
 
     def __init__(self, server: HostileTallyfy) -> None:
         self._server = server

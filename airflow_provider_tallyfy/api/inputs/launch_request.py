@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
     checked_text,
     checked_time,
@@ -22,25 +21,6 @@ from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.steps import complete_steps
 from airflow_provider_tallyfy.api.models.run import format_request_time
 from airflow_provider_tallyfy.api.models.template import Template
-
-#: What a launch takes besides template and tasks (page "Launch process", official Python client); Tallyfy drops others.
-LAUNCH_FIELDS = (
-    "name",
-    "summary",
-    "owner_id",
-    "user_id",
-    "parent_id",
-    "starred",
-    "is_public",
-    "publicly_hidden_fields",
-    "assign_someone_else",
-    "prerun",
-    "roles",
-    "tags",
-    "folders",
-    "users",
-    "groups",
-)
 
 #: What the tasks of a project can be (page "Launch process without template").
 TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
@@ -59,7 +39,7 @@ class LaunchRequest:
     :param template_id: the template (API: ``checklist_id``).
     :param kickoff: kick-off form values by label, alias or id, in the user's words.
     :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
-    :param fields: everything else of the request's body, as Tallyfy takes it, of :data:`LAUNCH_FIELDS`.
+    :param fields: everything else of the request's body that Tallyfy takes: it drops other fields silently.
     """
 
     template_id: str
@@ -88,7 +68,6 @@ class LaunchRequest:
         """
         given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
         problems = Problems()
-        problems.of(_check_fields, given)
         body = problems.of(with_ids, given) or {}
         body |= {name: problems.of(free_text, given[name], name) for name in ("summary", "parent_id") if name in given}
         if "roles" in given:
@@ -163,16 +142,6 @@ def _is_left_out(name: str, value: Any) -> bool:
     if name in ("tags", "folders") and isinstance(value, str):
         return value == "" or list_in_text(value) == []
     return value is None
-
-
-def _check_fields(given: Mapping[str, Any]) -> None:
-    unknown = sorted(given.keys() - set(LAUNCH_FIELDS))
-    if unknown:
-        raise TallyfyValidationError(
-            f"A launch does not take {', '.join(unknown)}; Tallyfy would drop it silently.\n"
-            f"It takes: {', '.join(LAUNCH_FIELDS)}.",
-            fields={name: ["unknown"] for name in unknown},
-        )
 
 
 def _name(given: object) -> str:

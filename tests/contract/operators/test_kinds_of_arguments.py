@@ -35,8 +35,8 @@ METHODS = {
 KINDS = {
     "id": {"run_id", "template_id", "organization_id", "parent_id", "task_id", "tag_id", "confirm"},
     "text": {"title", "name", "summary", "query", "folder", "launch_key", "task_name", "field"},
-    "ids": {"run_ids", "tags", "folders", "users", "groups", "verbs"},
-    "user": {"owner_id"},
+    "ids": {"run_ids", "tags", "folders", "users", "groups", "verbs", "publicly_hidden_fields"},
+    "user": {"owner_id", "user_id"},
     "people": {"owners"},
     "object": {"kickoff", "prerun", "tasks", "roles", "changes", "body"},
     "rows": {"rows"},
@@ -54,6 +54,9 @@ KINDS = {
     "internal": {"tallyfy_conn_id", "name_column", "key_column", "max_poll_interval", "end_task", "newer_than"},
 }
 KINDS["flag"] |= {
+    "starred",
+    "is_public",
+    "assign_someone_else",
     "start_from_trigger",
     "may_appear_later",
     "fail_on_errors",

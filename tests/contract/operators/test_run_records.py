@@ -360,11 +360,20 @@ def test_the_hook_launches_once_per_key_and_each_time_without_one(tallyfy, hook)
     assert [list(run["prerun"].values()) for run in tallyfy.runs] == [["Acme"]] * 3
 
 
-def test_what_a_launch_does_not_take_is_refused_before_it_is_dropped(tallyfy, hook):
+def test_what_a_launch_does_not_take_is_refused_before_anything_is_sent(tallyfy, hook):
     template = tallyfy.add_template("Onboarding")
-    with pytest.raises(TallyfyValidationError, match=r"does not take guests, nme"):
-        hook.launch_run(template["id"], nme="Acme", guests=["g@x.example"])
-    assert [request.method for request in tallyfy.requests] == ["GET"]
+    with pytest.raises(TypeError, match="nme"):
+        hook.launch_run(template["id"], nme="Acme")
+    assert tallyfy.requests == []
+
+
+def test_an_update_takes_none_for_a_value_that_is_missing_and_not_for_a_field_to_leave(tallyfy, hook):
+    run = tallyfy.add_run(name="Acme", summary="old")
+    with pytest.raises(TallyfyValidationError, match="name"):
+        hook.update_run(run["id"], name=None, summary="new")
+    with pytest.raises(TallyfyValidationError, match="is empty"):
+        hook.update_run(run["id"])
+    assert (tallyfy.run(run["id"])["summary"], tallyfy.requests) == ("old", [])
 
 
 @both_worlds

@@ -13,7 +13,10 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 WORDS = st.text("abcdefghijklmnop", min_size=3, max_size=8)
-TEXTS = st.text(min_size=1, max_size=30).filter(lambda text: text.replace("\ufeff", "").strip() != "")
+# "None" and "null" are what templates render for a missing value, and refused.
+TEXTS = st.text(min_size=1, max_size=30).filter(
+    lambda text: text.replace("\ufeff", "").strip() not in ("", "None", "null")
+)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda moment: moment.replace(microsecond=0))
 URLS = WORDS.map(lambda word: f"https://files.example/{word}.pdf")
 EMAILS = WORDS.map(lambda word: f"{word}@x.example")

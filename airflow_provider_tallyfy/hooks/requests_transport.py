@@ -30,18 +30,20 @@ class _Session(requests.Session):
     """Lets the connection's ``verify`` and ``proxies`` win over the environment, which plain sessions do not."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        own_proxies = {**self.proxies, **(proxies or {})}
-        # An empty proxy keeps requests from taking one of the environment.
-        own_proxies[urlsplit(url).scheme] = proxy_for(url, own_proxies, socks_module="socks") or ""
         own_verify = self.verify if verify is None else verify
-        return super().merge_environment_settings(url, own_proxies, stream, own_verify, cert)
+        return super().merge_environment_settings(url, self._proxies_for(url, proxies), stream, own_verify, cert)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Choose the proxy for a request, too, that was prepared by hand."""
         if "proxies" not in kwargs:
-            settings = self.merge_environment_settings(request.url, {}, None, None, None)
-            kwargs["proxies"] = settings["proxies"]
+            kwargs["proxies"] = self._proxies_for(request.url)
         return super().send(request, **kwargs)
+
+    def _proxies_for(self, url: Any, proxies: Any = None) -> dict[str, str]:
+        own = {**self.proxies, **(proxies or {})}
+        # An empty proxy keeps requests from taking one of the environment.
+        own[urlsplit(url).scheme] = proxy_for(url, own, socks_module="socks") or ""
+        return own
 
     def resolve_redirects(
         self, resp: Any, req: Any, *args: Any, yield_requests: bool = False, **kwargs: Any
@@ -143,20 +145,13 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
     :param token: bearer token, or ``""`` for none.
     """
     data, headers = call.content()
+    request = requests.Request(
+        call.method, call.url(settings.base_url), headers=headers, data=data, auth=authorize(token)
+    )
     deadline = Deadline(settings.connect_timeout + settings.timeout)
     try:
-        with (
-            deadline,
-            session.request(
-                call.method,
-                call.url(settings.base_url),
-                data=data,
-                headers=headers,
-                auth=authorize(token),
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
+        # Session.request would look through the whole environment once more.
+        with deadline, session.send(session.prepare_request(request), allow_redirects=False, stream=True) as response:
             deadline.extend_to(settings.timeout)
             if response.status_code < 200:  # Python takes it for the answer, which may be on its way
                 return Lost("reset", sent=True, detail=f"only status {response.status_code} arrived")

@@ -133,7 +133,6 @@ class TallyfyActivateRunsOperator(TallyfyRunsOperator):
         written. Default: ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, before anything is sent.
     :raises TallyfyBulkError: if not every run is in the requested state. A retry continues with the others.
     :raises TallyfyBulkRejectedError: the same, if a retry could not succeed.
@@ -237,7 +236,6 @@ class TallyfyArchiveRunsOperator(TallyfyRunsOperator):
         written. Default: ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, before anything is sent.
     :raises TallyfyBulkError: if not every run is in the requested state. A retry continues with the others.
     :raises TallyfyBulkRejectedError: the same, if a retry could not succeed.
@@ -352,7 +350,6 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         written. Default: ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, before anything is sent.
     :raises TallyfyBulkError: if not every run is in the requested state. A retry continues with the others.
     :raises TallyfyBulkRejectedError: the same, if a retry could not succeed.

@@ -29,7 +29,12 @@ _CHANGED_KEY = "changed"
 class TallyfyLaunchOperator(TallyfyWriteOperator):
     """Base of the operators that launch a run once, whatever happens to the task that does it."""
 
-    template_fields: Sequence[str] = ("launch_key", "look_back", *TallyfyWriteOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "launch_key",
+        "look_back",
+        "failure_status",
+        *TallyfyWriteOperator.template_fields,
+    )
     operator_extra_links = (TallyfyRunLink(),)
 
     def __init__(
@@ -255,7 +260,8 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     :param relaunch_on_clear: whether clearing the task launches another run. Otherwise a cleared task adopts the first
         one. Default: ``False``.
     :param wait_for_completion: whether the task ends only when people have completed the run. Default: ``False``.
-    :param failure_status: statuses that fail the wait: a list, or text with commas between them. Default: ``archived``.
+    :param failure_status: statuses that fail the wait (templated): one, a list, or text of a list. Default:
+        ``archived``.
     :param poll_interval: pause between two looks while waiting: seconds above zero, or a timedelta. Default: ``60``
         seconds.
     :param timeout: how long to wait at most: seconds, or a timedelta. After that the task fails, and the run goes on.
@@ -269,7 +275,6 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: with every problem of the values at once. Nothing was launched then.
     :raises TallyfyNotFoundError: if there is no such template.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the run was launched. A retry looks again.

@@ -48,7 +48,8 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
     :param relaunch_on_clear: whether clearing the task launches another run. Otherwise a cleared task adopts the first
         one. Default: ``False``.
     :param wait_for_completion: whether the task ends only when people have completed the run. Default: ``False``.
-    :param failure_status: statuses that fail the wait: a list, or text with commas between them. Default: ``archived``.
+    :param failure_status: statuses that fail the wait (templated): one, a list, or text of a list. Default:
+        ``archived``.
     :param poll_interval: pause between two looks while waiting: seconds above zero, or a timedelta. Default: ``60``
         seconds.
     :param timeout: how long to wait at most: seconds, or a timedelta. After that the task fails, and the run goes on.
@@ -62,7 +63,6 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: with every problem of the values at once. Nothing was launched then.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the run was launched. A retry looks again.
     :raises TallyfyError: if anything else failed, in one of its kinds.

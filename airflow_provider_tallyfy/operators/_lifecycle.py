@@ -146,7 +146,6 @@ class TallyfyActivateRunOperator(TallyfyLifecycleOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, or not exactly one of ``run_id`` and ``undo`` is given.
         Nothing was sent then.
     :raises TallyfyNotFoundError: if there is no such run.
@@ -212,7 +211,6 @@ class TallyfyArchiveRunOperator(TallyfyLifecycleOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, or not exactly one of ``run_id`` and ``undo`` is given.
         Nothing was sent then.
     :raises TallyfyNotFoundError: if there is no such run.

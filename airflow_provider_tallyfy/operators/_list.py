@@ -48,7 +48,6 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         ``49152``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, a filter came out empty, or the result is too long for an
         XCom.
     :raises TallyfyResponseError: if the list is incomplete.

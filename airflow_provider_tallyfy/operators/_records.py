@@ -25,7 +25,6 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
     :param run_id: id of the run (templated).
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid. Nothing was sent then.
     :raises TallyfyNotFoundError: if there is no such run.
     :raises TallyfyError: if anything else failed, in one of its kinds.
@@ -79,7 +78,6 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         ``49152``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, or the result is too long for an XCom.
     :raises TallyfyNotFoundError: if there is no such run.
     :raises TallyfyError: if anything else failed, in one of its kinds.
@@ -141,7 +139,6 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
     :param output_path: file to write the JSON to (templated): a local path, or a URL that ``ObjectStoragePath`` knows.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid. Nothing was sent then.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
     :raises TallyfyError: if anything else failed, in one of its kinds.

@@ -40,7 +40,6 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid. Nothing was sent then.
     :raises TallyfyNotFoundError: if there is no such run.
     :raises TallyfyResponseError: if Tallyfy does not show what must be kept, or something is lost or altered
@@ -114,7 +113,6 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
-    :param kwargs: passed on to Airflow's ``BaseOperator``.
     :raises TallyfyValidationError: if an argument is invalid, ``confirm`` does not fit, or the run is live. Nothing was
         deleted then.
     :raises TallyfyNotFoundError: if there is no such run.

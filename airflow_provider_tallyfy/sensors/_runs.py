@@ -186,8 +186,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     :param failure_status: a status, several, or none, that end it badly (templated), written alike. Default:
         ``archived``.
     :param wait_for: ``"all"`` (default), or ``"any"`` for the first run that ends well.
-    :param fail_fast: whether, waiting for all, the first bad end fails the task at once (default); with ``False`` it
-        fails when the wait for every run is over.
+    :param fail_fast: whether, waiting for all, the first bad end fails the task at once. With ``False`` it fails when
+        the wait for every run is over. Default: ``True``.
     :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
         finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row at one run may fail before the task does; ``None`` for any number
@@ -203,8 +203,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     :param output_path: write JSON lines with these keys here instead, a local path or any URL that
         ``ObjectStoragePath`` knows (templated); the result is then ``{"path", "count"}``. Names are not cut. After a
         deferred wait the runs are read once more for it. Default: ``None``.
-    :param max_xcom_bytes: how much the result may take as XCom, in bytes; default 48 KiB. If the result for this number
-        of runs may take more, the task is refused before it waits.
+    :param max_xcom_bytes: how many bytes the result may take as XCom. If the result for this number of runs may take
+        more, the task is refused before it waits. Default: ``49152``.
     :param organization_id: the organization (templated). Default: the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.

@@ -62,3 +62,22 @@ def test_what_dag_files_import_loads_no_hook(imported):
 @pytest.mark.parametrize("hook", _HOOKS)
 def test_an_imported_http_library_would_be_noticed(imported, hook):
     assert imported["problems"][hook].startswith("blocked")
+
+
+#: What a DAG file that imports operators and sensors may load of this package.
+_MOST_MODULES = 30
+#: What only a running task needs.
+_NOT_FOR_DAG_FILES = ("api.flows", "api.calls", "api.models", "api.inputs", "bulk", "files", "hooks", "connection")
+_COUNT = """
+import json, sys
+import airflow_provider_tallyfy.operators.tallyfy, airflow_provider_tallyfy.sensors.tallyfy
+print(json.dumps([name for name in sys.modules if name.startswith("airflow_provider_tallyfy")]))
+"""
+
+
+def test_a_dag_file_loads_few_modules_and_nothing_that_only_a_task_needs():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _COUNT], capture_output=True, text=True, check=True)
+    loaded = [name.partition(".")[2] for name in json.loads(done.stdout.splitlines()[-1])]
+    assert len(loaded) <= _MOST_MODULES, loaded
+    heavy = [name for name in loaded if any(f"{name}.".startswith(f"{room}.") for room in _NOT_FOR_DAG_FILES)]
+    assert heavy == []

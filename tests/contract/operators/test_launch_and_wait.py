@@ -88,10 +88,11 @@ def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, defer
     [
         ({}, "archive_run", "AirflowFailException"),
         ({"failure_status": ["problem"]}, "add_problem", "AirflowFailException"),
+        ({"failure_status": "['problem']"}, "add_problem", "AirflowFailException"),
         ({}, "delete_run", "TallyfyNotFoundError"),
         ({"timeout": 0}, "restore_run", "AirflowSensorTimeout"),
     ],
-    ids=["archived", "problem", "deleted", "timeout"],
+    ids=["archived", "problem", "problem in a template", "deleted", "timeout"],
 )
 def test_a_wait_ends_badly_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, deed, error):  # noqa: PLR0917
     end = wait(tallyfy, meanwhile, getattr(tallyfy, deed), context_of(), deferrable=deferrable, **arguments)

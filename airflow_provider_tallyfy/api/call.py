@@ -76,7 +76,7 @@ class Call(Generic[T]):
     :param base_url: used instead of the connection's base URL (token endpoint only).
     :param bearer: sent instead of the connection's token; ``""`` sends none.
     :param changes_nothing: whether it leaves Tallyfy as it is although its method is not GET.
-    :param hopeless: answers that repeating it is known not to cure.
+    :param non_retryable: statuses that repeating it is known not to cure.
     """
 
     action: str
@@ -90,7 +90,7 @@ class Call(Generic[T]):
     base_url: str | None = None
     bearer: str | None = field(default=None, repr=False)
     changes_nothing: bool = False
-    hopeless: frozenset[int] = frozenset()
+    non_retryable: frozenset[int] = frozenset()
 
     @property
     def repeatable(self) -> bool:

@@ -10,15 +10,14 @@ from functools import partial
 from typing import Any, Generic, TypeAlias
 
 from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost, T
-from airflow_provider_tallyfy.api.errors import (
-    TallyfyAuthError,
-    TallyfyError,
+from airflow_provider_tallyfy.api.diagnosis import (
     after_attempts,
     error_from_answer,
     error_from_loss,
     unexpected_answer,
     unknown_outcome,
 )
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
 from airflow_provider_tallyfy.api.parsing import parsed
 
 _RETRIED_STATUS = frozenset({500, 502, 503, 504})
@@ -162,7 +161,7 @@ def _maybe_applied(outcome: Answer | Lost) -> bool:
 def _passing(call: Call[Any], outcome: Answer | Lost) -> bool:
     if isinstance(outcome, Lost):
         return outcome.reason in _RETRIED_LOSSES
-    if outcome.status in call.hopeless:
+    if outcome.status in call.non_retryable:
         return False
     return outcome.status == 429 or outcome.status in _RETRIED_STATUS
 

@@ -606,7 +606,7 @@ class TallyfyHook(BaseHook):
                     return value
                 case Retry(after, error):
                     attempts.failed(error)
-                    self.log.warning("%s Trying again in %.1f s.", error, after)
+                    self.log.warning("%s\nTrying again in %.1f s.", error, after)
                     time.sleep(after)
                 case Renew():
                     self.log.info("Tallyfy no longer accepts the token; getting a new one.")

@@ -153,12 +153,12 @@ class TallyfyAsyncHook:
     async def _pause(self, after: float, error: TallyfyError, sent_at: float) -> float:
         """Wait before the next attempt; after a 429 the rate limiter does it, for the seconds that are returned."""
         if self.limiter is None or error.status != 429:
-            log.warning("%s Trying again in %.1f s.", error, after)
+            log.warning("%s\nTrying again in %.1f s.", error, after)
             await asyncio.sleep(after)
             return 0.0
         pause = error.retry_after or after
         if self.limiter.throttled(sent_at, pause):
-            log.warning("%s All requests pause for %.1f s.", error, pause)
+            log.warning("%s\nAll requests pause for %.1f s.", error, pause)
         return pause
 
     async def _bearer(self, call: Call[Any], budget: float | None) -> str:
@@ -179,7 +179,7 @@ class TallyfyAsyncHook:
             # One coroutine's failure is that of all who wait for it, or each would go through all of its retries anew.
             await asyncio.wait([fetching])
             if error := fetching.result():
-                raise error.retold(type(error), str(error))
+                raise error.recast(type(error), str(error))
         return self._fetched_token
 
     async def _fetch_token(self, credentials: ClientCredentials, budget: float | None) -> str:

@@ -164,7 +164,7 @@ class TallyfyWaitTrigger(BaseTrigger):
             async with asyncio.timeout(watcher.timeout):
                 await watcher.ask(progress.look(is_last=True))
         except (TallyfyError, TimeoutError) as error:
-            self._log_line(f"The last look for {wait.text} failed. {error}")
+            self._log_line(f"The last look for {wait.text} failed.\n{error}")
             return None
         return progress.result()
 

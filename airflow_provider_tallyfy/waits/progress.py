@@ -247,7 +247,7 @@ class WaitProgress:
             self._logged_news = news
             self._log(f"{news}{goes_on}.")
         if trouble and kind != self._logged_trouble:
-            line = f"Cannot see {subject} at the moment, still waiting. {error}"
+            line = f"Cannot see {subject} at the moment, still waiting.\n{error}"
             if trouble.grace:
                 line += f"\nIt fails after {trouble.grace:.0f} s; renew the token in the Airflow connection by then."
             self._log(line)

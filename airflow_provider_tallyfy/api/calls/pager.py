@@ -106,8 +106,8 @@ class Pager(Generic[T]):
     def _start_again(self) -> None:
         if self._restarts == _MOST_RESTARTS:
             raise _unreadable(
-                "items left it while it was read, each time anew. If it is this task that takes them out of it, read "
-                "the list to its end first."
+                "items left it each time it was read.\n"
+                "If what you do to them takes them out of it, read it to its end first."
             )
         self._restarts += 1
         self._next_page, self._last, self._rows = 1, None, 0
@@ -133,4 +133,4 @@ def _unreadable_item(page: int, problem: str) -> TallyfyResponseError:
 
 
 def _unreadable(problem: str) -> TallyfyResponseError:
-    return TallyfyResponseError(f"Could not read the list: {problem}")
+    return TallyfyResponseError(f"Could not read the list.\n{problem[:1].upper()}{problem[1:]}")

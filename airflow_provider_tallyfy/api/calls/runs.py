@@ -96,7 +96,7 @@ def list_form_fields(organization_id: str, run_id: str) -> Call[tuple[FormValue,
         path=of_run(organization_id, run_id, "form-fields"),
         parse=read_form_values,
         run_id=run_id,
-        hopeless=frozenset({500}),
+        non_retryable=frozenset({500}),
     )
 
 

@@ -119,8 +119,8 @@ def _see(organization_id: str, run_id: str) -> Flow[Run]:
     seen = yield from look_until(look, lambda seen: isinstance(seen, Run))
     if isinstance(seen, Run):
         return seen
-    message = f"{seen} Tallyfy says that it launched run {run_id}, but does not show it yet."
-    raise seen.retold(TallyfyUnknownOutcomeError, message)
+    message = f"{seen}\nTallyfy says that it launched run {run_id}, but does not show it yet."
+    raise seen.recast(TallyfyUnknownOutcomeError, message)
 
 
 def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
@@ -137,8 +137,8 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     found: list[Run] = yield from lookup.all(patient=True)
     if found:
         return RunChange(found[0], changed=True)
-    message = f"{doubt} No run with this launch's marker is visible yet; a retry looks again before it launches."
-    raise doubt.retold(TallyfyUnknownOutcomeError, message)
+    message = f"{doubt}\nNo run with this launch's marker is visible yet.\nA retry looks again before it launches."
+    raise doubt.recast(TallyfyUnknownOutcomeError, message)
 
 
 def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:

@@ -178,8 +178,9 @@ def _write_and_see(
     if refusal is not None:
         raise refusal
     raise TallyfyResponseError(
-        f"Could not {write.action}: Tallyfy accepted {write.method} {write.path}, but does not show the run in that "
-        f"state afterwards. Look at the run in Tallyfy; the task may be repeated.",
+        f"Could not {write.action}.\n"
+        f"Tallyfy accepted {write.method} {write.path}, but does not show the run in that state afterwards.\n"
+        f"Look at the run in Tallyfy, or try again.",
         method=write.method,
         path=write.path,
         run_id=write.run_id,

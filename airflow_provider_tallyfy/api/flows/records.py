@@ -223,8 +223,7 @@ def _unless_hidden(organization_id: str, run_id: str, reading: Flow[T]) -> Flow[
         archived: Run | None = yield from find_archived_run(organization_id, run_id)
         if archived is not None:
             hidden.args = (
-                f"{hidden} The run is archived, and Tallyfy does not show this of archived runs: restore it first, "
-                f"with TallyfyActivateRunOperator.",
+                f"{hidden}\nThe run is archived, and Tallyfy does not show this of archived runs.\nRestore it first.",
             )
         raise
 

@@ -103,8 +103,8 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     if not wrong:
         return RunChange(after, changed=True)
     raise TallyfyResponseError(
-        f"Tallyfy accepted the update of run {run_id}, but afterwards it shows other values than expected in: "
-        f"{', '.join(wrong)}. Look at the run in Tallyfy; if somebody else is editing it, repeat the task.",
+        f"Run {run_id} was updated, but shows other values than expected in: {', '.join(wrong)}.\n"
+        f"Look at the run in Tallyfy.\nIf somebody else is editing it, try again.",
         run_id=run_id,
     )
 
@@ -139,10 +139,11 @@ def _read_for_update(organization_id: str, run_id: str) -> Flow[Run]:
 
 
 def _archived(missing: TallyfyNotFoundError) -> TallyfyNotFoundError:
-    return missing.retold(
+    return missing.recast(
         TallyfyNotFoundError,
-        f"Run {missing.run_id} was not updated: it is archived, and Tallyfy does not find archived runs for an update "
-        f"(404 to {missing.method} {missing.path}). Restore it first, with TallyfyActivateRunOperator.",
+        f"Run {missing.run_id} was not updated: it is archived.\n"
+        f"Tallyfy does not find archived runs for an update (404 to {missing.method} {missing.path}).\n"
+        f"Restore it first.",
     )
 
 
@@ -310,7 +311,7 @@ def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *
     if refusal is not None:
         raise refusal
     raise TallyfyResponseError(
-        f"Tallyfy accepted the deletion of run {run.id}, but still shows it. Look at it in Tallyfy.", run_id=run.id
+        f"Tallyfy accepted the deletion of run {run.id}, but still shows it.\nLook at it in Tallyfy.", run_id=run.id
     )
 
 
@@ -318,8 +319,8 @@ def _shown_list(run: Run, name: str) -> list[Any]:
     value = run.raw.get(name)
     if not isinstance(value, list):
         raise TallyfyResponseError(
-            f"Run {run.id} was not updated: Tallyfy does not show its {name}, and an update without them would empty "
-            f"them. Give {name} explicitly, or try again.",
+            f"Run {run.id} was not updated: Tallyfy does not show its {name}.\n"
+            f"An update without them would empty them.\nGive {name} explicitly, or try again.",
             run_id=run.id,
         )
     return value

@@ -81,7 +81,7 @@ def test_the_first_variable_that_is_set_counts(ask, environment, certificate, fi
 @EACH_VARIABLE
 def test_an_empty_variable_is_not_set(ask, environment, variable):
     environment(**{variable: ""})
-    with pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"):
+    with pytest.raises(TallyfyTransportError, match=r"No secure \(TLS\) connection"):
         ask()
 
 

@@ -93,7 +93,7 @@ def test_no_proxy_of_the_environment_is_used_for_a_host_that_no_proxy_excepts(
 @pytest.mark.usefixtures("elsewhere")
 def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, nobody, proxies_of_the_environment):
     proxies_of_the_environment(nobody)
-    with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+    with pytest.raises(TallyfyTransportError, match="The proxy on the way"):
         client.execute(me)
 
 
@@ -132,7 +132,7 @@ def ask_by_proxy(tallyfy, client, me, monkeypatch):
 
 @pytest.mark.parametrize("host", ["https://tallyfy.invalid/api", "http://tallyfy.invalid/api"])
 def test_a_proxy_that_is_not_there_is_named_as_the_cause(ask_by_proxy, nobody, host):
-    with pytest.raises(TallyfyTransportError, match=r"the proxy on the way .*\(.+\)") as caught:
+    with pytest.raises(TallyfyTransportError, match=r"The proxy on the way .*\(.+\)") as caught:
         ask_by_proxy(nobody, host)
     assert not caught.value.may_be_applied
 
@@ -142,7 +142,7 @@ def test_a_proxy_whose_name_does_not_resolve_is_named_as_the_cause(ask_by_proxy,
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+    with pytest.raises(TallyfyTransportError, match="The proxy on the way"):
         ask_by_proxy("http://proxy.invalid:3128")
 
 
@@ -154,7 +154,7 @@ def test_tls_through_a_proxy_that_works_keeps_its_own_reason(ask_by_proxy):
 
     with (
         wire(establish) as port,
-        pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"),
+        pytest.raises(TallyfyTransportError, match=r"No secure \(TLS\) connection"),
     ):
         ask_by_proxy(f"http://127.0.0.1:{port}")
 
@@ -225,7 +225,7 @@ def test_the_connections_verify_is_for_a_proxy_that_speaks_tls_too(ask_by_proxy,
 
 
 def test_a_proxy_that_accepts_no_connection_is_named_as_the_cause(ask_by_proxy):
-    with full_backlog() as port, pytest.raises(TallyfyTransportError, match="the proxy on the way"):
+    with full_backlog() as port, pytest.raises(TallyfyTransportError, match="The proxy on the way"):
         ask_by_proxy(f"http://127.0.0.1:{port}", timeout=0.2)
 
 

@@ -177,7 +177,7 @@ def test_success_is_not_believed_unless_the_run_is_shown_to_be_there(tallyfy, cl
     if body and action == "activate" and body != "null":
         body = {"data": body["data"] | {"archived_at": "2026-01-01T00:00:00Z"}}
     tallyfy.faults.add(status=200, body=body, content_type="application/json", method=WRITES[action], times=None)
-    with pytest.raises(TallyfyResponseError, match=rf"^Could not (restore|archive) run {RUN_ID}: "):
+    with pytest.raises(TallyfyResponseError, match=rf"^Could not (restore|archive) run {RUN_ID}\.\n"):
         ACTIONS[action](tallyfy, client)
     assert is_archived(tallyfy) is (before == "archived")
     assert asked(tallyfy).count(f"{WRITES[action]} run") == 1
@@ -281,7 +281,7 @@ def test_reading_a_run_finds_it_archived_or_not(tallyfy, client, given, state):
     given(state)
     find = flows.find_run(tallyfy.organization_id, RUN_ID)
     if state == "missing":
-        with pytest.raises(TallyfyNotFoundError, match=rf"^Could not read run {RUN_ID}: Tallyfy answered 404"):
+        with pytest.raises(TallyfyNotFoundError, match=rf"^Could not read run {RUN_ID}\.\nTallyfy answered 404"):
             client.execute(find)
     else:
         run = client.execute(find)

@@ -128,7 +128,7 @@ def test_an_answer_over_the_cap_is_refused_while_it_streams_and_never_held(tally
     assert read_run(client, tallyfy).id == RUN_ID
     tallyfy.faults.add("oversized", size=256 * 1024 * 1024, times=None)
     tracemalloc.start()
-    with pytest.raises(TallyfyTransportError, match=r"too large \(over 1048576 bytes\).*max_response_bytes"):
+    with pytest.raises(TallyfyTransportError, match=r"(?s)too large \(over 1048576 bytes\).*max_response_bytes"):
         read_run(client, tallyfy)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -200,7 +200,7 @@ def test_the_content_type_of_good_json_does_not_matter(tallyfy, client):
 )
 def test_a_2xx_that_is_not_the_documented_json_is_an_error_that_names_the_base_url(tallyfy, client, body):
     tallyfy.faults.add(status=200, body=body)
-    with pytest.raises(TallyfyResponseError, match=r"not with the documented JSON.*https://go\.tallyfy\.com/api"):
+    with pytest.raises(TallyfyResponseError, match=r"(?s)not with the documented JSON.*https://go\.tallyfy\.com/api"):
         read_run(client, tallyfy)
 
 

@@ -100,10 +100,10 @@ def refuses_to_connect() -> Iterator[str]:
         (lambda: nullcontext("http://tallyfy.invalid"), False, "could not be resolved"),
         (nobody_accepts, False, "did not accept a connection in time"),
         (silent_handshake, False, "did not accept a connection in time"),
-        (nobody, True, "the proxy on the way"),
-        (lambda: nullcontext("http://proxy.invalid:3128"), True, "the proxy on the way"),
-        (nobody_accepts, True, "the proxy on the way"),
-        (refuses_to_connect, True, "the proxy on the way"),
+        (nobody, True, "The proxy on the way"),
+        (lambda: nullcontext("http://proxy.invalid:3128"), True, "The proxy on the way"),
+        (nobody_accepts, True, "The proxy on the way"),
+        (refuses_to_connect, True, "The proxy on the way"),
     ],
     ids=[
         "a refused connection",
@@ -127,13 +127,13 @@ def test_a_launch_that_was_not_sent_is_never_in_doubt(ask, unresolvable, server,
 
 @BOTH_METHODS
 def test_a_certificate_that_nobody_trusts(ask, method, tls_server):
-    with pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"):
+    with pytest.raises(TallyfyTransportError, match=r"No secure \(TLS\) connection"):
         ask(tls_server, method)
 
 
 @BOTH_METHODS
 def test_plain_http_where_tls_is_expected(tallyfy, ask, method):
-    with pytest.raises(TallyfyTransportError, match=r"no secure \(TLS\) connection"):
+    with pytest.raises(TallyfyTransportError, match=r"No secure \(TLS\) connection"):
         ask(tallyfy.base_url.replace("http://", "https://"), method)
 
 

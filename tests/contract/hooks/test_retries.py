@@ -175,5 +175,8 @@ def test_a_real_rate_limit_is_waited_out(tallyfy, client, naps, call):
 def test_each_retry_is_one_line_in_the_log_that_says_why(tallyfy, client, naps, call, logged):
     strike(tallyfy, status=503, times=2)
     client.execute(call)
-    said = rf"Could not read run {RUN_ID}: Tallyfy answered 503 [^\n]*\(request id (\w+)\)[^\n]* Trying again in \d"
+    said = (
+        rf"Could not read run {RUN_ID}\.\nTallyfy answered 503 [^\n]*\(request id (\w+)\)\.\n"
+        r"Try again later\.\nTallyfy Support can use the request id\.\nTrying again in \d"
+    )
     assert len(set(re.findall(said, logged()))) == 2

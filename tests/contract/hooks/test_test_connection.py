@@ -66,7 +66,7 @@ def test_client_credentials_are_tested_by_getting_a_token(tallyfy, check):
 def test_a_wrong_address_of_the_token_endpoint(tallyfy, check):
     good, message = check({"auth": "client_credentials", "token_url": f"{tallyfy.url}/oauth/tokens"})
     assert not good
-    assert "the connection's extra token_url is probably not the token endpoint" in message
+    assert "The connection's extra token_url is probably not the token endpoint" in message
 
 
 @BOTH_WORLDS
@@ -96,7 +96,7 @@ def test_a_wrong_path_of_the_base_url(tallyfy, check):
     good, message = check(host=f"{tallyfy.base_url}/v2")
     assert not good
     assert "404 ENDPOINT_NOT_FOUND" in message
-    assert "the connection's host is probably not the API base URL (https://go.tallyfy.com/api or" in message
+    assert "The connection's host is probably not the API base URL (https://go.tallyfy.com/api or" in message
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", [Behavior.strict()], indirect=True)
@@ -125,7 +125,7 @@ def test_a_name_that_does_not_resolve(tallyfy, check, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     good, message = check(host="https://tallyfy.invalid/api")
     assert not good
-    assert "the name tallyfy.invalid could not be resolved (Name or service not known)" in message
+    assert "The name tallyfy.invalid could not be resolved (Name or service not known)" in message
 
 
 def test_a_server_that_does_not_answer(tallyfy, check):
@@ -139,14 +139,14 @@ def test_a_server_that_does_not_answer(tallyfy, check):
 def test_a_certificate_that_nobody_trusts(tallyfy, check, tls_server):
     good, message = check(host=tls_server)
     assert not good
-    assert "no secure (TLS) connection" in message
+    assert "No secure (TLS) connection" in message
     assert "extra `verify` if a company proxy signs it" in message
 
 
 def test_a_certificate_of_another_name(tallyfy, check, tls_server, certificate):
     good, message = check({"verify": certificate}, host=tls_server.replace("127.0.0.1", "localhost"))
     assert not good
-    assert "no secure (TLS) connection" in message
+    assert "No secure (TLS) connection" in message
 
 
 def test_a_certificate_that_is_not_to_be_verified(tallyfy, check, tls_server, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_certificate_that_is_not_to_be_verified(tallyfy, check, tls_server, mo
 def test_plain_http_where_tls_is_expected(tallyfy, check):
     good, message = check(host=tallyfy.base_url.replace("http://", "https://"))
     assert not good
-    assert "no secure (TLS) connection" in message
+    assert "No secure (TLS) connection" in message
 
 
 @pytest.mark.parametrize(

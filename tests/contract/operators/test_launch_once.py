@@ -149,7 +149,7 @@ def test_a_launch_that_failed_before_the_write_is_launched_by_the_next_try(tally
     tallyfy.faults.add("status", method="POST", status=503)
     first = attempt(lambda: launcher(tallyfy).execute(context_of()))
     assert (first.state, first.error) == ("up_for_retry", "TallyfyUnknownOutcomeError")
-    assert "a retry looks again" in str(first.exception)
+    assert "A retry looks again" in str(first.exception)
     assert live_runs(tallyfy) == []
     second = launcher(tallyfy).execute(context_of(try_number=2))
     assert live_runs(tallyfy) == [second["id"]]

@@ -244,7 +244,7 @@ def test_passing_trouble_is_borne_within_one_poke_sensor_and_told_once_per_chang
     waited.complete_run(RUN_ID)
     task = sensor(mode="poke", timeout=60, poke_interval=0.01, max_poll_failures=5)
     assert task.execute(new_context())["status"] == "complete"
-    told = re.findall(r"Cannot see run .*\(request id (\w+)\)", capfd.readouterr().out + caplog.text)
+    told = re.findall(r"(?s)Cannot see run .*?\(request id (\w+)\)", capfd.readouterr().out + caplog.text)
     assert len(set(told)) == 1
 
 

@@ -98,7 +98,7 @@ def test_trouble_is_told_once_per_change_in_poke_mode(tallyfy, caplog, capfd, ki
     waiting = sensor(kind, timeout=60)
     for _ in range(5):
         waiting.poke(new_context())
-    lines = told(capfd, caplog, r"Cannot see .* at the moment, still waiting\. .*Tallyfy answered (\d+)")
+    lines = told(capfd, caplog, r"Cannot see .* at the moment, still waiting\.\n.*\nTallyfy answered (\d+)")
     assert lines == ["502", "503"]
     assert not told(capfd, caplog, "Trying again")
 

@@ -71,7 +71,7 @@ def test_a_list_that_others_leave_is_read_again_from_the_start_and_gives_each_on
 def test_a_list_that_others_keep_leaving_is_an_error_in_the_end():
     rounds = [[page(1, 2, f"a{n}", "b", total=9 - n), page(2, 2, "c", total=8 - n)] for n in range(4)]
     assert walk(*rounds[0], *rounds[1], *rounds[2], page(1, 1, "c", total=1)) == ["a0", "b", "c", "a1", "a2"]
-    with pytest.raises(TallyfyResponseError, match="left it while it was read"):
+    with pytest.raises(TallyfyResponseError, match="left it each time it was read"):
         walk(*(page for pages in rounds for page in pages))
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.errors import TallyfyError, error_from_answer, unexpected_answer
+from airflow_provider_tallyfy.api.diagnosis import error_from_answer, unexpected_answer
+from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.models.form import FormValue, FormValues
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run
@@ -28,6 +29,15 @@ def assert_presentable(text: str) -> None:
     assert len(text) < 4_000
 
 
+def assert_message(text: str) -> None:
+    failed, answered, *advice = text.split("\n")
+    for line in (failed, answered, *advice):
+        assert_presentable(line)
+    assert failed == f"Could not read run {RUN_ID}."
+    assert answered.startswith("Tallyfy answered ")
+    assert "forged" not in "".join(advice)
+
+
 def evil_run(evil: str) -> Run:
     return Run.from_json({"id": RUN_ID, "name": evil, "status": "active", "next_task": {"title": evil}})
 
@@ -38,10 +48,11 @@ def test_a_refusal_says_nothing_in_a_line_of_its_own(evil, status):
     body = json.dumps({"message": evil, "code": evil, "errors": {evil: [evil] * 9, "b": {evil: evil}}}).encode()
     for content in (body, evil.encode(errors="replace"), json.dumps({"error": evil}).encode()):
         error = error_from_answer(CALL, Answer(status, {"x-request-id": evil}, content))
-        shown = [str(error), error.code or "", error.request_id or "", *error.fields]
+        assert_message(str(error))
+        shown = [error.code or "", error.request_id or "", *error.fields]
         for text in [*shown, *(text for texts in error.fields.values() for text in texts)]:
             assert_presentable(text)
-        assert_presentable(str(unexpected_answer(CALL, Answer(200, {"x-request-id": evil}, content), evil)))
+        assert_message(str(unexpected_answer(CALL, Answer(200, {"x-request-id": evil}, content), evil)))
 
 
 @pytest.mark.parametrize("evil", EVIL, ids=["short", "long"])

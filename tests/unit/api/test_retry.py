@@ -55,7 +55,7 @@ def test_a_failing_server_is_asked_again_only_where_a_repeat_is_harmless(call, s
     if call is POST:
         assert isinstance(decision, GiveUp)
         assert isinstance(decision.error, TallyfyUnknownOutcomeError)
-        assert "look in Tallyfy first" in str(decision.error)
+        assert "Look in Tallyfy first" in str(decision.error)
     else:
         assert isinstance(decision, Retry)
         assert isinstance(decision.error, TallyfyServerError)

@@ -53,7 +53,7 @@ def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
         {"outcome": "failed"},
         {"outcome": "failed", "message": "", "verdict": "fine"},
         {"outcome": "error", "message": "", "error": "re"},
-        {"outcome": "error", "message": "", "error": "error_from_answer"},
+        {"outcome": "error", "message": "", "error": "clipped"},
         {"outcome": "error", "message": "", "error": "NoSuchError"},
         {"outcome": "error", "message": "", "error": 5},
     ],

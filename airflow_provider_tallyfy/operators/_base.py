@@ -133,6 +133,6 @@ def _request(call: Call[Any]) -> dict[str, Any]:
 
 
 def first_moment(dag_run: Any) -> datetime | None:
-    """Give a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
+    """Return a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
     moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
     return None if moment is None or moment > datetime.now(UTC) else moment

@@ -47,13 +47,13 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
         return None if self.run_ids is None else read_run_ids(self.run_ids)
 
     def _purpose(self) -> Any:
-        """Tell this job by its ids or its filters."""
+        """Identify this job by its ids or its filters."""
         if self._given_ids is None:
             return {name: str(getattr(self, name)) for name in (*FILTERS, "archived")}
         return sorted(self._given_ids)
 
     def _input_files(self) -> list[str]:
-        """Name the files of ids, if they come in some."""
+        """Name the files of ids, if there are any."""
         from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids
 
         return files_of_ids(self.run_ids)
@@ -65,7 +65,7 @@ class TallyfyRunsOperator(TallyfyBulkOperator, TallyfyRunFilterOperator):
 
     @abstractmethod
     def _action_on(self, chosen: Iterable[str | Run]) -> RunsAction:
-        """Make the action on runs, given by id or as pages of a list come."""
+        """Make the action on runs, which are given by id or read from a list."""
 
     def _check_choice(self) -> None:
         """Refuse a choice that is empty, or of which a part would be ignored."""

@@ -62,7 +62,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
 
     @abstractmethod
     def _purpose(self) -> Any:
-        """Say what tells this job from others of the same task: its input, in plain JSON types."""
+        """Identify this job among others of the same task by its input, in plain JSON types."""
 
     @abstractmethod
     def _input_files(self) -> list[str]:
@@ -70,7 +70,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
 
     @abstractmethod
     def _make_action(self, context: Context) -> BulkAction[Any]:
-        """Read the input, and make what is to be done of it."""
+        """Read the input, and make the action of it."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -103,7 +103,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             return self._job.run(context)
 
     def on_kill(self) -> None:
-        """Begin no further run; :meth:`execute` ends in good order."""
+        """Start no further run; :meth:`execute` then ends in good order."""
         self._is_killed = True
         if self._job is not None:
             self._job.kill()

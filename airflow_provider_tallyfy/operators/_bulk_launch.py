@@ -110,13 +110,13 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         self.body = body
 
     def _purpose(self) -> Any:
-        """Tell this job by its template."""
+        """Identify this job by its template."""
         from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
         return checked_id(self.template_id, "template_id")
 
     def _input_files(self) -> list[str]:
-        """Name the file of rows, if they come in one."""
+        """Name the file of rows, if there is one."""
         from airflow_provider_tallyfy.files.ids_and_rows import file_of_rows
 
         path = file_of_rows(self.rows)

@@ -69,7 +69,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     @property
     @abstractmethod
     def _scope(self) -> str:
-        """Within which a ``launch_key`` stands for one run."""
+        """Where a ``launch_key`` stands for one run: a template, or all projects."""
 
     @abstractmethod
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
@@ -98,13 +98,15 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
             if change.changed and self._scope != PROJECTS and not key.is_on(change.run):
-                self.log.warning("Tallyfy did not keep %s in the run's summary; no retry would find it.", key.marker)
+                self.log.warning(
+                    "Tallyfy did not keep %s in the run's summary.\nNo retry would find the run.", key.marker
+                )
             if not is_to_wait:
                 return change.run.describe(url, changed=change.changed)
             return self._wait(context, change)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Take up the task after the trigger's wait."""
+        """Resume the task after the trigger's wait."""
         from airflow_provider_tallyfy.waits.results import WaitResult
 
         ti = context["ti"]
@@ -113,7 +115,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         return {**run, "changed": bool(changed)}
 
     def _is_to_wait(self) -> bool:
-        """Tell whether the task is to wait, and check how."""
+        """Return whether the task is to wait; check how."""
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_seconds
 
         checked_flag(self.deferrable, "deferrable")

@@ -46,7 +46,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
             raise TallyfyValidationError(
                 f"{'Both' if given else 'Neither'} run_id {'and' if given else 'nor'} undo "
-                f"{'are' if given else 'is'} given. Nothing was sent.\nGive exactly one of them.",
+                f"{'are' if given else 'is'} given.\nNothing was sent.\nGive exactly one of them.",
                 fields={name: ["not exactly one is given"] for name in ("run_id", "undo")},
             )
         if given == ["run_id"]:
@@ -71,8 +71,9 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
             return author is not Author.OTHERS
         if author is Author.UNKNOWN:
             self.log.warning(
-                "Run %s was %s already, perhaps by an earlier try. Its activity since the DAG run began does not tell, "
-                "so changed is False, and undo leaves the run as it is.",
+                "Run %s was %s already, perhaps by an earlier try.\n"
+                "Its activity since the DAG run began does not tell, so changed is False.\n"
+                "An undo will leave the run as it is.",
                 run_id,
                 self._verb,
             )
@@ -96,7 +97,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
             return self._take_back_each(context, undo.run_ids)
 
     def _take_back_each(self, context: Context, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Go on after trouble that is a single run's, and fail at the end; a retry repeats nothing that is done."""
+        """Go on after the failure of a single run, and fail at the end; a retry repeats nothing that is done."""
         from airflow_provider_tallyfy.api.errors import (
             TallyfyNotFoundError,
             TallyfyPermissionError,
@@ -117,7 +118,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
 
 
 def _beginning(dag_run: Any) -> datetime | None:
-    """Give when the DAG run began; a backfill's own moment is long before."""
+    """Return when the DAG run began; a backfill's logical date is long before."""
     return getattr(dag_run, "start_date", None) or first_moment(dag_run)
 
 
@@ -180,7 +181,7 @@ class TallyfyActivateRunOperator(TallyfyLifecycleOperator):
         return flows.activate_run(self.hook.organization_id, run_id)
 
     def _can_undo(self, status: object) -> bool:
-        """Only what archived the run can be taken back by restoring it."""
+        """Restoring takes back only what archived the run."""
         from airflow_provider_tallyfy.api.models.run import RunStatus
 
         return status == RunStatus.ARCHIVED
@@ -245,7 +246,7 @@ class TallyfyArchiveRunOperator(TallyfyLifecycleOperator):
         return flows.archive_run(self.hook.organization_id, run_id)
 
     def _can_undo(self, status: object) -> bool:
-        """What archived or deleted the run cannot be taken back by archiving it."""
+        """Archiving takes back anything but what archived or deleted the run."""
         from airflow_provider_tallyfy.api.models.run import RunStatus
 
         return status not in (RunStatus.ARCHIVED, "deleted")

@@ -43,7 +43,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
 
     def _purpose(self, run_id: str) -> list[Any]:
-        """Say what tells this change from others of the same task, in plain JSON types."""
+        """Identify this change among others of the same task, in plain JSON types."""
         return [self.task_type, run_id]
 
     def _carry_out(self, context: Context, run_id: str) -> RunChange:

@@ -76,15 +76,15 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         return flows.update_run(self.hook.organization_id, run_id, self.changes)
 
     def _purpose(self, run_id: str) -> list[Any]:
-        """Tell this update by its run and its values."""
+        """Identify this update by its run and its values."""
         return [*super()._purpose(run_id), self.changes]
 
     def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
-        """Let the note of an earlier try decide: the run's activity does not show which values an update set."""
+        """Trust the note of an earlier try: the run's activity does not show which values an update set."""
         if not is_noted:
             self.log.warning(
-                "Run %s has these values already, perhaps from an earlier try. Before Airflow 3.3 no try can tell, so "
-                "changed is False.",
+                "Run %s has these values already, perhaps from an earlier try.\n"
+                "Before Airflow 3.3 no try can tell, so changed is False.",
                 run_id,
             )
         return is_noted
@@ -196,7 +196,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         return self._describe_plan([*archiving, calls.delete_run(organization_id, run.id)])
 
     def _may_have_deleted(self, run_id: str, previous: PreviousAttempts) -> bool:
-        """Whether an earlier try did; if nothing else remembers, the snapshot that it had to write first does."""
+        """Tell whether an earlier try deleted the run; without any other memory, its snapshot proves it."""
         from airflow_provider_tallyfy.files.snapshots import is_snapshot_of
 
         if previous.is_unknown(run_id) and self._snapshot_to:
@@ -208,8 +208,9 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
             self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
         else:
             self.log.warning(
-                "Run %s does not exist, and before Airflow 3.3 nothing remembers whether an earlier try deleted it or "
-                "it never existed, unless snapshot_path is given. See that the id is right.",
+                "Run %s does not exist.\n"
+                "Before Airflow 3.3 nothing remembers an earlier try, unless snapshot_path is given.\n"
+                "Check that the id is right.",
                 run_id,
             )
         url = self.hook.run_url(run_id)

@@ -164,7 +164,7 @@ def test_where_nothing_remembers_a_missing_run_is_a_success_and_the_doubt_is_sai
     result = delete(MISSING, try_number=2)
     logged = caplog.text + capfd.readouterr().out
     assert (result["status"], result["changed"]) == ("deleted", False)
-    assert f"Run {MISSING} does not exist, and before Airflow 3.3 nothing remembers" in logged
+    assert f"Run {MISSING} does not exist.\nBefore Airflow 3.3 nothing remembers" in logged
 
 
 @every_world

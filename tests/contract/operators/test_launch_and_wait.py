@@ -243,3 +243,10 @@ def test_the_time_of_the_first_look_counts_as_waiting(tallyfy, monkeypatch):
 
 def kill(run_id: str) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interval", [600, timedelta(minutes=10)], ids=str)
+def test_the_poll_interval_of_a_deferred_wait_is_seconds_or_a_timedelta(tallyfy, interval):
+    with pytest.raises(TaskDeferred) as deferred:
+        launcher(tallyfy, deferrable=True, poll_interval=interval).execute(context_of())
+    assert deferred.value.trigger.serialize()[1]["poll_interval"] == 600

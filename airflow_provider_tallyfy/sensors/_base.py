@@ -97,14 +97,9 @@ class TallyfyWaitSensor(BaseSensorOperator):
     @cached_property
     def _poller(self) -> Poller:
         """What looks, and remembers between two looks."""
-        return self._make_poller()
-
-    def _make_poller(self, **more: Any) -> Poller:
         from airflow_provider_tallyfy.waits.worker import Poller
 
-        return Poller(
-            self.hook, self._wait, self._failures_borne, self._log_line, first_look_at=self._first_look_at, **more
-        )
+        return Poller(self.hook, self._wait, self._failures_borne, self._log_line, self._first_look_at)
 
     def execute(self, context: Context) -> Any:
         """

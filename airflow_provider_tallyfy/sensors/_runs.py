@@ -16,11 +16,9 @@ from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWait
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.api.results import Fields
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
     from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
     from airflow_provider_tallyfy.waits.results import WaitResult
-    from airflow_provider_tallyfy.waits.worker import Poller
 
 
 class TallyfyRunStatusSensor(TallyfyRunSensor):
@@ -274,6 +272,8 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             self.missing,
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
+            fields=self.fields,
+            is_for_xcom=not self.output_path,
         )
 
     def _announce(self, context: Context) -> None:
@@ -294,9 +294,6 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         with self.hook:
             return self._write(self._poller.read_again(outcomes))
 
-    def _make_poller(self, **more: Any) -> Poller:
-        return super()._make_poller(fields=self._checked_fields, is_for_xcom=not self.output_path, **more)
-
     def _make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
 
@@ -309,16 +306,9 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
             newer_than=self._poller.newer_than,
-            fields="outcome" if self.output_path else self._checked_fields,
+            fields="outcome" if self.output_path else self._wait.fields,
             **settings,
         )
-
-    @property
-    def _checked_fields(self) -> Fields:
-        from airflow_provider_tallyfy.api.results import checked_fields
-        from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS
-
-        return checked_fields(self.fields, KNOWN_FIELDS)
 
     def _finish(self, result: WaitResult) -> Any:
         rows = super()._finish(result)
@@ -343,7 +333,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             return
         run_ids = [goal.run_id for goal in self._wait.goals]
         longest = max(run_ids, key=len)
-        size = most_bytes(len(run_ids), self._checked_fields, longest, self.hook.run_url(longest))
+        size = most_bytes(len(run_ids), self._wait.fields, longest, self.hook.run_url(longest))
         most = checked_xcom_bytes(self.max_xcom_bytes)
         if size > most:
             raise invalid(

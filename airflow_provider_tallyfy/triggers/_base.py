@@ -69,17 +69,6 @@ class TallyfyWaitTrigger(BaseTrigger):
         :raises TallyfyValidationError: if one of them is invalid.
         """
 
-    def _make_progress(self, wait: Wait, watcher: Watcher, **more: Any) -> WaitProgress:
-        return WaitProgress(
-            wait,
-            watcher.organization_id,
-            watcher.run_url,
-            self.max_poll_failures,
-            self._log_line,
-            newer_than=getattr(self, "newer_than", None),
-            **more,
-        )
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """
         Wait, then fire one event: the result of the wait, or the end of the task.
@@ -128,12 +117,26 @@ class TallyfyWaitTrigger(BaseTrigger):
             )
 
     async def _watch(self, watcher: Watcher, wait: Wait) -> WaitResult:
-        progress = self._make_progress(wait, watcher)
+        progress = WaitProgress(
+            wait,
+            watcher.organization_id,
+            watcher.run_url,
+            self.max_poll_failures,
+            self._log_line,
+            newer_than=getattr(self, "newer_than", None),
+        )
         pace = (self.poll_interval, self.max_poll_interval, wait.is_end)
         with watcher.subscribe(progress.probes, *pace) as subscription:
             try:
                 async with asyncio.timeout(self._seconds_left()):
-                    return await self._follow(watcher, subscription, progress)
+                    while True:
+                        subscription.wants_all = progress.is_name_open
+                        result = progress.receive(await subscription.news())
+                        if result is None and progress.may_be_misspelt:
+                            result = await watcher.ask(progress.check_name(asyncio.get_running_loop().time()))
+                        if result is not None:
+                            return result
+                        watcher.leave(subscription, progress.done)
             except TimeoutError:
                 pass
             # The deadline may have passed while no triggerer ran: end with what is there now.
@@ -148,21 +151,11 @@ class TallyfyWaitTrigger(BaseTrigger):
                     result = await self._look_in_turn(watcher, [subscription, search], progress, until)
             return result or WaitResult.timed_out(wait.text)
 
-    async def _follow(self, watcher: Watcher, subscription: Subscription, progress: WaitProgress) -> WaitResult:
-        while True:
-            subscription.wants_all = progress.is_name_open
-            result = progress.receive(await subscription.news())
-            if result is None and progress.may_be_misspelt:
-                result = await watcher.ask(progress.check_name(asyncio.get_running_loop().time()))
-            if result is not None:
-                return result
-            watcher.leave(subscription, progress.done)
-
     async def _look_regardless(self, watcher: Watcher, wait: Wait, progress: WaitProgress) -> WaitResult | None:
         """Look although Tallyfy asked for a pause."""
         try:
             async with asyncio.timeout(watcher.timeout):
-                await watcher.ask(progress.look(is_last=True))
+                await watcher.ask(progress.read(is_last=True))
         except (TallyfyError, TimeoutError) as error:
             self._log_line(f"The last look for {wait.text} failed.\n{error}")
             return None

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from airflow_provider_tallyfy.api.results import checked_fields
 from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, TallyfyWaitTrigger
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
 from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
-from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS, WaitProgress
-from airflow_provider_tallyfy.waits.watcher import Watcher
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -90,10 +86,8 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
             self.missing,
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
+            fields=self.fields,
         )
-
-    def _make_progress(self, wait: Wait, watcher: Watcher, **more: Any) -> WaitProgress:
-        return super()._make_progress(wait, watcher, fields=checked_fields(self.fields, KNOWN_FIELDS), **more)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -11,8 +11,13 @@ from typing import Any
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_ids, checked_status, list_in_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.results import RUN_FACTS, Fields, checked_fields
+from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.probes import Probe, RunProbe
 from airflow_provider_tallyfy.waits.results import Outcome
+
+#: The facts of each run that a wait for many can hand on.
+KNOWN_FIELDS = (*RUN_FACTS, "changed", "outcome")
 
 
 class Missing(StrEnum):
@@ -136,12 +141,16 @@ class Wait:
     :param state: for many runs: the statuses that end the wait for a run well.
     :param wait_for: ``one``, or of many ``all``, or ``any`` for the first of them.
     :param fail_fast: whether, waiting for all, the first bad end ends the wait.
+    :param fields: which facts of many runs are the result.
+    :param is_for_xcom: whether that result has to be small, so that long names are cut.
     """
 
     goals: tuple[Goal, ...]
     state: str = ""
     wait_for: str = "one"
     fail_fast: bool = True
+    fields: Fields = RESULT_FIELDS
+    is_for_xcom: bool = True
 
     @classmethod
     def for_runs(
@@ -153,6 +162,8 @@ class Wait:
         *,
         wait_for: str,
         fail_fast: bool,
+        fields: object = RESULT_FIELDS,
+        is_for_xcom: bool = True,
     ) -> Wait:
         """
         Check what a user asked to wait for.
@@ -171,7 +182,8 @@ class Wait:
         if not ids and wait_for == "any":
             raise invalid("run_ids", run_ids, "is empty", "A wait for any of no runs would never end.")
         pattern = RunGoal.checked("any", target, failure, missing)
-        return cls(tuple(replace(pattern, run_id=run_id) for run_id in ids), pattern.state, wait_for, fail_fast)
+        goals = tuple(replace(pattern, run_id=run_id) for run_id in ids)
+        return cls(goals, pattern.state, wait_for, fail_fast, checked_fields(fields, KNOWN_FIELDS), is_for_xcom)
 
     @property
     def is_for_one(self) -> bool:

@@ -83,6 +83,7 @@ class RunProbe(Probe):
 
     :param newer_than: ``last_updated`` of the run when somebody last read it and went on waiting.
     :param includes: what to read with it; a list shows no more than the default.
+    :param keeps_raw: whether a look gives all of the answer, which takes memory.
     """
 
     def __init__(
@@ -91,12 +92,15 @@ class RunProbe(Probe):
         run_id: str,
         newer_than: datetime | str | None = None,
         includes: tuple[str, ...] = INCLUDES,
+        *,
+        keeps_raw: bool = False,
     ) -> None:
         super().__init__("run", run_id)
         self.list_status = RunStatus.ACTIVE
         self.newer_than = parse_time(newer_than) if isinstance(newer_than, str) else newer_than
         self._organization_id = organization_id
         self._includes = includes
+        self._keeps_raw = keeps_raw
         self._known: Run | None = None
         self._misses = 0
 
@@ -107,13 +111,8 @@ class RunProbe(Probe):
         return probe
 
     def look(self) -> Flow[Run | None]:
-        """Read the run as lists show it, or find out that it does not exist."""
-        run = yield from self.read()
-        return None if run is None else run.without_raw()
-
-    def read(self) -> Flow[Run | None]:
         """
-        Read the run with all that was included, or find out that it does not exist.
+        Read the run, or find out that it does not exist.
 
         A run that was never seen is looked for in the archive now and then, not at every look: it gets there unseen
         only if it is finished and archived between two looks.
@@ -125,9 +124,10 @@ class RunProbe(Probe):
             run = None
             if self._known is not None or self._misses % _SEARCH_ARCHIVE_EVERY == 0:
                 run = yield from find_archived_run(self._organization_id, run_id, self._known)
-        self._remember(None if run is None else run.without_raw())
+        slim = None if run is None else run.without_raw()
+        self._remember(slim)
         self._misses = self._misses + 1 if run is None else 0
-        return run
+        return run if self._keeps_raw else slim
 
     def is_believable(self, row: Run, *, ends_a_wait: bool) -> bool:
         """
@@ -174,7 +174,7 @@ class TasksProbe(Probe):
     def __init__(self, organization_id: str, run_id: str, kind: str = "tasks") -> None:
         super().__init__(kind, run_id)
         self._organization_id = organization_id
-        self._run = RunProbe(organization_id, run_id, includes=("tasks", "next_task"))
+        self._run = RunProbe(organization_id, run_id, includes=("tasks", "next_task"), keeps_raw=True)
 
     def fresh(self) -> Self:
         """Make one that has found nothing yet."""
@@ -188,7 +188,7 @@ class TasksProbe(Probe):
 
     def _read_tasks(self) -> Flow[RunTasks | None]:
         """Read them in one request, unless Tallyfy does not include the tasks."""
-        run: Run | None = yield from self._run.read()
+        run: Run | None = yield from self._run.look()
         if run is None:
             return None
         if "tasks" in run.raw:

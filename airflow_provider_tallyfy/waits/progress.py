@@ -11,17 +11,13 @@ from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, 
 from airflow_provider_tallyfy.api.inputs.checks import checked_count
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.results import RUN_FACTS, Fields, picked, run_result, shortened
-from airflow_provider_tallyfy.waits import RESULT_FIELDS
+from airflow_provider_tallyfy.api.results import picked, run_result, shortened
 from airflow_provider_tallyfy.waits.details import DetailGoal
 from airflow_provider_tallyfy.waits.goals import Goal, Wait
 from airflow_provider_tallyfy.waits.name_check import NameCheck
 from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunProbe
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 from airflow_provider_tallyfy.waits.scan import FEW, Scan
-
-#: The facts of each run that a wait for many can hand on.
-KNOWN_FIELDS = (*RUN_FACTS, "changed", "outcome")
 
 _SHOWN = 10
 
@@ -61,8 +57,6 @@ class WaitProgress:
     :param log: where a line for the task's log goes.
     :param newer_than: the latest ``last_updated`` of all runs when they were last read, if all of them were.
     :param first_look_at: when the task looked first, if that was in another process.
-    :param fields: which facts of the runs are the result of a wait for many.
-    :param is_for_xcom: whether that result has to be small, so that long names are cut.
     :raises TallyfyValidationError: if ``max_poll_failures`` is no such number.
     """
 
@@ -76,16 +70,12 @@ class WaitProgress:
         *,
         newer_than: str | None = None,
         first_look_at: float | None = None,
-        fields: Fields = RESULT_FIELDS,
-        is_for_xcom: bool = True,
     ) -> None:
         self._wait = wait
         self._organization_id = organization_id
         self._run_url = run_url
         self._max_poll_failures = checked_count(max_poll_failures, "max_poll_failures", least=0)
         self._log = log
-        self._fields = fields
-        self._is_for_xcom = is_for_xcom
         self._each = {goal.run_id: _One(goal, goal.probe(organization_id, newer_than)) for goal in wait.goals}
         self._logged_news: str | None = None
         self._logged_trouble: object = None
@@ -206,7 +196,7 @@ class WaitProgress:
         known = outcomes or [one.result.outcome if one.result else Outcome.WAITING for one in self._each.values()]
         rows = zip(self._each.items(), known, strict=True)
         return [
-            picked(self._facts(run_id, one.run) | {"outcome": str(outcome)}, self._fields)
+            picked(self._facts(run_id, one.run) | {"outcome": str(outcome)}, self._wait.fields)
             for (run_id, one), outcome in rows
         ]
 
@@ -220,7 +210,7 @@ class WaitProgress:
         if run is None:
             return {"id": run_id, "url": url, "changed": False}
         facts = dict(run_result(run, url))
-        return facts | {"name": shortened(run.name)} if self._is_for_xcom else facts
+        return facts | {"name": shortened(run.name)} if self._wait.is_for_xcom else facts
 
     # -- words ----------------------------------------------------------------------------------------------
 
@@ -255,9 +245,9 @@ class WaitProgress:
 
     # -- a look at everything -------------------------------------------------------------------------------
 
-    def look(self, *, is_last: bool = False) -> Flow[TallyfyError | None]:
+    def read(self, *, is_last: bool = False) -> Flow[TallyfyError | None]:
         """
-        Look once at all that has not ended: in lists where that is cheaper, and one by one at the rest.
+        Read once all that has not ended: in lists where that is cheaper, and one by one at the rest.
 
         :param is_last: whether no look comes after it, so that the archive is searched for what was absent.
         :return: the trouble because of which Tallyfy was not asked about all of them, if any.
@@ -268,32 +258,11 @@ class WaitProgress:
             for run_id, one in self._each.items()
             if one.result is None
         }
-        error = yield from self._look_at_lists(unseen)
-        # Otherwise reading them one by one shows whether Tallyfy or only this list is in trouble.
-        is_limited = error is not None and not error.permanent and error.retry_after
-        return (yield from self._look_one_by_one(unseen, error if is_limited else None))
-
-    def _look_at_lists(self, unseen: dict[str, Probe]) -> Flow[TallyfyError | None]:
-        """Take the runs that lists show out of those that are to be seen, until a list fails."""
-        for status in ("active", "complete"):
-            sought = [run_id for run_id, probe in unseen.items() if probe.list_status in (status, "active")]
-            scan = Scan(self._organization_id, status, sought if len(sought) > FEW else ())
-            try:
-                while scan.missing and (call := scan.next_call()) is not None:
-                    page: Page = yield call
-                    for run in scan.accept(page):
-                        probe = unseen.get(run.id)
-                        if isinstance(probe, RunProbe) and probe.is_believable(run, ends_a_wait=self._wait.is_end(run)):
-                            self.on_result(run.id, run)
-                            del unseen[run.id]
-            except TallyfyAuthError:
-                raise
-            except TallyfyError as error:
-                return error
-        return None
-
-    def _look_one_by_one(self, unseen: Mapping[str, Probe], trouble: TallyfyError | None) -> Flow[TallyfyError | None]:
-        """Look at some runs, those last that could not be read last time, until Tallyfy turns out to be in trouble."""
+        trouble: TallyfyError | None = None
+        if len(unseen) > FEW:
+            error = yield from self._read_lists(unseen)
+            # Otherwise reading them one by one shows whether Tallyfy or only this list is in trouble.
+            trouble = error if error is not None and not error.permanent and error.retry_after else None
         failures = 0
         for run_id in sorted(unseen, key=lambda run_id: self._each[run_id].is_unreadable):
             if trouble is not None:
@@ -312,3 +281,22 @@ class WaitProgress:
                 self.on_result(run_id, seen)
                 failures = 0
         return trouble
+
+    def _read_lists(self, unseen: dict[str, Probe]) -> Flow[TallyfyError | None]:
+        """Take the runs that lists show out of those that are to be seen, until a list fails."""
+        for status in ("active", "complete"):
+            sought = [run_id for run_id, probe in unseen.items() if probe.list_status in (status, "active")]
+            scan = Scan(self._organization_id, status, sought if len(sought) > FEW else ())
+            try:
+                while scan.missing and (call := scan.next_call()) is not None:
+                    page: Page = yield call
+                    for run in scan.accept(page):
+                        probe = unseen.get(run.id)
+                        if isinstance(probe, RunProbe) and probe.is_believable(run, ends_a_wait=self._wait.is_end(run)):
+                            self.on_result(run.id, run)
+                            del unseen[run.id]
+            except TallyfyAuthError:
+                raise
+            except TallyfyError as error:
+                return error
+        return None

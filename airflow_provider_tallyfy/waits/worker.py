@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.results import Fields
 from airflow_provider_tallyfy.connection_extras import DEFAULT_RETRY_BUDGET
-from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.backoff import ConnectionReads, unreadable
 from airflow_provider_tallyfy.waits.deadline import Deadline
 from airflow_provider_tallyfy.waits.goals import Wait
@@ -44,18 +42,14 @@ def read_connection(hook: TallyfyHook, deadline: Deadline, log: Callable[[str], 
             return
 
 
-class Poller:
+class Poller(WaitProgress):
     """
     Looks from a worker.
 
     A look is one attempt: one that fails is borne, and the next look repeats it, though not before Tallyfy wants to be
     asked again.
 
-    :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
-    :param log: where a line for the task's log goes.
     :param first_look_at: when the task looked first, in seconds since the epoch, if that was in another process.
-    :param fields: which facts of many runs are the result.
-    :param is_for_xcom: whether that result has to be small, so that long names are cut.
     """
 
     def __init__(
@@ -64,33 +58,16 @@ class Poller:
         wait: Wait,
         max_poll_failures: int | None,
         log: Callable[[str], None],
-        *,
         first_look_at: float | None = None,
-        fields: Fields = RESULT_FIELDS,
-        is_for_xcom: bool = True,
     ) -> None:
+        super().__init__(wait, hook.organization_id, hook.run_url, max_poll_failures, log, first_look_at=first_look_at)
         self._hook = hook
-        self._progress = WaitProgress(
-            wait,
-            hook.organization_id,
-            hook.run_url,
-            max_poll_failures,
-            log,
-            first_look_at=first_look_at,
-            fields=fields,
-            is_for_xcom=is_for_xcom,
-        )
         self._resumes_at = float("-inf")
 
     @property
     def pause(self) -> float:
         """Seconds for which Tallyfy wants to be left alone."""
         return max(0.0, self._resumes_at - time.monotonic())
-
-    @property
-    def newer_than(self) -> str | None:
-        """See :attr:`WaitProgress.newer_than`."""
-        return self._progress.newer_than
 
     def look(self, *, is_last: bool = False) -> WaitResult | None:
         """
@@ -101,12 +78,12 @@ class Poller:
         if self.pause and not is_last:
             return None
         try:
-            trouble = self._hook.execute(self._progress.look(is_last=is_last), retry_budget=0)
+            trouble = self._hook.execute(self.read(is_last=is_last), retry_budget=0)
             if trouble is not None:
                 self._resumes_at = time.monotonic() + (trouble.retry_after or 0.0)
-            result = self._progress.result()
-            if result is None and self._progress.may_be_misspelt:
-                result = self._hook.execute(self._progress.check_name(time.time()), retry_budget=0)
+            result = self.result()
+            if result is None and self.may_be_misspelt:
+                result = self._hook.execute(self.check_name(time.time()), retry_budget=0)
             return result
         except TallyfyError as error:
             return WaitResult.of_error(error)
@@ -118,7 +95,7 @@ class Poller:
         :param outcomes: how, in the order of the runs.
         :raises TallyfyError: if a run cannot be read.
         """
-        trouble = self._hook.execute(self._progress.look()) or self._progress.trouble
+        trouble = self._hook.execute(self.read()) or self.trouble
         if trouble is not None:
             raise trouble
-        return self._progress.facts(outcomes)
+        return self.facts(outcomes)

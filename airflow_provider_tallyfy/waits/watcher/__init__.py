@@ -54,7 +54,16 @@ async def watching(
     :param notify: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
     :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
-    async with _sharing(tallyfy_conn_id, notify) as shared:
+    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
+
+    loop = asyncio.get_running_loop()
+    connections = _SHARED.setdefault(loop, {})
+    if tallyfy_conn_id not in connections:
+        connections[tallyfy_conn_id] = _Shared(SharedConnection(lambda: TallyfyAsyncHook.connect(tallyfy_conn_id)))
+    shared = connections[tallyfy_conn_id]
+    shared.users += 1
+    try:
+        await shared.connection.ready(notify)
         organization_id = shared.connection.organization_id(organization_id)
         if organization_id not in shared.watchers:
             shared.watchers[organization_id] = _Used(Watcher(shared.connection, organization_id))
@@ -67,21 +76,6 @@ async def watching(
             if not used.users:
                 del shared.watchers[organization_id]
                 await used.watcher.close()
-
-
-@asynccontextmanager
-async def _sharing(tallyfy_conn_id: str, notify: Callable[[str], None]) -> AsyncIterator[_Shared]:
-    from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
-
-    loop = asyncio.get_running_loop()
-    connections = _SHARED.setdefault(loop, {})
-    if tallyfy_conn_id not in connections:
-        connections[tallyfy_conn_id] = _Shared(SharedConnection(lambda: TallyfyAsyncHook.connect(tallyfy_conn_id)))
-    shared = connections[tallyfy_conn_id]
-    shared.users += 1
-    try:
-        await shared.connection.ready(notify)
-        yield shared
     finally:
         shared.users -= 1
         if not shared.users:

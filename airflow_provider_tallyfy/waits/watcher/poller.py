@@ -187,23 +187,21 @@ class Watcher:
                 # A request under way that turns out to be slow must not hold up the others.
                 await self._rest_until(now + _RECONSIDER)
             else:
-                await self._take_next_step(now)
-
-    async def _take_next_step(self, now: float) -> None:
-        page_due = self._reading.due if self._reading else None
-        step = next_step(self._watched.values(), self._lists, now, page_due=page_due, page_first=self._page_first)
-        self._page_first = not isinstance(step, ReadPage)
-        match step:
-            case ReadList(status, sought):
-                self._reading = ListReading(self.organization_id, status, sought, self._jitter)
-                self._start_page(self._reading)
-            case ReadPage() if self._reading:
-                self._start_page(self._reading)
-            case ReadOne(one):
-                one.in_flight = True
-                self._start(self._look(one))
-            case Rest(until):
-                await self._rest_until(min(until, self._connection.check_at) if self._refused else until)
+                page_due = self._reading.due if self._reading else None
+                watched = self._watched.values()
+                step = next_step(watched, self._lists, now, page_due=page_due, page_first=self._page_first)
+                self._page_first = not isinstance(step, ReadPage)
+                match step:
+                    case ReadList(status, sought):
+                        self._reading = ListReading(self.organization_id, status, sought, self._jitter)
+                        self._start_page(self._reading)
+                    case ReadPage() if self._reading:
+                        self._start_page(self._reading)
+                    case ReadOne(one):
+                        one.in_flight = True
+                        self._start(self._look(one))
+                    case Rest(until):
+                        await self._rest_until(min(until, self._connection.check_at) if self._refused else until)
 
     async def _rest_until(self, moment: float) -> None:
         try:

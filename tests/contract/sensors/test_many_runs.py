@@ -11,7 +11,7 @@ from airflow.models.trigger import Trigger
 from airflow_provider_tallyfy.api.results import most_bytes
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
-from airflow_provider_tallyfy.waits.progress import KNOWN_FIELDS
+from airflow_provider_tallyfy.waits.goals import KNOWN_FIELDS
 from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt, resume
 from tests.contract.sensors.modes import MODES
 

@@ -20,13 +20,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def parsed(parse: Callable[[SentT], ReadT], sent: SentT, refuse: Callable[[str], Exception]) -> ReadT:
-    """
-    Call a parser, and turn whatever it raises into one kind of error.
-
-    :param parse: the parser.
-    :param sent: what it is to read.
-    :param refuse: makes the error, from the problem in words.
-    """
+    """Call a parser, and turn whatever it raises into one kind of error."""
     try:
         return parse(sent)
     except (ValueError, TypeError) as problem:
@@ -42,7 +36,6 @@ def loads(text: str | bytes) -> Any:
 
     Half a character (a lone surrogate), which no file, database or log takes, becomes U+FFFD.
 
-    :param text: the JSON.
     :raises ValueError: if it is not JSON, or is nested more than :data:`MAX_DEPTH` deep.
     """
     return _parse(text)
@@ -52,7 +45,6 @@ def loads_answer(text: bytes) -> Any:
     """
     Parse the JSON of an answer like :func:`loads`; a number that does not fit into 64 bits is read as its text.
 
-    :param text: the JSON.
     :raises ValueError: if it is not JSON, or is nested too deeply.
     """
     return _parse(text, parse_int=_storable_int, parse_float=_storable_float, parse_constant=str)

@@ -18,12 +18,7 @@ LONGEST_MESSAGE = 10_000
 
 
 def presentable(text: object, limit: int = LONGEST_TEXT) -> str:
-    """
-    Show text in one line: without control characters, escape sequences and line breaks, and cut to a length.
-
-    :param text: what Tallyfy sent or a person wrote.
-    :param limit: the most characters to show.
-    """
+    """Show text in one line: without control characters, escape sequences and line breaks, and cut to a length."""
     shown = str(text)[: limit + 1]
     if not shown.isprintable():
         shown = "".join(character if character.isprintable() else " " for character in shown)
@@ -31,12 +26,7 @@ def presentable(text: object, limit: int = LONGEST_TEXT) -> str:
 
 
 def quote(text: object, limit: int = LONGEST_TEXT) -> str:
-    """
-    Show a name or title in quotes, with escapes for what is not printable, and cut to a length.
-
-    :param text: what Tallyfy sent or a person wrote.
-    :param limit: the most characters to show.
-    """
+    """Show a name or title in quotes, with escapes for what is not printable, and cut to a length."""
     return repr(clipped(str(text), limit))
 
 
@@ -59,20 +49,12 @@ _ECHO = _Echo()
 
 
 def shown(value: object) -> str:
-    """
-    Show a value that a user gave, in short, whatever it is.
-
-    :param value: the value.
-    """
+    """Show a value that a user gave, in short, whatever it is."""
     return echoed(_ECHO.repr(value))
 
 
 def echoed(text: str) -> str:
-    """
-    Cut a text to the length of an echo.
-
-    :param text: the text.
-    """
+    """Cut a text to the length of an echo."""
     return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."
 
 
@@ -80,7 +62,6 @@ def clipped(text: str, limit: int) -> str:
     """
     Cut text to a length.
 
-    :param text: the text.
     :param limit: the most characters to keep; dots in the place of the rest come on top.
     """
     return text if len(text) <= limit else f"{text[:limit]}..."

@@ -91,10 +91,6 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
     429 is retried for every method (it was declined, so not applied); 500, 502, 503, 504 and broken connections
     only where a repeat is harmless; a connection that was never made is always retried. ``Retry-After`` is the
     floor of the wait, and a wait that does not fit the budget ends the call at once.
-
-    :param call: what was asked.
-    :param outcome: the answer, or the lack of one.
-    :param attempt: circumstances of this attempt.
     """
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
         return _read(call, outcome)
@@ -119,8 +115,6 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """
     Read a ``Retry-After`` header: seconds, with a fraction or not, or an HTTP date.
 
-    :param value: the header's value.
-    :param now: wall clock with a time zone.
     :return: seconds to wait, at most :data:`LONGEST_RETRY_AFTER`; ``None`` if the header is absent or unreadable.
     """
     if not value:

@@ -65,7 +65,6 @@ class Pager(Generic[T]):
         """
         Take the page that was asked for and give its new items.
 
-        :param page: the answer to :meth:`next_call`.
         :raises TallyfyResponseError: if it is not that page, or is not readable, or ends a list that is not whole.
         """
         asked, last = self._next_page or 1, self._last
@@ -86,7 +85,6 @@ class Pager(Generic[T]):
         """
         Refuse to conclude that an item is not in the list while it may be one that is not readable.
 
-        :param item_id: the item.
         :raises TallyfyResponseError: saying what is not readable.
         """
         for row_id in (item_id, None):

@@ -8,11 +8,7 @@ from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
 
 def path(*segments: str) -> str:
-    """
-    Join segments, each percent-encoded.
-
-    :param segments: the parts of the path, in order.
-    """
+    """Join segments, each percent-encoded."""
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
 
 
@@ -20,8 +16,6 @@ def in_organization(organization_id: str, *segments: str) -> str:
     """
     Path below an organization.
 
-    :param organization_id: the organization.
-    :param segments: what follows, in order.
     :raises TallyfyValidationError: if the organization id is not usable.
     """
     return path("organizations", checked_id(organization_id, "organization_id"), *segments)
@@ -31,9 +25,6 @@ def of_run(organization_id: str, run_id: str, *segments: str) -> str:
     """
     Path below a run.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
-    :param segments: what follows, in order.
     :raises TallyfyValidationError: if an id is not usable.
     """
     return in_organization(organization_id, "runs", checked_id(run_id), *segments)

@@ -31,8 +31,6 @@ def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None
     """
     Tell from the run's activity who brought it into its present state since a moment. Never fails.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param verb: ``archived`` or ``unarchived``.
     :param since: the moment; without one nothing can be told.
     """

@@ -30,9 +30,6 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
     """
     Launch a run of a template, or adopt the one that an earlier try launched.
 
-    :param organization_id: where to launch.
-    :param request: what to launch.
-    :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     :raises TallyfyValidationError: if the request is not acceptable; nothing was launched.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
@@ -54,9 +51,7 @@ def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey)
     """
     Launch a run without looking for its marker before; only if the outcome is unknown, it is looked for.
 
-    :param organization_id: where to launch.
     :param body: the request's body, without the marker.
-    :param key: the launch's key.
     :return: the run; ``changed`` also if only a look showed it.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
@@ -71,9 +66,7 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
     """
     Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
 
-    :param organization_id: where to launch.
     :param body: the request's body, see :meth:`ProjectRequest.body`.
-    :param key: the launch's key.
     :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
@@ -130,8 +123,6 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     It was not there before that request, so this try is taken for the one that launched it. Another try that launched
     it meanwhile says so, too: their runs carry the same marker, which does not tell whose request made which.
 
-    :param doubt: why the outcome is unknown.
-    :param lookup: finds the run.
     :raises TallyfyUnknownOutcomeError: if no run is found.
     """
     found: list[Run] = yield from lookup.all(patient=True)
@@ -147,8 +138,6 @@ def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -
 
     Runs with a key that a DAG's author gave may be other tasks' launches, which are not this task's to archive.
 
-    :param organization_id: where they were launched.
-    :param key: the key of the launch.
     :param runs: all runs that carry it, the first launched first.
     """
     if not key.expires:

@@ -29,8 +29,6 @@ def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unrea
     """
     Walk through a list of runs.
 
-    :param organization_id: where to look.
-    :param query: which runs.
     :param whole: whether the list has to be whole, see :class:`Pager`.
     :param skips_unreadable: whether one run that is not readable keeps nobody from the others, see :class:`Pager`.
     """
@@ -69,12 +67,7 @@ def locate_run(organization_id: str, run_id: str, known: Run | None = None) -> F
 
 
 def look_up_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run | None]:
-    """
-    Read a run, archived or not, or find out that it does not exist.
-
-    :param organization_id: the run's organization.
-    :param run_id: the run.
-    """
+    """Read a run, archived or not, or find out that it does not exist."""
     try:
         run: Run = yield from find_run(organization_id, run_id, known)
     except TallyfyNotFoundError:
@@ -86,8 +79,6 @@ def find_archived_run(organization_id: str, run_id: str, known: Run | None = Non
     """
     Look for a run in the list of archived runs, newest first, and stop at the first hit.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param known: the run as seen before: first only runs of its template with its name are looked through,
         then, since how Tallyfy searches names is not documented, all of its template.
     """
@@ -116,8 +107,6 @@ def activate_run(organization_id: str, run_id: str, known: Run | None = None) ->
     Needs no list in any world: a run that cannot be read is restored, and only if Tallyfy does not know it then
     either is it missing.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param known: the run as just seen in a list, which spares reading it.
     :raises TallyfyNotFoundError: if there is no such run.
     """
@@ -140,8 +129,6 @@ def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> 
     """
     Archive a run; an archived run is a success that changed nothing.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param known: the run as just seen in a list, which spares reading it.
     :raises TallyfyNotFoundError: if there is no such run.
     """

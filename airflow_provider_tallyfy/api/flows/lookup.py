@@ -52,7 +52,6 @@ class LaunchKey:
         """
         Make the key of a launch that its author named, and that may have happened at any time.
 
-        :param launch_key: the author's text.
         :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
         :param since: no run launched before this moment can be it.
         :param just_now: whether it may have happened moments ago.
@@ -67,11 +66,7 @@ class LaunchKey:
         return marker_of(self.text)
 
     def mark(self, summary: str | None) -> str:
-        """
-        Add the marker to a summary.
-
-        :param summary: the user's own.
-        """
+        """Add the marker to a summary."""
         return marked(summary, self.marker)
 
     def is_on(self, run: Run) -> bool:
@@ -79,17 +74,11 @@ class LaunchKey:
         Whether a run carries the marker.
 
         Where Tallyfy keeps a project's summary is not documented, so the tasks that the run shows are looked at, too.
-
-        :param run: a listed run.
         """
         return any(self.marker in text for text in _summaries(run))
 
     def is_older_than(self, run: Run) -> bool:
-        """
-        Whether a run was launched before the time that is looked through, and so were all runs before it.
-
-        :param run: a listed run.
-        """
+        """Whether a run was launched before the time that is looked through, and so were all runs before it."""
         return _is_too_old(run, self.since)
 
 
@@ -153,9 +142,6 @@ def find_marked(
     """
     Find the runs of many launches of a template with one look through its runs.
 
-    :param organization_id: where they were launched.
-    :param template_id: their template.
-    :param markers: the launches' markers.
     :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
     :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
     """
@@ -187,11 +173,7 @@ def surplus(runs: Sequence[Run]) -> list[Run]:
 
 
 def launch_order(run: Run) -> tuple[datetime, int, str]:
-    """
-    By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds.
-
-    :param run: a run.
-    """
+    """By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds."""
     number = run.raw.get("increment_id")
     return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
 

@@ -10,21 +10,12 @@ _MARKER = re.compile(rf"\[airflow:[0-9a-f]{{{_DIGITS}}}\]")
 
 
 def marker_of(key: str) -> str:
-    """
-    Make the marker of a launch.
-
-    :param key: what makes the launch unique, of any length.
-    """
+    """Make the marker of a launch."""
     return f"[airflow:{hashlib.sha256(key.encode()).hexdigest()[:_DIGITS]}]"
 
 
 def marked(summary: object, marker: str) -> str:
-    """
-    Add a marker to a summary that does not have it.
-
-    :param summary: the summary, if there is one.
-    :param marker: the marker.
-    """
+    """Add a marker to a summary that does not have it."""
     text = "" if summary is None else str(summary)
     if marker in text:
         return text
@@ -32,21 +23,12 @@ def marked(summary: object, marker: str) -> str:
 
 
 def markers_in(summary: object) -> list[str]:
-    """
-    Find the markers in a summary.
-
-    :param summary: the summary, if there is one.
-    """
+    """Find the markers in a summary."""
     return _MARKER.findall(str(summary or ""))
 
 
 def with_markers_of(earlier: object, summary: object) -> str:
-    """
-    Rewrite a summary without losing the markers it had: without them a later try could not find its run.
-
-    :param earlier: the summary as it is.
-    :param summary: the summary as it is to be.
-    """
+    """Rewrite a summary without losing the markers it had: without them a later try could not find its run."""
     text = "" if summary is None else str(summary)
     for marker in markers_in(earlier):
         text = marked(text, marker)

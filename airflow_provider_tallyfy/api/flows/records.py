@@ -26,11 +26,7 @@ from airflow_provider_tallyfy.api.models.template import Template
 
 
 def collect(pager: Pager[T]) -> Flow[list[T]]:
-    """
-    Read a list to its end.
-
-    :param pager: the list.
-    """
+    """Read a list to its end."""
     items: list[T] = []
     while (call := pager.next_call()) is not None:
         page = yield call
@@ -42,8 +38,6 @@ def list_tasks(organization_id: str, run_id: str) -> Flow[list[Task]]:
     """
     Read all tasks of a run, hidden ones included.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
     """
     pager = Pager(lambda page: calls.list_tasks(organization_id, run_id, page), Task.from_json, lambda task: task.id)
@@ -60,8 +54,6 @@ def list_activity(
     """
     Read the audit trail of a run, the oldest entry first.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param since: only entries from this moment on.
     :param until: only entries before this moment.
     :param verbs: only entries with one of these verbs; none for all.
@@ -93,8 +85,6 @@ def newest_activity(organization_id: str, run_id: str, since: datetime | None) -
     """
     Read the audit trail of a run, the newest entry first, down to the page that holds an entry before a moment.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param since: the moment; ``None`` for the whole audit trail.
     :raises TallyfyNotFoundError: if there is no such run, or Tallyfy does not show its activity.
     """
@@ -115,8 +105,6 @@ def export_run(organization_id: str, run_id: str) -> Flow[Any]:
     """
     Let Tallyfy export a run.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :return: the JSON that Tallyfy answers, without the ``data`` it may be wrapped in.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
     """
@@ -131,8 +119,6 @@ def get_form_values(organization_id: str, run_id: str) -> Flow[FormValues]:
     The list of fields is known to fail for some runs (500, for good). Then the values of the tasks' forms are known
     by field id only, and those of the kick-off form by what the template says.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
     """
     run: Run = yield from find_run(organization_id, run_id)
@@ -141,13 +127,7 @@ def get_form_values(organization_id: str, run_id: str) -> Flow[FormValues]:
 
 
 def form_values_of(organization_id: str, run: Run, tasks: Sequence[Task]) -> Flow[FormValues]:
-    """
-    Read what people have filled in, of a run that was read with its tasks. See :func:`get_form_values`.
-
-    :param organization_id: the run's organization.
-    :param run: the run.
-    :param tasks: its tasks.
-    """
+    """Read what people have filled in, of a run that was read with its tasks. See :func:`get_form_values`."""
     try:
         fields: tuple[FormValue, ...] = yield calls.list_form_fields(organization_id, run.id)
     except TallyfyServerError:
@@ -189,9 +169,6 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
     """
     Complete a task unless it is completed: doing it twice would fire its webhooks twice.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
-    :param task_id: the task.
     :param is_approved: the decision, for approval tasks.
     :raises TallyfyNotFoundError: if the run has no such task.
     :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.

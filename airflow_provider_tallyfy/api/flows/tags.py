@@ -13,9 +13,7 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     """
     Put a tag on a run unless it is there: tagging again would fire the tag's events again.
 
-    :param organization_id: the run's organization.
     :param run_id: the run; an archived one is refused by Tallyfy.
-    :param tag_id: the tag.
     :return: whether it was not there before.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was put there; a later try can.
     """
@@ -33,9 +31,6 @@ def untag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     """
     Take a tag off a run, as often as it is on it.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
-    :param tag_id: the tag.
     :return: whether it was there before.
     """
     links: list[TagLink] = yield from _links(organization_id, run_id, tag_id)

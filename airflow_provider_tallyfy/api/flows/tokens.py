@@ -12,8 +12,6 @@ def new_token(credentials: ClientCredentials, organization_id: str | None) -> Fl
     """
     Get a token with client credentials: the application's, or the user's that they name.
 
-    :param credentials: the client credentials.
-    :param organization_id: the user's organization.
     :raises TallyfyConfigurationError: if there is a user and no organization, before anything is asked.
     """
     if credentials.user_email is None:

@@ -73,8 +73,6 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     change (template, parent, type, who started it and when, when it was created) must be as expected, and no due date,
     tag, folder, role or custom field may be missing. All else moves while people work on the run, and is not compared.
 
-    :param organization_id: the run's organization.
-    :param run_id: the run.
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
     :raises TallyfyValidationError: if there are no changes, or of other fields, or of values that these cannot have.
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
@@ -227,8 +225,6 @@ def still_shown(
     A run is gone when it is not in the lists. While they get shorter, by what was just deleted, one that moves up can
     be passed over; then it takes two looks.
 
-    :param organization_id: the runs' organization.
-    :param run_ids: the runs.
     :param list_filters: where they may be, values of ``RunQuery.archived``.
     """
     shown, missed_once = set(run_ids), set[str]()
@@ -259,8 +255,6 @@ def check_confirm(run_id: str, confirm: str | None) -> None:
     """
     Refuse a second key that is none, before it is compared with the name of a run that has none.
 
-    :param run_id: the run.
-    :param confirm: the second key.
     :raises TallyfyValidationError: if it is empty.
     """
     if not text_of(confirm):
@@ -275,8 +269,6 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     Check both keys of a permanent delete.
 
-    :param run: the run as it is.
-    :param confirm: the second key.
     :param archive_first: whether a live run is acceptable.
     :raises TallyfyValidationError: if it must not be deleted.
     """

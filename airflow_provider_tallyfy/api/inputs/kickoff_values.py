@@ -39,8 +39,6 @@ def encode_value(field: KickoffField, value: Any) -> Any:
     """
     Encode one value.
 
-    :param field: the field it is for.
-    :param value: what the user gave.
     :return: what Tallyfy takes; ``None`` if there is no value, where that is allowed.
     :raises Unfit: if it does not fit the field.
     """
@@ -65,11 +63,7 @@ def _cell(value: Any) -> str:
 
 
 def is_blank(value: Any) -> bool:
-    """
-    Whether a value says nothing, so that it counts as not given.
-
-    :param value: what the user gave.
-    """
+    """Whether a value says nothing, so that it counts as not given."""
     if isinstance(value, str):
         return not folded(value)
     return value is None or (isinstance(value, (Mapping, *_SEVERAL)) and not value)

@@ -63,7 +63,6 @@ class LaunchRequest:
         """
         Make the part of the body that many launches of a template may share: all but name and kick-off values.
 
-        :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of it at once.
         """
         given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
@@ -82,7 +81,6 @@ class LaunchRequest:
         """
         Make the part of the body that each launch has for its own: name and kick-off values.
 
-        :param template: the template to launch.
         :raises TallyfyValidationError: with every problem of it at once, in full by field in ``fields``.
         """
         given = {name: value for name, value in self._given.items() if name in _OWN_FIELDS}

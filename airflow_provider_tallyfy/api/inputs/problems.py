@@ -17,7 +17,6 @@ def invalid(name: str, value: object, problem: str, *then: str, run_id: str | No
     Make the error for a bad argument.
 
     :param name: the parameter, perhaps with the place in it, such as ``tasks['s1'].owners``.
-    :param value: what was given.
     :param problem: completes the sentence "limit='x' ...", for example ``is not a whole number``.
     :param then: what was not done and what to do, each a sentence, for a line of its own.
     :param run_id: the run it is about.

@@ -33,7 +33,6 @@ def refuse_empty(given: Mapping[str, object]) -> None:
     """
     Refuse filters that were given and came out empty: without them more runs would be chosen than was meant.
 
-    :param given: what was given, by name.
     :raises TallyfyValidationError: naming every empty one.
     """
     empty = [name for name, value in given.items() if is_empty_filter(value)]
@@ -48,11 +47,7 @@ def refuse_empty(given: Mapping[str, object]) -> None:
 
 
 def is_empty_filter(value: object) -> bool:
-    """
-    Whether a filter would choose nothing, or is what a template renders for a missing value.
-
-    :param value: of the filter.
-    """
+    """Whether a filter would choose nothing, or is what a template renders for a missing value."""
     if value is None:
         return True
     if isinstance(value, str):
@@ -189,11 +184,7 @@ class RunQuery:
         return tuple((name, value) for name, value in given.items() if value)
 
     def accepts(self, run: Run) -> bool:
-        """
-        Whether a listed run is one that was asked for; a filter that the server ignored must not widen a task.
-
-        :param run: a run of the list.
-        """
+        """Whether a listed run is one that was asked for; a filter that the server ignored must not widen a task."""
         if run.is_archived and self.archived == "exclude" and not self.only_archived:
             return False
         if self.only_archived and not run.is_archived:

@@ -20,7 +20,6 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     """
     Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names.
 
-    :param template: the template, with its steps.
     :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
     :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
     """

@@ -12,22 +12,12 @@ _MOST_NAMES = 30
 
 
 def ambiguous(what: str, ids: Sequence[str]) -> str:
-    """
-    Say that a text stands for several things.
-
-    :param what: kind of things, in the plural.
-    :param ids: their ids.
-    """
+    """Say that a text stands for several things."""
     return f"it could be any of {len(ids)} {what}; use one of the ids {enumerated(ids)}"
 
 
 def did_you_mean(wanted: str, names: Mapping[str, str]) -> str:
-    """
-    Suggest which of some names a text may have meant, or nothing.
-
-    :param wanted: the text.
-    :param names: what may have been meant, with how to show it.
-    """
+    """Suggest which of some names a text may have meant, or nothing."""
     by_fold = {folded(name): shown for name, shown in names.items()}
     close = get_close_matches(folded(wanted[:LONGEST_ECHO]), by_fold, n=3)
     guesses = dict.fromkeys(repr(by_fold[name]) for name in close)

@@ -36,7 +36,6 @@ def read_item(answer: Answer) -> Mapping[str, Any]:
     """
     Read ``{"data": {...}}``.
 
-    :param answer: a 2xx answer.
     :raises ValueError: if there is no object in it.
     """
     data = _envelope(answer).get("data")
@@ -49,8 +48,6 @@ def read_page(answer: Answer, asked: int = 1) -> Page:
     """
     Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing.
 
-    :param answer: a 2xx answer.
-    :param asked: number of the page that was asked for.
     :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
     """
     envelope = _envelope(answer)
@@ -69,7 +66,6 @@ def read_token(answer: Answer) -> str:
     """
     Read the access token that a token endpoint issued, wrapped in ``data`` or not.
 
-    :param answer: a 2xx answer.
     :raises ValueError: if there is none; the answer is not quoted.
     """
     envelope = _envelope(answer)
@@ -84,7 +80,6 @@ def read_object(answer: Answer) -> Mapping[str, Any]:
     """
     Read an object that may or may not be wrapped in ``data``.
 
-    :param answer: a 2xx answer.
     :raises ValueError: if it is no object.
     """
     envelope = _envelope(answer)
@@ -99,20 +94,12 @@ def read_nothing(answer: Answer) -> None:
 
 
 def is_token(text: str) -> bool:
-    """
-    Whether a text can travel as a bearer token: visible ASCII characters, and at least one.
-
-    :param text: the token.
-    """
+    """Whether a text can travel as a bearer token: visible ASCII characters, and at least one."""
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
 def is_code(value: object) -> TypeGuard[str]:
-    """
-    Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long.
-
-    :param value: what Tallyfy sent.
-    """
+    """Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_CODE and value.isprintable()
 
 
@@ -120,7 +107,6 @@ def read_id(row: Mapping[str, Any]) -> str:
     """
     Read only the id of an item, whatever else it holds.
 
-    :param row: the item.
     :raises ValueError: if it has none.
     """
     item_id = row.get("id")
@@ -133,7 +119,6 @@ def text_of(value: object) -> str | None:
     """
     Read text that no decision needs.
 
-    :param value: what Tallyfy sent.
     :return: ``None`` if it is not text.
     """
     return value if isinstance(value, str) else None
@@ -180,10 +165,6 @@ def _count(pagination: Mapping[str, Any], name: str, default: int | None = None)
 
 
 def kind_of(value: object) -> str:
-    """
-    Say what a value is, for a message about what was expected instead.
-
-    :param value: of JSON.
-    """
+    """Say what a value is, for a message about what was expected instead."""
     names = {type(None): "nothing", dict: "an object", list: "a list", str: "text", bool: "true or false"}
     return names.get(type(value), "a number")

@@ -47,7 +47,6 @@ class FormValues(Mapping[str, Any]):
         """
         Find a value as kick-off values are matched: by id, else alias, else label, else label regardless of case.
 
-        :param name: what the field is called.
         :raises KeyError: if there is no such field, or several.
         """
         hits = fields_named([entry.field for entry in self.entries], name)
@@ -97,7 +96,6 @@ def fill_in(
     """
     Bring the fields of a run's forms together with the values that the run and its tasks store.
 
-    :param entries: the fields that are known.
     :param kickoff: values of the kick-off form by field id (``prerun``).
     :param tasks: values of the tasks' forms by task id and field id (``taskdata``).
     """

@@ -51,7 +51,6 @@ class Task:
         """
         Read a task.
 
-        :param data: a task object of the API.
         :raises ValueError: if it is not one.
         """
         if not is_code(data.get("id")) or not is_code(data.get("status")):
@@ -101,7 +100,6 @@ class Activity:
         """
         Read an entry; Tallyfy wraps most of its values in one-element arrays.
 
-        :param row: an entry of the feed.
         :raises ValueError: if it has no number or no verb.
         """
         verb = _only(row.get("verb"))
@@ -142,7 +140,6 @@ class TagLink:
         """
         Read a tag of a run. Which key holds the tag's id is not documented.
 
-        :param row: an entry of a run's ``tags``.
         :raises ValueError: if it has no number or no tag.
         """
         tag = row.get("tag")
@@ -158,7 +155,6 @@ def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
     """
     Read the tags of a run that was read with them.
 
-    :param answer: a 2xx answer.
     :raises ValueError: if the run does not show its tags.
     """
     tags = read_item(answer).get("tags")
@@ -177,7 +173,6 @@ def read_project_run_id(answer: Answer) -> str:
     """
     Find the run in the answer to a project launch: ``data.run.id``, ``data.run.data.id`` or ``data.run_id``.
 
-    :param answer: a 2xx answer.
     :raises ValueError: if it is in none of these places.
     """
     task = read_item(answer)

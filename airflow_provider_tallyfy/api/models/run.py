@@ -116,7 +116,6 @@ class Run:
         """
         Read a run.
 
-        :param data: a run object of the API.
         :raises ValueError: if it is not one.
         """
         if not isinstance(data, Mapping):
@@ -149,11 +148,7 @@ class Run:
         return RunStatus.ARCHIVED.value if self.is_archived else self.stored_status
 
     def has_status(self, status: str) -> bool:
-        """
-        Whether the run is in a status; a finished run stays ``complete`` when it is auto-archived.
-
-        :param status: a value of :class:`RunStatus`.
-        """
+        """Whether the run is in a status; a finished run stays ``complete`` when it is auto-archived."""
         is_complete = self.completed_at is not None or self.stored_status == RunStatus.COMPLETE
         return status == self.status or (status == RunStatus.COMPLETE and is_complete)
 
@@ -165,7 +160,6 @@ class Run:
         """
         Reduce the run to the few facts that operators hand on through XCom.
 
-        :param url: address of the run in the Tallyfy web app.
         :param changed: whether the task that reports it changed it.
         """
         return {
@@ -223,7 +217,6 @@ def parse_time(value: object) -> datetime | None:
     """
     Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC.
 
-    :param value: what Tallyfy sent.
     :raises ValueError: if it is neither empty nor a timestamp.
     """
     if value is None or value == "":

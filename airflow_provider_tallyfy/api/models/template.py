@@ -160,7 +160,6 @@ class Template:
         Kick-off form and steps may come bare or wrapped in ``data``; a form that is not shown at all is an error,
         since launching without it would drop values silently.
 
-        :param data: a checklist object of the API.
         :raises ValueError: if it is not one.
         """
         if not isinstance(data, Mapping):
@@ -197,7 +196,6 @@ def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]
     """
     Find the fields that a key means; more than one is for the caller to refuse.
 
-    :param fields: the fields of a kick-off form.
     :param key: a field's id, else its alias, else its exact label, else its label without regard to case and spaces.
     """
     if not folded(key):

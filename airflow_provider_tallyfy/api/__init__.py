@@ -1,1 +1,1 @@
-"""What Tallyfy is and says: calls, answers, errors and procedures. No Airflow, no network, no clock."""
+"""What Tallyfy is and says: calls, answers, errors and procedures, without network and clock."""

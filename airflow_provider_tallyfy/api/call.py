@@ -1,4 +1,4 @@
-"""The words in which the drivers and the rest of ``api`` talk: a call, and what came back."""
+"""What drivers and flows exchange: a call, and what came back."""
 
 from __future__ import annotations
 

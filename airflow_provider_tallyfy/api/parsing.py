@@ -1,4 +1,4 @@
-"""Parse what others wrote, so that whatever is odd in it becomes an error that says so."""
+"""Parse JSON of others within limits; everything odd in it becomes an error that says so."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ def parsed(parse: Callable[[SentT], ReadT], sent: SentT, refuse: Callable[[str],
         return parse(sent)
     except (ValueError, TypeError) as problem:
         words = str(problem)
-    except Exception as problem:  # noqa: BLE001 - what a parser trips over is a defect of the text
+    except Exception as problem:  # noqa: BLE001 - a parser that fails in any way means that the text is defective
         words = f"{type(problem).__name__}: {problem}"
     raise refuse(words)  # outside, so that the error does not carry the text along as its context
 
 
 def loads(text: str | bytes) -> Any:
     """
-    Parse JSON that can be handed on to anything.
-
-    Half a character (a lone surrogate), which no file, database or log takes, becomes U+FFFD.
+    Parse JSON into values that any file, database or log takes: a lone surrogate becomes U+FFFD.
 
     :raises ValueError: if it is not JSON, or is nested more than :data:`MAX_DEPTH` deep.
     """

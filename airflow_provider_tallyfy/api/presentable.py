@@ -1,4 +1,4 @@
-"""How messages and log lines show what somebody else wrote: one line, printable, of limited length."""
+"""Show foreign text in messages and log lines: in one line, printable, of limited length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one retry policy: given what came back, either it is an answer, or wait, renew the token, or give up."""
+"""The one retry policy: accept what came back, try again after a pause, renew the token, or give up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_DOUBLINGS = 8
 @dataclass(frozen=True)
 class Attempt:
     """
-    What the decision needs to know besides the answer; the driver holds the clocks and the dice.
+    What the decision needs besides the answer; clocks and random numbers are the driver's.
 
     :param number: how often the call was sent, from 1.
     :param elapsed: seconds since it was first sent.

@@ -18,12 +18,11 @@ _MOST_RESTARTS = 3
 
 class Pager(Generic[T]):
     """
-    Knows which page to ask for next; the driver (or a flow) does the asking.
+    Knows which page to ask for next, and gives each item once, even if it slid to another page.
 
-    The number of pages is the server's word, and each item is given once, also if it slid to another page. A list that
-    ends before it holds as many rows as the server counts is an error, and so is a server that does not advance. A list
-    that gets shorter while it is read is read again from the start: what moved up to a page that was read already would
-    be missing. What nobody can see is an item that moved up while as many others came.
+    A list that gets shorter while it is read is read again from the start, because an item that moved up to an earlier
+    page would be missing. A list that ends before the server's count, or does not advance, is an error. An item that
+    moved up while as many others were added cannot be noticed.
 
     :param page_call: builds the call for a page number, from 1.
     :param read: turns a row into an item; whatever it raises says that the row is not readable.
@@ -83,7 +82,7 @@ class Pager(Generic[T]):
 
     def raise_if_hidden(self, item_id: str) -> None:
         """
-        Refuse to conclude that an item is not in the list while it may be one that is not readable.
+        Refuse to conclude that an item is not in the list if it may be one that is not readable.
 
         :raises TallyfyResponseError: saying what is not readable.
         """

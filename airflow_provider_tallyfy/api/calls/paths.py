@@ -1,4 +1,4 @@
-"""Paths in which no id can leave its place."""
+"""Paths with every part encoded and every id checked."""
 
 from __future__ import annotations
 
@@ -13,18 +13,10 @@ def path(*segments: str) -> str:
 
 
 def in_organization(organization_id: str, *segments: str) -> str:
-    """
-    Path below an organization.
-
-    :raises TallyfyValidationError: if the organization id is not usable.
-    """
+    """Path below an organization."""
     return path("organizations", checked_id(organization_id, "organization_id"), *segments)
 
 
 def of_run(organization_id: str, run_id: str, *segments: str) -> str:
-    """
-    Path below a run.
-
-    :raises TallyfyValidationError: if an id is not usable.
-    """
+    """Path below a run."""
     return in_organization(organization_id, "runs", checked_id(run_id), *segments)

@@ -2,7 +2,10 @@
 Every procedure of more than one request, written once.
 
 A flow is a generator: it yields calls and pauses and receives what the answers mean; errors are thrown into it. Two
-drivers run them, one over requests and one over httpx, and neither knows any procedure.
+drivers carry them out, one over requests and one over httpx, and neither knows any procedure.
+
+A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as just seen, which spares reading it.
+After a ``TallyfyUnknownOutcomeError`` nobody can tell yet whether the request was applied; a later try can.
 """
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did

@@ -1,4 +1,4 @@
-"""Who brought a run into the state that it is in, as far as its activity tells."""
+"""Who archived or restored a run last, as far as its activity tells."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Author(Enum):
 
 def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None) -> Flow[Author]:
     """
-    Tell from the run's activity who brought it into its present state since a moment. Never fails.
+    Tell from the run's activity who archived or restored it since a moment; errors make the answer ``UNKNOWN``.
 
     :param verb: ``archived`` or ``unarchived``.
     :param since: the moment; without one nothing can be told.

@@ -32,7 +32,6 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
 
     :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     :raises TallyfyValidationError: if the request is not acceptable; nothing was launched.
-    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
 
     def prepare() -> Flow[Call[Run]]:
@@ -53,7 +52,6 @@ def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey)
 
     :param body: the request's body, without the marker.
     :return: the run; ``changed`` also if only a look showed it.
-    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
     try:
         launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
@@ -68,7 +66,6 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
 
     :param body: the request's body, see :meth:`ProjectRequest.body`.
     :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
-    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched; a later try can.
     """
 
     def prepare() -> Flow[Call[str]]:
@@ -118,10 +115,10 @@ def _see(organization_id: str, run_id: str) -> Flow[Run]:
 
 def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     """
-    Adopt the run after a request of this very try whose outcome is unknown.
+    Adopt the run after a request of this try whose outcome is unknown.
 
-    It was not there before that request, so this try is taken for the one that launched it. Another try that launched
-    it meanwhile says so, too: their runs carry the same marker, which does not tell whose request made which.
+    The run was not there before that request, so this try counts as the one that launched it. A try that overlaps with
+    this one may report the same: the marker does not tell whose request made the run.
 
     :raises TallyfyUnknownOutcomeError: if no run is found.
     """
@@ -134,11 +131,9 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
 
 def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:
     """
-    Archive what is left of tries of one task that overlapped, when one of them was killed before it could.
+    Archive the runs of overlapping tries, if a try was killed before it archived its own.
 
-    Runs with a key that a DAG's author gave may be other tasks' launches, which are not this task's to archive.
-
-    :param runs: all runs that carry it, the first launched first.
+    Runs with a key that its author gave may be launches of others, so they stay.
     """
     if not key.expires:
         for run in surplus(runs):
@@ -147,9 +142,9 @@ def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -
 
 def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:
     """
-    If another try launched at the same time, both keep the run that was first and archive the other.
+    Keep the first run if another try launched at the same time, and archive the other; both tries decide alike.
 
-    One look at the newest runs tells, once it shows the own run: a replica that shows it shows all before it.
+    Once the newest runs show the launched one, they show all before it, too.
     """
 
     def first_of(carriers: Sequence[Run]) -> Run:

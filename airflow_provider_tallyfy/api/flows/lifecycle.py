@@ -2,7 +2,7 @@
 Find, archive and restore a run.
 
 The documentation leaves open whether Tallyfy shows an archived run (200) or hides it (404), and whether repeating
-an archive or a restore is accepted. Each flow here is right in all of these worlds.
+an archive or a restore is accepted. Each flow here is right in every case.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unrea
     Walk through a list of runs.
 
     :param whole: whether the list has to be whole, see :class:`Pager`.
-    :param skips_unreadable: whether one run that is not readable keeps nobody from the others, see :class:`Pager`.
+    :param skips_unreadable: whether a run that is not readable is skipped, see :class:`Pager`.
     """
     return Pager(
         lambda page: calls.list_runs(organization_id, query, page),
@@ -104,11 +104,8 @@ def activate_run(organization_id: str, run_id: str, known: Run | None = None) ->
     """
     Restore an archived run; a live run is a success that changed nothing.
 
-    Needs no list in any world: a run that cannot be read is restored, and only if Tallyfy does not know it then
-    either is it missing.
-
-    :param known: the run as just seen in a list, which spares reading it.
-    :raises TallyfyNotFoundError: if there is no such run.
+    A run that cannot be read is restored all the same: it may be archived and hidden. It is missing only if Tallyfy
+    does not find it then either.
     """
     before = known
     if before is None:
@@ -126,12 +123,7 @@ def activate_run(organization_id: str, run_id: str, known: Run | None = None) ->
 
 
 def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[RunChange]:
-    """
-    Archive a run; an archived run is a success that changed nothing.
-
-    :param known: the run as just seen in a list, which spares reading it.
-    :raises TallyfyNotFoundError: if there is no such run.
-    """
+    """Archive a run; an archived run is a success that changed nothing."""
     before: Run = known or (yield from find_run(organization_id, run_id))
     if before.is_archived:
         return RunChange(before, changed=False)
@@ -148,9 +140,9 @@ def _write_and_see(
     write: Call[Run | None], is_done: Callable[[Run], bool], look: Callable[[], Flow[Run | None]]
 ) -> Flow[RunChange]:
     """
-    Send a write whose run was seen in the other state, and believe only what Tallyfy then shows.
+    Send a write, and look whether the run is in the new state.
 
-    A 404 or 422 may mean "already so" (a lost first answer, or someone else was faster), so it is looked at, too.
+    A 404 or 422 may mean "already so", because an answer was lost or somebody else was faster: look then, too.
     """
     refusal: TallyfyError | None = None
     try:

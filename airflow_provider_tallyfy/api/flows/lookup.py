@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
 
-# Clocks of Airflow and Tallyfy may differ; a marker is looked for a little further back than its launch can be.
+# Our clock and Tallyfy's may differ, so a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -28,14 +28,13 @@ PROJECTS = "project"
 @dataclass(frozen=True)
 class LaunchKey:
     """
-    By which every later try recognizes the run that a launch made.
+    What a later try recognizes the run of a launch by.
 
     :param text: what makes the launch unique, of any length.
-    :param pages: how many pages of a hundred runs to look through before the launch, newest first. A retry needs all,
-        back to ``since`` (``None``). A first try needs one, since its DAG run may have been deleted and made again. A
-        key that nobody can have used needs none.
+    :param pages: how many pages of a hundred runs to look through before the launch, newest first; ``None`` for all
+        back to ``since``. A first try needs one, because it may be a repetition. A new key needs none.
     :param since: how far back to look; ``None`` looks through all of the template's runs.
-    :param just_now: whether that earlier try may have been moments ago, so that lists may not show its run yet.
+    :param just_now: whether an earlier try may have been moments ago, so that lists may not show its run yet.
     :param expires: whether a run from before ``since`` does not count even if it is seen.
     """
 
@@ -50,11 +49,10 @@ class LaunchKey:
         cls, launch_key: object, scope: str, since: datetime | None = None, *, just_now: bool = False
     ) -> LaunchKey:
         """
-        Make the key of a launch that its author named, and that may have happened at any time.
+        Make the key of a launch that its author named; the launch may have happened at any time.
 
         :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
         :param since: no run launched before this moment can be it.
-        :param just_now: whether it may have happened moments ago.
         :raises TallyfyValidationError: if the text says nothing.
         """
         text = f"{scope}/{checked_text(launch_key, 'launch_key')}"
@@ -78,18 +76,16 @@ class LaunchKey:
         return any(self.marker in text for text in _summaries(run))
 
     def is_older_than(self, run: Run) -> bool:
-        """Whether a run was launched before the time that is looked through, and so were all runs before it."""
+        """Whether a run was launched before the time that is looked through."""
         return _is_too_old(run, self.since)
 
 
 class Lookup:
     """
-    Looks for the runs that carry a key: newest first, archived ones included.
+    Finds the runs that carry a key: newest first, archived ones included.
 
-    ``q`` is of no use here: whether it searches summaries, and how, is not documented.
+    The search parameter ``q`` is not used: whether it searches summaries is not documented.
 
-    :param organization_id: where to look.
-    :param key: the key.
     :param template_id: the run's template; ``None`` for a project, whose tasks may carry the key instead.
     """
 
@@ -118,7 +114,7 @@ class Lookup:
         return sorted((yield from look_until(self._scan, patient=patient)), key=launch_order)
 
     def newest(self) -> Flow[list[Run]]:
-        """Give those among the newest hundred runs that carry the key: one request, whatever else goes on."""
+        """Give those of the newest hundred runs that carry the key, with one request."""
         page: Page = yield calls.list_runs(self._organization_id, self._query, 1)
         runs = run_pager(self._organization_id, self._query, whole=False).accept(page)
         return [run for run in runs if self._counts(run)]
@@ -159,11 +155,9 @@ def find_marked(
 
 def surplus(runs: Sequence[Run]) -> list[Run]:
     """
-    Give the live runs that tries overlapping with the first launch made.
+    Give the live runs that were launched by tries that overlapped with the first one.
 
-    A run that was launched more than a day later is not one of them: its DAG run was deleted and made again.
-
-    :param runs: all runs of one launch, the first launched first.
+    A run that was launched more than a day later is not one of them: somebody repeated the launch on purpose.
     """
     first, *further = runs
     if first.created_at is None:
@@ -173,7 +167,7 @@ def surplus(runs: Sequence[Run]) -> list[Run]:
 
 
 def launch_order(run: Run) -> tuple[datetime, int, str]:
-    """By which every try agrees on which of several runs was first; Tallyfy's times may be whole seconds."""
+    """Sort key by which every try agrees which run was first; Tallyfy's times may be whole seconds."""
     number = run.raw.get("increment_id")
     return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
 

@@ -57,7 +57,7 @@ def list_activity(
     :param since: only entries from this moment on.
     :param until: only entries before this moment.
     :param verbs: only entries with one of these verbs; none for all.
-    :raises TallyfyValidationError: if there is no such verb; an audit must not be empty for a slip of the pen.
+    :raises TallyfyValidationError: if there is no such verb; a typing error must not make an audit empty.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its activity.
     """
     unknown = sorted(set(verbs) - VERBS)
@@ -151,7 +151,7 @@ def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flo
     Read everything about a run: itself, its tasks, form values and activity, as Tallyfy shows them.
 
     :param known: the run as just read, which spares reading it.
-    :raises TallyfyError: if any part cannot be read; half a snapshot is none.
+    :raises TallyfyError: if any part cannot be read.
     """
     run: Run = known or (yield from find_run(organization_id, run_id))
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)

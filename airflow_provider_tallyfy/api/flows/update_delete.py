@@ -69,12 +69,12 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     current lists are sent along; if the read does not show both lists, nothing is sent. So are the kick-off values that
     ``prerun`` does not name, and a new ``summary`` keeps the marker by which a launch recognizes its run.
 
-    Afterwards the run is read again. As far as it shows them, the fields that an update can set and those that never
-    change (template, parent, type, who started it and when, when it was created) must be as expected, and no due date,
-    tag, folder, role or custom field may be missing. All else moves while people work on the run, and is not compared.
+    Afterwards the run is read again. The fields that an update can set, and those that never change (template, parent,
+    type, who started it and when, when it was created), must be as expected if they are shown, and no due date, tag,
+    folder, role or custom field may be missing. Other fields change while people work on the run, and are not compared.
 
     :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
-    :raises TallyfyValidationError: if there are no changes, or of other fields, or of values that these cannot have.
+    :raises TallyfyValidationError: if there are no changes, or a field or a value is invalid.
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
@@ -119,7 +119,7 @@ def _check_changes(run_id: str, changes: object) -> None:
 
 
 def _read_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the new values; what a template made of a missing one must overwrite nothing."""
+    """Read the new values; one that was rendered for a missing value must overwrite nothing."""
     problems = Problems()
     given = {name: problems.of(_READERS[name], changes[name], name) for name in changes if name in _READERS}
     others = problems.of(with_ids, {name: value for name, value in changes.items() if name not in _READERS})
@@ -173,11 +173,9 @@ def delete_run(
     :param confirm: the run's id or exact name, as a second key.
     :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
-    :param known: the run as just seen in a list, which spares reading it.
     :param see_gone: whether to look for it afterwards; whoever deletes many does it once, with :func:`still_shown`.
     :return: the run as it was, or ``None`` if it was gone before.
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
-    :raises TallyfyNotFoundError: if there is no such run.
     """
     check_confirm(run_id, confirm)
     try:
@@ -220,10 +218,10 @@ def still_shown(
     organization_id: str, run_ids: Collection[str], list_filters: Sequence[str] = ("only",)
 ) -> Flow[set[str]]:
     """
-    Find deleted runs that Tallyfy goes on to list, with one look through its lists for all of them.
+    Find deleted runs that Tallyfy still lists, with one look through its lists for all of them.
 
-    A run is gone when it is not in the lists. While they get shorter, by what was just deleted, one that moves up can
-    be passed over; then it takes two looks.
+    A run is gone when it is not in the lists. In a list that gets shorter while it is read, a run can be missed; then
+    it has to be missing twice.
 
     :param list_filters: where they may be, values of ``RunQuery.archived``.
     """
@@ -253,7 +251,7 @@ def _listed(organization_id: str, list_filters: Sequence[str]) -> Flow[tuple[set
 
 def check_confirm(run_id: str, confirm: str | None) -> None:
     """
-    Refuse a second key that is none, before it is compared with the name of a run that has none.
+    Refuse an empty ``confirm``: it would match a run without a name.
 
     :raises TallyfyValidationError: if it is empty.
     """
@@ -286,7 +284,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
 
 def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
     """
-    Believe in the deletion only when the run is not there any more.
+    See that the run is gone.
 
     :param is_shown: whether a direct read showed it while it was archived; then not showing it is proof.
     """

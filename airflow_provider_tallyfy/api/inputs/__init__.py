@@ -1,1 +1,1 @@
-"""What users write: readers of arguments, and what becomes of them in requests."""
+"""What users write. Readers raise ``TallyfyValidationError`` if a value is invalid, naming the argument."""

@@ -48,7 +48,6 @@ def checked_id(value: object, name: str = "run_id") -> str:
     :param value: text; a whole number, since native template rendering makes them; or a dict with the id, as tasks
         hand it on, or its text.
     :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is empty, or could leave its place in the path.
     """
     given = unrendered(value)
     if isinstance(given, Mapping):
@@ -73,11 +72,7 @@ def _id_problem(text: str) -> str:
 
 
 def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
-    """
-    Check ids, or the results of tasks that hold them, and give each once, in order.
-
-    :raises TallyfyValidationError: naming every id that is invalid.
-    """
+    """Check ids, or the results of tasks that hold them, and give each once, in order."""
     ids: dict[str, None] = {}
     problems: list[TallyfyValidationError] = []
     for number, item in enumerate(given, start=1):
@@ -97,11 +92,7 @@ def _of_run(item: object) -> object:
 
 
 def checked_status(value: object, name: str) -> str:
-    """
-    Check the name of a run status.
-
-    :raises TallyfyValidationError: if it is not one, naming those that are.
-    """
+    """Check the name of a run status."""
     known = [status.value for status in RunStatus]
     if isinstance(value, str) and value in known:
         return str(value)
@@ -109,11 +100,7 @@ def checked_status(value: object, name: str) -> str:
 
 
 def checked_time(value: date | str | None, name: str) -> datetime | None:
-    """
-    Check a moment: a datetime, a date or ISO 8601 text; without a time zone it is UTC, empty is ``None``.
-
-    :raises TallyfyValidationError: if it is none of these.
-    """
+    """Check a moment: a datetime, a date or ISO 8601 text; without a time zone it is UTC, empty is ``None``."""
     try:
         return parse_time(value.isoformat() if isinstance(value, date) else value)
     except (ValueError, OverflowError):
@@ -121,11 +108,7 @@ def checked_time(value: date | str | None, name: str) -> datetime | None:
 
 
 def free_text(value: object, name: str, *, may_be_empty: bool = True) -> str:
-    """
-    Check a text that people read, and leave it as it is; numbers are accepted, since native rendering makes them.
-
-    :raises TallyfyValidationError: if it is missing or not text, or a template rendered it for a missing value.
-    """
+    """Check a text that people read, and leave it as it is; numbers are accepted, since native rendering makes them."""
     text = _written(value)
     problem = _text_problem(value, text, may_be_empty=may_be_empty and isinstance(value, str))
     if text is None or problem:
@@ -144,11 +127,7 @@ def _text_problem(value: object, text: str | None, *, may_be_empty: bool = False
 
 
 def checked_text(value: object, name: str) -> str:
-    """
-    Check a text that must not be empty, and give it without the white space around it.
-
-    :raises TallyfyValidationError: if it is empty or not text, or a template rendered it for a missing value.
-    """
+    """Check a text that must not be empty, and give it without the white space around it."""
     return free_text(value, name, may_be_empty=False).strip()
 
 
@@ -158,11 +137,7 @@ def _written(value: object) -> str | None:
 
 
 def listed(value: object, name: str) -> tuple[str, ...]:
-    """
-    Read several texts or ids: a list, or text with commas or in the notation of a list; nothing gives none.
-
-    :raises TallyfyValidationError: if it is anything else, or one of the items is empty.
-    """
+    """Read several texts or ids: a list, or text with commas or in the notation of a list; nothing gives none."""
     if value is None or value == "":
         return ()
     if isinstance(value, str):
@@ -202,7 +177,6 @@ def plain_json(value: Any, name: str, level: int = 1) -> Any:
 
     :param name: where the value stands, for the message.
     :param level: how deep in other values it is.
-    :raises TallyfyValidationError: if a part of it has no such form, or they are nested too deep.
     """
     if level > _MOST_LEVELS:
         raise invalid(name, value, f"has more than {_MOST_LEVELS} levels of lists and objects")
@@ -232,11 +206,7 @@ def _plain_scalar(value: Any, name: str) -> str | float:
 
 
 def checked_object(value: object, name: str) -> Mapping[str, object]:
-    """
-    Check values by name, which may be text in JSON's notation or Python's; nothing gives no values.
-
-    :raises TallyfyValidationError: if it is anything else, or a template rendered it for a missing value.
-    """
+    """Check values by name, which may be text in JSON's notation or Python's; nothing gives no values."""
     text = value.strip() if isinstance(value, str) else None
     if value is None or text == "":
         return {}
@@ -248,11 +218,7 @@ def checked_object(value: object, name: str) -> Mapping[str, object]:
 
 
 def checked_count(value: object, name: str, least: int = 1) -> int | None:
-    """
-    Check a number of things, which may be text; nothing gives ``None``.
-
-    :raises TallyfyValidationError: if it is not a whole number, or less than ``least``.
-    """
+    """Check a number of things, which may be text; nothing gives ``None``."""
     if value is None or value == "":
         return None
     text = (text_of(value) or "").strip()
@@ -266,7 +232,6 @@ def checked_seconds(value: object, name: str, *, least: float | None = None) -> 
     Check a duration that is not templated, so that text is invalid: seconds or a timedelta.
 
     :param least: the smallest that makes sense; ``None`` for any above zero.
-    :raises TallyfyValidationError: if it is not a finite number, or a smaller one.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else number_of(value)
     if seconds is not None and (seconds > 0 if least is None else seconds >= least):
@@ -280,8 +245,6 @@ def moment_before(now: datetime, age: object, name: str) -> datetime | None:
     Read an age as the moment when it began: a timedelta, also as text, or text like ``"90d"``; nothing gives ``None``.
 
     A bare number is refused: one reader would take it for days, another for seconds.
-
-    :raises TallyfyValidationError: if it is not an age.
     """
     if age is None or age == "":
         return None
@@ -306,11 +269,7 @@ def _age_in_text(age: object) -> timedelta | None:
 
 
 def checked_flag(value: object, name: str) -> bool:
-    """
-    Check a switch, which may be text.
-
-    :raises TallyfyValidationError: if it is neither true nor false.
-    """
+    """Check a switch, which may be text."""
     word = str(value).strip().lower() if isinstance(value, str | bool) else ""
     if word not in ("true", "false"):
         raise invalid(name, value, "is neither true nor false")

@@ -11,11 +11,7 @@ from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 
 
 def with_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Write the ids among a request's fields as Tallyfy takes them, and leave all other fields as they are.
-
-    :raises TallyfyValidationError: with every invalid id: Tallyfy would drop it, or empty the list.
-    """
+    """Write the ids among a request's fields as Tallyfy takes them, and leave all other fields as they are."""
     problems = Problems()
     written = {name: problems.of(_READERS[name], fields[name], name) for name in fields.keys() & _READERS.keys()}
     problems.raise_all()

@@ -1,8 +1,8 @@
 """
 Kick-off values as people write them -> the ``prerun`` that Tallyfy stores.
 
-Tallyfy drops keys it does not know with a cheerful 201. So every value is matched to its field here, and whatever does
-not fit is reported at once, before anything is sent.
+Tallyfy answers 201 and drops keys that it does not know. So every value is matched to its field here, and all problems
+are reported at once, before anything is sent.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def encode_value(field: KickoffField, value: Any) -> Any:
 
 
 def _refuse_rendered_for_nothing(value: Any) -> None:
-    """Let nobody get a run about "None"; where the word is the answer, people write it otherwise."""
+    """Refuse "None", which a template rendered for a missing value; a person who means the word can write "none"."""
     if isinstance(value, str) and is_rendered_for_nothing(value):
         problem = f"it is {value.strip()!r}, which a template renders for a missing value"
         raise Unfit(f"{problem}; leave the field out, or write 'none' if the word is meant")

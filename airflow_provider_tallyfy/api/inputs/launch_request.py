@@ -1,4 +1,4 @@
-"""What a launch sends, made of what its author wrote, or everything that is wrong with it."""
+"""The body of a launch's request, from what its author wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_tallyfy.api.models.template import Template
 #: What the tasks of a project can be (page "Launch process without template").
 TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
 
-# What each of many launches has for its own.
+# What differs between many launches of a template.
 _OWN_FIELDS = ("name", "prerun")
 
 _LONGEST_NAME = 550  # documentation page "Launch process"
@@ -48,11 +48,7 @@ class LaunchRequest:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, template: Template) -> dict[str, Any]:
-        """
-        Make the request's body; the template alone tells which values a launch has to give.
-
-        :raises TallyfyValidationError: with every problem of the values at once.
-        """
+        """Make the request's body; the template alone tells which values a launch has to give."""
         problems = Problems()
         settings = problems.of(self.settings, template) or {}
         values = problems.of(self.values, template) or {}
@@ -60,11 +56,7 @@ class LaunchRequest:
         return {"checklist_id": template.id, **settings, **values}
 
     def settings(self, template: Template) -> dict[str, Any]:
-        """
-        Make the part of the body that many launches of a template may share: all but name and kick-off values.
-
-        :raises TallyfyValidationError: with every problem of it at once.
-        """
+        """Make the part of the body that many launches of a template share: all but name and kick-off values."""
         given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
         problems = Problems()
         body = problems.of(with_ids, given) or {}
@@ -78,11 +70,7 @@ class LaunchRequest:
         return body
 
     def values(self, template: Template) -> dict[str, Any]:
-        """
-        Make the part of the body that each launch has for its own: name and kick-off values.
-
-        :raises TallyfyValidationError: with every problem of it at once, in full by field in ``fields``.
-        """
+        """Make the part of the body that differs between launches: name and kick-off values."""
         given = {name: value for name, value in self._given.items() if name in _OWN_FIELDS}
         encoded = given.pop("prerun", None) or None
         problems = Problems()
@@ -117,11 +105,7 @@ class ProjectRequest:
     summary: str | None = None
 
     def body(self) -> dict[str, Any]:
-        """
-        Make the request's body.
-
-        :raises TallyfyValidationError: with every part of it that is missing or not acceptable.
-        """
+        """Make the request's body."""
         problems = Problems()
         body = {
             "title": problems.of(checked_text, self.title, "title"),

@@ -22,11 +22,7 @@ ID = re.compile(r"[\w-]+")
 
 
 def user_number(value: object, name: str) -> int:
-    """
-    Read a user's id, which is a number; templates render it as text.
-
-    :raises TallyfyValidationError: if it is not a user's number.
-    """
+    """Read a user's id, which is a number; templates render it as text."""
     text = (text_of(value) or "").strip()
     if USER_NUMBER.fullmatch(text):
         return int(text)
@@ -42,11 +38,9 @@ _READERS: dict[str, Callable[[object, str], Any]] = {
 
 def checked_people(people: object, name: str) -> dict[str, list[Any]]:
     """
-    Check who is assigned, and name every kind: one that a request leaves out is emptied.
+    Check who is assigned, and give every kind of assignee, because Tallyfy empties a kind that a request leaves out.
 
     :param people: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently, or names somebody whom a
-        template rendered for a missing value.
     """
     people = unrendered(people)
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
@@ -66,7 +60,6 @@ def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
     Check who fills the roles of a launch.
 
     :param roles: people by role id, see :func:`checked_people`.
-    :raises TallyfyValidationError: if it is anything else, which Tallyfy would drop silently.
     """
     roles = unrendered(roles)
     if not isinstance(roles, Mapping):

@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
 from airflow_provider_tallyfy.api.presentable import shown
 
-# What no name in use looks like; how long ids are, Tallyfy's documentation does not promise.
+# Ids look like this, and names do not. Tallyfy's documentation does not promise how long ids are.
 _CODE = re.compile(r"[0-9a-fA-F-]+")
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -40,7 +40,7 @@ def refuse_empty(given: Mapping[str, object]) -> None:
         named = ", ".join(f"{name}={shown(given[name])}" for name in empty)
         raise TallyfyValidationError(
             f"A filter is empty: {named} (did a template render it for a missing value?).\n"
-            f"Without it, runs would be chosen that nobody asked for. Nothing was sent.\n"
+            f"Without it, runs would be chosen that nobody asked for.\nNothing was sent.\n"
             f"Give a value, or leave {' and '.join(empty)} out.",
             fields={name: ["empty"] for name in empty},
         )

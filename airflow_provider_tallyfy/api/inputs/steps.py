@@ -49,7 +49,7 @@ def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, 
 
 
 def _as_it_is(step: Step) -> dict[str, Any]:
-    """Say something true of a step: it is not documented whether an empty object names it."""
+    """Give a setting of the step as it is: whether an empty object counts is not documented."""
     position = step.raw.get("position")
     return {"position": position} if isinstance(position, int) else {}
 

@@ -1,4 +1,4 @@
-"""Reading results of tasks, to take back exactly what these tasks changed."""
+"""Read results of tasks, to take back exactly what they changed."""
 
 from __future__ import annotations
 

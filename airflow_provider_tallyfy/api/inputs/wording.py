@@ -1,4 +1,4 @@
-"""How messages echo what users gave: short, and never more than can be read."""
+"""Parts of messages about what users gave, never longer than can be read."""
 
 from __future__ import annotations
 

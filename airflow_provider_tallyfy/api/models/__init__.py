@@ -1,1 +1,1 @@
-"""What Tallyfy says: readers of its JSON, tolerant of what varies, strict about what a decision rests on."""
+"""What Tallyfy says. Readers raise ``ValueError`` if an answer is not what they read."""

@@ -33,11 +33,7 @@ class Page:
 
 
 def read_item(answer: Answer) -> Mapping[str, Any]:
-    """
-    Read ``{"data": {...}}``.
-
-    :raises ValueError: if there is no object in it.
-    """
+    """Read ``{"data": {...}}``."""
     data = _envelope(answer).get("data")
     if not isinstance(data, Mapping):
         raise ValueError(f'expected an object in "data", got {kind_of(data)}')
@@ -45,11 +41,7 @@ def read_item(answer: Answer) -> Mapping[str, Any]:
 
 
 def read_page(answer: Answer, asked: int = 1) -> Page:
-    """
-    Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing.
-
-    :raises ValueError: if it is not a list of objects, or its pagination is unreadable.
-    """
+    """Read ``{"data": [...], "meta": {"pagination": {...}}}``, of which ``meta`` may be missing."""
     envelope = _envelope(answer)
     rows = envelope.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
@@ -63,11 +55,7 @@ def read_page(answer: Answer, asked: int = 1) -> Page:
 
 
 def read_token(answer: Answer) -> str:
-    """
-    Read the access token that a token endpoint issued, wrapped in ``data`` or not.
-
-    :raises ValueError: if there is none; the answer is not quoted.
-    """
+    """Read the access token that a token endpoint issued, wrapped in ``data`` or not."""
     envelope = _envelope(answer)
     data = envelope.get("data", envelope)
     token = data.get("access_token") if isinstance(data, Mapping) else None
@@ -77,11 +65,7 @@ def read_token(answer: Answer) -> str:
 
 
 def read_object(answer: Answer) -> Mapping[str, Any]:
-    """
-    Read an object that may or may not be wrapped in ``data``.
-
-    :raises ValueError: if it is no object.
-    """
+    """Read an object that may or may not be wrapped in ``data``."""
     envelope = _envelope(answer)
     data = envelope.get("data", envelope)
     if not isinstance(data, Mapping):
@@ -104,11 +88,7 @@ def is_code(value: object) -> TypeGuard[str]:
 
 
 def read_id(row: Mapping[str, Any]) -> str:
-    """
-    Read only the id of an item, whatever else it holds.
-
-    :raises ValueError: if it has none.
-    """
+    """Read only the id of an item, whatever else it holds."""
     item_id = row.get("id")
     if not is_code(item_id):
         raise ValueError("it has no id")
@@ -141,11 +121,7 @@ def _pagination(pagination: Mapping[str, Any], rows: int, asked: int) -> tuple[i
 
     Pages that are not counted follow from the number of items; without that either, a full page may have a next one.
 
-    :param pagination: what the page says; nothing at all is fine.
-    :param rows: how many rows the page has.
-    :param asked: number of the page that was asked for, with :data:`PAGE_SIZE` rows.
     :return: the third is ``None`` if the page does not say it.
-    :raises ValueError: naming what is no number.
     """
     number = _count(pagination, "current_page", asked)
     pages = number + 1 if rows == PAGE_SIZE else number

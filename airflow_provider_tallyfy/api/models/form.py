@@ -72,12 +72,7 @@ class FormValues(Mapping[str, Any]):
 
 
 def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
-    """
-    Read the fields of a run's forms, those of the kick-off form first, with values if the answer shows them.
-
-    :param answer: a 2xx answer, wrapped in ``data`` or not.
-    :raises ValueError: if it holds no such lists.
-    """
+    """Read the fields of a run's forms, those of the kick-off form first, with values if the answer shows them."""
     shown = read_object(answer)
     entries: list[FormValue] = []
     for name in ("ko_form_fields", "form_fields"):

@@ -48,11 +48,7 @@ class Task:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
-        """
-        Read a task.
-
-        :raises ValueError: if it is not one.
-        """
+        """Read a task."""
         if not is_code(data.get("id")) or not is_code(data.get("status")):
             raise ValueError("the task in the answer has no id or no status")
         return cls(
@@ -97,11 +93,7 @@ class Activity:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Activity:
-        """
-        Read an entry; Tallyfy wraps most of its values in one-element arrays.
-
-        :raises ValueError: if it has no number or no verb.
-        """
+        """Read an entry; Tallyfy wraps most of its values in one-element arrays."""
         verb = _only(row.get("verb"))
         if not isinstance(row.get("id"), int) or not is_code(verb):
             raise ValueError("the activity has no id or no verb")
@@ -137,11 +129,7 @@ class TagLink:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> TagLink:
-        """
-        Read a tag of a run. Which key holds the tag's id is not documented.
-
-        :raises ValueError: if it has no number or no tag.
-        """
+        """Read a tag of a run. Which key holds the tag's id is not documented."""
         tag = row.get("tag")
         tag = tag.get("data", tag) if isinstance(tag, Mapping) else {}
         tag = tag if isinstance(tag, Mapping) else {}
@@ -152,11 +140,7 @@ class TagLink:
 
 
 def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
-    """
-    Read the tags of a run that was read with them.
-
-    :raises ValueError: if the run does not show its tags.
-    """
+    """Read the tags of a run that was read with them."""
     tags = read_item(answer).get("tags")
     rows = tags.get("data") if isinstance(tags, Mapping) else tags
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
@@ -170,11 +154,7 @@ def read_task(answer: Answer) -> Task:
 
 
 def read_project_run_id(answer: Answer) -> str:
-    """
-    Find the run in the answer to a project launch: ``data.run.id``, ``data.run.data.id`` or ``data.run_id``.
-
-    :raises ValueError: if it is in none of these places.
-    """
+    """Find the run in the answer to a project launch: ``data.run.id``, ``data.run.data.id`` or ``data.run_id``."""
     task = read_item(answer)
     run = task.get("run")
     if isinstance(run, Mapping):

@@ -53,11 +53,7 @@ class Progress:
 
     @classmethod
     def from_run(cls, data: Mapping[str, Any]) -> Progress:
-        """
-        Read what a run object says about it.
-
-        :param data: a run object of the API, with ``next_task`` if that was included.
-        """
+        """Read what a run object says about it."""
         progress = data.get("progress")
         counts = progress if isinstance(progress, Mapping) else {"percent": progress}
         task = _first_object(data.get("next_task"))
@@ -113,11 +109,7 @@ class Run:
 
     @classmethod
     def from_json(cls, data: object) -> Run:
-        """
-        Read a run.
-
-        :raises ValueError: if it is not one.
-        """
+        """Read a run."""
         if not isinstance(data, Mapping):
             raise ValueError(f"expected a run, got {kind_of(data)}")
         if not is_code(data.get("id")):
@@ -157,11 +149,7 @@ class Run:
         return replace(self, raw={})
 
     def describe(self, url: str, *, changed: bool = False) -> dict[str, Any]:
-        """
-        Reduce the run to the few facts that operators hand on through XCom.
-
-        :param changed: whether the task that reports it changed it.
-        """
+        """Reduce the run to the few facts that every task about it hands on."""
         return {
             "id": self.id,
             "name": self.name,
@@ -214,11 +202,7 @@ def read_run_if_shown(answer: Answer) -> Run | None:
 
 
 def parse_time(value: object) -> datetime | None:
-    """
-    Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC.
-
-    :raises ValueError: if it is neither empty nor a timestamp.
-    """
+    """Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):

@@ -53,12 +53,7 @@ class KickoffField:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> KickoffField:
-        """
-        Read a kick-off field.
-
-        :param data: an entry of a template's ``prerun``.
-        :raises ValueError: if it is not one.
-        """
+        """Read a kick-off field."""
         return cls(
             id=_id_of(data, "kick-off field"),
             field_type=str(data.get("field_type") or "text"),
@@ -120,12 +115,7 @@ class Step:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Step:
-        """
-        Read a step.
-
-        :param data: an entry of a template's ``steps``.
-        :raises ValueError: if it is not one.
-        """
+        """Read a step."""
         return cls(
             id=_id_of(data, "step"),
             title=without_marks(data.get("title")),
@@ -159,8 +149,6 @@ class Template:
 
         Kick-off form and steps may come bare or wrapped in ``data``; a form that is not shown at all is an error,
         since launching without it would drop values silently.
-
-        :raises ValueError: if it is not one.
         """
         if not isinstance(data, Mapping):
             raise ValueError("expected a template")
@@ -211,7 +199,7 @@ def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]
 
 def folded(text: str) -> str:
     """
-    Reduce text to what people mean by it: no case, no byte order marks, single spaces.
+    Reduce text to compare it: without case and byte order marks, with single spaces.
 
     Normalizing takes quadratic time, so text of more than 1,000 characters stays as it is.
 

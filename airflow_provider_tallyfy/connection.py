@@ -104,22 +104,15 @@ class TallyfySettings:
         return (own, *(form for password in in_proxies for form in {password, unquote(password)}))
 
     def run_url(self, organization_id: str, run_id: str) -> str:
-        """
-        Address of a run in the web app (documentation page "How to find your Tallyfy ids").
-
-        :param organization_id: the run's organization.
-        :param run_id: the run.
-        """
+        """Address of a run in the web app (documentation page "How to find your Tallyfy ids")."""
         return f"{self.web_url}/{quote(organization_id, safe='')}/processes/{quote(run_id, safe='')}"
 
 
 def read_settings(connection: AirflowConnection, organization_id: str | None = None) -> TallyfySettings:
     """
-    Read and check a connection.
+    Read and check a connection, for an organization instead of its own if one is given.
 
-    :param connection: Airflow's connection.
-    :param organization_id: taken instead of the connection's.
-    :raises TallyfyConfigurationError: naming the field or the key of the extra that is wrong.
+    :raises TallyfyConfigurationError: naming the field or the key of the extra that is invalid.
     """
     extra = _read_extra(connection)
     if organization_id:
@@ -137,18 +130,14 @@ def read_settings(connection: AirflowConnection, organization_id: str | None = N
 
 @contextmanager
 def defined(conn_id: str) -> Iterator[None]:
-    """
-    Say which connection is missing, and how to make it.
-
-    :param conn_id: id that is looked up inside.
-    :raises TallyfyConfigurationError: if Airflow does not know it.
-    """
+    """Say which connection is missing, and how to make it, if Airflow does not find it inside the block."""
     try:
         yield
     except AirflowNotFoundException:
         raise TallyfyConfigurationError(
-            f"The Airflow connection {conn_id!r} is not defined. Create one of type tallyfy with that id: "
-            f"the personal access token as password, organization_id in the extra."
+            f"The Airflow connection {conn_id!r} is not defined.\n"
+            f"Create one of type tallyfy with that id.\n"
+            f"Its password is the personal access token; organization_id is in its extra."
         ) from None
 
 
@@ -156,14 +145,16 @@ def _credentials(connection: AirflowConnection, extra: Mapping[str, Any], allow_
     password = (connection.password or "").strip()
     if extra.get("auth", "token") == "token":
         if not password:
-            raise _problem("password", "holds the personal access token, and is empty")
+            raise _problem("password", "is empty", "It holds the personal access token.")
         if not is_token(password):
-            raise _problem("password", "holds the personal access token, and contains characters that no token has")
+            raise _problem("password", "contains characters that no token has", "It holds the personal access token.")
         return str(password)
     login = (connection.login or "").strip()
     if not login or not password:
         raise _problem(
-            "login and password", 'hold client id and client secret with auth="client_credentials"; one is empty'
+            "login and password",
+            "are not both given",
+            'With auth="client_credentials" they are client id and client secret.',
         )
     return ClientCredentials(
         client_id=login,
@@ -193,11 +184,11 @@ def _checked_url(url: str, name: str, allow_http: bool) -> str:
     if parts.scheme not in ("http", "https"):
         raise _problem(name, "is not an http(s) URL")
     if parts.username is not None or parts.password is not None:
-        raise _problem(name, "contains a user name or password; those have fields of their own")
+        raise _problem(name, "contains a user name or password", "Those have fields of their own.")
     if "?" in url or "#" in url:
         raise _problem(name, "contains a query or a fragment")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        raise _problem(name, "would send the token unencrypted; use https, or set the extra allow_http to true")
+        raise _problem(name, "would send the token unencrypted", "Use https, or set the extra allow_http to true.")
     return url.rstrip("/")
 
 
@@ -218,11 +209,7 @@ def _split_url(url: str, name: str) -> tuple[SplitResult, str]:
 
 
 def _is_usable_host(host: str, as_written: str) -> bool:
-    """
-    Whether all libraries take a host, and for the same one.
-
-    :raises ValueError: if it is not one.
-    """
+    """Whether all libraries take a host, and for the same one; ``ValueError`` if it is invalid."""
     if "[" in as_written or "]" in as_written:
         is_all = as_written.startswith("[") and as_written.partition("]")[2][:1] in ("", ":")
         return is_all and "%" not in host and bool(ipaddress.IPv6Address(host))
@@ -247,11 +234,7 @@ def _is_international_host(host: str) -> bool:
 
 
 def is_proxy_url(url: str) -> bool:
-    """
-    Whether a proxy is one that both HTTP libraries can take.
-
-    :param url: its address.
-    """
+    """Whether both HTTP libraries can use a proxy."""
     try:
         return _split_url(url, "proxy")[0].scheme in _PROXY_SCHEMES
     except TallyfyConfigurationError:
@@ -259,11 +242,7 @@ def is_proxy_url(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """
-    Whether a host is this machine.
-
-    :param host: name or address, in lower case.
-    """
+    """Whether a host (in lower case) is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -285,13 +264,15 @@ def _read_extra(connection: AirflowConnection) -> dict[str, Any]:
     extra = {key.removeprefix("extra__tallyfy__"): value for key, value in given.items()}
     unknown = sorted(extra.keys() - EXTRAS.keys())
     if unknown:
-        raise _problem("extra", f"has unknown keys: {', '.join(unknown)}. Known: {', '.join(EXTRAS)}")
+        raise _problem("extra", f"has unknown keys: {', '.join(unknown)}", f"Known: {', '.join(EXTRAS)}.")
     given = {key: value for key, value in extra.items() if value not in (None, "")}
     return {key: _READERS[EXTRAS[key].kind](f"extra {key}", value) for key, value in given.items()}
 
 
-def _problem(name: str, problem: str) -> TallyfyConfigurationError:
-    return TallyfyConfigurationError(f"The Tallyfy connection cannot be used: its {name} {problem}.")
+def _problem(name: str, problem: str, *then: str) -> TallyfyConfigurationError:
+    return TallyfyConfigurationError(
+        "\n".join([f"The Tallyfy connection cannot be used: its {name} {problem}.", *then])
+    )
 
 
 def _text(name: str, value: Any) -> str:
@@ -365,7 +346,7 @@ def _proxies(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
         raise _problem(name, 'is not an object like {"https": "http://proxy:3128"}')
     if not value.keys() <= _PROXIED:
-        raise _problem(name, f"has a key that is none of {', '.join(sorted(_PROXIED))}")
+        raise _problem(name, "has an unknown key", f"Known: {', '.join(sorted(_PROXIED))}.")
     for scheme, url in value.items():
         if not is_proxy_url(url):
             raise _problem(name, f"for {scheme} is not a URL like http://proxy:3128")

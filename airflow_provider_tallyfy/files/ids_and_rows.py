@@ -1,4 +1,4 @@
-"""What a bulk job is given: ids in any of the shapes that templates and XComs have, rows, and files of either."""
+"""Ids of runs and rows of values, as templates, XComs and files give them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,15 @@ def read_run_ids(given: Any) -> list[str]:
     Read the ids of runs, each once, in order.
 
     :param given: an id; a dict with an ``id``; text with a list in it, or with ids between commas, spaces or lines;
-        ``{"path": ..., "state": ...}``, which stands for the ids in a file of JSON lines, as bulk operators and
-        ``TallyfyListRunsOperator`` hand it on (only lines in ``state``, one or several); or several of these in any
-        iterable, as a mapped task hands them on.
-    :raises TallyfyValidationError: naming every id that is not usable, or the line that cannot be read.
+        ``{"path": ..., "state": ...}`` for the ids in a file of JSON lines (only lines in ``state``); or
+        several of these in any iterable, as a mapped task hands them on.
+    :raises TallyfyValidationError: naming every invalid id, or the line that cannot be read.
     """
     return checked_ids(_listed(given))
 
 
 def files_of_ids(given: Any) -> list[str]:
-    """
-    Name the files that stand for ids.
-
-    :param given: what :func:`read_run_ids` is given.
-    """
+    """Name the files that ids come from."""
     given = unrendered(given)
     if isinstance(given, Mapping):
         return [_path_of(given)] if _is_reference(given) else []
@@ -50,9 +45,9 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     """
     Read rows of values by column.
 
-    :param given: dicts, text with a list of them in it, or the path, as text or path object, of a CSV file with a
-        header line (``.csv``) or of a file of JSON lines, where blank lines count for nothing.
-    :raises TallyfyValidationError: naming every row that is not one, or the line that cannot be read.
+    :param given: dicts; text with a list of them in it; or the path of a CSV file with a header (``.csv``) or of a
+        file of JSON lines.
+    :raises TallyfyValidationError: naming every invalid row, or the line that cannot be read.
     """
     if isinstance(given, str) and is_rendered_for_nothing(given):
         raise _refused_rows(f"it is {given.strip()!r}: {RENDERED_FOR_NOTHING}")
@@ -75,11 +70,7 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
 
 
 def file_of_rows(given: Any) -> str | None:
-    """
-    Name the file that rows are read from, if they are.
-
-    :param given: what :func:`read_rows` is given.
-    """
+    """Name the file that rows come from; ``None`` if they come from none."""
     is_file = is_path(given) or (isinstance(given, str) and not _is_list(given))
     return checked_path(given, "rows") if is_file else None
 
@@ -101,7 +92,7 @@ def _listed(given: Any) -> Iterable[Any]:
 
 
 def _ids_of_several(given: Iterable[Any]) -> Iterator[Any]:
-    """Give ids of the items: a mapped task hands on a list of what each of its parts handed on."""
+    """Give the ids of items; a mapped task hands on a list of the results of its parts."""
     for item in map(unrendered, given):
         if isinstance(item, Mapping):
             yield from _ids_of_mapping(item) if _is_reference(item) else [item]

@@ -1,4 +1,4 @@
-"""The file with all of a run, without which a deletion that was asked to write one does not happen."""
+"""Snapshot files, written before a run is deleted."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def write_snapshot(path: str, content: Any) -> None:
-    """
-    Write a snapshot, which only the user of this process may read: it holds what people filled in.
-
-    :param path: local path, or URL of an object store.
-    :param content: all of the run.
-    """
+    """Write a snapshot. It holds what people filled in, so only the user of this process may read it."""
     write_json(path, content, private=True)
 
 
 def is_snapshot_of(run_id: str, path: str) -> bool:
-    """
-    Whether a file is a whole snapshot of a run.
-
-    :param run_id: the run.
-    :param path: local path, or URL of an object store.
-    """
+    """Whether a file is a whole snapshot of a run."""
     content = read_json(path)
     run = content.get("run") if isinstance(content, dict) else None
     return isinstance(run, dict) and run.get("id") == run_id
@@ -35,15 +25,9 @@ def is_snapshot_of(run_id: str, path: str) -> bool:
 
 def keep_earlier(refusal: TallyfyError, run_id: str, path: str, *, is_retry: bool) -> None:
     """
-    Make do with the snapshot that an earlier try wrote.
+    Keep the snapshot that an earlier try wrote, or raise the refusal to make a new one, with advice.
 
-    A run that an earlier try archived may not show its tasks now, but then it showed them.
-
-    :param refusal: why there is no new one.
-    :param run_id: the run.
-    :param path: where the snapshot belongs.
-    :param is_retry: whether there was an earlier try.
-    :raises TallyfyError: the refusal, saying what to do, if there is none to keep.
+    Tallyfy may hide the tasks of a run that an earlier try archived. That try has seen them.
     """
     advice = ""
     if isinstance(refusal, TallyfyNotFoundError):

@@ -1,4 +1,4 @@
-"""What tasks hand on: XComs of a sane size, or files anywhere that Airflow's object storage reaches."""
+"""Files anywhere that Airflow's object storage reaches, and XComs of limited size."""
 
 from __future__ import annotations
 
@@ -24,32 +24,17 @@ _LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow 
 
 
 def checked_xcom_bytes(value: object) -> int:
-    """
-    Check how much a result may take as XCom.
-
-    :param value: what the user gave; nothing gives the default.
-    :raises TallyfyValidationError: if it is not a whole number of at least 1.
-    """
+    """Check how many bytes a result may take as XCom; an empty value gives the default."""
     return checked_count(value, "max_xcom_bytes") or MOST_XCOM_BYTES
 
 
 def is_path(value: object) -> bool:
-    """
-    Whether a value is a path object, of ``pathlib`` or Airflow's ``ObjectStoragePath``.
-
-    :param value: what the user gave.
-    """
+    """Whether a value is a path object, of ``pathlib`` or Airflow's ``ObjectStoragePath``."""
     return isinstance(value, os.PathLike) or hasattr(value, "protocol")  # Airflow 3's is no ``os.PathLike``
 
 
 def checked_path(value: object, name: str) -> str:
-    """
-    Read a path as text, which every XCom and log line can hold.
-
-    :param value: text, or a path object.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: if it is empty or no path, or a template rendered it for a missing value.
-    """
+    """Read a path, given as text or as a path object, as text; refuse one that is empty or rendered for nothing."""
     if not is_path(value):
         return checked_text(value, name)
     text = str(value) if hasattr(value, "protocol") or not isinstance(value, os.PathLike) else os.fspath(value)
@@ -60,25 +45,12 @@ def checked_path(value: object, name: str) -> str:
 
 
 def checked_path_if_given(value: object, name: str) -> str | None:
-    """
-    Read a path that may be missing.
-
-    :param value: text, a path object, or nothing.
-    :param name: name of the parameter, for the message.
-    :raises TallyfyValidationError: as :func:`checked_path`.
-    """
+    """Read a path that may be missing."""
     return None if value is None or value == "" else checked_path(value, name)
 
 
 def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
-    """
-    Collect rows for an XCom, and stop at the one that makes them too many.
-
-    :param rows: plain JSON types.
-    :param most_bytes: how many bytes of JSON they may be.
-    :param advice: what to do about too many, besides writing them to a file.
-    :raises TallyfyValidationError: if they do not fit.
-    """
+    """Collect rows for an XCom, and refuse them when they become too many, with advice what to do instead."""
     most_bytes = checked_xcom_bytes(most_bytes)
     collected: list[Any] = []
     size = len("[]")
@@ -96,38 +68,28 @@ def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
 
 
 def local_path(path: str) -> Path | None:
-    """
-    Tell local files, which need nothing but Python, from those in an object store.
-
-    :param path: local path, or URL; those of ``file://`` are local, too.
-    :return: ``None`` for the URL of an object store.
-    """
+    """Give the path of a local file, also of a ``file://`` URL; ``None`` for one in an object store."""
     if _URL.match(path) and not _LOCAL_URL.match(path):
         return None
     return Path(os.path.expanduser(_LOCAL_URL.sub("", path, count=1)))
 
 
 def file_name(path: str) -> str:
-    """
-    Give the last part of a path.
-
-    :param path: local path, or URL of an object store.
-    """
+    """Give the last part of a path."""
     name: str = _located(path).name
     return name
 
 
 class NewFile:
     """
-    A text file that takes the place of the one at its path when it is complete.
+    A text file that replaces the one at its path when it is complete.
 
-    Until then the earlier file stays as it is, whatever happens: a local one is written beside its path and moved
-    there, one in an object store is sent when it is complete. A symbolic link at the path is replaced, not followed.
+    Until then the earlier file stays as it is: a local file is written beside its path and moved there, one in an
+    object store is sent when it is complete. A symbolic link at the path is replaced, not followed.
 
-    :param path: local path, or URL of an object store.
-    :param beside: name of the file, a new one, that a local one is while it is written; by default a random one.
-    :param private: whether only the user of this process may read a local file; by default as its folder, or the
-        earlier file, has it.
+    :param beside: name of a local file while it is written; by default a random one.
+    :param private: whether only the user of this process may read a local file. By default its folder or the earlier
+        file decides.
     :raises TallyfyValidationError: if a device, a pipe or a folder is there.
     :raises OSError: if the file cannot be written.
     """
@@ -146,7 +108,7 @@ class NewFile:
             self.file = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
 
     def put_in_place(self) -> None:
-        """Complete the file and give it its place."""
+        """Complete the file and move it to its path."""
         with self.file:
             self.file.flush()
             if self._beside is not None:
@@ -159,11 +121,11 @@ class NewFile:
             os.replace(self._beside, _located(self._path))
 
     def leave(self) -> None:
-        """Close the file and leave what there is of it beside its path."""
+        """Close the file and leave it beside its path."""
         self.file.close()
 
     def discard(self) -> None:
-        """Close the file and remove what there is of it."""
+        """Close the file and remove it."""
         try:
             self.file.close()
         finally:
@@ -173,12 +135,7 @@ class NewFile:
 
 @contextmanager
 def replacing(path: str, *, private: bool = False) -> Iterator[TextIO]:
-    """
-    Write a file that takes the place of the one at a path when the block ends, unless it ends with an error.
-
-    :param path: local path, or URL of an object store.
-    :param private: whether only the user of this process may read a local file.
-    """
+    """Write a file that replaces the one at its path when the block ends without an error."""
     new = NewFile(path, private=private)
     try:
         yield new.file
@@ -189,13 +146,7 @@ def replacing(path: str, *, private: bool = False) -> Iterator[TextIO]:
 
 
 def write_lines(path: str, rows: Iterable[Any]) -> int:
-    """
-    Write rows as JSON lines, as they come; if they break off, the file is left as it was.
-
-    :param path: local path, or URL of an object store.
-    :param rows: what to write.
-    :return: how many rows there were.
-    """
+    """Write rows as JSON lines as they come, and count them; if they break off, the file stays as it was."""
     count = 0
     with replacing(path) as file:
         for row in rows:
@@ -205,23 +156,13 @@ def write_lines(path: str, rows: Iterable[Any]) -> int:
 
 
 def write_json(path: str, value: Any, *, private: bool = False) -> None:
-    """
-    Write one JSON document.
-
-    :param path: local path, or URL of an object store.
-    :param value: what to write.
-    :param private: whether only the user of this process may read a local file.
-    """
+    """Write one JSON document."""
     with replacing(path, private=private) as file:
         json.dump(value, file, indent=2)
 
 
 def read_json(path: str) -> Any:
-    """
-    Read what :func:`write_json` wrote, or ``None`` if nothing readable is there.
-
-    :param path: local path, or URL of an object store.
-    """
+    """Read a JSON document; ``None`` if no readable one is there."""
     source = _located(path)
     try:
         return loads(source.read_text(encoding="utf-8")) if source.exists() else None
@@ -231,9 +172,8 @@ def read_json(path: str) -> Any:
 
 def read_lines(path: str) -> Iterator[str]:
     """
-    Read a text file line by line, without the byte order mark that spreadsheets put in front.
+    Read a UTF-8 text file line by line, without the byte order mark that spreadsheets put in front.
 
-    :param path: local path, or URL of an object store.
     :raises FileNotFoundError: if there is none.
     :raises UnicodeDecodeError: if it is not UTF-8, at the latest when the line comes that is not.
     """
@@ -242,11 +182,7 @@ def read_lines(path: str) -> Iterator[str]:
 
 
 def first_undecodable_line(path: str) -> int | None:
-    """
-    Find the line, counted from 1, at which a file is no UTF-8 text; decoding it by larger pieces does not tell.
-
-    :param path: local path, or URL of an object store.
-    """
+    """Find the line, counted from 1, at which a file is not UTF-8; decoding by larger pieces does not tell."""
     with _located(path).open("rb") as file:
         for number, line in enumerate(iter(file.readline, b""), start=1):
             try:
@@ -257,12 +193,7 @@ def first_undecodable_line(path: str) -> int | None:
 
 
 def is_same_file(path: str, other: str) -> bool:
-    """
-    Tell whether two paths lead to the same file, however they are written.
-
-    :param path: local path, or URL of an object store.
-    :param other: another, or the same.
-    """
+    """Tell whether two paths, however they are written, lead to the same file."""
     local, other_local = local_path(path), local_path(other)
     if local is not None and other_local is not None:
         return local.exists() and other_local.exists() and local.samefile(other_local)
@@ -273,18 +204,13 @@ def is_same_file(path: str, other: str) -> bool:
 
 
 def files_beside(path: str, pattern: str) -> list[Path]:
-    """
-    Find files in the folder of a local file.
-
-    :param path: the file; beside one in an object store there are none.
-    :param pattern: what ``glob`` understands.
-    """
+    """Find files in the folder of a local file by a pattern of ``glob``; in an object store none are found."""
     target = local_path(path)
     return [] if target is None else list(target.parent.glob(pattern))
 
 
 def _located(path: str) -> Any:
-    """Give the path object of a file, which is one of ``pathlib`` if it is local."""
+    """Give the path object of a file; a local one is of ``pathlib``."""
     local = local_path(path)
     if local is not None:
         return local

@@ -1,4 +1,4 @@
-"""Files as people and tasks leave them behind: what cannot be read in them is told by file and line."""
+"""Tables in files. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,7 @@ Refuse: TypeAlias = Callable[[str], TallyfyValidationError]
 
 
 def items_of_json_lines(path: str, refuse: Refuse) -> Iterator[Any]:
-    """
-    Read a file with a JSON value in each line; blank lines are none.
-
-    :param path: local path, or URL of an object store.
-    :param refuse: makes the error for a line that is something else.
-    """
+    """Read a file with a JSON value in each line; blank lines are skipped."""
     for number, line in enumerate(_decoded_lines(path, refuse), start=1):
         if line.strip():
             try:
@@ -34,11 +29,9 @@ def items_of_json_lines(path: str, refuse: Refuse) -> Iterator[Any]:
 
 def rows_of_csv(path: str, refuse: Refuse) -> Iterator[dict[Any, Any]]:
     """
-    Read a CSV file with a header; rows without any text are none.
+    Read a CSV file with a header; rows without any text are skipped.
 
-    :param path: local path, or URL of an object store.
-    :param refuse: makes the error for a file that does not say clearly which value is in which column.
-    :return: cells by column; those beyond the header are under ``None``, as ``csv.DictReader`` has them.
+    :return: cells by column; those beyond the header are under ``None``, as with ``csv.DictReader``.
     """
     records = _filled_records(path, refuse)
     header = next(records, [])

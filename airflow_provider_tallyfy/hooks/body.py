@@ -1,4 +1,4 @@
-"""The body of an answer, decompressed as it arrives and never larger than the connection allows."""
+"""The body of an answer, decompressed as it arrives, and never larger than the connection allows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ class Body:
     Collects the body of one answer from the bytes on the wire.
 
     One gzip or deflate encoding is decompressed, deflate with or without the zlib header. An answer in another
-    encoding, or in several, is not read. What follows the end of the compressed data is ignored.
-
-    :param headers: the answer's headers, as the HTTP library gives them.
-    :param settings: the connection.
+    encoding, or in several, is not read. Bytes after the end of the compressed data are ignored.
     """
 
     def __init__(self, headers: Mapping[str, str], settings: TallyfySettings) -> None:
@@ -43,15 +40,11 @@ class Body:
 
     @property
     def wants_more(self) -> bool:
-        """Whether the rest of the body matters."""
+        """Whether the rest of the body is needed."""
         return not (self._unreadable or self._is_too_large or self._is_broken)
 
     def add(self, data: bytes) -> None:
-        """
-        Take the next bytes.
-
-        :param data: as they arrived, without the chunks of the transfer; not empty.
-        """
+        """Take the next bytes (not empty), without the framing of chunks."""
         self._received += len(data)
         try:
             self._content += self._decompressed(data) if self._is_compressed else data
@@ -61,11 +54,7 @@ class Body:
         self._is_too_large = max(self._received, len(self._content)) > self._settings.max_response_bytes
 
     def outcome(self, status: int) -> Answer | Lost:
-        """
-        Make the neutral form of the answer.
-
-        :param status: HTTP status.
-        """
+        """Make the neutral form of the answer."""
         if self._is_too_large:
             return Lost("too_large", sent=True, detail=f"over {self._settings.max_response_bytes} bytes")
         if self._is_broken or (self._decompressor is not None and not self._decompressor.eof):

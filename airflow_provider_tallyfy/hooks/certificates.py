@@ -21,9 +21,7 @@ def trusted_certificates(verify: bool | str) -> bool | str:
     """
     Choose the CA certificates: the connection's, or else the environment's.
 
-    :param verify: the connection's extra ``verify``.
-    :return: path of a file or directory with CA certificates, ``True`` for those of certifi, or ``False`` to verify
-        nothing.
+    :return: path of a file or directory, ``True`` for certifi's, or ``False`` to verify nothing.
     :raises TallyfyConfigurationError: if a variable of the environment names no CA certificates.
     """
     if verify is False:

@@ -1,4 +1,4 @@
-"""The proxy on the way to Tallyfy, chosen by the same rules for both hooks."""
+"""The proxy to Tallyfy, chosen by the same rules for both hooks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ _SOURCES = "the connection's extra `proxies`, or HTTPS_PROXY, HTTP_PROXY and ALL
 
 def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | None:
     """
-    Choose the proxy on the way to an address: the connection's, or else the environment's.
+    Choose the proxy to an address: the connection's, or else the environment's.
 
-    The environment's proxies are not for this machine: a proxy would reach its own, with a token in plain HTTP.
+    The environment's proxies are not used for this machine: a proxy would reach its own, with a token in plain HTTP.
 
-    :param url: the address.
-    :param own: the connection's proxies by scheme, or ``all``.
     :param socks_module: what the HTTP library needs for SOCKS.
-    :raises TallyfyConfigurationError: if it is none that can be used.
+    :raises TallyfyConfigurationError: if the proxy cannot be used.
     """
     proxy = select_proxy(url, own)
     if not proxy and not is_loopback(urlsplit(url).hostname or ""):
@@ -33,23 +31,23 @@ def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | N
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not is_proxy_url(proxy):
         raise TallyfyConfigurationError(
-            f"Nothing was sent: the proxy on the way to Tallyfy is not a URL like http://proxy:3128. Check {_SOURCES}."
+            f"Nothing was sent: the proxy on the way to Tallyfy is not a URL like http://proxy:3128.\nCheck {_SOURCES}."
         )
     if proxy.lower().startswith("socks") and find_spec(socks_module) is None:
         raise TallyfyConfigurationError(
-            f"Nothing was sent: the proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing. "
+            f"Nothing was sent: the proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing.\n"
             f'Install it (pip install "requests[socks]" "httpx[socks]"), or check {_SOURCES}.'
         )
     return _with_password(proxy)
 
 
 def _with_password(proxy: str) -> str:
-    """Give a user without a password an empty one, since requests would not mention that user otherwise."""
+    """Add an empty password to a user without one, since requests would not send that user otherwise."""
     parts = urlsplit(proxy)
     user, _, host = parts.netloc.rpartition("@")
     if not unquote(user).isascii():
         raise TallyfyConfigurationError(
-            "Nothing was sent: the user or the password of the proxy on the way to Tallyfy is not ASCII, and there is "
-            f"no agreed way to send that. Check {_SOURCES}."
+            "Nothing was sent: the user or the password of the proxy on the way to Tallyfy is not ASCII.\n"
+            f"There is no agreed way to send that. Check {_SOURCES}."
         )
     return parts._replace(netloc=f"{user}:@{host}").geturl() if user and ":" not in user else proxy

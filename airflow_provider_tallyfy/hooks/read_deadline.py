@@ -19,11 +19,7 @@ _current: ContextVar[Deadline | None] = ContextVar("tallyfy_deadline", default=N
 
 
 class Deadline:
-    """
-    Holds for the reads of this thread until the end of the ``with`` block.
-
-    :param seconds: how long from now.
-    """
+    """Limits the reads of this thread until the end of the ``with`` block."""
 
     def __init__(self, seconds: float) -> None:
         #: Whether a connection is being made, or could not be made: nothing of the request was sent then.
@@ -31,19 +27,11 @@ class Deadline:
         self.extend_to(seconds)
 
     def extend_to(self, seconds: float) -> None:
-        """
-        Move the deadline.
-
-        :param seconds: how long from now.
-        """
+        """Move the deadline to a number of seconds from now."""
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """
-        Return the seconds that are left.
-
-        :raises TimeoutError: if the deadline is over.
-        """
+        """Return the seconds that are left, or raise ``TimeoutError``."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")

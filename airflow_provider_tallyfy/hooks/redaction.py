@@ -1,4 +1,4 @@
-"""Keep secrets out of what an answer or an error shows, in every form in which a server may repeat them."""
+"""Keeps secrets out of answers and errors, in every form in which a server may repeat them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,7 @@ _UNUSUAL_JSON = re.compile(rb"\\u00[2-7]|\0")
 
 @contextmanager
 def redacted_errors(secrets: Callable[[], Iterable[str]]) -> Iterator[None]:
-    """
-    Keep secrets out of every :class:`TallyfyError` that leaves the block.
-
-    :param secrets: gives the secrets.
-    """
+    """Take secrets out of every :class:`TallyfyError` that leaves the block."""
     try:
         yield
     except TallyfyError as error:
@@ -43,12 +39,7 @@ def redacted_errors(secrets: Callable[[], Iterable[str]]) -> Iterator[None]:
 
 
 def redact_error(error: TallyfyError, secrets: Iterable[str]) -> None:
-    """
-    Take secrets out of a finished error.
-
-    :param error: the error.
-    :param secrets: the secrets.
-    """
+    """Take secrets out of a finished error."""
     known = tuple(filter(None, secrets))
     error.args = tuple(redact(part, known) if isinstance(part, str) else part for part in error.args)
     error.code = error.code and redact(error.code, known)
@@ -59,14 +50,7 @@ def redact_error(error: TallyfyError, secrets: Iterable[str]) -> None:
 
 
 def redact_answer(answer: Answer, secrets: Iterable[str]) -> Answer:
-    """
-    Take secrets out of an answer, before anything is made of it.
-
-    What a successful answer holds is data, in which a very short secret may stand by chance; it is left there.
-
-    :param answer: as it arrived.
-    :param secrets: the secrets.
-    """
+    """Take secrets out of an answer before it is read; very short ones stay in the data of a success, by chance."""
     least = _PIECE if 200 <= answer.status < 300 else 1
     forms = _written_forms(tuple(secret for secret in secrets if len(secret) >= least))
     body = _usual_json(answer) if forms and _UNUSUAL_JSON.search(answer.body) else answer.body
@@ -78,12 +62,7 @@ def redact_answer(answer: Answer, secrets: Iterable[str]) -> Answer:
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """
-    Blot out every piece of a secret: as it is, or escaped for JSON, URLs, forms or HTML, or in base64.
-
-    :param text: what is to be shown.
-    :param secrets: the secrets.
-    """
+    """Replace every piece of a secret: as it is, or escaped for JSON, URLs, forms or HTML, or in base64."""
     pieces = _pieces(secrets)
     hidden = bytearray(len(text))
     for escape, unit, decode in _NOTATIONS:

@@ -71,12 +71,9 @@ class _Adapter(HTTPAdapter):
 
 def new_session(settings: TallyfySettings) -> requests.Session:
     """
-    Make a session with Tallyfy's headers, the connection's TLS and proxy settings and timeouts; no token yet.
+    Make a session with Tallyfy's headers, the connection's TLS and proxy settings and timeouts, and no token.
 
-    It keeps no cookies, so that a request depends on none before it.
-
-    :param settings: the connection.
-    :raises TallyfyConfigurationError: if the environment names CA certificates that are not there.
+    It keeps no cookies, so that no request depends on an earlier one.
     """
     session = _Session()
     session.headers.update({**default_headers(), "Accept-Encoding": ACCEPTED_ENCODINGS})
@@ -93,11 +90,7 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def authorize(token: str) -> Authorize:
-    """
-    Make the ``auth`` of a request, which also keeps requests from taking one out of ``~/.netrc``.
-
-    :param token: bearer token, or ``""`` for none.
-    """
+    """Make the ``auth`` of a request for a token or ``""``; it keeps requests from taking one out of ``~/.netrc``."""
 
     def add_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token:
@@ -111,11 +104,7 @@ def authorize_session(session: requests.Session, settings: TallyfySettings, toke
     """
     Give every request of a session the token, unless it goes to another host, port or scheme than the connection's.
 
-    It refuses requests that would change something with ``TallyfyConfigurationError`` if the connection is read-only.
-
-    :param session: from :func:`new_session`.
-    :param settings: the connection.
-    :param token: bearer token.
+    If the connection is read-only, requests that would change something are refused with ``TallyfyConfigurationError``.
     """
     add_token = authorize(token)
     base_url = requests.Request("GET", settings.base_url).prepare().url  # spelled as the URLs of requests are
@@ -124,8 +113,8 @@ def authorize_session(session: requests.Session, settings: TallyfySettings, toke
         if settings.read_only and request.method not in _READING:
             path = request.path_url.partition("?")[0]
             raise TallyfyConfigurationError(
-                f"The Airflow connection is read-only (extra read_only is true), so {request.method} {path} was "
-                f"not sent.",
+                "The Airflow connection is read-only (extra read_only is true).\n"
+                f"{request.method} {path} was not sent.",
                 method=request.method,
                 path=path,
             )
@@ -136,14 +125,7 @@ def authorize_session(session: requests.Session, settings: TallyfySettings, toke
 
 
 def exchange(session: requests.Session, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
-    """
-    Send a call once.
-
-    :param session: from :func:`new_session`.
-    :param settings: the connection.
-    :param call: what to ask.
-    :param token: bearer token, or ``""`` for none.
-    """
+    """Send a call once, with a bearer token or, if that is ``""``, without."""
     data, headers = call.content()
     request = requests.Request(
         call.method, call.url(settings.base_url), headers=headers, data=data, auth=authorize(token)

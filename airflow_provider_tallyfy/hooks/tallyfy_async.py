@@ -31,7 +31,7 @@ class TallyfyAsyncHook:
     """
     Talk to Tallyfy from coroutines. Make it with :meth:`connect`, close it with ``async with``.
 
-    :param settings: the connection, already read.
+    :param settings: the connection.
     :param limiter: lets a 429 slow all requests down; with ``None`` each call waits for itself.
     """
 
@@ -58,20 +58,11 @@ class TallyfyAsyncHook:
         return cls(settings)
 
     def organization_id(self, own: str | None) -> str:
-        """
-        The organization that calls are about.
-
-        :param own: the task's; by default the hook's.
-        :raises TallyfyConfigurationError: if there is neither.
-        """
+        """Give the organization of a task, or else of the hook; ``TallyfyConfigurationError`` if there is neither."""
         return required_organization(own or self.settings.organization_id)
 
     def for_organization(self, organization_id: str) -> TallyfyAsyncHook:
-        """
-        Make a hook for one organization, with the same connections and the same rate limit.
-
-        :param organization_id: the organization.
-        """
+        """Make a hook for one organization, with the same connections and the same rate limit."""
         hook = TallyfyAsyncHook(replace(self.settings, organization_id=organization_id), self.limiter)
         hook._transport = self._transport
         return hook

@@ -201,7 +201,7 @@ def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(client,
     monkeypatch.setenv("http_proxy", proxy)
     for module in ("socks", "socksio"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(TallyfyConfigurationError, match=r"^Nothing was sent: the proxy .* HTTPS_PROXY") as caught:
+    with pytest.raises(TallyfyConfigurationError, match=r"(?s)^Nothing was sent: the proxy .* HTTPS_PROXY") as caught:
         client.execute(me)
     assert "hunter2" not in str(caught.value)
 

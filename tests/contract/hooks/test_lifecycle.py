@@ -309,7 +309,7 @@ def test_a_read_only_connection_reads_plans_and_refuses_to_write(tallyfy, client
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(read_only=True))
     assert not activate(tallyfy, client).changed
     with pytest.raises(
-        TallyfyConfigurationError, match=r"is read-only \(extra read_only is true\), so DELETE .* not sent"
+        TallyfyConfigurationError, match=r"is read-only \(extra read_only is true\)\.\nDELETE .* not sent"
     ):
         archive(tallyfy, client)
     with TallyfyHook() as hook:
@@ -326,7 +326,7 @@ def test_the_session_of_a_read_only_connection_refuses_to_write(tallyfy, given, 
     with TallyfyHook() as hook:
         session, url = hook.get_conn(), f"{hook.settings.base_url}/organizations/{hook.organization_id}{RUN}"
         assert session.get(url).ok
-        with pytest.raises(TallyfyConfigurationError, match=rf"so {method} \S*{RUN} was not sent") as refused:
+        with pytest.raises(TallyfyConfigurationError, match=rf"\n{method} \S*{RUN} was not sent") as refused:
             session.request(method, f"{url}?secret=1", json={"name": "x"})
         assert hook.get_run(RUN_ID)["name"] == NAME
     assert isinstance(refused.value, AirflowFailException)

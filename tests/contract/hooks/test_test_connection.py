@@ -166,7 +166,7 @@ def test_plain_http_where_tls_is_expected(tallyfy, check):
 @pytest.mark.parametrize(
     ("extra", "fields", "words"),
     [
-        ({}, {"password": ""}, "its password holds the personal access token, and is empty"),
+        ({}, {"password": ""}, "its password is empty"),
         ({"tiemout": 1}, {}, "unknown keys: tiemout"),
         ({"timeout": "soon"}, {}, "its extra timeout is not a number"),
         ({}, {"host": "http://tallyfy.example"}, "would send the token unencrypted"),
@@ -189,7 +189,7 @@ def test_it_does_not_wait_for_better_times(tallyfy, check, fault):
 def test_a_missing_connection_says_how_to_make_it(tallyfy):
     good, message = TallyfyHook("no_such_connection").test_connection()
     assert not good
-    assert message.startswith("The Airflow connection 'no_such_connection' is not defined. Create one of type tallyfy")
+    assert message.startswith("The Airflow connection 'no_such_connection' is not defined.\nCreate one of type tallyfy")
 
 
 def test_it_leaves_no_connection_open(tallyfy):

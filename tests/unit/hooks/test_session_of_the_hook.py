@@ -151,7 +151,7 @@ def test_a_list_is_read_by_page_numbers_and_not_by_the_links_of_an_answer(hook, 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "delete"])
 def test_the_session_of_a_read_only_connection_sends_no_write(connect, requests_mock, address, method):
     connect(extra={"read_only": True})
-    with TallyfyHook() as hook, pytest.raises(TallyfyConfigurationError, match=rf"so {method.upper()} \S* was not"):
+    with TallyfyHook() as hook, pytest.raises(TallyfyConfigurationError, match=rf"\n{method.upper()} \S* was not"):
         hook.get_conn().request(method, address)
     assert requests_mock.request_history == []
 

@@ -68,8 +68,8 @@ def _check(name: str, value: Any) -> None:
         if unknown:
             known = ", ".join(sorted(_KNOWN_IN_TRIGGERER))
             raise _refusal(
-                f"{name}={value!r} uses {', '.join(unknown)}; templates may only use {known}, since the triggerer can "
-                f"read no XComs, variables or connections for a task that no worker began"
+                f"{name}={value!r} uses {', '.join(unknown)}, which the triggerer cannot read",
+                f"Templates may only use {known}.",
             )
     elif not isinstance(value, int | float | bool | None):
         raise _refusal(f"{name} is the result of another task or a mapped value, which Airflow would not resolve")
@@ -84,8 +84,10 @@ def _names_in(template: str) -> set[str]:
         raise _refusal(f"{template!r} is not a template: {error}") from None
 
 
-def _refusal(reason: str) -> TallyfyConfigurationError:
-    return TallyfyConfigurationError(
-        f"start_from_trigger=True is not possible here: {reason}. Without it the task begins on a worker, and then "
-        f"waits in the triggerer all the same."
+def _refusal(reason: str, *more: str) -> TallyfyConfigurationError:
+    lines = (
+        f"start_from_trigger=True is not possible here: {reason}.",
+        *more,
+        "Leave it out: the task then begins on a worker, and with deferrable=True waits in the triggerer.",
     )
+    return TallyfyConfigurationError("\n".join(lines))

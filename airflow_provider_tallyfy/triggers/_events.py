@@ -121,7 +121,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 if not failures:
                     is_known = isinstance(error, TallyfyError)
                     self.log.error(
-                        "Cannot listen to Tallyfy; trying again until it works. %s", error, exc_info=not is_known
+                        "Cannot listen to Tallyfy, trying again until it works.\n%s", error, exc_info=not is_known
                     )
                 failures += 1
                 await asyncio.sleep(backoff(failures, random.random()))  # noqa: S311 - jitter, not cryptography
@@ -144,7 +144,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
                 for seen in (await memory.news(subscription)).values():
                     if seen.error is not None:
                         if not is_in_trouble:
-                            self.log.warning("Cannot see the runs at the moment, still listening. %s", seen.error)
+                            self.log.warning("Cannot see the runs at the moment, still listening.\n%s", seen.error)
                         is_in_trouble = True
                         continue
                     is_in_trouble = False

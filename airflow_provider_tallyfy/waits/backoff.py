@@ -53,4 +53,4 @@ class ConnectionReads:
 def unreadable(error: Exception) -> str:
     """Say that the connection could not be read and will be read again."""
     reason = str(error) if isinstance(error, TallyfyError) else type(error).__name__
-    return f"The Airflow connection cannot be read at the moment, still waiting. {reason}"
+    return f"The Airflow connection cannot be read at the moment, still waiting.\n{reason}"

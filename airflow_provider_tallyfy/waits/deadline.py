@@ -44,5 +44,5 @@ class Deadline:
 
     def expire(self, message: str) -> NoReturn:
         """Raise what Airflow raises for that limit."""
-        message = f"{message}\nThe limit was {self.seconds:.0f} s. The run itself goes on."
+        message = f"{message}\nThe limit was {self.seconds:.0f} s.\nThe run itself goes on."
         raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)

@@ -239,7 +239,8 @@ class WaitProgress:
         if trouble and kind != self._logged_trouble:
             line = f"Cannot see {subject} at the moment, still waiting.\n{error}"
             if trouble.grace:
-                line += f"\nIt fails after {trouble.grace:.0f} s; renew the token in the Airflow connection by then."
+                line += f"\nThe wait fails after {trouble.grace:.0f} s."
+                line += "\nRenew the token in the Airflow connection by then."
             self._log(line)
         self._logged_trouble = kind
 

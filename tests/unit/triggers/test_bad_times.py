@@ -97,7 +97,7 @@ def test_a_connection_that_cannot_be_read_for_a_while_costs_no_wait_and_is_told_
     assert ending.outcome is Outcome.REACHED
     lines = [line for line in told if "connection" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("The Airflow connection cannot be read at the moment, still waiting. ")
+    assert lines[0].startswith("The Airflow connection cannot be read at the moment, still waiting.\n")
 
 
 @every_kind
@@ -163,7 +163,7 @@ def test_refused_credentials_are_tolerated_for_five_minutes_and_told_once(tallyf
     ending, moment, told = ended(TRIGGERS[kind](), (30, refuse(tallyfy)))
     assert (ending.outcome, ending.error) == (Outcome.ERROR, error)
     assert 60 + 300 - 10 <= moment <= 60 + 300 + 40
-    lines = [line for line in told if "It fails after 300 s; renew the token" in line]
+    lines = [line for line in told if "The wait fails after 300 s.\nRenew the token" in line]
     assert len(lines) == 1
 
 
@@ -199,7 +199,7 @@ def test_credentials_that_are_accepted_again_let_the_wait_go_on(tallyfy, kind):
         (1000, lambda: tallyfy.complete_run(RUN_ID)),
     )
     assert ending.outcome is Outcome.REACHED
-    assert sum("renew the token" in line for line in told) == 2
+    assert sum("Renew the token" in line for line in told) == 2
 
 
 @every_kind

@@ -35,10 +35,7 @@ def _port(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM.
-
-    :param arguments: Command line; the process's own by default.
-    """
+    """Serve until SIGINT or SIGTERM."""
     command = parser()
     options = command.parse_args(arguments)
     try:

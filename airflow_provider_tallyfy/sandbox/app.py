@@ -30,7 +30,6 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class SandboxApp:
     """A Tallyfy as an ASGI application.
 
-    :param world: Its state.
     :param any_host: Whether the control endpoints answer under any name; otherwise only under this machine's own.
     """
 
@@ -102,10 +101,7 @@ async def _wait_until(moment: float) -> None:
 
 
 def record(exchange: Exchange) -> RecordedRequest:
-    """Describe a request for those who ask later what was asked.
-
-    :param exchange: The request.
-    """
+    """Describe a request for those who ask later what was asked."""
     scope = exchange.scope
     raw_query = scope["query_string"].decode("latin-1")
     headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]}
@@ -114,10 +110,7 @@ def record(exchange: Exchange) -> RecordedRequest:
 
 
 def api_router(world: World) -> Router:
-    """Return the API's endpoints below the prefix.
-
-    :param world: The sandbox's state.
-    """
+    """Return the API's endpoints below the prefix."""
     open_to_all: Table = [
         ("POST", "/oauth/token", auth.issue_application_token),
         ("POST", "/applications/{org}/users/{email}/token", auth.issue_user_token),

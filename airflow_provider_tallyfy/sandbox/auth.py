@@ -14,20 +14,14 @@ if TYPE_CHECKING:
 
 
 def check_client_header(call: Call) -> None:
-    """Refuse a request without ``X-Tallyfy-Client`` the way the router does: it finds no endpoint.
-
-    :param call: The request.
-    """
+    """Refuse a request without ``X-Tallyfy-Client`` the way the router does: it finds no endpoint."""
     client = call.headers.get("x-tallyfy-client", "")
     if not client or (client != "APIClient" and not call.behavior.any_client_header):
         raise wrong_path()
 
 
 def check(call: Call) -> Token:
-    """Refuse a request whose headers, token or organization are wrong; return its token.
-
-    :param call: The request.
-    """
+    """Refuse a request whose headers, token or organization are wrong; return its token."""
     check_client_header(call)
     token = call.world.credentials.find(call.headers.get("authorization", ""))
     if token is None:
@@ -41,10 +35,7 @@ def check(call: Call) -> Token:
 
 
 def check_workflow(call: Call) -> Token:
-    """Do the same for an endpoint that needs a user, and refuse applications if this world does.
-
-    :param call: The request.
-    """
+    """Do the same for an endpoint that needs a user, and refuse applications if this world does."""
     token = check(call)
     if token.kind == "application" and not call.behavior.application_token_on_runs:
         raise forbidden("This action is unauthorized.")
@@ -52,10 +43,7 @@ def check_workflow(call: Call) -> Token:
 
 
 def issue_application_token(call: Call) -> Answer:
-    """``POST /oauth/token``: client credentials, form-encoded, no refresh token.
-
-    :param call: The request.
-    """
+    """``POST /oauth/token``: client credentials, form-encoded, no refresh token."""
     if "application/x-www-form-urlencoded" not in call.headers.get("content-type", ""):
         raise Refusal(400, {"error": "unsupported_grant_type", "message": "The request must be form-encoded."})
     form = _form(call.body)
@@ -90,10 +78,7 @@ def _client(authorization: str) -> tuple[str, str] | None:
 
 
 def issue_user_token(call: Call) -> Answer:
-    """``POST /applications/{org}/users/{email}/token``: an application gets a user's token.
-
-    :param call: The request.
-    """
+    """``POST /applications/{org}/users/{email}/token``: an application gets a user's token."""
     if check(call).kind != "application":
         raise forbidden("This action is unauthorized.")
     email = call.params["email"]

@@ -129,7 +129,6 @@ _ACTIONS: list[tuple[str, str, Action]] = [
 class ControlApp:
     """The control endpoints, for programs on this machine: web pages that people look at meanwhile are refused.
 
-    :param world: The sandbox's state.
     :param any_host: Answer whatever name the request came under; otherwise only this machine's own names.
     """
 
@@ -163,10 +162,7 @@ _WRITING = frozenset({"POST", "PUT", "PATCH"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own.
-
-    :param host: Without a port.
-    """
+    """Whether a name or an address is this machine's own."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -20,7 +20,6 @@ class Token:
     """What a bearer token stands for.
 
     :param kind: Personal access token, application token, or user token made by an application.
-    :param user_id: Whom it acts as; None for an application.
     :param expires_at: End of its life in seconds since the epoch; None for one that does not end.
     """
 
@@ -30,10 +29,7 @@ class Token:
 
 
 class Credentials:
-    """The client and the tokens this sandbox accepts.
-
-    :param clock: Tells whether a token has expired.
-    """
+    """The client and the tokens this sandbox accepts."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -43,23 +39,14 @@ class Credentials:
         self.tokens: dict[str, Token] = {}
 
     def issue(self, kind: Kind, user_id: int | None, lifetime: float | None = None, text: str | None = None) -> str:
-        """Make a token.
-
-        :param kind: What it is for.
-        :param user_id: Whom it acts as.
-        :param lifetime: Seconds until it expires.
-        :param text: The token itself; random by default.
-        """
+        """Make a token."""
         text = text or f"{kind}-{secrets.token_urlsafe(30)}"
         ends = None if lifetime is None else self.clock.now() + lifetime
         self.tokens[text] = Token(kind, user_id, ends)
         return text
 
     def find(self, authorization: str) -> Token | None:
-        """Return the valid token an ``Authorization`` header carries: one space, as documented.
-
-        :param authorization: Value of the header.
-        """
+        """Return the valid token an ``Authorization`` header carries: one space, as documented."""
         scheme, _, text = authorization.partition(" ")
         token = self.tokens.get(text) if scheme.casefold() == "bearer" else None
         if token is None or (token.expires_at is not None and token.expires_at <= self.clock.now()):
@@ -67,10 +54,7 @@ class Credentials:
         return token
 
     def revoke(self, text: str | None = None) -> None:
-        """Make a token, or every token, invalid.
-
-        :param text: The token; None for all.
-        """
+        """Make a token, or every token, invalid."""
         if text is None:
             self.tokens.clear()
         else:

@@ -31,10 +31,7 @@ def new_id() -> str:
 
 
 def stamp(seconds: float) -> str:
-    """Write a moment the way the store keeps it: ISO 8601, UTC, milliseconds.
-
-    :param seconds: Seconds since the epoch.
-    """
+    """Write a moment the way the store keeps it: ISO 8601, UTC, milliseconds."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
@@ -43,7 +40,6 @@ def read_stamp(value: str | datetime, now: float) -> str:
     """Bring what a person writes as a moment into the stored form.
 
     :param value: ISO 8601 text, a datetime, or an age such as ``"100 days ago"``.
-    :param now: Seconds since the epoch, for ages.
     """
     if isinstance(value, str):
         age = _AGO.fullmatch(value)
@@ -57,8 +53,5 @@ def read_stamp(value: str | datetime, now: float) -> str:
 
 
 def alias_of(label: str) -> str:
-    """Derive a field's or step's alias from its label, as Tallyfy does.
-
-    :param label: Label or title.
-    """
+    """Derive a field's or step's alias from its label, as Tallyfy does."""
     return re.sub(r"[^a-z0-9]+", "-", label.casefold()).strip("-")

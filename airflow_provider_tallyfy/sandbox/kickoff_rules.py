@@ -16,8 +16,6 @@ Check = Callable[[Json, Any], str | None]
 def accept(fields: list[Json], prerun: Any, *, partial: bool = False) -> Json:
     """Return the values to store; keys that are no field's id are dropped silently, as Tallyfy does.
 
-    :param fields: Kick-off fields of the template.
-    :param prerun: What the request sent.
     :param partial: Whether required fields may be absent (an update).
     """
     if isinstance(prerun, list) and prerun:

@@ -15,11 +15,7 @@ _MOMENTS = ("created_at", "started_at", "last_updated", "archived_at", "complete
 
 
 def moment(value: str | None, behavior: Behavior) -> str | None:
-    """Write a stored timestamp with or without milliseconds.
-
-    :param value: Stored form.
-    :param behavior: Decides which.
-    """
+    """Write a stored timestamp with or without milliseconds."""
     return value if value is None or behavior.milliseconds else f"{value[:19]}Z"
 
 
@@ -27,9 +23,6 @@ def progress(run: Run, behavior: Behavior) -> Any:
     """Show how far a run is: an object, a percentage, or nothing.
 
     Source: documentation pages "list-processes", "update-process" and "get-process", which disagree.
-
-    :param run: The run.
-    :param behavior: Decides the shape.
     """
     if behavior.progress == "empty":
         return {}
@@ -41,11 +34,7 @@ def progress(run: Run, behavior: Behavior) -> Any:
 
 
 def run_json(run: Run, behavior: Behavior) -> Json:
-    """Show a run without includes.
-
-    :param run: The run.
-    :param behavior: Decides what the documentation leaves open.
-    """
+    """Show a run without includes."""
     shown = run.data | {"progress": progress(run, behavior), "whole_progress": {}}
     if not behavior.milliseconds:
         for name in _MOMENTS:
@@ -58,9 +47,6 @@ def run_json(run: Run, behavior: Behavior) -> Json:
 def task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str] = frozenset()) -> Json:
     """Show a task.
 
-    :param run: The run it belongs to.
-    :param task: The task.
-    :param behavior: Decides what the documentation leaves open.
     :param includes: Names from ``with=``, without the ``tasks.`` before them.
     """
     shown = {name: value for name, value in task.items() if name != "form_fields"}
@@ -76,29 +62,18 @@ def task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str]
 
 
 def next_task(run: Run) -> Json | None:
-    """Return the first unfinished task by deadline.
-
-    :param run: The run.
-    """
+    """Return the first unfinished task by deadline."""
     waiting = [task for task in run.tasks if task["status"] not in DONE]
     return min(waiting, key=lambda t: (t["deadline"] or "9999", t["position"]), default=None)
 
 
 def field_values(fields: list[Json], values: Json) -> list[Json]:
-    """Show form fields with their values.
-
-    :param fields: Field definitions.
-    :param values: Values by field id.
-    """
+    """Show form fields with their values."""
     return [field | {"value": values.get(field["id"])} for field in fields]
 
 
 def template_json(template: Json, *, steps: bool = False) -> Json:
-    """Show a template; its kick-off fields are always inlined.
-
-    :param template: The template.
-    :param steps: Whether ``with=steps`` was asked for.
-    """
+    """Show a template; its kick-off fields are always inlined."""
     shown = {name: value for name, value in template.items() if name not in ("steps", "complete_after")}
     if steps:
         shown["steps"] = {"data": template["steps"]}
@@ -106,13 +81,7 @@ def template_json(template: Json, *, steps: bool = False) -> Json:
 
 
 def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Json:
-    """Show a run with the includes asked for, each wrapped in ``data`` as Fractal does.
-
-    :param run: The run.
-    :param names: Value of ``with=``.
-    :param store: Where templates are.
-    :param behavior: Decides what the documentation leaves open.
-    """
+    """Show a run with the includes asked for, each wrapped in ``data`` as Fractal does."""
     shown = run_json(run, behavior)
     wanted = {name for name in names.split(",") if name}
     nested = frozenset(name.removeprefix("tasks.") for name in wanted if name.startswith("tasks."))
@@ -139,19 +108,12 @@ def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Jso
 
 
 def kickoff_values(run: Run, store: Store) -> list[Json]:
-    """Show the kick-off form of a run with its values.
-
-    :param run: The run.
-    :param store: Where templates are.
-    """
+    """Show the kick-off form of a run with its values."""
     return field_values(store.templates[run.data["checklist_id"]]["prerun"], run.data["prerun"])
 
 
 def task_values(run: Run) -> list[Json]:
-    """Show the form fields of all tasks of a run with their values.
-
-    :param run: The run.
-    """
+    """Show the form fields of all tasks of a run with their values."""
     return [
         value | {"task_id": task["id"]}
         for task in run.tasks
@@ -163,11 +125,6 @@ def activity_json(row: Json, store: Store, organization_id: str, behavior: Behav
     """Show a row of the activity feed: most scalars are one-element arrays.
 
     Source: documentation page "get-process-activity"; the timestamp is the documented one or the measured one.
-
-    :param row: Stored row.
-    :param store: Where people are.
-    :param organization_id: Id of the organization.
-    :param behavior: Decides the timestamp.
     """
     at = stamp(row["at"])[:19]
     actor = store.users.get(row["actor_id"], {"email": None, "full_name": None})

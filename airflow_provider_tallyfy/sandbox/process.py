@@ -19,9 +19,7 @@ class Run:
     """A stored run: what its JSON says, and what hangs on it.
 
     :param data: The run's own fields, timestamps in the stored form.
-    :param tasks: Its tasks, in order.
     :param threads: Comments and issues; an open issue holds the run in ``problem`` or ``issue``.
-    :param tags: Tag associations.
     :param complete_after: Seconds of being live after which the script completes the run.
     """
 
@@ -52,10 +50,7 @@ class Run:
         return sum(task["status"] in DONE for task in self.tasks)
 
     def task(self, task_id: str) -> Json | None:
-        """Return the task with this id.
-
-        :param task_id: Id of the task.
-        """
+        """Return the task with this id."""
         return next((task for task in self.tasks if task["id"] == task_id), None)
 
     def truth(self) -> Json:
@@ -63,30 +58,17 @@ class Run:
         return copy.deepcopy(self.data | {"tasks": self.tasks, "threads": self.threads, "tags": self.tags})
 
     def complete_task(self, task: Json, now: str, user_id: int, approved: bool | None = None) -> None:
-        """Finish one task, and the run with its last one.
-
-        :param task: One of the run's tasks.
-        :param now: Stored form of the moment.
-        :param user_id: Who finished it.
-        :param approved: Verdict, for approval tasks.
-        """
+        """Finish one task, and the run with its last one."""
         task.update(status="completed", completed_at=now, completer_id=user_id, is_approved=approved)
         self.data["last_updated"] = now
 
     def reopen_task(self, task: Json, now: str) -> None:
-        """Make a task unfinished again.
-
-        :param task: One of the run's tasks.
-        :param now: Stored form of the moment.
-        """
+        """Make a task unfinished again."""
         task.update(status="not-started", completed_at=None, completer_id=None, is_approved=None)
         self.data["last_updated"] = now
 
     def finish(self, now: str) -> None:
-        """Finish every task, close every issue and mark the run complete.
-
-        :param now: Stored form of the moment.
-        """
+        """Finish every task, close every issue and mark the run complete."""
         for task in self.tasks:
             if task["status"] not in DONE:
                 self.complete_task(task, now, self.data["owner_id"])
@@ -97,13 +79,7 @@ class Run:
         self.refresh(now)
 
     def open_issue(self, content: str, now: str, user_id: int, task: Json | None = None) -> Json:
-        """Report a problem on a task, or an issue on the run itself.
-
-        :param content: What is wrong.
-        :param now: Stored form of the moment.
-        :param user_id: Who reports it.
-        :param task: The task it is about; None for the whole run.
-        """
+        """Report a problem on a task, or an issue on the run itself."""
         thread = self.comment(content, now, user_id, task) | {"state": "problem", "resolved": False}
         self.threads[-1] = thread
         if task is not None:
@@ -112,13 +88,7 @@ class Run:
         return thread
 
     def comment(self, content: str, now: str, user_id: int, task: Json | None = None) -> Json:
-        """Add a comment.
-
-        :param content: Its text.
-        :param now: Stored form of the moment.
-        :param user_id: Who writes it.
-        :param task: The task it is about; None for the whole run.
-        """
+        """Add a comment."""
         thread = {
             "id": new_id(),
             "on": "run" if task is None else "task",
@@ -133,11 +103,7 @@ class Run:
         return thread
 
     def resolve(self, thread: Json, now: str) -> None:
-        """Close an issue.
-
-        :param thread: One of the run's threads.
-        :param now: Stored form of the moment.
-        """
+        """Close an issue."""
         thread["resolved"] = True
         for task in self.tasks:
             task["has_open_issue"] = any(t["task_id"] == task["id"] for t in self._open_issues())
@@ -151,7 +117,6 @@ class Run:
 
         Source: documentation page "list-processes"; ``issue`` outranks ``problem``, both outrank the tasks.
 
-        :param now: Stored form of the moment.
         :param needs_kickoff: Whether an unsubmitted kick-off form keeps the run from completing.
         """
         issues = {_ISSUE_STATES[thread["on"]] for thread in self._open_issues()}
@@ -200,10 +165,7 @@ _OBJECTS = ("prerun", "roles", "custom_fields")
 
 
 def blank_run(**fields: Any) -> Json:
-    """Return the fields of a new run. Source: documentation page "list-processes".
-
-    :param fields: Values that differ from a blank run's.
-    """
+    """Return the fields of a new run. Source: documentation page "list-processes"."""
     containers: Json = {name: [] for name in _LISTS} | {name: {} for name in _OBJECTS}
     blank = _BLANK | {"id": new_id()} | containers
     unknown = fields.keys() - blank.keys()
@@ -213,12 +175,7 @@ def blank_run(**fields: Any) -> Json:
 
 
 def blank_task(run: Json, position: int, **fields: Any) -> Json:
-    """Return a new task of a run.
-
-    :param run: The run's fields.
-    :param position: Place within the run, from 1.
-    :param fields: Values that differ from a blank task's.
-    """
+    """Return a new task of a run."""
     return {
         "id": new_id(),
         "increment_id": run["increment_id"] * 100 + position,

@@ -19,26 +19,14 @@ if TYPE_CHECKING:
 
 
 def query_pairs(raw: str) -> list[tuple[str, str]]:
-    """Split a query string; only ``%20`` is a space, a ``+`` is a plus, as on the real API.
-
-    :param raw: The query string as sent.
-    """
+    """Split a query string; only ``%20`` is a space, a ``+`` is a plus, as on the real API."""
     parts = (part.partition("=") for part in raw.split("&") if part)
     return [(unquote(name), unquote(value)) for name, _, value in parts]
 
 
 @dataclass
 class Call:
-    """A request to one endpoint.
-
-    :param world: The sandbox it is made to.
-    :param path: Path below the API prefix, as sent.
-    :param params: What the path names, decoded.
-    :param query: Query parameters; the last of a name wins.
-    :param headers: Headers with lowercase names.
-    :param body: Bytes.
-    :param user_id: Whom the token acts as.
-    """
+    """A request to one endpoint."""
 
     world: World
     path: str
@@ -90,21 +78,14 @@ class Call:
         return run
 
     def task(self, run: Run, task_id: object) -> Json:
-        """Return a task of a run; 404 if there is none.
-
-        :param run: The run.
-        :param task_id: Id of the task.
-        """
+        """Return a task of a run; 404 if there is none."""
         task = run.task(str(task_id))
         if task is None:
             raise missing()
         return task
 
     def require_role(self, *roles: str) -> None:
-        """Refuse a caller who has none of these roles.
-
-        :param roles: Names of roles.
-        """
+        """Refuse a caller who has none of these roles."""
         user = self.store.users.get(self.user_id)
         if user is not None and user["role"] not in roles:
             raise forbidden("You do not have permission to perform this action.")

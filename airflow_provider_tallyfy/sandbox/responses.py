@@ -16,13 +16,7 @@ NOT_FOUND_PAGE = "<!DOCTYPE html><html><head><title>Not Found</title></head><bod
 
 @dataclass
 class Answer:
-    """A response before it is put on the wire.
-
-    :param status: HTTP status.
-    :param body: Bytes.
-    :param content_type: Media type; None for an answer without a body.
-    :param headers: Further headers.
-    """
+    """A response before it is put on the wire."""
 
     status: int = 200
     body: bytes = b""
@@ -31,39 +25,23 @@ class Answer:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, **headers: str) -> Answer:
-        """Return an answer with a JSON body.
-
-        :param value: What to send.
-        :param status: HTTP status.
-        :param headers: Further headers, with ``_`` for ``-``.
-        """
+        """Return an answer with a JSON body."""
         body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         return cls(status, body, headers={name.replace("_", "-"): text for name, text in headers.items()})
 
     @classmethod
     def data(cls, value: Any, status: int = 200) -> Answer:
-        """Return an answer wrapped in ``data``.
-
-        :param value: What to wrap.
-        :param status: HTTP status.
-        """
+        """Return an answer wrapped in ``data``."""
         return cls.json({"data": value}, status)
 
     @classmethod
     def empty(cls, status: int = 200) -> Answer:
-        """Return an answer without a body.
-
-        :param status: HTTP status.
-        """
+        """Return an answer without a body."""
         return cls(status, content_type=None)
 
     @classmethod
     def html(cls, text: str, status: int = 200) -> Answer:
-        """Return a page.
-
-        :param text: The page.
-        :param status: HTTP status.
-        """
+        """Return a page."""
         return cls(status, text.encode(), HTML)
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
@@ -105,35 +83,22 @@ def missing() -> Refusal:
 
 
 def invalid(errors: dict[str, list[str]]) -> Refusal:
-    """Refuse values, as Laravel does. Source: documentation page "errors".
-
-    :param errors: Messages by field.
-    """
+    """Refuse values, as Laravel does. Source: documentation page "errors"."""
     return Refusal(422, {"message": "The given data was invalid.", "errors": errors})
 
 
 def invalid_field(name: str, message: str) -> Refusal:
-    """Refuse one value, in the other documented 422 shape, which has no message.
-
-    :param name: The field.
-    :param message: What is wrong with it.
-    """
+    """Refuse one value, in the other documented 422 shape, which has no message."""
     return Refusal(422, {"error": True, "errors": {name: [message]}})
 
 
 def forbidden(message: str) -> Refusal:
-    """Refuse for lack of permission.
-
-    :param message: What Tallyfy says.
-    """
+    """Refuse for lack of permission."""
     return Refusal(403, {"error": True, "message": message, "code": "FORBIDDEN"})
 
 
 def unauthorized(kind: str) -> Refusal:
-    """Refuse a token, as the edge or as the application does.
-
-    :param kind: ``cloudflare`` or ``laravel``.
-    """
+    """Refuse a token, as the edge or as the application does."""
     if kind == "laravel":
         return Refusal(401, {"message": "Unauthenticated."})
     return Refusal(401, {"error": True, "message": "Permission denied. error code: apsh213."})

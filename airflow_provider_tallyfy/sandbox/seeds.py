@@ -110,10 +110,7 @@ class SeedError(ValueError):
 
 
 def read_seed(path: str) -> Any:
-    """Read a seed file.
-
-    :param path: Path of a JSON file.
-    """
+    """Read a seed file."""
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
@@ -125,7 +122,6 @@ def read_seed(path: str) -> Any:
 def sow(seed: Any, sowers: Mapping[str, Callable[[Any], object]]) -> None:
     """Add everything a seed names.
 
-    :param seed: Lists by kind.
     :param sowers: What adds one thing of a kind, in the order of adding.
     """
     known = ", ".join(sowers)

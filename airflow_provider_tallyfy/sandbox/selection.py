@@ -38,12 +38,7 @@ LINK_HOST = "https://go.tallyfy.invalid/api"
 
 
 def select_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
-    """Return the runs a list request asks for, in its order.
-
-    :param store: Where the runs are.
-    :param query: Query parameters.
-    :param behavior: Decides what the documentation leaves open.
-    """
+    """Return the runs a list request asks for, in its order."""
     runs = _shelf(store, query, behavior)
     tests = _tests(query, behavior)
     hidden = store.hidden()
@@ -139,14 +134,7 @@ _FILTERS: dict[str, Callable[[str], Test]] = {
 
 
 def page(items: Sequence[T], query: Query, behavior: Behavior, path: str, size: int = 10) -> tuple[Sequence[T], Json]:
-    """Cut one page out of a list, and describe it.
-
-    :param items: The whole list.
-    :param query: Query parameters.
-    :param behavior: Decides what the documentation leaves open.
-    :param path: Path for the absolute links.
-    :param size: Rows a page when the request does not say.
-    """
+    """Cut one page out of a list, and describe it."""
     if query.get("without_pagination") == "true":
         return items[: behavior.unpaginated_cap], {}
     number = max(1, _integer(query.get("page"), 1))

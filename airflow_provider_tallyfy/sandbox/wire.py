@@ -18,20 +18,10 @@ from airflow_provider_tallyfy.sandbox.responses import Answer
 _CHUNK = 64 * 1024
 _TICK = 0.02
 
-#: Finds the TCP connection a request came in on.
-
 
 @dataclass
 class Exchange:
-    """A request whose body has been read, and the means to answer it.
-
-    :param scope: The ASGI scope.
-    :param body: The request's body.
-    :param receive: Tells when the client has gone.
-    :param send: Puts messages on the wire.
-    :param api: The application that knows the proper answer.
-    :param transport: The connection; None outside our own server.
-    """
+    """A request whose body has been read, and the means to answer it."""
 
     scope: Scope
     body: bytes
@@ -60,10 +50,7 @@ class Exchange:
         return Answer(start["status"], b"".join(parts), headers.pop("content-type", None), headers)
 
     async def reply(self, answer: Answer) -> None:
-        """Send an answer.
-
-        :param answer: The answer.
-        """
+        """Send an answer."""
         await self._start(answer)
         await self.send({"type": "http.response.body", "body": answer.body})
 
@@ -72,12 +59,7 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def drip(self, answer: Answer, seconds: float, pieces: int = 10) -> None:
-        """Send an answer's body in pieces.
-
-        :param answer: The answer.
-        :param seconds: How long to take.
-        :param pieces: How many.
-        """
+        """Send an answer's body in pieces."""
         await self._start(answer)
         size = max(1, -(-len(answer.body) // pieces))
         for at in range(0, len(answer.body), size):
@@ -88,11 +70,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": b""})
 
     async def flood(self, status: int, size: int) -> None:
-        """Send valid JSON of a given size, without ever holding it in memory.
-
-        :param status: HTTP status.
-        :param size: How many bytes.
-        """
+        """Send valid JSON of a given size, without ever holding it in memory."""
         head, tail = b'{"data":{"padding":"', b'"}}'
         headers = [(b"content-type", b"application/json"), (b"content-length", str(size).encode())]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -105,10 +83,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": tail})
 
     async def truncate(self, answer: Answer) -> None:
-        """Announce the whole body, send half of it, and close the connection.
-
-        :param answer: The answer.
-        """
+        """Announce the whole body, send half of it, and close the connection."""
         if self.transport is None:
             raise RuntimeError("A truncated answer needs the sandbox's own server")
         lines = [f"HTTP/1.1 {answer.status} OK".encode()]
@@ -137,7 +112,6 @@ class Exchange:
     async def gone_within(self, seconds: float | None, released: Callable[[], bool] = lambda: False) -> bool:
         """Wait a while, or for as long as it takes; say whether the client has gone meanwhile.
 
-        :param seconds: How long; None for ever.
         :param released: Asked again and again whether to stop waiting; another thread may change its mind.
         """
         ends = None if seconds is None else time.monotonic() + seconds
@@ -154,17 +128,12 @@ class Exchange:
 
 
 async def spoil(exchange: Exchange, fault: Fault, now: float) -> None:
-    """Answer a request the way a fault wants it.
-
-    :param exchange: The request.
-    :param fault: The fault.
-    :param now: Seconds since the epoch.
-    """
+    """Answer a request the way a fault wants it."""
     if fault.applied and fault.kind not in _NEED_ANSWER:
         proper = await exchange.proper_answer()
     else:
         proper = None
-    await _PLAYERS[fault.kind](exchange, fault, now, proper)
+    await _FAULTS[fault.kind](exchange, fault, now, proper)
 
 
 async def _status(exchange: Exchange, fault: Fault, now: float, _: Answer | None) -> None:
@@ -214,12 +183,12 @@ async def _echo(exchange: Exchange, fault: Fault, now: float, _: Answer | None) 
     await exchange.reply(Answer(fault.status, body))
 
 
-Player = Callable[[Exchange, Fault, float, Answer | None], Awaitable[None]]
+Handler = Callable[[Exchange, Fault, float, Answer | None], Awaitable[None]]
 
 #: Kinds that spoil the proper answer itself, so that the request always takes effect.
 _NEED_ANSWER = frozenset({"slow", "truncated", "content_type"})
 
-_PLAYERS: dict[str, Player] = {
+_FAULTS: dict[str, Handler] = {
     "status": _status,
     "hang": _hang,
     "slow": _slow,

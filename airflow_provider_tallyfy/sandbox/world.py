@@ -1,4 +1,4 @@
-"""Everything one sandbox is: its organization, its manners, its faults, and what was asked of it."""
+"""Everything one sandbox is: its organization, its behavior, its faults, and what was asked of it."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class TallyfyHook(BaseHook):
         self.close()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask Tallyfy who the token is, without retries; say what is wrong if that fails. Used by Airflow's UI."""
+        """Ask Tallyfy once whose token this is, and say what is wrong if that fails. Used by Airflow's UI."""
         try:
             with self:
                 organization_id = self.settings.organization_id or None
@@ -189,8 +189,8 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run = self.execute(flows.find_run(self.organization_id, checked_id(run_id, "run_id")))
-        raw = checked_flag(raw, "raw")
+        run_id, raw = checked_id(run_id, "run_id"), checked_flag(raw, "raw")
+        run = self.execute(flows.find_run(self.organization_id, run_id))
         return run_result(run, self.run_url(run.id), raw=raw)
 
     def list_runs(
@@ -210,8 +210,7 @@ class TallyfyHook(BaseHook):
         """
         List runs, by pages of 100.
 
-        If runs leave the list meanwhile, it is read again from the start, and the runs that would have been missed are
-        given last.
+        If runs leave the list meanwhile, it is read again from the start. Runs that would have been missed come last.
 
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
         :param template_id: only runs of this template: its id.
@@ -434,9 +433,10 @@ class TallyfyHook(BaseHook):
         :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
         :raises TallyfyNotFoundError: if there is no such run.
         """
+        run_id = checked_id(run_id, "run_id")
         flow = flows.delete_run(
             self.organization_id,
-            run_id := checked_id(run_id, "run_id"),
+            run_id,
             confirm=confirm,
             archive_first=checked_flag(archive_first, "archive_first"),
             may_be_gone=checked_flag(may_be_gone, "may_be_gone"),
@@ -446,13 +446,12 @@ class TallyfyHook(BaseHook):
 
     def export_run(self, run_id: str) -> Any:
         """
-        Let Tallyfy export a run, and return the JSON it answers.
+        Let Tallyfy export a run, and return the JSON of its answer.
 
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
         """
-        run_id = checked_id(run_id, "run_id")
-        return self.execute(flows.export_run(self.organization_id, run_id))
+        return self.execute(flows.export_run(self.organization_id, checked_id(run_id, "run_id")))
 
     def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
         """
@@ -462,15 +461,14 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        run_id = checked_id(run_id, "run_id")
-        raw = checked_flag(raw, "raw")
+        run_id, raw = checked_id(run_id, "run_id"), checked_flag(raw, "raw")
         return [task_result(task, raw=raw) for task in self.execute(flows.list_tasks(self.organization_id, run_id))]
 
     def complete_task(
         self, run_id: str, task_id: str, is_approved: bool | None = None, *, raw: bool = False
     ) -> TaskResult:
         """
-        Complete a task unless it is completed.
+        Complete a task. A completed task is a success that changes nothing.
 
         :param run_id: id of the task's run.
         :param task_id: id of the task.
@@ -478,21 +476,18 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
         """
-        run_id = checked_id(run_id, "run_id")
-        task_id = checked_id(task_id, "task_id")
-        raw = checked_flag(raw, "raw")
+        run_id, task_id, raw = checked_id(run_id, "run_id"), checked_id(task_id, "task_id"), checked_flag(raw, "raw")
         if is_approved is not None:
             is_approved = checked_flag(is_approved, "is_approved")
-        return task_result(
-            self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved)), raw=raw
-        )
+        task = self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved))
+        return task_result(task, raw=raw)
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:
         """
-        Read what people have filled in: values by label, ``None`` for a field without one.
+        Read what people have filled in, as values by label. An empty field is ``None``.
 
-        A field is under its id if it has no label, or if another field has the same. :meth:`list_form_fields` tells
-        fields apart by task and alias.
+        A field stands under its id if it has no label, or if another field has the same label.
+        :meth:`list_form_fields` also gives task and alias of each field.
 
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
@@ -523,7 +518,9 @@ class TallyfyHook(BaseHook):
         :param run_id: id of the run.
         :param since: only entries from this moment on: a datetime, or ISO 8601 text; without a time zone it is UTC.
         :param until: only entries before this moment, likewise.
-        :param verbs: only entries with one of these verbs. Default: ``()``, which is all.
+        :param verbs: only entries with one of these verbs: a list, or text with commas. Default: ``()``, which is all.
+        :raises TallyfyValidationError: if there is no such verb.
+        :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy hides its activity.
         """
         run_id = checked_id(run_id, "run_id")
         since, until = checked_time(since, "since"), checked_time(until, "until")
@@ -533,24 +530,27 @@ class TallyfyHook(BaseHook):
 
     def add_tag(self, run_id: str, tag_id: str) -> bool:
         """
-        Put a tag on a run unless it is there, and return whether it was not.
+        Put a tag on a run.
 
         :param run_id: id of the run, which must not be archived.
         :param tag_id: id of the tag.
+        :return: whether the tag is new; false if the run had it before.
+        :raises TallyfyNotFoundError: if there is no such run.
+        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the tag is there. A later try can.
         """
-        run_id = checked_id(run_id, "run_id")
-        tag_id = checked_id(tag_id, "tag_id")
+        run_id, tag_id = checked_id(run_id, "run_id"), checked_id(tag_id, "tag_id")
         return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))
 
     def remove_tag(self, run_id: str, tag_id: str) -> bool:
         """
-        Take a tag off a run, and return whether it was there.
+        Take a tag off a run.
 
         :param run_id: id of the run.
         :param tag_id: id of the tag.
+        :return: whether the run had the tag.
+        :raises TallyfyNotFoundError: if there is no such run.
         """
-        run_id = checked_id(run_id, "run_id")
-        tag_id = checked_id(tag_id, "tag_id")
+        run_id, tag_id = checked_id(run_id, "run_id"), checked_id(tag_id, "tag_id")
         return self.execute(flows.untag_run(self.organization_id, run_id, tag_id))
 
     def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:

@@ -30,7 +30,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 )
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.api.results import (
+from airflow_provider_tallyfy.api.outputs import (
     ActivityResult,
     FormFieldResult,
     RunResult,

@@ -325,7 +325,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def _check_size(self) -> None:
         """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
         from airflow_provider_tallyfy.api.inputs.problems import invalid
-        from airflow_provider_tallyfy.api.results import most_bytes
+        from airflow_provider_tallyfy.api.outputs import most_bytes
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 
         is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_ids, checked_status, list_in_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.results import RUN_FACTS, Fields, checked_fields
+from airflow_provider_tallyfy.api.outputs import RUN_FACTS, Fields, checked_fields
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.probes import Probe, RunProbe
 from airflow_provider_tallyfy.waits.results import Outcome

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Self
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyNotFoundError, TallyfyResponseError
+from airflow_provider_tallyfy.api.flows.contents import form_values_of, list_tasks
 from airflow_provider_tallyfy.api.flows.lifecycle import find_archived_run
-from airflow_provider_tallyfy.api.flows.records import form_values_of, list_tasks
 from airflow_provider_tallyfy.api.models.form import FormValues
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, parse_time

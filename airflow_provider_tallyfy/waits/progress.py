@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, 
 from airflow_provider_tallyfy.api.inputs.checks import checked_count
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.results import picked, run_result, shortened
+from airflow_provider_tallyfy.api.outputs import picked, run_result, shortened
 from airflow_provider_tallyfy.waits.details import DetailGoal
 from airflow_provider_tallyfy.waits.goals import Goal, Wait
 from airflow_provider_tallyfy.waits.name_check import NameCheck

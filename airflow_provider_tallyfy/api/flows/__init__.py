@@ -9,6 +9,15 @@ After a ``TallyfyUnknownOutcomeError`` nobody can tell yet whether the request w
 """
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
+from airflow_provider_tallyfy.api.flows.contents import (
+    collect,
+    complete_task,
+    export_run,
+    get_form_values,
+    list_activity,
+    list_tasks,
+    snapshot,
+)
 from airflow_provider_tallyfy.api.flows.launch import launch_marked, launch_project, launch_run
 from airflow_provider_tallyfy.api.flows.lifecycle import (
     activate_run,
@@ -20,15 +29,6 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
     run_pager,
 )
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
-from airflow_provider_tallyfy.api.flows.records import (
-    collect,
-    complete_task,
-    export_run,
-    get_form_values,
-    list_activity,
-    list_tasks,
-    snapshot,
-)
 from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_shown, update_run

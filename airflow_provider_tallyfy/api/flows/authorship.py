@@ -10,7 +10,7 @@ from itertools import takewhile
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.flows.records import newest_activity
+from airflow_provider_tallyfy.api.flows.contents import newest_activity
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.envelope import text_of
 from airflow_provider_tallyfy.api.models.records import Activity

@@ -15,9 +15,9 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyValidationError,
 )
+from airflow_provider_tallyfy.api.flows.contents import collect
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run, locate_run
 from airflow_provider_tallyfy.api.flows.marker import with_markers_of
-from airflow_provider_tallyfy.api.flows.records import collect
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, plain_json, unrendered
 from airflow_provider_tallyfy.api.inputs.ids import with_ids

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
@@ -27,6 +28,18 @@ ARCHIVED_FILTERS = ("exclude", "include", "only")
 
 #: The filters of a query; ``archived`` always says something.
 QUERY_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder")
+
+
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "status": checked_status,
+    "template_id": checked_id,
+    "query": checked_text,
+    "tags": listed,
+    "owners": listed,
+    "folder": checked_text,
+    "archived": checked_text,
+    "sort": checked_text,
+}
 
 
 def refuse_empty(given: Mapping[str, object]) -> None:
@@ -118,43 +131,11 @@ class RunQuery:
         _refuse_names("owners", self.owners or (), _NUMBER, "numbers")
 
     @classmethod
-    def checked(
-        cls,
-        *,
-        status: object = None,
-        template_id: object = None,
-        query: object = None,
-        tags: object = None,
-        owners: object = None,
-        folder: object = None,
-        archived: object = "exclude",
-        sort: object = "created_at",
-    ) -> RunQuery:
-        """
-        Read filters as users and templates give them.
-
-        :param status: as all others, see the class; numbers are taken for texts, and texts for lists.
-        :raises TallyfyValidationError: naming a filter that is empty or unusable.
-        """
-        given = {
-            "status": status,
-            "template_id": template_id,
-            "query": query,
-            "tags": tags,
-            "owners": owners,
-            "folder": folder,
-        }
-        refuse_empty({name: value for name, value in given.items() if value is not None})
-        return cls(
-            status=None if status is None else checked_status(status, "status"),
-            template_id=None if template_id is None else checked_id(template_id, "template_id"),
-            query=None if query is None else checked_text(query, "query"),
-            tags=None if tags is None else listed(tags, "tags"),
-            owners=None if owners is None else listed(owners, "owners"),
-            folder=None if folder is None else checked_text(folder, "folder"),
-            archived=checked_text(archived, "archived"),
-            sort=checked_text(sort, "sort"),
-        )
+    def checked(cls, **filters: object) -> RunQuery:
+        """Read filters as users and templates give them: numbers may be texts, and texts lists."""
+        given = {name: value for name, value in filters.items() if value is not None or name not in QUERY_FILTERS}
+        refuse_empty({name: value for name, value in given.items() if name in QUERY_FILTERS})
+        return cls(**{name: _READERS[name](value, name) for name, value in given.items()})
 
     @property
     def only_archived(self) -> bool:

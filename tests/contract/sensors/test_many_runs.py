@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_tallyfy.api.results import most_bytes
+from airflow_provider_tallyfy.api.outputs import most_bytes
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.goals import KNOWN_FIELDS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.models.envelope import read_item, read_page, read_token
 from airflow_provider_tallyfy.api.models.run import Run, format_time, parse_time, read_run, read_run_if_shown
-from airflow_provider_tallyfy.api.results import run_result
+from airflow_provider_tallyfy.api.outputs import run_result
 
 RUN = {"id": "r1", "name": "Onboarding", "status": "active", "checklist_id": "t1"}
 

@@ -103,8 +103,7 @@ class Pager(Generic[T]):
     def _start_again(self) -> None:
         if self._restarts == _MOST_RESTARTS:
             raise _unreadable(
-                "items left it each time it was read.\n"
-                "If what you do to them takes them out of it, read it to its end first."
+                "items left it each time it was read.\nTo take items out of it, read the list to its end first."
             )
         self._restarts += 1
         self._next_page, self._last, self._rows = 1, None, 0

@@ -34,6 +34,6 @@ def keep_earlier(refusal: TallyfyError, run_id: str, path: str, *, is_retry: boo
         if is_retry and is_snapshot_of(run_id, path):
             log.info("Kept the snapshot of run %s that an earlier try wrote to %s", run_id, path)
             return
-        advice = "\nIf it is archived and Tallyfy hides its tasks, restore it and delete it with archive_first=True."
-    refusal.args = (f"Run {run_id} was not deleted, because no snapshot could be made.\n{refusal}{advice}",)
+        advice = "If it is archived and Tallyfy hides its tasks, restore it and delete it with archive_first=True.\n"
+    refusal.args = (f"Run {run_id} was not deleted, because no snapshot could be made.\n{advice}{refusal}",)
     raise refusal

@@ -35,11 +35,7 @@ def collect(pager: Pager[T]) -> Flow[list[T]]:
 
 
 def list_tasks(organization_id: str, run_id: str) -> Flow[list[Task]]:
-    """
-    Read all tasks of a run, hidden ones included.
-
-    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
-    """
+    """Read all tasks of a run, hidden ones included; Tallyfy may not find those of an archived run."""
     pager = Pager(lambda page: calls.list_tasks(organization_id, run_id, page), Task.from_json, lambda task: task.id)
     return (yield from _unless_hidden(organization_id, run_id, collect(pager)))
 
@@ -86,7 +82,6 @@ def newest_activity(organization_id: str, run_id: str, since: datetime | None) -
     Read the audit trail of a run, the newest entry first, down to the page that holds an entry before a moment.
 
     :param since: the moment; ``None`` for the whole audit trail.
-    :raises TallyfyNotFoundError: if there is no such run, or Tallyfy does not show its activity.
     """
     pager = Pager(
         lambda page: calls.list_activity(organization_id, run_id, page), Activity.from_json, lambda entry: entry.id
@@ -103,10 +98,9 @@ def newest_activity(organization_id: str, run_id: str, since: datetime | None) -
 
 def export_run(organization_id: str, run_id: str) -> Flow[Any]:
     """
-    Let Tallyfy export a run.
+    Let Tallyfy export a run: the JSON that it answers, without the ``data`` it may be wrapped in.
 
-    :return: the JSON that Tallyfy answers, without the ``data`` it may be wrapped in.
-    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
+    :raises TallyfyNotFoundError: also if it is archived and Tallyfy does not export those.
     """
     exported: Any = yield from _unless_hidden(organization_id, run_id, _ask(calls.export_run(organization_id, run_id)))
     return exported
@@ -118,8 +112,6 @@ def get_form_values(organization_id: str, run_id: str) -> Flow[FormValues]:
 
     The list of fields is known to fail for some runs (500, for good). Then the values of the tasks' forms are known
     by field id only, and those of the kick-off form by what the template says.
-
-    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
     """
     run: Run = yield from find_run(organization_id, run_id)
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)
@@ -170,9 +162,7 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
     Complete a task unless it is completed: doing it twice would fire its webhooks twice.
 
     :param is_approved: the decision, for approval tasks.
-    :raises TallyfyNotFoundError: if the run has no such task.
     :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
-    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was completed; a later try can.
     """
     done: Task | None = yield from _done_task(organization_id, run_id, task_id)
     if done is not None:

@@ -53,7 +53,7 @@ class LaunchKey:
 
         :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
         :param since: no run launched before this moment can be it.
-        :raises TallyfyValidationError: if the text says nothing.
+        :raises TallyfyValidationError: if the text is empty.
         """
         text = f"{scope}/{checked_text(launch_key, 'launch_key')}"
         return cls(text, since=since, just_now=just_now, expires=True)

@@ -63,7 +63,7 @@ def _cell(value: Any) -> str:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a value says nothing, so that it counts as not given."""
+    """Whether a value is empty, so that it counts as not given."""
     if isinstance(value, str):
         return not folded(value)
     return value is None or (isinstance(value, (Mapping, *_SEVERAL)) and not value)

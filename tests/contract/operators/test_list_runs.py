@@ -209,7 +209,7 @@ def test_a_list_that_its_reader_empties_fails_instead_of_leaving_runs_out(tallyf
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
     end = attempt(lambda: [tallyfy.archive_run(run_id) for run_id in rows])
     assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
-    assert "read it to its end first" in str(end.exception)
+    assert "read the list to its end first" in str(end.exception)
 
 
 def shown_as(tallyfy, change: Any) -> None:

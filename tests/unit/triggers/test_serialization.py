@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -70,6 +72,23 @@ def test_every_trigger_is_tested_here():
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_argument_is_tested_here(name):
     assert set(ARGUMENTS[name]) == arguments_of(getattr(module, name))
+
+
+_PATHS = """
+from airflow_provider_tallyfy.triggers import _events, _waits
+for module in (_events, _waits):
+    for name, made in vars(module).items():
+        if name.endswith("Trigger") and name.startswith("Tallyfy"):
+            print(f"{made.__module__}.{made.__qualname__}")
+"""
+
+
+def test_class_paths_are_public_even_if_only_private_modules_were_imported():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _PATHS], capture_output=True, text=True, check=True)
+    paths = {path for path in done.stdout.split() if path.startswith("airflow_provider_tallyfy.")}
+    public = {f"airflow_provider_tallyfy.triggers.tallyfy.{name}" for name in ARGUMENTS}
+    assert paths - public == {"airflow_provider_tallyfy.triggers._base.TallyfyWaitTrigger"}
+    assert public - paths == set()
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from importlib.metadata import version
+from typing import Any
+
+import pytest
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 
@@ -18,3 +21,15 @@ if version("apache-airflow").startswith("2."):
     os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"  # the only one with which Airflow 2 accepts SQLite
 
 pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses ``worlds`` once for each way in which the sandbox answers open questions."""
+    if "worlds" in metafunc.fixturenames:
+        metafunc.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+
+
+@pytest.fixture
+def worlds(tallyfy_sandbox: Any) -> Any:
+    """Give the sandbox in each of its behaviors in turn."""
+    return tallyfy_sandbox

@@ -10,14 +10,12 @@ import pytest
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 from tests.examples.test_maintenance_examples import task_states
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 def archived(tallyfy) -> set[str]:
     return {run["id"] for run in tallyfy.runs if run["archived_at"]}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path):
     wanted = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
     others = tallyfy_sandbox.add_runs(3, name="Review", archived=True)
@@ -29,7 +27,7 @@ def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path
     assert {line["id"]: line["state"] for line in lines} == dict.fromkeys(wanted, "changed")
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tmp_path):
     before = set(tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True))
     live = set(tallyfy_sandbox.add_runs(4, name="Onboarding"))
@@ -59,7 +57,7 @@ def test_a_restore_that_never_began_leaves_nothing_to_take_back(example, tallyfy
     assert len(archived(tallyfy_sandbox)) == 3
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_each_order_is_launched_once_however_often_the_dag_runs(example, tallyfy_sandbox):
     tallyfy_sandbox.sow(DEFAULT)
     before = len(tallyfy_sandbox.runs)

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 from example_dags import example_tallyfy_onboard_customer
 from tests.examples.test_maintenance_examples import task_states
 
-pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+pytestmark = pytest.mark.usefixtures("worlds")
 
 
 @pytest.fixture

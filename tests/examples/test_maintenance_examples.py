@@ -6,7 +6,7 @@ import pytest
 
 from example_dags import example_tallyfy_restore_in_pipeline
 
-pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+pytestmark = pytest.mark.usefixtures("worlds")
 
 
 def task_states(dag_run) -> dict[str, str]:

@@ -43,7 +43,7 @@ def launch(api, template, **fields):
     return api("POST", "/runs", json={"checklist_id": template["id"], **fields})
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 def test_a_launch_answers_201_and_stores_what_it_was_given(api, tallyfy_sandbox, template):
     values = prerun(template)
     answer = launch(api, template, name="Acme", summary="[key:1]", prerun=values, users=[5], guests=["dropped@x.y"])

@@ -6,11 +6,10 @@ import pytest
 
 from airflow_provider_tallyfy.sandbox import Behavior
 
-both = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 strict = pytest.mark.tallyfy_sandbox(behavior="strict")
 
 
-@both
+@pytest.mark.usefixtures("worlds")
 def test_archiving_and_activating_move_a_run_and_keep_its_stored_status(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run(name="Old", status="problem")["id"]
     assert api("DELETE", f"/runs/{run_id}").ok

@@ -14,8 +14,6 @@ from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
 from tests.airflow_driver import FakeTaskInstance, attempt
 from tests.contract.bulk.observing import report
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 @pytest.fixture
 def launch(tallyfy):
@@ -41,7 +39,7 @@ def launched(tallyfy):
     return sum(request.method == "POST" for request in tallyfy.requests)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("key_column", [None, "order"])
 def test_a_dag_run_that_was_deleted_and_made_again_adopts_its_runs(tallyfy, tries, launch, key_column):
     first = launch(key_column=key_column).execute(tries.next())
@@ -70,7 +68,7 @@ class Overlap:
         monkeypatch.setattr(LaunchAction, "load", load)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_what_an_overlapping_try_of_the_same_task_launched_counts_as_changed(tallyfy, tries, launch, monkeypatch):
     overlap = Overlap(monkeypatch, tallyfy, launch, tries, key_column=None)
     end = attempt(lambda: launch(key_column=None).execute(tries.next()))
@@ -81,7 +79,7 @@ def test_what_an_overlapping_try_of_the_same_task_launched_counts_as_changed(tal
     assert set(end.result["changed"]) == set(overlap.ends[0].result["changed"]) == run_ids
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_what_another_task_launched_by_the_same_key_meanwhile_is_not_changed(tallyfy, tries, launch, monkeypatch):
     class OtherTask:
         def next(self):
@@ -94,7 +92,7 @@ def test_what_another_task_launched_by_the_same_key_meanwhile_is_not_changed(tal
     assert (set(end.result["changed"]), set(overlap.ends[0].result["changed"])) == (set(), run_ids)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("key_column", [None, "order"])
 def test_a_try_killed_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tries, launch, key_column, monkeypatch):
     """Two tries launch every row; the later one is killed while it archives what is surplus; a third one ends it."""
@@ -113,7 +111,7 @@ def test_a_try_killed_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tri
     assert launched(tallyfy) == 12
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_try_ended_by_a_signal_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tries, launch, monkeypatch):
     """As above, but the signal really comes: two surplus runs are archived by then, four are not."""
 
@@ -187,7 +185,7 @@ def test_further_live_runs_with_a_shared_key_are_reported_and_left_alone(tallyfy
     assert live(tallyfy)[1] == {first, copy["id"]}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_launch_wait_for_all_and_collect_works_on_the_second_day_too(tallyfy, tries, launch, tmp_path):
     results = []
     for day in (1, 2):

@@ -13,8 +13,6 @@ from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import report, requests, writes
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 @pytest.fixture
 def delete(tallyfy):
@@ -29,7 +27,7 @@ def left(tallyfy):
     return {run["id"] for run in tallyfy.runs}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_archived_runs_are_deleted_and_live_ones_refused(tallyfy, tries, delete):
     gone, live = tallyfy.add_runs(12, archived=True), tallyfy.add_runs(3)
 
@@ -42,7 +40,7 @@ def test_archived_runs_are_deleted_and_live_ones_refused(tallyfy, tries, delete)
     assert left(tallyfy) == set(live)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_live_runs_are_archived_first_if_asked_to(tallyfy, tries, delete):
     ids = [*tallyfy.add_runs(4, archived=True), *tallyfy.add_runs(4)]
 
@@ -111,7 +109,7 @@ def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tally
     assert requests(tallyfy) == {"GET runs": 3 + 1, "DELETE run": 210}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -167,7 +165,7 @@ def test_where_tallyfy_hides_the_parts_of_an_archived_run_there_is_no_snapshot_a
     assert left(tallyfy) == set(ids)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_keeps_the_snapshots_that_were_made_before_the_runs_were_archived(
     tallyfy, tries_on_any_airflow, delete, tmp_path, monkeypatch
 ):
@@ -211,7 +209,7 @@ def test_snapshots_that_cannot_be_written_stop_the_job(tallyfy, tries, delete, t
     assert tries.pushed["counts"]["failed"] <= 2
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_lost_answer_is_a_deletion_if_the_run_is_gone(tallyfy, tries, delete):
     ids = tallyfy.add_runs(5, archived=True)
     tallyfy.faults.add("reset", method="DELETE", path=ids[2], applied=True)
@@ -222,7 +220,7 @@ def test_a_lost_answer_is_a_deletion_if_the_run_is_gone(tallyfy, tries, delete):
     assert sorted(end.result["changed"]) == sorted(ids)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete):
     ids = tallyfy.add_runs(5, archived=True)
     tallyfy.faults.add("status", method="DELETE", path=ids[2], status=200, body="empty")
@@ -234,7 +232,7 @@ def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete)
     assert left(tallyfy) == {ids[2]}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_if_the_look_at_the_end_fails_the_deletions_are_in_doubt_and_a_retry_claims_them(
     tallyfy, tries, delete, monkeypatch
 ):
@@ -267,7 +265,7 @@ class Killed(BaseException):
     """What leaves a try no time to note what it did."""
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
 def test_a_run_that_never_existed_stays_a_failure_on_a_retry(tallyfy, tries, delete):
     ids = tallyfy.add_runs(3, archived=True)
@@ -283,7 +281,7 @@ def test_a_run_that_never_existed_stays_a_failure_on_a_retry(tallyfy, tries, del
     assert left(tallyfy) == set()
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
 def test_a_run_that_cannot_be_read_on_a_retry_is_not_taken_for_gone(tallyfy, tries, delete):
     (run_id,) = tallyfy.add_runs(1, archived=True)
@@ -298,7 +296,7 @@ def test_a_run_that_cannot_be_read_on_a_retry_is_not_taken_for_gone(tallyfy, tri
     assert left(tallyfy) == {run_id}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
 def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_without_store, delete, tmp_path):
     tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
@@ -313,7 +311,7 @@ def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_w
     assert [failure["id"] for failure in tries.pushed["failures"]] == [NEVER_EXISTED]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
 def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_said(
     tallyfy, tries_without_store, delete, tmp_path, caplog
@@ -335,7 +333,7 @@ def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_s
     assert NEVER_EXISTED in warning
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
     tallyfy, tries_without_store, delete, tmp_path, monkeypatch
 ):
@@ -352,14 +350,14 @@ def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
     assert tries.pushed["counts"]["unchanged"] == 3
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_run_that_was_missing_at_first_is_missing_after_a_clear(tallyfy, tries, delete):
     ends = [attempt(lambda: delete([NEVER_EXISTED]).execute(tries.next())) for _ in range(2)]
 
     assert [(end.state, end.error) for end in ends] == [("failed", "TallyfyBulkRejectedError")] * 2
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_what_a_killed_try_deleted_is_claimed_by_the_next_and_nothing_else(tallyfy, tries, delete, monkeypatch):
     ids = tallyfy.add_runs(3, archived=True)
     with monkeypatch.context() as patch:
@@ -390,7 +388,7 @@ def test_runs_that_lists_did_not_show_yet_are_claimed_on_a_retry(tallyfy, tries,
     assert sorted(retry.result["changed"]) == sorted(ids)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_dry_run_deletes_nothing_and_names_the_requests(tallyfy, tries, delete):
     ids = tallyfy.add_runs(3, archived=True)
 

@@ -12,14 +12,12 @@ from airflow_provider_tallyfy.operators.bulk import (
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import Log, report, writes
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 def archive(run_ids, **options):
     return TallyfyArchiveRunsOperator(task_id="archive", run_ids=run_ids, **options)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_deletion_that_archives_first_plans_both_writes_of_each_run(tallyfy, tries):
     live, gone = tallyfy.add_runs(3), tallyfy.add_runs(2, archived=True)
 
@@ -40,7 +38,7 @@ def test_a_deletion_that_archives_first_plans_both_writes_of_each_run(tallyfy, t
     assert plan["counts"]["skipped"] == 5
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_the_log_has_every_request_and_the_result_says_how_many_it_leaves_out(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
@@ -65,7 +63,7 @@ def test_the_result_leaves_no_run_half_told(tallyfy, tries):
     assert plan["effect"].endswith("; and 10 more requests, all of them in the log")
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_it_leaves_the_report_of_what_was_done_to_retries_and_undos(
     tallyfy, tries, tries_without_store, tmp_path, monkeypatch
 ):

@@ -12,7 +12,6 @@ from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import Log, archived, report, writes
 from tests.full_disk import full_disk
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 NOWHERE = "f" * 32
 
 
@@ -30,7 +29,7 @@ def short_budget(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_missing_run_fails_the_task_for_good_and_keeps_no_other_from_its_end(tallyfy, tries):
     ids = tallyfy.add_runs(10, archived=True)
 
@@ -44,7 +43,7 @@ def test_a_missing_run_fails_the_task_for_good_and_keeps_no_other_from_its_end(t
     assert [failure["id"] for failure in tries.pushed["failures"]] == [NOWHERE]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_failures_can_be_left_to_those_who_read_the_result(tallyfy, tries):
     ids = tallyfy.add_runs(3, archived=True)
 
@@ -55,7 +54,7 @@ def test_failures_can_be_left_to_those_who_read_the_result(tallyfy, tries):
     assert end.result["counts"]["changed"] == 3
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_server_error_on_a_write_leaves_its_run_in_doubt_and_the_task_to_a_retry(tallyfy, tries, short_budget):
     ids = tallyfy.add_runs(6)
     tallyfy.faults.add("status", method="DELETE", path=ids[2], status=503, times=1, applied=True)
@@ -94,7 +93,7 @@ def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_perman
     assert [failure["state"] for failure in tries.pushed["failures"]] == ["unknown"]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, tries):
     """The first attempt was applied, but its answer was lost; the second is refused for another reason."""
     ids = tallyfy.add_runs(4, archived=True)

@@ -15,8 +15,6 @@ from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator,
 from tests.airflow_driver import attempt, eventually
 from tests.contract.bulk.observing import archived, report, writes
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 class Terminated(BaseException):
     """What Airflow raises in a task's main thread on SIGTERM or when execution_timeout is over."""
@@ -57,7 +55,7 @@ def restore(run_ids=None, **options):
     return TallyfyActivateRunsOperator(task_id="restore", run_ids=run_ids, **options)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("action", [archive, restore])
 def test_a_retry_finishes_what_is_open_and_writes_nothing_twice(tallyfy, tries, end_after, tmp_path, action):
     ids = tallyfy.add_runs(60, archived=action is restore)
@@ -83,7 +81,7 @@ def test_a_retry_finishes_what_is_open_and_writes_nothing_twice(tallyfy, tries, 
     }
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_runs_that_a_filter_passes_by_after_the_first_try_are_not_forgotten(tallyfy, tries, end_after):
     ids = tallyfy.add_runs(60)
     tallyfy.add_runs(5, archived=True)

@@ -13,8 +13,6 @@ from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, 
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import archived, report, requests
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 KICKOFF = [
     {"label": "Company", "field_type": "text", "required": True, "alias": "company"},
     {"label": "Plan", "field_type": "radio", "options": ["Trial", "Paid"]},
@@ -44,7 +42,7 @@ def rows_of(count):
     return [{"Company": f"Company {number}", "name": f"Run of {number}"} for number in range(count)]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_each_row_becomes_a_run_with_its_name_and_values(tallyfy, tries, launch, template, tmp_path):
     path = tmp_path / "report.jsonl"
     rows = [
@@ -182,7 +180,7 @@ def test_unknown_fields_of_the_request_are_refused(tallyfy, tries, launch):
     assert not tallyfy.runs
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render_them(tallyfy, tries, launch):
     user = tallyfy.add_user("sam@sandbox.example")["id"]
 
@@ -191,7 +189,7 @@ def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render
     assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], ["g1", "g2"])] * 2
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy, tries, launch):
     end = attempt(lambda: launch([{"Plan": "Gold"}], body={"users": "Ada", "tags": 5}).execute(tries.next()))
 
@@ -201,7 +199,7 @@ def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy,
     assert not tallyfy.runs
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_what_is_wrong_with_all_launches_is_explained_once_and_not_by_row(tallyfy, tries, launch):
     rows = [{"Company": "ACME"}, {"Company": "Globex"}, {"Plan": "Trial"}]
 
@@ -230,7 +228,7 @@ def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, t
     assert lines[3:] == ["Nothing was launched."]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_texts_that_were_rendered_for_nothing_are_refused(tallyfy, tries, launch):
     rows = [{"Company": "ACME", "name": "None"}]
 
@@ -277,7 +275,7 @@ def test_a_body_that_is_no_object_is_refused(tallyfy, tries, launch, body, probl
     assert not tallyfy.requests
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", ["status", "reset", "truncated"])
 def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow, launch, fault):
     tallyfy.faults.add(fault, method="POST", path="/runs$", status=502, applied=True, after=3)
@@ -289,7 +287,7 @@ def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow,
     assert companies(tallyfy) == {f"Company {number}": 1 for number in range(10)}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 200, "body": "html"}])
 def test_a_launch_that_nobody_can_see_yet_is_in_doubt(tallyfy, tries, launch, fault):
     """Its answer says nothing, and a run that a replica does not show yet is not a launch that was declined."""
@@ -301,7 +299,7 @@ def test_a_launch_that_nobody_can_see_yet_is_in_doubt(tallyfy, tries, launch, fa
     assert [failure["state"] for failure in tries.pushed["failures"]] == ["unknown"]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, launch):
     tallyfy.faults.add("status", method="POST", path="/runs$", status=402, after=6, times=None)
     first = attempt(lambda: launch(rows_of(20), max_concurrency=2).execute(tries_on_any_airflow.next()))
@@ -317,7 +315,7 @@ def test_a_retry_launches_only_what_is_missing(tallyfy, tries_on_any_airflow, la
     assert len(end.result["changed"]) == 20, "the first try's launches are this task's"
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_recognizes_a_set_whose_items_come_in_another_order(tallyfy, tries_on_any_airflow, launch):
     field = {"label": "Sizes", "field_type": "multiselect", "options": ["0", "8"]}
     template_id = tallyfy.add_template("Sizes", kickoff=[field])["id"]
@@ -333,7 +331,7 @@ def test_a_retry_recognizes_a_set_whose_items_come_in_another_order(tallyfy, tri
     assert len(tallyfy.runs) == 1
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_key_column_launches_once_per_key_across_tasks(tallyfy, tries, launch):
     rows = [{"Company": "ACME", "order": 17}, {"Company": "Globex", "order": 18}]
     launch(rows[:1], key_column="order").execute(tries.next())
@@ -358,7 +356,7 @@ def test_keys_that_are_missing_or_double_are_refused(tallyfy, tries, launch):
     assert not tallyfy.runs
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("column", ["Company", "company", " COMPANY ", "its id"])
 def test_a_key_column_that_is_called_like_a_field_fills_it_too(tallyfy, tries, launch, template, column):
     column = template["prerun"][0]["id"] if column == "its id" else column
@@ -377,7 +375,7 @@ def test_a_key_column_that_names_the_runs_and_a_field_does_all_three(tallyfy, tr
     assert [run["name"] for run in tallyfy.runs] == ["ACME"]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(("first", "second"), [(1001, 1001.0), (1001.0, "1001")])
 def test_a_whole_float_is_the_same_key_as_the_int(tallyfy, tries, launch, first, second):
     """Pandas makes floats of the ints of a column once it has a gap."""
@@ -387,7 +385,7 @@ def test_a_whole_float_is_the_same_key_as_the_int(tallyfy, tries, launch, first,
     assert companies(tallyfy) == {"ACME": 1}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_recognizes_a_row_whose_ints_became_floats(tallyfy, tries_on_any_airflow, launch):
     for company in (1001, 1001.0):
         launch([{"Company": company}]).execute(tries_on_any_airflow.next())
@@ -411,7 +409,7 @@ def test_zero_is_a_key_and_a_name(tallyfy, tries, launch):
     assert [run["name"] for run in tallyfy.runs] == ["0"]
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch):
     """A try that Airflow gave up goes on for a while; both end with the same runs, and the others are archived."""
     contexts = [tries.next(), tries.next()]

@@ -10,8 +10,6 @@ from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator,
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import archived, report, requests, writes
 
-BOTH = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 def restore(run_ids=None, **options):
     return TallyfyActivateRunsOperator(task_id="restore", run_ids=run_ids, **options)
@@ -21,7 +19,7 @@ def archive(run_ids=None, **options):
     return TallyfyArchiveRunsOperator(task_id="archive", run_ids=run_ids, **options)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_archived_runs_come_back_and_live_ones_stay(tallyfy, tries):
     gone, live = tallyfy.add_runs(12, archived=True), tallyfy.add_runs(5)
 
@@ -36,7 +34,7 @@ def test_archived_runs_come_back_and_live_ones_stay(tallyfy, tries):
     assert writes(tallyfy) == {f"PUT {run_id}/activate": 1 for run_id in gone}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_live_runs_go_and_archived_ones_stay(tallyfy, tries):
     gone, live = tallyfy.add_runs(5, archived=True), tallyfy.add_runs(12)
 
@@ -49,7 +47,7 @@ def test_live_runs_go_and_archived_ones_stay(tallyfy, tries):
     assert writes(tallyfy) == {f"DELETE {run_id}": 1 for run_id in live}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_what_an_archive_changed_is_what_its_undo_restores(tallyfy, tries, tries_without_store):
     before, live = tallyfy.add_runs(4, archived=True), tallyfy.add_runs(6)
     archive([*before, *live]).execute(tries.next())
@@ -100,7 +98,7 @@ def test_a_single_run_needs_no_list(tallyfy, tries):
     assert requests(tallyfy) == {"GET run": 1, "PUT run": 1}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_filters_choose_the_runs_and_their_list_shows_how_they_are(tallyfy, tries):
     tallyfy.add_template("One")
     template = tallyfy.add_template("Other")
@@ -123,7 +121,6 @@ def test_a_limit_is_a_filter(tallyfy, tries):
     assert end.result["counts"]["changed"] == 2
 
 
-@BOTH
 @pytest.mark.parametrize("nothing", [None, "", [], "[]", "[ ]", set(), "None"])
 @pytest.mark.parametrize("name", ["tags", "owners"])
 def test_a_filter_that_rendered_to_nothing_chooses_no_runs_beside_another_one(tallyfy, tries, name, nothing):
@@ -248,7 +245,7 @@ def test_a_result_too_long_for_xcom_refers_to_the_report(tallyfy, tries, tries_w
     assert archived(tallyfy) == set(before)
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("way", ["{0}/report.jsonl", "file://{0}/report.jsonl", "{0}/x/../report.jsonl", "{0}/link"])
 def test_a_report_in_place_of_the_ids_that_it_reports_on_is_refused(tallyfy, tries, tmp_path, way, dry_run):
@@ -278,7 +275,7 @@ def test_without_xcoms_nothing_is_pushed_and_no_size_is_too_large(tallyfy, tries
     assert tries.pushed == {}
 
 
-@BOTH
+@pytest.mark.usefixtures("worlds")
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(tallyfy, tries):
     gone, live = tallyfy.add_runs(3, archived=True), tallyfy.add_runs(2)
 

@@ -136,7 +136,7 @@ def forms(draw: Any) -> list[tuple[dict[str, Any], Any, Any]]:
 in_a_sandbox = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 @in_a_sandbox
 @given(form=forms(), names=st.lists(st.sampled_from(["label", "alias", "id", "LABEL"]), min_size=6, max_size=6))
 def test_what_was_meant_is_stored(tallyfy, form, names):
@@ -169,7 +169,7 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 @in_a_sandbox
 @given(form=forms(), data=st.data())
 def test_every_value_that_does_not_fit_is_named_and_nothing_is_launched(tallyfy, form, data):

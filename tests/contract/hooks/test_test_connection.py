@@ -12,8 +12,6 @@ from airflow.models import Connection
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behavior
 
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 def by_airflow(monkeypatch, extra: dict, **fields: object) -> tuple[bool, str]:
     """Do what Airflow's API server does: put the connection into the environment as a URI, then test it."""
@@ -43,7 +41,7 @@ def check(tallyfy, monkeypatch):
     return test
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_a_good_connection_says_who_and_where(tallyfy, check):
     assert check() == (True, f"Connected to organization {tallyfy.organization_id} as user {tallyfy.user['id']}.")
     assert {request.path for request in tallyfy.requests} == {f"/api/organizations/{tallyfy.organization_id}/me"}
@@ -69,7 +67,7 @@ def test_a_wrong_address_of_the_token_endpoint(tallyfy, check):
     assert "The connection's extra token_url is probably not the token endpoint" in message
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_a_bad_token(tallyfy, check):
     good, message = check(password="another-token")
     assert not good
@@ -78,7 +76,7 @@ def test_a_bad_token(tallyfy, check):
     assert "another-token" not in message
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_another_organization(tallyfy, check):
     good, message = check({"organization_id": "ab" * 16})
     assert not good

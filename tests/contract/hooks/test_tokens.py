@@ -22,7 +22,6 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from tests.airflow_driver import eventually
 
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 TOKEN = "/oauth/token"
 
 
@@ -49,7 +48,7 @@ def paths(tallyfy) -> list[str]:
     ]
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_a_personal_token_is_used_as_it_is_and_never_renewed(tallyfy, client, me):
     client.execute(me)
     tallyfy.revoke_token()
@@ -68,7 +67,7 @@ def test_an_application_token_is_fetched_once_and_kept(tallyfy, client, me, conn
     assert "authorization" not in token_request.headers
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_an_application_token_is_exchanged_for_the_users_where_one_is_named(tallyfy, client, me, connect):
     connect(user_email=tallyfy.user_email)
     assert client.execute(me)["email"] == tallyfy.user_email
@@ -92,7 +91,7 @@ def test_where_a_named_user_may_not_act_the_error_is_about_that_user(tallyfy, cl
         client.execute(calls.archive_run(tallyfy.organization_id, run_id))
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_an_expired_token_is_renewed_once_and_the_request_repeated(tallyfy, client, me, connect):
     connect(user_email=tallyfy.user_email)
     client.execute(me)

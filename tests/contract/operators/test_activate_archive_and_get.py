@@ -23,7 +23,6 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from tests.airflow_driver import attempt, eventually, new_context
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 OPERATORS = {"activate": TallyfyActivateRunOperator, "archive": TallyfyArchiveRunOperator, "get": TallyfyGetRunOperator}
 ALL_THREE = pytest.mark.parametrize("make", OPERATORS.values(), ids=OPERATORS)
 WRITING = pytest.mark.parametrize("make", [TallyfyActivateRunOperator, TallyfyArchiveRunOperator])
@@ -34,7 +33,7 @@ def executed(make: Any, context: dict[str, Any] | None = None, **arguments: Any)
     return operator.execute(context or new_context())
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @ALL_THREE
 @pytest.mark.parametrize("archived", [False, True])
 def test_the_result_is_a_small_dict_of_plain_json(tallyfy, make, archived):
@@ -54,7 +53,7 @@ def test_the_result_is_a_small_dict_of_plain_json(tallyfy, make, archived):
     assert moved is {"Activate": False, "Archive": True}.get(make.__name__[7:-11], archived)
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_repeating_it_is_a_success_that_changes_nothing(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=make is TallyfyActivateRunOperator)
@@ -72,7 +71,7 @@ def test_run_id_and_url_are_pushed_before_tallyfy_is_asked(tallyfy, make):
     assert context["ti"].pushed == {"run_id": RUN_ID, "run_url": tallyfy.run_url(RUN_ID)}
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @ALL_THREE
 def test_a_missing_run_fails_the_task_for_good(tallyfy, make):
     end = attempt(lambda: executed(make))
@@ -148,7 +147,7 @@ def test_the_log_names_the_run_its_state_and_its_address_and_no_secret(tallyfy, 
     assert tallyfy.token not in logged
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @pytest.mark.parametrize("dry_run", [True, "True", "true"])
 def test_a_dry_run_describes_the_request_and_sends_none(tallyfy, make, dry_run):
@@ -166,7 +165,7 @@ def test_a_dry_run_describes_the_request_and_sends_none(tallyfy, make, dry_run):
     assert {sent.method for sent in tallyfy.requests} == {"GET"}
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_a_dry_run_of_what_is_already_so_says_that_nothing_would_change(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=make is TallyfyArchiveRunOperator)

@@ -16,7 +16,6 @@ from tests.airflow_driver import attempt
 from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 WRITING = pytest.mark.parametrize("make", [TallyfyActivateRunOperator, TallyfyArchiveRunOperator])
 # With Airflow's task state store, and without it as before Airflow 3.3.
 STORES = pytest.mark.parametrize("has_store", [True, False], ids=["store", "no store"])
@@ -74,7 +73,7 @@ def _kill(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
 def test_a_retry_says_changed_of_what_a_killed_try_did(tallyfy, make, has_store, killed_after_the_write):
@@ -86,7 +85,7 @@ def test_a_retry_says_changed_of_what_a_killed_try_did(tallyfy, make, has_store,
     assert is_archived(tallyfy) is not starts_archived(make)
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_a_retry_says_changed_of_a_write_whose_answer_was_lost(tallyfy, make, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
@@ -98,7 +97,7 @@ def test_a_retry_says_changed_of_a_write_whose_answer_was_lost(tallyfy, make, mo
     assert task.try_number(2)["changed"] is True
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
 def test_a_run_that_was_so_before_is_unchanged_in_every_try(tallyfy, make, has_store, logged):
@@ -109,7 +108,7 @@ def test_a_run_that_was_so_before_is_unchanged_in_every_try(tallyfy, make, has_s
     assert warned is not has_store
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
 def test_what_somebody_else_did_before_a_retry_is_not_this_tasks(tallyfy, make, has_store, monkeypatch):
@@ -123,7 +122,7 @@ def test_what_somebody_else_did_before_a_retry_is_not_this_tasks(tallyfy, make, 
     assert task.try_number(2)["changed"] is False
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_a_write_that_tallyfy_refused_is_not_remembered_as_this_tasks(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
@@ -134,7 +133,7 @@ def test_a_write_that_tallyfy_refused_is_not_remembered_as_this_tasks(tallyfy, m
     assert task.try_number(2)["changed"] is False
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_a_read_only_connection_leaves_no_note(tallyfy, make, monkeypatch):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
@@ -146,7 +145,7 @@ def test_a_read_only_connection_leaves_no_note(tallyfy, make, monkeypatch):
     assert task.try_number(2)["changed"] is False
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
 def test_a_cleared_task_still_says_changed_of_what_it_did(tallyfy, make, has_store):
@@ -169,7 +168,7 @@ def test_a_cleared_task_does_not_claim_what_a_person_did_after_it_was_undone(tal
     assert task.try_number(2)["changed"] is False
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
 def test_a_dry_run_leaves_nothing_that_a_later_try_takes_for_a_change(tallyfy, make, has_store):
@@ -182,7 +181,7 @@ def test_a_dry_run_leaves_nothing_that_a_later_try_takes_for_a_change(tallyfy, m
     assert task.try_number(2)["changed"] is False
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @WRITING
 def test_a_first_try_that_finds_the_run_so_reads_no_activity(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=not starts_archived(make))
@@ -275,7 +274,7 @@ def test_the_activity_of_a_task_of_the_run_is_not_the_runs(tallyfy):
 # -- updates ----------------------------------------------------------------------------------------------
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @STORES
 def test_a_retry_of_an_update_says_changed_of_what_an_earlier_try_did(tallyfy, has_store, logged):
     tallyfy.add_run(id=RUN_ID, name="before")

@@ -77,7 +77,6 @@ def test_a_second_key_that_rendered_to_nothing_does_not_fit_a_run_without_a_name
     assert writes(tallyfy) == []
 
 
-@every_world
 def test_an_empty_second_key_is_refused_before_tallyfy_is_asked_also_by_the_hook(tallyfy, run):
     hook = TallyfyHook()
     for act in (

@@ -22,7 +22,6 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from tests.airflow_driver import attempt
 from tests.task_contexts import FakeTaskStateStore, context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 LIVE, ARCHIVED, TEMPLATE = "a" * 32, "b" * 32, "c" * 32
 OWNERS = {"users": [1], "guests": [], "groups": []}
 
@@ -68,7 +67,7 @@ def filled(tallyfy):
     return tallyfy
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("flag", [True, "True", "true"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_dry_run_only_reads_and_tells_the_exact_requests(filled, writer, flag, caplog):
@@ -88,7 +87,7 @@ def test_a_dry_run_only_reads_and_tells_the_exact_requests(filled, writer, flag,
     assert filled.token not in json.dumps(plan) + caplog.text
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_what_a_dry_run_tells_is_what_is_sent(filled, writer):
     plan = task_of(writer, dry_run=True).execute(context_of())
@@ -101,7 +100,7 @@ def test_what_a_dry_run_tells_is_what_is_sent(filled, writer):
     ]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("operator", "arguments"),
     [
@@ -115,7 +114,7 @@ def test_a_dry_run_of_what_is_so_already_says_that_nothing_would_change(filled, 
     assert plan == {"dry_run": True, "effect": "nothing would change", "requests": []}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_dry_run_of_a_launch_that_happened_says_that_nothing_would_change(filled):
     store = FakeTaskStateStore()
     task_of("launch").execute(context_of(store=store))
@@ -123,13 +122,13 @@ def test_a_dry_run_of_a_launch_that_happened_says_that_nothing_would_change(fill
         assert task_of("launch", dry_run=True).execute(context)["requests"] == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_dry_run_after_the_run_is_gone_says_that_nothing_would_change(filled):
     filled.delete_run(ARCHIVED)
     assert task_of("delete", dry_run=True).execute(context_of(try_number=2))["requests"] == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_dry_run_still_finds_what_is_wrong(filled):
     mistakes = [
         TallyfyDeleteRunOperator(task_id="task", run_id=ARCHIVED, confirm="no", dry_run=True),
@@ -147,7 +146,7 @@ def test_a_dry_run_that_is_neither_on_nor_off_writes_nothing(filled, flag):
     assert {request.method for request in filled.requests} <= {"GET"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_read_only_connection_refuses_every_write(filled, writer, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", filled.connection_json(read_only=True))
@@ -157,14 +156,14 @@ def test_a_read_only_connection_refuses_every_write(filled, writer, monkeypatch)
     assert {request.method for request in filled.requests} <= {"GET"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_read_only_connection_is_enough_for_a_dry_run(filled, writer, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", filled.connection_json(read_only=True))
     assert task_of(writer, dry_run=True).execute(context_of())["requests"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_read_only_connection_reads_and_exports(filled, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", filled.connection_json(read_only=True))
     path = str(tmp_path / "export.json")

@@ -14,7 +14,6 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchProjectOpera
 from tests.airflow_driver import End, attempt, only_event, rebuilt
 from tests.task_contexts import context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
@@ -53,7 +52,7 @@ def wait(tallyfy, meanwhile, deed: Any, context: dict[str, Any], **arguments: An
         return attempt(lambda: launcher(tallyfy, **arguments).execute_complete(context, event.payload))
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 def test_completion_ends_the_wait_with_the_run(tallyfy, meanwhile, deferrable):
     context = context_of()
@@ -72,7 +71,7 @@ def test_completion_ends_the_wait_with_the_run(tallyfy, meanwhile, deferrable):
     assert context["ti"].pushed["run_id"] == run["id"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, deferrable):
     launcher(tallyfy, wait_for_completion=False).execute(context_of())
@@ -81,7 +80,7 @@ def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, defer
     assert (end.state, end.result["id"], end.result["changed"]) == ("success", tallyfy.runs[0]["id"], False)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 @pytest.mark.parametrize(
     ("arguments", "deed", "error"),
@@ -106,7 +105,7 @@ def test_the_end_of_the_tasks_own_time_is_airflows_timeout(tallyfy, meanwhile, d
     assert isinstance(end.exception, AirflowTaskTimeout)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 def test_a_run_that_is_complete_already_needs_no_wait(tallyfy, meanwhile, deferrable):
     launched = launcher(tallyfy, wait_for_completion=False).execute(context_of())
@@ -115,7 +114,7 @@ def test_a_run_that_is_complete_already_needs_no_wait(tallyfy, meanwhile, deferr
     assert (end.state, end.result["status"], end.result["changed"]) == ("success", "complete", False)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 def test_killing_the_task_leaves_the_run_to_the_people(tallyfy, meanwhile, deferrable):
     operator = launcher(tallyfy, deferrable=deferrable)
@@ -137,7 +136,7 @@ def test_killing_the_task_leaves_the_run_to_the_people(tallyfy, meanwhile, defer
     assert [(run["status"], run["archived_at"]) for run in tallyfy.runs] == [("active", None)]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_way_to_the_run_is_known_while_the_task_waits(tallyfy):
     context = context_of()
     with pytest.raises(TaskDeferred):
@@ -145,7 +144,7 @@ def test_the_way_to_the_run_is_known_while_the_task_waits(tallyfy):
     assert context["ti"].pushed["run_url"] == tallyfy.run_url(tallyfy.runs[0]["id"])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_modes
 def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
     owners = {"users": [tallyfy.user["id"]]}

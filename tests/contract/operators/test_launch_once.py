@@ -19,8 +19,6 @@ from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt, eventually
 from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 #: Single answers to open questions that a launch might rest on by mistake.
 SINGLE_BEHAVIORS = [
     Behavior(archived_visible_to_get=False),
@@ -62,7 +60,7 @@ def asked(tallyfy) -> list[str]:
     return [f"{request.method} {end}" for request, end in zip(tallyfy.requests, ends, strict=True)]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_launch_hands_on_the_run_and_leads_to_it_by_xcom(tallyfy):
     context = context_of()
     result = template_run(tallyfy, summary="For Acme.").execute(context)
@@ -110,7 +108,7 @@ LOST_ANSWERS = {
 }
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 @pytest.mark.parametrize("fault", LOST_ANSWERS)
 def test_a_launch_whose_answer_is_lost_is_found_and_adopted(tallyfy, launcher, fault):
@@ -121,7 +119,7 @@ def test_a_launch_whose_answer_is_lost_is_found_and_adopted(tallyfy, launcher, f
     assert launches(tallyfy) == 1
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_run_that_was_there_before_is_not_this_trys_even_if_answers_are_lost(tallyfy, launcher):
     first = launcher(tallyfy, launch_key="4711").execute(context_of())
@@ -131,7 +129,7 @@ def test_a_run_that_was_there_before_is_not_this_trys_even_if_answers_are_lost(t
     assert launches(tallyfy) == 1
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_retry_whose_own_launch_loses_its_answer_says_that_it_launched(tallyfy, launcher, monkeypatch):
     told: list[str] = []
@@ -143,7 +141,7 @@ def test_a_retry_whose_own_launch_loses_its_answer_says_that_it_launched(tallyfy
     assert told[-1].startswith("Launched run")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_launch_that_failed_before_the_write_is_launched_by_the_next_try(tallyfy, launcher):
     tallyfy.faults.add("status", method="POST", status=503)
@@ -156,7 +154,7 @@ def test_a_launch_that_failed_before_the_write_is_launched_by_the_next_try(tally
     assert second["changed"] is True
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_launch_that_tallyfy_declined_is_neither_looked_for_nor_repeated(tallyfy, launcher):
     tallyfy.faults.add("status", method="POST", status=422)
@@ -166,7 +164,7 @@ def test_a_launch_that_tallyfy_declined_is_neither_looked_for_nor_repeated(tally
     assert asked(tallyfy)[-1].startswith("POST ")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_worker_killed_after_the_write_leaves_its_run_to_the_next_try(tallyfy, launcher):
     launcher(tallyfy).execute(context_of())  # nobody ever learns of its result
@@ -185,7 +183,7 @@ def test_no_single_open_question_makes_a_retry_launch_again(tallyfy, launcher):
     assert live_runs(tallyfy) == [again["id"]]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
     first = launcher(tallyfy).execute(context_of())
@@ -200,7 +198,7 @@ def test_text_that_says_false_launches_no_other_run_when_cleared(tallyfy, launch
     assert cleared["id"] == first["id"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher):
     first = launcher(tallyfy, relaunch_on_clear=True).execute(context_of())
@@ -210,7 +208,7 @@ def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher)
     assert (second["changed"], retried["id"], retried["changed"]) == (True, second["id"], False)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_clearing_another_task_between_two_tries_launches_nothing_again(tallyfy, launcher):
     tallyfy.faults.add("reset", method="POST", applied=True)
@@ -223,7 +221,7 @@ def test_clearing_another_task_between_two_tries_launches_nothing_again(tallyfy,
     assert live_runs(tallyfy) == [adopted["id"]]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_cleared_launch_with_a_key_of_its_own_launches_again_without_taking_another_dag_runs_launch(tallyfy):
     def launched(**ti):
         context = context_of(**ti)
@@ -235,7 +233,7 @@ def test_a_cleared_launch_with_a_key_of_its_own_launches_again_without_taking_an
     assert live_runs(tallyfy) == [first, *cleared]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_an_archived_run_is_adopted_too(tallyfy):
     first = template_run(tallyfy).execute(context_of())
     tallyfy.archive_run(first["id"])
@@ -243,7 +241,7 @@ def test_an_archived_run_is_adopted_too(tallyfy):
     assert (again["id"], again["status"], again["changed"]) == (first["id"], "archived", False)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_run_that_was_deleted_for_good_is_launched_anew(tallyfy):
     store = FakeTaskStateStore()
     first = template_run(tallyfy).execute(context_of(store=store))
@@ -253,7 +251,7 @@ def test_a_run_that_was_deleted_for_good_is_launched_anew(tallyfy):
     assert live_runs(tallyfy) == [again["id"]]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_run_whose_summary_an_update_rewrote_is_still_found(tallyfy):
     first = template_run(tallyfy).execute(context_of())
     TallyfyUpdateRunOperator(task_id="update", run_id=first["id"], changes={"summary": "New"}).execute(context_of())
@@ -262,7 +260,7 @@ def test_a_run_whose_summary_an_update_rewrote_is_still_found(tallyfy):
     assert again["id"] == first["id"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_the_task_state_finds_a_run_whose_marker_people_removed(tallyfy, launcher):
     store = FakeTaskStateStore()
@@ -274,7 +272,7 @@ def test_the_task_state_finds_a_run_whose_marker_people_removed(tallyfy, launche
     assert asked(tallyfy) == [f"GET {first['id']}"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_again(tallyfy):
     store = FakeTaskStateStore()
     first = template_run(tallyfy, relaunch_on_clear=True).execute(context_of(store=store))
@@ -284,7 +282,7 @@ def test_the_task_state_of_before_a_clear_does_not_keep_a_task_from_launching_ag
     assert sorted(store.values.values()) == sorted([first["id"], second["id"]])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
     keys = [LaunchKey("key", pages=1), LaunchKey("key")]
@@ -309,7 +307,7 @@ def test_two_tries_at_the_same_time_leave_one_run(tallyfy, launcher):
     assert sorted(change.changed for change in changes) == [False, True]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
     tallyfy.faults.add("status", method="GET", path="/runs", status=403)
     first = attempt(lambda: template_run(tallyfy).execute(context_of()))
@@ -330,14 +328,14 @@ def test_a_launch_that_no_retry_would_find_is_said_in_the_log(tallyfy, monkeypat
     assert told[0].startswith("Tallyfy did not keep [airflow:")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
     contexts = [context_of(2), context_of(2, map_index=0), context_of(2, map_index=1), context_of(2, run_id="tomorrow")]
     results = [template_run(tallyfy).execute(context) for context in contexts]
     assert live_runs(tallyfy) == [result["id"] for result in results]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
     store, other = FakeTaskStateStore(), tallyfy.add_template("Offboarding")["id"]
     template_run(tallyfy).execute(context_of(store=store))
@@ -347,7 +345,7 @@ def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
     assert len(live_runs(tallyfy)) == 3
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
     first = launcher(tallyfy, launch_key=4711).execute(context_of())
@@ -358,7 +356,7 @@ def test_a_launch_key_stands_for_one_run_across_dag_runs(tallyfy, launcher):
     assert (second["id"], second["changed"]) == (first["id"], False)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_launch_key_that_became_a_whole_float_stands_for_the_same_run(tallyfy, launcher):
     first = launcher(tallyfy, launch_key=7).execute(context_of())
@@ -405,7 +403,7 @@ def test_an_invalid_age_is_refused(tallyfy, age):
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(tallyfy):
     old = template_run(tallyfy, launch_key="4711").execute(context_of())
     tallyfy.update_run(old["id"], created_at="2020-01-01T00:00:00.000Z")
@@ -413,7 +411,7 @@ def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(t
     assert (new["changed"], live_runs(tallyfy)) == (True, [old["id"], new["id"]])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("days", "pages"),
     [pytest.param(3, 1, id="before this DAG run"), pytest.param(0, 3, id="since")],
@@ -427,7 +425,7 @@ def test_a_retry_looks_no_further_back_than_its_dag_run(tallyfy, days, pages, pa
     assert pauses[:2] == [1.0, 2.0]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     "dag_run",
     [
@@ -444,7 +442,7 @@ def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
     assert launches(tallyfy) == 1
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @both_kinds
 @pytest.mark.parametrize("arguments", [{}, {"relaunch_on_clear": True}, {"launch_key": "4711"}], ids=str)
 @pytest.mark.parametrize("age", [0, 5])
@@ -461,7 +459,7 @@ def test_a_dag_run_that_was_deleted_and_made_again_adopts_its_run_and_so_do_its_
     assert [run["archived_at"] for run in tallyfy.runs] == [None] * len(tallyfy.runs)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_archives_what_overlapping_tries_launched_twice(tallyfy):
     first = template_run(tallyfy).execute(context_of())
     surplus = tallyfy.add_run("Onboarding", name="Acme", summary=tallyfy.run(first["id"])["summary"])
@@ -479,7 +477,7 @@ def test_a_first_try_looks_at_the_newest_hundred_runs_only(tallyfy, pauses):
     assert pauses == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_archives_nothing_that_a_dag_run_made_again_launched_days_later(tallyfy):
     """The earlier run was not among the newest hundred, so another one was launched, and people were told of it."""
     first = template_run(tallyfy).execute(context_of())

@@ -13,8 +13,6 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchProjectOpera
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 FORM = [
     {"label": "Company name", "alias": "company", "required": True},
     {"label": "Contact", "field_type": "email", "required": True},
@@ -44,7 +42,7 @@ def stored(tallyfy, result: dict[str, Any], template) -> dict[str, Any]:
     return {labels[field_id]: value for field_id, value in tallyfy.run(result["id"])["prerun"].items()}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_kick_off_values_are_found_by_label_alias_or_id_and_encoded_by_type(tallyfy, template):
     contact_id = template["prerun"][1]["id"]
     kickoff = {
@@ -72,7 +70,7 @@ def test_kick_off_values_are_found_by_label_alias_or_id_and_encoded_by_type(tall
     }
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyfy, template):
     arguments = {
         "kickoff": {"Compny": "x", "Contact": "nobody", "Go-live": "soon", "Tier": "Bronze", "Order": ["one"]},
@@ -104,14 +102,14 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyf
     assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_raw_values_go_along_as_they_are_and_win(tallyfy, template):
     company, contact, *_, notes = (field["id"] for field in template["prerun"])
     result = launch(template, kickoff={"Notes": "lost"}, prerun={company: "Raw", contact: "r@w.example", notes: "kept"})
     assert stored(tallyfy, result, template) == {"Company name": "Raw", "Contact": "r@w.example", "Notes": "kept"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("prerun", [["a list"], {"company": "an alias, which Tallyfy would drop"}], ids=str)
 def test_raw_values_that_tallyfy_would_drop_or_refuse_are_refused(tallyfy, template, prerun):
     end = attempt(lambda: launch(template, prerun=prerun))
@@ -119,7 +117,7 @@ def test_raw_values_that_tallyfy_would_drop_or_refuse_are_refused(tallyfy, templ
     assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_all_other_fields_arrive(tallyfy):
     template = tallyfy.add_template("Plain")
     parent = tallyfy.add_run()["id"]
@@ -146,7 +144,7 @@ def test_all_other_fields_arrive(tallyfy):
     assert post["roles"] == {"r1": people}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("tags", "users", "groups"),
     [
@@ -171,7 +169,7 @@ def test_lists_of_ids_are_sent_as_lists_however_templates_render_them(tallyfy, t
     assert (post["groups"], post["folders"]) == (["g1"], ["f1", "f2"])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_everything_that_is_no_list_of_ids_is_refused_at_once(tallyfy):
     template = tallyfy.add_template("Plain")
     end = attempt(lambda: launch(template, tags={"id": "t1"}, folders=["a b"], users="Ada", groups=5, owner_id="Eve"))
@@ -180,7 +178,7 @@ def test_everything_that_is_no_list_of_ids_is_refused_at_once(tallyfy):
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("nothing", ["None", ",", " ", [None], [""]], ids=repr)
 @pytest.mark.parametrize("name", ["tags", "folders", "users", "groups"])
 def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
@@ -193,7 +191,7 @@ def test_a_list_of_ids_that_was_rendered_for_nothing_is_refused(tallyfy, name, n
 NOBODY = ["None", "null", "", "  ", None]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("nobody", NOBODY, ids=repr)
 @pytest.mark.parametrize("kind", ["users", "guests", "groups"])
 @pytest.mark.parametrize("place", ["project", "step", "role", "form"])
@@ -216,7 +214,7 @@ def test_nobody_whom_a_template_rendered_for_a_missing_value_is_assigned(tallyfy
     assert not [request for request in tallyfy.requests if request.method == "POST"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("arguments", [{"users": ""}, {"groups": ""}, {"owner_id": ""}, {"owner_id": "None"}], ids=str)
 def test_nobody_is_given_a_run_by_an_empty_template(tallyfy, arguments):
     end = attempt(lambda: launch(tallyfy.add_template("Plain"), **arguments))
@@ -224,7 +222,7 @@ def test_nobody_is_given_a_run_by_an_empty_template(tallyfy, arguments):
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("nothing", ["None", "null"])
 @pytest.mark.parametrize("name", ["name", "summary", "parent_id"])
 def test_a_text_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing):
@@ -235,7 +233,7 @@ def test_a_text_that_was_rendered_for_nothing_is_refused(tallyfy, name, nothing)
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_summary_of_a_project_that_was_rendered_for_nothing_is_refused(tallyfy):
     owners = {"users": [tallyfy.user["id"]]}
     project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners=owners, summary="None")
@@ -245,12 +243,12 @@ def test_a_summary_of_a_project_that_was_rendered_for_nothing_is_refused(tallyfy
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_name_that_native_rendering_made_a_number_is_its_text(tallyfy):
     assert launch(tallyfy.add_template("Plain"), name=4711.0)["name"] == "4711"
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_what_is_not_given_is_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
     result = launch(template, tags="", folders="[]", users=None, groups=None)
@@ -259,7 +257,7 @@ def test_what_is_not_given_is_not_sent(tallyfy):
     assert result["name"].startswith("Plain - ")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
     template = tallyfy.add_template("Plain", steps=["One", "Two", "Three"])
     due = datetime(2026, 1, 31, 18, tzinfo=UTC)
@@ -274,7 +272,7 @@ def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
     assert [post["tasks"][step["id"]]["position"] for step in template["steps"]] == [1, 2, 3]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -295,7 +293,7 @@ def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(tallyfy, setting
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("tasks", ["due tomorrow", ["a step"], 5], ids=str)
 def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tallyfy, template, tasks):
     end = attempt(lambda: launch(template, tasks=tasks))
@@ -305,7 +303,7 @@ def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tally
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_everything_that_is_wrong_with_the_steps_is_said_at_once(tallyfy):
     template = tallyfy.add_template("Plain", steps=["One", "Two"])
     one, two = (step["id"] for step in template["steps"])
@@ -317,7 +315,7 @@ def test_everything_that_is_wrong_with_the_steps_is_said_at_once(tallyfy):
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("deadline", ["2026-01-31T18:00:00+01:00", "2026-01-31 17:00", datetime(2026, 1, 31, 17)])
 def test_a_steps_deadline_is_sent_as_tallyfy_documents_it(tallyfy, deadline):
     template = tallyfy.add_template("Plain", steps=["One", "Two"])
@@ -328,7 +326,7 @@ def test_a_steps_deadline_is_sent_as_tallyfy_documents_it(tallyfy, deadline):
     assert post["tasks"] == {one: {**settings, "deadline": "2026-01-31 17:00:00"}, two: {"position": 2}}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_template_that_does_not_show_its_steps_takes_no_settings_for_them(tallyfy):
     template = tallyfy.add_template("Plain")
     shown = {name: value for name, value in template.items() if name != "steps"}
@@ -338,7 +336,7 @@ def test_a_template_that_does_not_show_its_steps_takes_no_settings_for_them(tall
     assert tallyfy.runs == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("arguments", [{}, {"dry_run": True}, {"kickoff": {}}, {"name": "Acme"}], ids=str)
 def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy, template, arguments):
     end = attempt(lambda: launch(template, **arguments))
@@ -347,7 +345,7 @@ def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy,
     assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("nothing", ["", " ", None, []], ids=repr)
 def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy, template, nothing):
     company, contact = (field["id"] for field in template["prerun"][:2])
@@ -357,7 +355,7 @@ def test_a_raw_value_that_says_nothing_does_not_fill_in_a_required_field(tallyfy
     assert [request.method for request in tallyfy.requests] == ["GET", "GET"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_name_that_is_too_long_is_refused_with_the_other_problems(tallyfy, template):
     end = attempt(lambda: launch(template, name="x" * 551, owner_id="Ada"))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -368,7 +366,6 @@ def test_a_name_that_is_too_long_is_refused_with_the_other_problems(tallyfy, tem
     assert launch(plain, name="x" * 550)["name"] == "x" * 550
 
 
-@both_worlds
 @pytest.mark.parametrize("template_id", ["", "None", "a b", "../x", None])
 def test_a_template_id_that_is_none_is_refused(tallyfy, template_id):
     end = attempt(lambda: launch({"id": template_id}))
@@ -376,7 +373,7 @@ def test_a_template_id_that_is_none_is_refused(tallyfy, template_id):
     assert tallyfy.requests == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     "deadline",
     [
@@ -448,7 +445,7 @@ def test_everything_that_is_wrong_with_a_project_is_said_at_once(tallyfy):
     assert "expiring_email" in str(end.exception)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("shape", ["run", "wrapped run", "run_id"])
 def test_a_projects_run_is_found_wherever_the_answer_names_it(tallyfy, shape):
     run = tallyfy.add_run(name="Move")
@@ -459,7 +456,7 @@ def test_a_projects_run_is_found_wherever_the_answer_names_it(tallyfy, shape):
     assert project.execute(context_of())["id"] == run["id"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_project_whose_run_is_not_shown_at_once_is_waited_for(tallyfy, pauses):
     tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=2)
     project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners={"users": [tallyfy.user["id"]]})
@@ -467,7 +464,7 @@ def test_a_project_whose_run_is_not_shown_at_once_is_waited_for(tallyfy, pauses)
     assert pauses[:2] == [1.0, 2.0]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_project_whose_run_is_not_shown_at_all_is_left_to_the_next_try(tallyfy):
     tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=3)
     arguments = {"task_id": "task", "title": "Move", "owners": {"users": [tallyfy.user["id"]]}}
@@ -477,7 +474,7 @@ def test_a_project_whose_run_is_not_shown_at_all_is_left_to_the_next_try(tallyfy
     assert [run["id"] for run in tallyfy.runs] == [result["id"]]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("write", [json.dumps, str], ids=["JSON", "Python"])
 def test_objects_may_come_out_of_templates_as_text(tallyfy, write):
     """A template without render_template_as_native_obj makes text of every object."""
@@ -497,7 +494,7 @@ def test_objects_may_come_out_of_templates_as_text(tallyfy, write):
     assert given == as_text
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("value", "sent"),
     [
@@ -517,7 +514,7 @@ def test_raw_values_are_sent_in_the_types_that_json_has(tallyfy, value, sent, dr
     assert body["prerun"] == {field: sent}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     "value",
     [float("nan"), float("inf"), Decimal("NaN"), 10**400, object(), b"a"],

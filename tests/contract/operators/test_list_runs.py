@@ -16,7 +16,6 @@ from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 RUN_ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -32,7 +31,7 @@ def queries(tallyfy) -> list[dict[str, str]]:
     return [dict(request.query) for request in tallyfy.requests]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_listed_runs_are_slim_dicts_that_the_other_operators_know(tallyfy):
     run = tallyfy.add_run(name="Acme")
     [row] = listed()
@@ -46,7 +45,7 @@ def test_listed_runs_are_slim_dicts_that_the_other_operators_know(tallyfy):
     }
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_one_field_gives_a_flat_list_and_several_give_dicts_of_them(tallyfy):
     first, second = tallyfy.add_runs(2)
     assert listed(fields="id") == [first, second]
@@ -60,7 +59,7 @@ def test_an_unknown_field_is_refused_even_if_nothing_would_be_listed(tallyfy, fi
     assert tallyfy.requests == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_every_filter_is_sent(tallyfy):
     listed(status="complete", template_id=RUN_ID, query="a b", tags=["a1", "b2"], owners=[7, "8"], folder="f1")
     assert queries(tallyfy) == [
@@ -79,7 +78,7 @@ def test_every_filter_is_sent(tallyfy):
     assert "q=a%20b" in tallyfy.requests[0].raw_query
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_every_filter_filters(tallyfy):
     onboarding, vendor = tallyfy.add_template("Onboarding"), tallyfy.add_template("Vendor")
     member = tallyfy.add_user("sam@sandbox.example")["id"]
@@ -156,7 +155,7 @@ def test_a_filter_that_can_only_be_a_mistake_is_refused_before_anything_is_asked
     assert tallyfy.requests == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("age", ["30d", "720h", timedelta(days=30)], ids=str)
 @pytest.mark.parametrize(
     ("arguments", "moment"),
@@ -175,7 +174,7 @@ def test_age_counts_from_when_the_run_got_into_that_state(tallyfy, age, argument
     assert names(older_than=age, **arguments) == {"old"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(("limit", "pages"), [(None, 3), (250, 3), (200, 2), ("101", 2), (100, 1), (1, 1)])
 def test_no_more_pages_are_read_than_the_limit_takes(tallyfy, limit, pages):
     run_ids = tallyfy.add_runs(250)
@@ -183,7 +182,7 @@ def test_no_more_pages_are_read_than_the_limit_takes(tallyfy, limit, pages):
     assert [query["page"] for query in queries(tallyfy)] == [str(page) for page in range(1, pages + 1)]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_run_that_slides_to_the_next_page_while_the_list_is_read_is_listed_once(tallyfy):
     run_ids = tallyfy.add_runs(150)
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
@@ -192,7 +191,7 @@ def test_a_run_that_slides_to_the_next_page_while_the_list_is_read_is_listed_onc
     assert [first, *rows] == run_ids
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_runs_that_leave_the_list_while_it_is_read_hide_no_others(tallyfy):
     run_ids = tallyfy.add_runs(250)
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
@@ -203,7 +202,7 @@ def test_runs_that_leave_the_list_while_it_is_read_hide_no_others(tallyfy):
     assert [query["page"] for query in queries(tallyfy)] == ["1", "2", "1", "2", "3"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_list_that_its_reader_empties_fails_instead_of_leaving_runs_out(tallyfy):
     tallyfy.add_runs(1000)
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
@@ -269,7 +268,7 @@ def test_a_list_that_shows_less_than_there_is_fails_the_task(tallyfy, tmp_path, 
     assert not path.exists()
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_more_than_an_xcom_should_hold_is_refused_as_soon_as_it_is_known(tallyfy):
     tallyfy.add_runs(1000)
     end = attempt(lambda: listed(max_xcom_bytes=4096))
@@ -279,7 +278,7 @@ def test_more_than_an_xcom_should_hold_is_refused_as_soon_as_it_is_known(tallyfy
     assert len(json.dumps(listed(max_xcom_bytes=400 * 1024))) < 400 * 1024
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("prefix", ["", "file://"])
 def test_a_long_list_is_written_as_json_lines(tallyfy, tmp_path, prefix):
     run_ids = tallyfy.add_runs(250)
@@ -298,7 +297,7 @@ BROKEN_PAGES = {
 }
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("page", BROKEN_PAGES)
 def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, tmp_path, page):
     tallyfy.add_runs(250)
@@ -309,7 +308,7 @@ def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, 
     assert not path.exists()
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_an_empty_list_is_a_list(tallyfy):
     assert listed() == []
 

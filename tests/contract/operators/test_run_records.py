@@ -16,7 +16,6 @@ from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 strict_world = pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 
 
@@ -52,7 +51,7 @@ def audited(tallyfy) -> dict[str, Any]:
     return run
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_audit_trail_is_told_in_order_and_in_plain_values(tallyfy, audited):
     entries = activity(audited["id"])
     assert [entry["verb"] for entry in entries] == ["created", "updated", "archived", "unarchived", "updated"]
@@ -84,7 +83,7 @@ def test_the_other_way_to_write_times_means_the_same(tallyfy, audited):
     assert activity(audited["id"]) == sql
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_verbs_and_a_span_of_time_choose_entries(tallyfy, audited):
     def verbs(**arguments):
         return [entry["verb"] for entry in activity(audited["id"], **arguments)]
@@ -119,7 +118,7 @@ def test_a_slip_of_the_pen_is_no_empty_audit_trail(tallyfy, audited, arguments):
     assert tallyfy.requests == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_long_audit_trail_goes_to_a_file(tallyfy, audited, tmp_path):
     end = attempt(lambda: activity(audited["id"], max_xcom_bytes=300))
     assert "set output_path" in str(end.exception)
@@ -156,7 +155,7 @@ def test_an_export_is_written_without_its_wrapping(tallyfy, tmp_path):
     assert (written["id"], written["name"], len(written["tasks"])) == (run["id"], "Acme", 3)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"status": 503}, {"kind": "truncated"}], ids=str)
 def test_an_export_that_got_lost_is_asked_for_again(tallyfy, tmp_path, fault):
     run = tallyfy.add_run(name="Acme")
@@ -165,7 +164,7 @@ def test_an_export_that_got_lost_is_asked_for_again(tallyfy, tmp_path, fault):
     assert json.loads((tmp_path / "export.json").read_text())["name"] == "Acme"
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("body", ["html", "empty", "null", {}], ids=str)
 def test_an_export_of_nothing_fails_the_task_and_writes_no_file(tallyfy, tmp_path, body):
     run = tallyfy.add_run(name="Acme")
@@ -185,7 +184,7 @@ def test_an_archived_run_that_is_not_exported_is_explained(tallyfy, tmp_path):
 # -- tasks ----------------------------------------------------------------------------------------------
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_tasks_are_listed_to_the_last_page(tallyfy, hook):
     template = tallyfy.add_template("Long", steps=[f"Step {number}" for number in range(230)])
     run = tallyfy.add_run(template["id"])
@@ -194,7 +193,7 @@ def test_tasks_are_listed_to_the_last_page(tallyfy, hook):
     assert not any(task["is_done"] for task in tasks)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_task_is_completed_once_however_often_it_is_asked_for(tallyfy, hook):
     run = tallyfy.add_run()
     task_id = run["tasks"][0]["id"]
@@ -203,7 +202,7 @@ def test_a_task_is_completed_once_however_often_it_is_asked_for(tallyfy, hook):
     assert [webhook["event"] for webhook in tallyfy.webhooks] == ["task.completed"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"status": 500}, {"status": 200, "body": "html"}], ids=str)
 def test_a_completion_whose_answer_is_lost_is_looked_up_and_not_repeated(tallyfy, hook, fault):
     run = tallyfy.add_run()
@@ -212,7 +211,7 @@ def test_a_completion_whose_answer_is_lost_is_looked_up_and_not_repeated(tallyfy
     assert writes(tallyfy) == ["POST completed-tasks"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_completion_that_never_arrived_says_that_nobody_knows(tallyfy, hook):
     run = tallyfy.add_run()
     tallyfy.faults.add("status", method="POST", status=500)
@@ -220,7 +219,7 @@ def test_a_completion_that_never_arrived_says_that_nobody_knows(tallyfy, hook):
         hook.complete_task(run["id"], run["tasks"][0]["id"])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_an_approval_needs_a_decision(tallyfy, hook):
     template = tallyfy.add_template("Legal", steps=[{"title": "Approve", "task_type": "approval"}])
     run = tallyfy.add_run(template["id"])
@@ -251,7 +250,7 @@ def filled(tallyfy) -> dict[str, Any]:
     return tallyfy.run(run["id"])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
     values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     [company_id] = filled["prerun"]
@@ -270,7 +269,7 @@ def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
     json.dumps(hook.list_form_fields(filled["id"]))
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_label_of_several_fields_and_one_of_none_are_errors(tallyfy, hook, filled):
     values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     with pytest.raises(KeyError, match="stands for several fields"):
@@ -281,7 +280,7 @@ def test_a_label_of_several_fields_and_one_of_none_are_errors(tallyfy, hook, fil
     assert values.get("Nope", "-") == "-"
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("template", ["live", "archived"])
 def test_values_survive_the_list_of_fields_that_fails_for_good(tallyfy, hook, filled, pauses, template):
     body = {"message": "Attempt to read property capture on null"}
@@ -295,7 +294,7 @@ def test_values_survive_the_list_of_fields_that_fails_for_good(tallyfy, hook, fi
     assert pauses == []  # it is not asked again and again
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_passing_trouble_with_the_list_of_fields_is_waited_out(tallyfy, hook, filled, pauses):
     tallyfy.faults.add("status", path="form-fields", status=503)
     assert hook.get_form_values(filled["id"])["Tax number"] == "DE 123"
@@ -305,7 +304,7 @@ def test_passing_trouble_with_the_list_of_fields_is_waited_out(tallyfy, hook, fi
 # -- tags -----------------------------------------------------------------------------------------------
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_tag_is_put_on_once_and_taken_off_once(tallyfy, hook):
     run, tag = tallyfy.add_run(), tallyfy.add_tag("emea")["id"]
     other = tallyfy.add_tag("priority")["id"]
@@ -318,7 +317,7 @@ def test_a_tag_is_put_on_once_and_taken_off_once(tallyfy, hook):
     assert [write.partition(" ")[0] for write in writes(tallyfy)] == ["POST", "DELETE"]
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_tag_whose_answer_is_lost_is_looked_up_and_not_put_on_twice(tallyfy, hook):
     run, tag = tallyfy.add_run(), tallyfy.add_tag("emea")["id"]
     tallyfy.faults.add("reset", method="POST", applied=True)
@@ -328,7 +327,7 @@ def test_a_tag_whose_answer_is_lost_is_looked_up_and_not_put_on_twice(tallyfy, h
     assert tallyfy.run(run["id"])["tags"] == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_a_tag_that_was_put_on_several_times_is_taken_off_as_often(tallyfy, hook):
     run, tag = tallyfy.add_run(tags=["emea"]), next(iter(tallyfy.store.tags))
     tallyfy.store.tag(tallyfy.store.find(run["id"]), tag)
@@ -336,7 +335,7 @@ def test_a_tag_that_was_put_on_several_times_is_taken_off_as_often(tallyfy, hook
     assert tallyfy.run(run["id"])["tags"] == []
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_an_unknown_tag_and_a_missing_run_are_errors(tallyfy, hook):
     run = tallyfy.add_run()
     with pytest.raises(TallyfyValidationError, match="Tag not found"):
@@ -348,7 +347,7 @@ def test_an_unknown_tag_and_a_missing_run_are_errors(tallyfy, hook):
 # -- launching, changing and deleting through the hook ---------------------------------------------------
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_hook_launches_once_per_key_and_each_time_without_one(tallyfy, hook):
     template = tallyfy.add_template("Onboarding", kickoff=[{"label": "Company", "required": True}])
     arguments = {"kickoff": {"company": "Acme"}, "name": "Acme"}
@@ -376,7 +375,7 @@ def test_an_update_takes_none_for_a_value_that_is_missing_and_not_for_a_field_to
     assert (tallyfy.run(run["id"])["summary"], tallyfy.requests) == ("old", [])
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_hook_launches_a_project(tallyfy, hook):
     owners = {"users": [str(tallyfy.user["id"])], "guests": ["g@x.example"]}
     change = hook.launch_project("Move", owners, "2026-01-31T18:00:00+01:00", launch_key="move", summary="Pack.")
@@ -390,7 +389,7 @@ def test_the_hook_launches_a_project(tallyfy, hook):
     assert {task["deadline"] for task in stored["tasks"]} == {"2026-01-31 17:00:00"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 def test_the_hook_updates_exports_and_deletes(tallyfy, hook):
     run = tallyfy.add_run(name="Acme", users=[1001])
     assert hook.update_run(run["id"], name="Acme Inc")["name"] == "Acme Inc"

@@ -18,7 +18,6 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from tests.airflow_driver import attempt
 from tests.task_contexts import FakeTaskStateStore, context_of
 
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 UNDO_OF = {TallyfyActivateRunOperator: TallyfyArchiveRunOperator, TallyfyArchiveRunOperator: TallyfyActivateRunOperator}
 UNDOING = pytest.mark.parametrize("do", UNDO_OF)
 RESULT = {"id": "a" * 32, "name": "x", "status": "active", "changed": True}
@@ -66,7 +65,7 @@ FORMS = {
 }
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @UNDOING
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_what_a_task_changed_is_taken_back(tallyfy, do, form):
@@ -79,7 +78,7 @@ def test_what_a_task_changed_is_taken_back(tallyfy, do, form):
     assert context["ti"].pushed == {"run_id": run_id, "run_url": tallyfy.run_url(run_id)}
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @UNDOING
 def test_what_was_so_before_is_left_alone(tallyfy, do):
     run_id = tallyfy.add_run(archived=do is TallyfyArchiveRunOperator)["id"]
@@ -90,7 +89,7 @@ def test_what_was_so_before_is_left_alone(tallyfy, do):
     assert (writes(tallyfy), context["ti"].pushed) == ([], {})
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @UNDOING
 def test_of_a_mapped_task_only_what_it_changed_is_taken_back(tallyfy, do):
     changed = [add_for(tallyfy, do) for _ in range(3)]
@@ -208,7 +207,7 @@ def test_exactly_one_of_run_id_and_undo_is_to_be_given(tallyfy, do, arguments):
     assert (tallyfy.requests, context["ti"].pushed) == ([], {})
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @UNDOING
 def test_a_dry_run_says_what_would_be_taken_back(tallyfy, do):
     results = [run_task(do, run_id=add_for(tallyfy, do)) for _ in range(2)]
@@ -229,7 +228,7 @@ def test_a_read_only_connection_takes_nothing_back(tallyfy, do, monkeypatch):
     assert is_archived(tallyfy, run_id) is (do is TallyfyArchiveRunOperator)
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_a_run_that_is_gone_keeps_no_other_from_being_taken_back(tallyfy):
     runs = [tallyfy.add_run(archived=True)["id"] for _ in range(3)]
     results = [run_task(TallyfyActivateRunOperator, run_id=run_id) for run_id in runs]
@@ -240,7 +239,7 @@ def test_a_run_that_is_gone_keeps_no_other_from_being_taken_back(tallyfy):
     assert [is_archived(tallyfy, run_id) for run_id in runs[1:]] == [True, True]
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_a_retry_of_an_undo_repeats_no_write_and_tells_all_it_took_back(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     runs = [tallyfy.add_run(archived=True)["id"] for _ in range(2)]
@@ -258,7 +257,7 @@ def test_a_retry_of_an_undo_repeats_no_write_and_tells_all_it_took_back(tallyfy,
     ]
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_an_undo_is_taken_back_by_an_undo(tallyfy):
     run_id = tallyfy.add_run(archived=True)["id"]
     undone = run_task(TallyfyArchiveRunOperator, undo=run_task(TallyfyActivateRunOperator, run_id=run_id))

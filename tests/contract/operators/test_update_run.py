@@ -82,7 +82,6 @@ def test_lists_are_sent_as_lists_however_templates_render_them(tallyfy, run, giv
     assert tallyfy.run(run["id"])["users"] == [other]
 
 
-@every_world
 @pytest.mark.parametrize("name", ["users", "groups"])
 @pytest.mark.parametrize("nothing", [None, "", ",", "None", {}, 5, [None]], ids=repr)
 def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
@@ -92,7 +91,6 @@ def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
     assert tallyfy.requests == []
 
 
-@every_world
 @pytest.mark.parametrize("name", ["users", "groups"])
 @pytest.mark.parametrize("nothing", ["[]", " [ ] "])
 def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
@@ -105,7 +103,6 @@ def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
 RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 
-@every_world
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
@@ -136,7 +133,6 @@ def test_a_value_that_was_rendered_for_nothing_overwrites_none(tallyfy, run, nam
     assert tallyfy.requests == []
 
 
-@every_world
 def test_everything_that_is_wrong_with_the_values_is_said_at_once(tallyfy, run):
     end = attempt(lambda: update(run["id"], name="None", owner_id="Ada", starred="maybe", users="[]"))
     assert end.exception.fields.keys() == {"name", "owner_id", "starred", "users"}

@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.sensors.tallyfy import TallyfyFormFieldSensor, Tal
 from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt
 from tests.contract.sensors.modes import MODES
 
-pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+pytestmark = pytest.mark.usefixtures("worlds")
 
 STEPS = [
     {"title": "Prepare", "alias": "prepare_1"},

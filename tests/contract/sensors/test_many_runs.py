@@ -15,8 +15,6 @@ from airflow_provider_tallyfy.waits.goals import KNOWN_FIELDS
 from tests.airflow_driver import attempt, deferral, new_context, only_event, rebuilt, resume
 from tests.contract.sensors.modes import MODES
 
-both_worlds = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
-
 
 @pytest.fixture(autouse=True)
 def _unhurried(tallyfy, monkeypatch):
@@ -32,7 +30,7 @@ def outcomes(result) -> dict[str, str]:
     return {run["id"]: run["outcome"] for run in result}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("count", [2, 7, 120])
 def test_all_runs_complete_end_the_wait_with_each_of_them_in_order(tallyfy, mode, count):
@@ -53,7 +51,7 @@ def test_what_mapped_launches_hand_on_names_the_runs(tallyfy, mode):
     assert outcomes(end.result) == {first: "reached", second: "reached", third: "reached"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_all_means_all(tallyfy, mode):
     run_ids = tallyfy.add_runs(7)
@@ -61,7 +59,7 @@ def test_all_means_all(tallyfy, mode):
     assert (end.state, end.error) == ("failed", "AirflowSensorTimeout")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_any_run_complete_ends_a_wait_for_any(tallyfy, mode):
     first, second, third = tallyfy.add_runs(3)
@@ -77,7 +75,7 @@ def test_any_run_complete_ends_a_wait_for_any(tallyfy, mode):
     assert ended[first] in {"failed", "waiting"}, "whichever of the two was seen first"
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_wait_for_any_fails_when_none_can_end_it_any_more(tallyfy, mode):
     run_ids = tallyfy.add_runs(3)
@@ -85,7 +83,7 @@ def test_a_wait_for_any_fails_when_none_can_end_it_any_more(tallyfy, mode):
     assert (end.state, end.error) == ("failed", "AirflowFailException")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_the_first_bad_end_fails_the_wait_at_once(tallyfy, mode):
     run_ids = tallyfy.add_runs(5)
@@ -95,7 +93,7 @@ def test_the_first_bad_end_fails_the_wait_at_once(tallyfy, mode):
     assert "0 of 5 runs are complete, 1 ended otherwise" in str(end.exception)
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("rest_completes", [True, False])
 def test_a_bad_end_fails_the_wait_at_the_end_if_that_is_wished(tallyfy, mode, rest_completes):
@@ -110,7 +108,7 @@ def test_a_bad_end_fails_the_wait_at_the_end_if_that_is_wished(tallyfy, mode, re
     assert (end.state, end.error) == ("failed", "AirflowFailException" if rest_completes else "AirflowSensorTimeout")
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_missing_run_fails_the_wait_as_missing(tallyfy, mode):
     gone, *rest = tallyfy.add_runs(3)
@@ -261,7 +259,7 @@ def test_it_takes_what_other_tasks_hand_on(tallyfy, form, tmp_path):
     assert outcomes(end.result) == {run_id: "reached"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", ["id", ("id", "outcome", "template_id"), "['id', 'percent_complete']"])
 def test_the_result_has_the_fields_that_are_asked_for(tallyfy, mode, fields):
@@ -276,7 +274,7 @@ def test_the_result_has_the_fields_that_are_asked_for(tallyfy, mode, fields):
         assert [row["percent_complete"] for row in end.result] == [100] * 3
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_runs_that_are_not_known_have_every_field_as_well(tallyfy, mode):
     run_ids = [*tallyfy.add_runs(1), "0" * 32]
@@ -285,7 +283,7 @@ def test_runs_that_are_not_known_have_every_field_as_well(tallyfy, mode):
     assert end.result[1] == {"id": "0" * 32, "status": None, "url": tallyfy.run_url("0" * 32), "outcome": "waiting"}
 
 
-@both_worlds
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 def test_more_runs_than_an_xcom_holds_are_written_to_a_file(tallyfy, mode, tmp_path):
     path = tmp_path / "runs.jsonl"

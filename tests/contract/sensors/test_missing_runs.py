@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.sensors.tallyfy import (
 )
 from tests.airflow_driver import attempt, new_context
 
-pytestmark = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+pytestmark = pytest.mark.usefixtures("worlds")
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 

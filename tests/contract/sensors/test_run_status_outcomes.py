@@ -121,7 +121,7 @@ def by_trigger(tallyfy, run: dict[str, Any] | None, arguments: dict[str, Any]) -
 MODES = {"poke": at_once({"mode": "poke"}), "reschedule": at_once({"mode": "reschedule"}), "deferred": by_trigger}
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("wait", WAITS)
@@ -131,7 +131,7 @@ def test_a_run_ends_a_wait_alike_in_every_mode(tallyfy, wait, run, mode):
     assert end == expected_end(tallyfy, RUNS[run], outcomes.get(run, TIMED_OUT))
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("run", RUNS)
 def test_a_deferrable_wait_for_what_is_already_so_ends_without_the_triggerer(tallyfy, run):
     outcome = WAITS["default"][1].get(run)
@@ -143,7 +143,7 @@ def test_a_deferrable_wait_for_what_is_already_so_ends_without_the_triggerer(tal
         assert end == expected_end(tallyfy, RUNS[run], outcome)
 
 
-@pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(("mode", "requests"), [("poke", 1), ("reschedule", 1)])
 def test_a_look_at_a_live_run_is_one_request(tallyfy, mode, requests):
     set_run(tallyfy, {"status": "complete"})

@@ -19,7 +19,6 @@ from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 from tests.airflow_driver import TOO_LONG, events_of, eventually, only_event, rebuilt
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
-BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", ["lenient", "strict"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +93,7 @@ def test_its_row_in_the_database_holds_ids_and_times_and_no_secret(tallyfy):
     }
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(
     ("run", "outcome"),
     [
@@ -113,7 +112,7 @@ def test_it_fires_one_event_of_a_closed_set(tallyfy, run, outcome):
     assert RUN_ID in end.message
 
 
-@BOTH_WORLDS
+@pytest.mark.usefixtures("worlds")
 def test_it_goes_on_looking_until_people_are_done(tallyfy):
     tallyfy.add_run(id=RUN_ID)
 

@@ -40,6 +40,7 @@ class FakeDagRun:
     clear_number: int = 0
     run_after: datetime | None = field(default_factory=lambda: datetime.now(UTC))
     logical_date: datetime | None = None
+    start_date: datetime | None = None
 
 
 @dataclass

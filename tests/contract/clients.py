@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ class AsyncClient:
         self._runner.close()
 
 
-CLIENTS = {"requests": SyncClient, "httpx": AsyncClient}
+CLIENTS: dict[str, type[SyncClient | AsyncClient]] = {"requests": SyncClient, "httpx": AsyncClient}
 
 
 class Naps(list[float]):
@@ -57,10 +58,10 @@ class Naps(list[float]):
     listener: Callable[[float], None] | None = None
 
     def install(self, monkeypatch: Any) -> Naps:
-        monkeypatch.setattr(tallyfy, "time", _Replaced(tallyfy.time, sleep=self._sleep))
+        monkeypatch.setattr(tallyfy, "time", _Replaced(time, sleep=self._sleep))
         monkeypatch.setattr(tallyfy_async, "asyncio", _Replaced(asyncio, sleep=self._sleep_async))
-        monotonic = driver.time.monotonic
-        monkeypatch.setattr(driver, "time", _Replaced(driver.time, monotonic=lambda: monotonic() + sum(self)))
+        monotonic = time.monotonic
+        monkeypatch.setattr(driver, "time", _Replaced(time, monotonic=lambda: monotonic() + sum(self)))
         return self
 
     def _sleep(self, seconds: float) -> None:

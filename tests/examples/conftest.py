@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from tests.system import dags
+from tests import dag_runs
 
 RunDag = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def _airflow_database() -> None:
-    dags.prepare_database()
+    dag_runs.prepare_database()
 
 
 @pytest.fixture
 def run_dag(_airflow_database: None) -> RunDag:
     """Return a function that runs a DAG with params and gives the finished DAG run."""
-    return dags.run_dag
+    return dag_runs.run_dag
 
 
 @pytest.fixture

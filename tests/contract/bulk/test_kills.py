@@ -223,7 +223,12 @@ def test_without_store_and_report_nothing_is_written_twice_either(tallyfy, tries
 def signal_when(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
     """Interrupt the main thread with a signal, as Airflow does with a task that is to end, and act in its handler."""
     handler = signal.signal(signal.SIGUSR1, lambda *_: act())
-    sender = threading.Thread(target=lambda: eventually(condition) and os.kill(os.getpid(), signal.SIGUSR1))
+
+    def send() -> None:
+        if eventually(condition):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    sender = threading.Thread(target=send)
     sender.start()
     try:
         yield

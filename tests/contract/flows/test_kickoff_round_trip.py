@@ -154,7 +154,7 @@ def test_what_was_meant_is_stored(tallyfy, form, names):
 
 
 #: For each type, values that cannot be meant.
-UNFIT = {
+UNFIT: dict[object, list[Any]] = {
     "assignees_form": ["Ada", {"members": [1]}],
     "date": ["soon", 7],
     "datetime": ["2026-13-01", True],

@@ -180,9 +180,9 @@ def test_it_does_not_take_the_place_of_airflows_own_dry_run(filled):
 def test_it_is_a_template_field_that_tasks_can_be_mapped_over():
     with DAG("dag", schedule=None):
         templated = task_of("archive", dry_run="{{ params.rehearse }}")
-        mapped = TallyfyArchiveRunOperator.partial(task_id="mapped", dry_run="{{ params.rehearse }}")
-        mapped = mapped.expand(run_id=[LIVE])
-        by_flag = TallyfyArchiveRunOperator.partial(task_id="by_flag", run_id=LIVE).expand(dry_run=[True, False])
+        partial = TallyfyArchiveRunOperator.partial(task_id="mapped", dry_run="{{ params.rehearse }}")
+        mapped: Any = partial.expand(run_id=[LIVE])
+        by_flag: Any = TallyfyArchiveRunOperator.partial(task_id="by_flag", run_id=LIVE).expand(dry_run=[True, False])
     templated.render_template_fields({"params": {"rehearse": "true"}})
     assert templated._is_dry_run is True
     assert mapped.unmap({"run_id": LIVE}).simulate == "{{ params.rehearse }}"

@@ -62,7 +62,9 @@ def test_in_reschedule_mode_the_first_look_of_another_process_counts(started, mo
 
 
 def test_when_a_task_looked_first_is_what_airflow_says(monkeypatch):
-    from airflow_provider_tallyfy.compat import AIRFLOW_V_3_0_PLUS, first_look_at
+    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+    from airflow_provider_tallyfy.compat import first_look_at
 
     context = new_context()
     assert first_look_at(context, 0) is None

@@ -147,7 +147,7 @@ def test_its_deadline_is_a_moment_that_a_restart_does_not_move(tallyfy):
         await until(lambda: bool(tallyfy.requests))
         interrupted.cancel()
         await asyncio.wait([interrupted])
-        await asyncio.sleep(max(0.0, wait.deadline - time.time()))
+        await asyncio.sleep(max(0.0, (wait.deadline or 0.0) - time.time()))
         tallyfy.clear_requests()
         restarted = rebuilt(wait)
         assert restarted.deadline == wait.deadline

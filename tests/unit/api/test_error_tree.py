@@ -14,8 +14,8 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_airflows_and_stops_its_task_retries_if_it_is_permanent(kind):
-    error = kind("why", status=404, run_id="r1")
-    assert isinstance(error, AirflowException)
+    error: TallyfyError = kind("why", status=404, run_id="r1")
+    assert issubclass(kind, AirflowException)
     assert isinstance(error, AirflowFailException) is kind.permanent
     assert (str(error), error.status, error.run_id) == ("why", 404, "r1")
 

@@ -15,8 +15,9 @@ from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.models.template import KickoffField
 from airflow_provider_tallyfy.api.presentable import presentable, quote
-from airflow_provider_tallyfy.waits.details import FormFieldGoal, RunForm, RunTasks, TaskGoal
+from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
 from airflow_provider_tallyfy.waits.goals import RunGoal
+from airflow_provider_tallyfy.waits.probes import RunForm, RunTasks
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 FORGED = "T\n[2026-11-26 00:00:00] {x.py:1} CRITICAL - forged\r\x1b[2J\x9b\u202e\u2028\x00\ud83d"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -105,7 +105,8 @@ def test_a_connection_that_cannot_be_read_for_a_while_costs_no_wait_and_is_told_
 def test_the_deadline_holds_while_the_connection_cannot_be_read(tallyfy, monkeypatch, kind, error):
     unreadable(tallyfy, monkeypatch, error, until=float("inf"))
     ending, moment, _ = ended(TRIGGERS[kind](deadline=100.0))
-    assert (ending.outcome, moment) == (Outcome.TIMED_OUT, pytest.approx(100.0, abs=1))
+    assert ending.outcome is Outcome.TIMED_OUT
+    assert moment == pytest.approx(100.0, abs=1)
 
 
 def test_a_connection_that_stays_missing_ends_the_wait_after_five_minutes(tallyfy, monkeypatch):

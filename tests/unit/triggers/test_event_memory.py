@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.waits import run_list
 from airflow_provider_tallyfy.waits.run_events import EventLog
 from airflow_provider_tallyfy.waits.run_list import RunListProbe
-from tests.virtual_time import VirtualTallyfy, in_virtual_time
+from tests.virtual_time import VirtualLoop, VirtualTallyfy, in_virtual_time
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older Airflow keeps no state of assets")
 
@@ -391,6 +391,12 @@ def test_a_first_start_tells_what_happened_in_the_seconds_of_replay_before(virtu
     virtually(scenario)
 
 
+def turn() -> int:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop.turns
+
+
 def test_a_long_archive_is_gone_through_in_parts(virtually, monkeypatch):
     work: Counter[int] = Counter()
 
@@ -398,14 +404,14 @@ def test_a_long_archive_is_gone_through_in_parts(virtually, monkeypatch):
         method = getattr(owner, name)
 
         def counted(*arguments):
-            work[asyncio.get_running_loop().turns] += 1
+            work[turn()] += 1
             return method(*arguments)
 
         monkeypatch.setattr(owner, name, counted)
 
     async def scenario(tallyfy, airflow):
         count_calls(EventLog, "_keep")
-        monkeypatch.setattr(run_list, "_age", lambda run: work.update([asyncio.get_running_loop().turns]) or age(run))
+        monkeypatch.setattr(run_list, "_age", lambda run: work.update([turn()]) or age(run))
         tallyfy.add_runs(1500, archived=True, status="complete")
         airflow.start(events="completed, restored", replay=0)
         await asyncio.sleep(3 * INTERVAL)

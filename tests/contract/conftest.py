@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.masked_secrets import forget_masked_secrets
 
 
 @pytest.fixture
@@ -16,10 +17,6 @@ def tallyfy(tallyfy_sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture(autouse=True)
-def _no_old_secrets():
-    """Forget what earlier tests masked: Airflow compiles one pattern of all secrets, anew for each it learns."""
+def _no_old_secrets() -> Iterator[None]:
     yield
-    for module in ("airflow.sdk._shared.secrets_masker", "airflow.utils.log.secrets_masker"):
-        if module in sys.modules:
-            masker = sys.modules[module]._secrets_masker()
-            masker.patterns, masker.replacer = set(), None
+    forget_masked_secrets()

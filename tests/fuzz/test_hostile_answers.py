@@ -30,6 +30,7 @@ from tests.fuzz import subjects
 from tests.fuzz.hostile import MOST_REQUESTS, HostileTallyfy
 from tests.fuzz.mutations import PLANS, forms_of
 from tests.fuzz.subjects import METHODS, ONLY_SYNC, OPERATORS, TRIGGERS, WITHOUT_QUESTIONS, AsyncFace, Case
+from tests.masked_secrets import forget_masked_secrets
 
 _COUNT = int(os.environ.get("FUZZ_COUNT", "200"))
 _SEED = os.environ.get("FUZZ_SEED")
@@ -126,6 +127,7 @@ def _try(
         patched.setattr(TallyfyAsyncHook, "connect", lambda conn_id: server.connect())
         patched.setattr("airflow_provider_tallyfy.triggers._base.time", subjects.virtual_clock())
     recorder.lines.clear()
+    forget_masked_secrets()  # each example has a token of its own
     failure: TallyfyError | None = None
     with tempfile.TemporaryDirectory() as folder:
         try:

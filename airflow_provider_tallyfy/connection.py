@@ -14,10 +14,9 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_tallyfy.api.call import Actor
+from airflow_provider_tallyfy.api.credentials import Actor, ClientCredentials
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models.envelope import is_token
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.connection_extras import (
     DEFAULT_CREDENTIALS_GRACE,
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -30,9 +29,9 @@ from airflow_provider_tallyfy.connection_extras import (
 )
 
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
-_LONGEST_CONNECT_TIMEOUT = 10.0
-_LONGEST_URL = 2000
-_LARGEST_NUMBER = 1e9  # operating systems take no longer timeouts
+_MAX_CONNECT_TIMEOUT = 10.0
+_MAX_URL = 2000
+_MAX_NUMBER = 1e9  # operating systems take no longer timeouts
 
 _HOST = re.compile(r"[a-z0-9_.\-\u0080-\U0010ffff]+")
 _PROXIED = {"http", "https", "all"}
@@ -87,7 +86,7 @@ class TallyfySettings:
     @property
     def connect_timeout(self) -> float:
         """Seconds to wait for a connection to be made."""
-        return min(self.timeout, _LONGEST_CONNECT_TIMEOUT)
+        return min(self.timeout, _MAX_CONNECT_TIMEOUT)
 
     @property
     def actor(self) -> Actor:
@@ -129,7 +128,7 @@ def read_settings(connection: AirflowConnection, organization_id: str | None = N
 
 
 @contextmanager
-def defined(conn_id: str) -> Iterator[None]:
+def explain_missing(conn_id: str) -> Iterator[None]:
     """Say which connection is missing, and how to make it, if Airflow does not find it inside the block."""
     try:
         yield
@@ -203,8 +202,8 @@ def _split_url(url: str, name: str) -> tuple[SplitResult, str]:
     # A backslash is a slash to one library, and a character of the host or user to another.
     if not is_usable or " " in url or "\\" in url or not url.isprintable():
         raise _problem(name, "is not a URL like https://go.tallyfy.com/api")
-    if len(url) > _LONGEST_URL:
-        raise _problem(name, f"is longer than {_LONGEST_URL} characters")
+    if len(url) > _MAX_URL:
+        raise _problem(name, f"is longer than {_MAX_URL} characters")
     return parts, host
 
 
@@ -306,8 +305,8 @@ def _number(name: str, value: Any) -> float:
         number = float(value) if not isinstance(value, bool) else -1.0
     except (TypeError, ValueError):
         number = -1.0
-    if not 0 <= number <= _LARGEST_NUMBER:
-        raise _problem(name, f"is not a number between 0 and {_LARGEST_NUMBER:.0f}")
+    if not 0 <= number <= _MAX_NUMBER:
+        raise _problem(name, f"is not a number between 0 and {_MAX_NUMBER:.0f}")
     return number
 
 

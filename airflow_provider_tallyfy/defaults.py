@@ -3,4 +3,4 @@
 DEFAULT_CONN_ID = "tallyfy_default"
 
 #: What Airflow's database takes as one XCom on every backend, with some room.
-MOST_XCOM_BYTES = 48 * 1024
+MAX_XCOM_BYTES = 48 * 1024

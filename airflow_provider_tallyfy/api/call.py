@@ -14,10 +14,7 @@ T = TypeVar("T")
 
 REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
 
-LostReason = Literal["dns", "refused", "tls", "proxy", "connect_timeout", "timeout", "reset", "too_large"]
-
-#: As whom a connection acts: the person who made its token, the application itself, or a user that it names.
-Actor = Literal["person", "application", "user"]
+LossReason = Literal["dns", "refused", "tls", "proxy", "connect_timeout", "timeout", "reset", "too_large"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Lost:
+class Loss:
     """
     No complete answer arrived.
 
@@ -55,7 +52,7 @@ class Lost:
     :param detail: a short fact for the message, free of secrets.
     """
 
-    reason: LostReason
+    reason: LossReason
     sent: bool
     detail: str = ""
 

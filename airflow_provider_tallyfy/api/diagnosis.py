@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss
+from airflow_provider_tallyfy.api.credentials import Actor
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyConfigurationError,
@@ -22,11 +23,11 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.presentable import clipped, presentable
+from airflow_provider_tallyfy.api.text import one_line, truncated
 
 _FIELDS_LIMIT = 900
 _FIELDS_DEPTH = 8
-_MOST_FIELDS = 100
+_MAX_FIELDS = 100
 _CODE_LIMIT = 100
 _SERVER_INTERNALS = re.compile(r"SQLSTATE|Illuminate\\|vendor/|Stack trace|#0 |/var/www|\.php\b", re.IGNORECASE)
 
@@ -48,10 +49,10 @@ def error_from_answer(call: Call[Any], answer: Answer, actor: Actor = "person") 
     )
 
 
-def error_from_loss(call: Call[Any], lost: Lost, host: str) -> TallyfyError:
+def error_from_loss(call: Call[Any], loss: Loss, host: str) -> TallyfyError:
     """Turn a missing answer into the error to raise; ``host`` is the server that was asked."""
-    what, hint = _LOSSES[lost.reason]
-    detail = f" ({lost.detail})" if lost.detail else ""
+    what, hint = _LOSSES[loss.reason]
+    detail = f" ({loss.detail})" if loss.detail else ""
     return TallyfyTransportError(
         _message(call, f"{what.format(host=host)}{detail} on {call.method} {call.target}.", hint),
         **_facts(call),
@@ -205,7 +206,7 @@ def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:
 
 def _request_id(answer: Answer) -> str | None:
     text = answer.headers.get("x-request-id")
-    return presentable(text, _CODE_LIMIT) if text else None
+    return one_line(text, _CODE_LIMIT) if text else None
 
 
 def _to(call: Call[Any], answer: Answer) -> str:
@@ -228,7 +229,7 @@ def _read_error_body(answer: Answer) -> tuple[str | None, str, dict[str, list[st
         body = {**error, "errors": body.get("errors")}
     code = body.get("code")
     message = body.get("message") or (error if isinstance(error, str) else "")
-    shown_code = presentable(code, _CODE_LIMIT) if isinstance(code, str) else None
+    shown_code = one_line(code, _CODE_LIMIT) if isinstance(code, str) else None
     return shown_code, _without_internals(str(message)), _flatten(body.get("errors"))
 
 
@@ -238,7 +239,7 @@ def _is_html(answer: Answer) -> bool:
 
 def _without_internals(text: str) -> str:
     """Keep one short line of a server's message, and nothing of its stack traces and SQL."""
-    return "(internals of the server, not shown)" if _SERVER_INTERNALS.search(text) else presentable(text)
+    return "(internals of the server, not shown)" if _SERVER_INTERNALS.search(text) else one_line(text)
 
 
 def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[str]]:
@@ -247,11 +248,11 @@ def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[s
         return {name: ["(nested too deeply)"]}
     if isinstance(errors, Mapping):
         parts = [
-            _flatten(value, presentable(f"{name}.{key}" if name else key, _CODE_LIMIT), depth + 1)
-            for key, value in islice(errors.items(), _MOST_FIELDS)
+            _flatten(value, one_line(f"{name}.{key}" if name else key, _CODE_LIMIT), depth + 1)
+            for key, value in islice(errors.items(), _MAX_FIELDS)
         ]
     elif isinstance(errors, list):
-        parts = [_flatten(value, name, depth + 1) for value in errors[:_MOST_FIELDS]]
+        parts = [_flatten(value, name, depth + 1) for value in errors[:_MAX_FIELDS]]
     else:
         return {} if errors is None else {name: [_without_internals(str(errors))]}
     merged: dict[str, list[str]] = {}
@@ -263,4 +264,4 @@ def _flatten(errors: object, name: str = "", depth: int = 0) -> dict[str, list[s
 
 def _render_fields(fields: Mapping[str, Sequence[str]]) -> str:
     text = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items())
-    return clipped(text, _FIELDS_LIMIT)
+    return truncated(text, _FIELDS_LIMIT)

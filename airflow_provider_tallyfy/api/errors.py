@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from airflow_provider_tallyfy.airflow_errors import AirflowException, AirflowFailException
-from airflow_provider_tallyfy.api.presentable import LONGEST_MESSAGE, clipped
+from airflow_provider_tallyfy.api.text import MAX_MESSAGE, truncated
 
 ErrorT = TypeVar("ErrorT", bound="TallyfyError")
 
@@ -65,7 +65,7 @@ class TallyfyError(AirflowException):
         retry_after: float | None = None,
         fields: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        super().__init__(clipped(message, LONGEST_MESSAGE))
+        super().__init__(truncated(message, MAX_MESSAGE))
         self.method = method
         self.path = path
         self.status = status

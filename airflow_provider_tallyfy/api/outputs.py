@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
-from airflow_provider_tallyfy.api.inputs.checks import list_in_text
+from airflow_provider_tallyfy.api.inputs.checks import parse_list
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, format_time
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.models.form import FormValues
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 Fields = str | tuple[str, ...]
 
 # How much of a name goes into a list about many runs, in bytes of JSON text.
-_LONGEST_NAME = 80
+_MAX_NAME = 80
 
 _LONGEST_TIME = "2026-01-01T00:00:00+00:00"
-_LONGEST_OF_OTHERS = {
+_LONGEST_VALUES = {
     "status": "complete",
     "archived_at": _LONGEST_TIME,
     "completed_at": _LONGEST_TIME,
@@ -166,11 +166,11 @@ def checked_fields(fields: object, known: Sequence[str]) -> Fields:
 
     :raises TallyfyValidationError: on an unknown name, or none at all.
     """
-    given = list_in_text(fields) or [fields] if isinstance(fields, str) else fields
+    given = parse_list(fields) or [fields] if isinstance(fields, str) else fields
     names = tuple(given) if isinstance(given, Iterable) else (given,)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        problem = f"names {', '.join(map(shown, unknown))}" if unknown else "is empty"
+        problem = f"names {', '.join(map(short_repr, unknown))}" if unknown else "is empty"
         raise invalid("fields", fields, problem, f"A run has: {', '.join(known)}.")
     return str(names[0]) if given == [fields] else names
 
@@ -182,16 +182,16 @@ def picked(facts: Mapping[str, Any], fields: Fields) -> Any:
 
 def shortened(name: str) -> str:
     """Cut a name that takes more than 80 bytes as JSON text."""
-    if len(json.dumps(name)) <= _LONGEST_NAME:
+    if len(json.dumps(name)) <= _MAX_NAME:
         return name
-    name = name[:_LONGEST_NAME]
-    while len(json.dumps(f"{name}...")) > _LONGEST_NAME:
+    name = name[:_MAX_NAME]
+    while len(json.dumps(f"{name}...")) > _MAX_NAME:
         name = name[:-1]
     return f"{name}..."
 
 
-def most_bytes(count: int, fields: Fields, run_id: str, url: str) -> int:
+def max_bytes(count: int, fields: Fields, run_id: str, url: str) -> int:
     """Give the size of the facts of some runs at most, as JSON text, by the longest id and the longest address."""
-    name = "n" * (_LONGEST_NAME - len('""'))
-    row = picked({"id": run_id, "url": url, "name": name, **_LONGEST_OF_OTHERS}, fields)
+    name = "n" * (_MAX_NAME - len('""'))
+    row = picked({"id": run_id, "url": url, "name": name, **_LONGEST_VALUES}, fields)
     return len("[]") + count * (len(json.dumps(row)) + len(", "))

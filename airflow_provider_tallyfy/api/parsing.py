@@ -15,7 +15,7 @@ ReadT = TypeVar("ReadT")
 MAX_DEPTH = 100
 
 #: The most digits of an integer that every database and message format can store (64 bits).
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -68,7 +68,7 @@ def _storable(value: Any, depth: int) -> Any:
 
 
 def _storable_int(digits: str) -> int | str:
-    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
 def _storable_float(digits: str) -> float | str:

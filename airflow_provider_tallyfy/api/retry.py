@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Generic, TypeAlias
 
-from airflow_provider_tallyfy.api.call import Actor, Answer, Call, Lost, T
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss, T
+from airflow_provider_tallyfy.api.credentials import Actor
 from airflow_provider_tallyfy.api.diagnosis import (
     after_attempts,
     error_from_answer,
@@ -23,8 +24,8 @@ from airflow_provider_tallyfy.api.parsing import parsed
 _RETRIED_STATUS = frozenset({500, 502, 503, 504})
 _RETRIED_LOSSES = frozenset({"dns", "refused", "proxy", "connect_timeout", "timeout", "reset"})
 _FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
-_MOST_DOUBLINGS = 8
+_MAX_DELAY = 30.0
+_MAX_DOUBLINGS = 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Attempt:
     :param renewable: whether a new token can be had.
     :param actor: as whom the connection acts, for messages.
     :param host: the server that was asked, for messages.
-    :param in_doubt: whether an attempt before may have been applied although it failed.
+    :param earlier_may_be_applied: whether an attempt before may have been applied although it failed.
     """
 
     number: int
@@ -51,7 +52,7 @@ class Attempt:
     renewable: bool = False
     actor: Actor = "person"
     host: str = "Tallyfy"
-    in_doubt: bool = False
+    earlier_may_be_applied: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class GiveUp:
 Decision: TypeAlias = Accept[T] | Retry | Renew | GiveUp
 
 
-def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[T]:
+def decide(call: Call[T], outcome: Answer | Loss, attempt: Attempt) -> Decision[T]:
     """
     Judge what came back for a call.
 
@@ -95,7 +96,7 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
         return _read(call, outcome)
     error = _error(call, outcome, attempt)
-    error.may_be_applied = call.writes and (attempt.in_doubt or _maybe_applied(outcome))
+    error.may_be_applied = call.writes and (attempt.earlier_may_be_applied or _maybe_applied(outcome))
     if isinstance(error, TallyfyAuthError) and attempt.renewable:
         return Renew()
     if _maybe_applied(outcome) and not call.repeatable:
@@ -108,14 +109,14 @@ def decide(call: Call[T], outcome: Answer | Lost, attempt: Attempt) -> Decision[
 
 
 #: The longest pause that a ``Retry-After`` header can ask for, in seconds; one wrong header must not silence a week.
-LONGEST_RETRY_AFTER = 900.0
+MAX_RETRY_AFTER = 900.0
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """
     Read a ``Retry-After`` header: seconds, with a fraction or not, or an HTTP date.
 
-    :return: seconds to wait, at most :data:`LONGEST_RETRY_AFTER`; ``None`` if the header is absent or unreadable.
+    :return: seconds to wait, at most :data:`MAX_RETRY_AFTER`; ``None`` if the header is absent or unreadable.
     """
     if not value:
         return None
@@ -127,7 +128,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         except (ValueError, OverflowError):
             return None
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
@@ -140,20 +141,20 @@ def _read(call: Call[T], answer: Answer) -> Accept[T] | GiveUp:
         return GiveUp(error)
 
 
-def _error(call: Call[Any], outcome: Answer | Lost, attempt: Attempt) -> TallyfyError:
-    if isinstance(outcome, Lost):
+def _error(call: Call[Any], outcome: Answer | Loss, attempt: Attempt) -> TallyfyError:
+    if isinstance(outcome, Loss):
         return error_from_loss(call, outcome, attempt.host)
     error = error_from_answer(call, outcome, attempt.actor)
     error.retry_after = retry_after_seconds(outcome.headers.get("retry-after"), attempt.now)
     return error
 
 
-def _maybe_applied(outcome: Answer | Lost) -> bool:
-    return outcome.sent if isinstance(outcome, Lost) else outcome.status >= 500
+def _maybe_applied(outcome: Answer | Loss) -> bool:
+    return outcome.sent if isinstance(outcome, Loss) else outcome.status >= 500
 
 
-def _passing(call: Call[Any], outcome: Answer | Lost) -> bool:
-    if isinstance(outcome, Lost):
+def _passing(call: Call[Any], outcome: Answer | Loss) -> bool:
+    if isinstance(outcome, Loss):
         return outcome.reason in _RETRIED_LOSSES
     if outcome.status in call.non_retryable:
         return False
@@ -165,6 +166,6 @@ def _delay(floor: float, attempt: Attempt) -> float | None:
     left = attempt.budget - attempt.elapsed
     if left <= 0 or floor > left:
         return None
-    doublings = min(attempt.number - 1, _MOST_DOUBLINGS)
-    jitter = attempt.chance * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**doublings)
+    doublings = min(attempt.number - 1, _MAX_DOUBLINGS)
+    jitter = attempt.chance * min(_MAX_DELAY, _FIRST_DELAY * 2.0**doublings)
     return min(floor + jitter, left)

@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.inputs.numbers import plain_text
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid_items
 from airflow_provider_tallyfy.api.inputs.wording import enumerated
 from airflow_provider_tallyfy.api.models.template import Template, fields_named
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 
 
@@ -58,8 +58,8 @@ class RowReader:
     def read(self, rows: Sequence[Mapping[str, Any]]) -> list[Launch]:
         """Check all rows, make launches of them, and name every problem of every row in one error."""
         problems = Problems()
-        settings = problems.of(self._settings) if rows else None
-        launches = problems.of(self._launches, rows, settings or {}) or []
+        settings = problems.collect(self._settings) if rows else None
+        launches = problems.collect(self._launches, rows, settings or {}) or []
         problems.raise_all("Nothing was launched.")
         return launches
 
@@ -92,7 +92,7 @@ class RowReader:
         column, value = self.key_column, self._key_of(row) or ""
         times_seen[value] += 1
         if value and times_seen[value] > 1:
-            raise TallyfyValidationError(f"{column} {shown(value)} is the key of another row already")
+            raise TallyfyValidationError(f"{column} {short_repr(value)} is the key of another row already")
         if not value:
             raise TallyfyValidationError(f"{column}, the key column, is empty")
         return LaunchKey.given(value, self.template.id)

@@ -212,7 +212,7 @@ class DeleteAction(RunsAction):
             archive_first=self._archive_first,
             may_be_gone=self._previous.may_have_changed(item),
             known=self._runs.get(item),
-            see_gone=False,
+            confirm_gone=False,
         )
         if change is None:
             self._unexplained.append(item)
@@ -260,7 +260,7 @@ class DeleteAction(RunsAction):
             return []
         # What this try deleted was archived; what an earlier one intended may be anywhere.
         list_filters = self.list_filters if self._missing else ("only",)
-        shown = await hook.execute(flows.still_shown(self.organization_id, self._deleted, list_filters))
+        shown = await hook.execute(flows.still_listed(self.organization_id, self._deleted, list_filters))
         return [
             self._unknown(run_id) if run_id in shown else Outcome(State.CHANGED, run_id) for run_id in self._deleted
         ]

@@ -8,14 +8,14 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
-    RENDERED_FOR_NOTHING,
+    RENDERED_NONE,
     checked_ids,
-    is_rendered_for_nothing,
-    list_in_text,
-    unrendered,
+    is_rendered_none,
+    parse_list,
+    parse_rendered,
 )
 from airflow_provider_tallyfy.api.inputs.problems import invalid_items
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 from airflow_provider_tallyfy.files.storage import checked_path, is_path
 from airflow_provider_tallyfy.files.tables import items_of_json_lines, rows_of_csv
 
@@ -34,11 +34,11 @@ def read_run_ids(given: Any) -> list[str]:
 
 def files_of_ids(given: Any) -> list[str]:
     """Name the files that ids come from."""
-    given = unrendered(given)
+    given = parse_rendered(given)
     if isinstance(given, Mapping):
         return [_path_of(given)] if _is_reference(given) else []
     items = given if isinstance(given, Sequence) and not isinstance(given, str | bytes) else ()
-    return [_path_of(item) for item in map(unrendered, items) if isinstance(item, Mapping) and _is_reference(item)]
+    return [_path_of(item) for item in map(parse_rendered, items) if isinstance(item, Mapping) and _is_reference(item)]
 
 
 def read_rows(given: Any) -> list[dict[str, Any]]:
@@ -49,8 +49,8 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
         file of JSON lines.
     :raises TallyfyValidationError: naming every invalid row, or the line that cannot be read.
     """
-    if isinstance(given, str) and is_rendered_for_nothing(given):
-        raise _refused_rows(f"it is {given.strip()!r}: {RENDERED_FOR_NOTHING}")
+    if isinstance(given, str) and is_rendered_none(given):
+        raise _refused_rows(f"it is {given.strip()!r}: {RENDERED_NONE}")
     if path := file_of_rows(given):
         given = _rows_of_file(path)
     elif isinstance(given, str):
@@ -93,7 +93,7 @@ def _listed(given: Any) -> Iterable[Any]:
 
 def _ids_of_several(given: Iterable[Any]) -> Iterator[Any]:
     """Give the ids of items; a mapped task hands on a list of the results of its parts."""
-    for item in map(unrendered, given):
+    for item in map(parse_rendered, given):
         if isinstance(item, Mapping):
             yield from _ids_of_mapping(item) if _is_reference(item) else [item]
         elif isinstance(item, Iterable) and not isinstance(item, str | bytes):
@@ -124,17 +124,17 @@ def _ids_of_file(path: str, state: str | Sequence[str] | None) -> Iterator[Any]:
         if states is None:
             yield item
         elif not isinstance(item, Mapping):
-            raise _refused_ids(f"{path} has lines without a state, as {shown(item)}")
+            raise _refused_ids(f"{path} has lines without a state, as {short_repr(item)}")
         elif item.get("state") in states:
             yield item
 
 
 def _ids_of_text(text: str) -> Any:
-    if not text.strip() or is_rendered_for_nothing(text):
-        raise _refused_ids(f"it is {text!r}: {RENDERED_FOR_NOTHING}")
+    if not text.strip() or is_rendered_none(text):
+        raise _refused_ids(f"it is {text!r}: {RENDERED_NONE}")
     if _is_list(text):
         return _list_in(text, "run_ids")
-    found = unrendered(text)
+    found = parse_rendered(text)
     return found if isinstance(found, Mapping) else [word for word in re.split(r"[\s,;]+", text) if word]
 
 
@@ -144,7 +144,7 @@ def _rows_of_file(path: str) -> Iterable[Any]:
 
 
 def _list_in(text: str, name: str) -> list[Any]:
-    items = list_in_text(text)
+    items = parse_list(text)
     if items is None:
         raise invalid_items(name, [f"{text[:80]!r} is not a list"], "Nothing was sent.")
     return items

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.parsing import loads
-from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import MAX_XCOM_BYTES
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow writes its connection before the @
@@ -25,7 +25,7 @@ _LOCAL_URL = re.compile(r"(file|local)://([^/@]*@)?", re.IGNORECASE)  # Airflow 
 
 def checked_xcom_bytes(value: object) -> int:
     """Check how many bytes a result may take as XCom; an empty value gives the default."""
-    return checked_count(value, "max_xcom_bytes") or MOST_XCOM_BYTES
+    return checked_count(value, "max_xcom_bytes") or MAX_XCOM_BYTES
 
 
 def is_path(value: object) -> bool:
@@ -49,17 +49,17 @@ def checked_path_if_given(value: object, name: str) -> str | None:
     return None if value is None or value == "" else checked_path(value, name)
 
 
-def fitting(rows: Iterable[Any], most_bytes: int, advice: str) -> list[Any]:
+def rows_for_xcom(rows: Iterable[Any], max_bytes: int, advice: str) -> list[Any]:
     """Collect rows for an XCom, and refuse them when they become too many, with advice what to do instead."""
-    most_bytes = checked_xcom_bytes(most_bytes)
+    max_bytes = checked_xcom_bytes(max_bytes)
     collected: list[Any] = []
     size = len("[]")
     for row in rows:
         size += len(json.dumps(row)) + len(", ")
-        if size > most_bytes:
+        if size > max_bytes:
             raise invalid(
                 "max_xcom_bytes",
-                most_bytes,
+                max_bytes,
                 f"is too little for this list: it holds the first {len(collected)}, and there are more",
                 f"{advice} or set output_path to write it to a file.",
             )
@@ -76,7 +76,7 @@ def local_path(path: str) -> Path | None:
 
 def file_name(path: str) -> str:
     """Give the last part of a path."""
-    name: str = _located(path).name
+    name: str = _path_object(path).name
     return name
 
 
@@ -115,10 +115,10 @@ class NewFile:
                 os.fsync(self.file.fileno())
             else:
                 self.file.seek(0)
-                with _located(self._path).open("w", encoding="utf-8") as stored:
+                with _path_object(self._path).open("w", encoding="utf-8") as stored:
                     shutil.copyfileobj(self.file, stored)
         if self._beside is not None:
-            os.replace(self._beside, _located(self._path))
+            os.replace(self._beside, _path_object(self._path))
 
     def leave(self) -> None:
         """Close the file and leave it beside its path."""
@@ -163,7 +163,7 @@ def write_json(path: str, value: Any, *, private: bool = False) -> None:
 
 def read_json(path: str) -> Any:
     """Read a JSON document; ``None`` if no readable one is there."""
-    source = _located(path)
+    source = _path_object(path)
     try:
         return loads(source.read_text(encoding="utf-8")) if source.exists() else None
     except ValueError:
@@ -177,13 +177,13 @@ def read_lines(path: str) -> Iterator[str]:
     :raises FileNotFoundError: if there is none.
     :raises UnicodeDecodeError: if it is not UTF-8, at the latest when the line comes that is not.
     """
-    with _located(path).open("r", encoding="utf-8-sig", newline="") as file:
+    with _path_object(path).open("r", encoding="utf-8-sig", newline="") as file:
         yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
 
 
 def first_undecodable_line(path: str) -> int | None:
     """Find the line, counted from 1, at which a file is not UTF-8; decoding by larger pieces does not tell."""
-    with _located(path).open("rb") as file:
+    with _path_object(path).open("rb") as file:
         for number, line in enumerate(iter(file.readline, b""), start=1):
             try:
                 line.decode()
@@ -199,7 +199,7 @@ def is_same_file(path: str, other: str) -> bool:
         return local.exists() and other_local.exists() and local.samefile(other_local)
     if local is not None or other_local is not None:
         return False
-    one, two = _located(path), _located(other)
+    one, two = _path_object(path), _path_object(other)
     return (one.protocol, one.path) == (two.protocol, two.path)
 
 
@@ -209,7 +209,7 @@ def files_beside(path: str, pattern: str) -> list[Path]:
     return [] if target is None else list(target.parent.glob(pattern))
 
 
-def _located(path: str) -> Any:
+def _path_object(path: str) -> Any:
     """Give the path object of a file; a local one is of ``pathlib``."""
     local = local_path(path)
     if local is not None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.inputs.wording import enumerated, quoted
+from airflow_provider_tallyfy.api.inputs.wording import enumerated, quoted_list
 from airflow_provider_tallyfy.api.parsing import loads
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 from airflow_provider_tallyfy.files.storage import first_undecodable_line, read_lines
 
 #: Makes the error that says what is wrong with a file.
@@ -24,7 +24,7 @@ def items_of_json_lines(path: str, refuse: Refuse) -> Iterator[Any]:
             try:
                 yield loads(line)
             except ValueError:
-                raise refuse(f"line {number} of {path} is not JSON: {shown(line.strip())}") from None
+                raise refuse(f"line {number} of {path} is not JSON: {short_repr(line.strip())}") from None
 
 
 def rows_of_csv(path: str, refuse: Refuse) -> Iterator[dict[Any, Any]]:
@@ -38,7 +38,7 @@ def rows_of_csv(path: str, refuse: Refuse) -> Iterator[dict[Any, Any]]:
     if unnamed := [str(number) for number, name in enumerate(header, start=1) if not name.strip()]:
         raise refuse(f"the header of {path} has no name for column {enumerated(unnamed)}; name it there, or remove it")
     if double := [name for name, times in Counter(header).items() if times > 1]:
-        raise refuse(f"the header of {path} names columns more than once: {quoted(double)}")
+        raise refuse(f"the header of {path} names columns more than once: {quoted_list(double)}")
     for cells in records:
         surplus = {None: cells[len(header) :]} if len(cells) > len(header) else {}
         yield {**dict(zip(header, cells, strict=False)), **surplus}
@@ -63,9 +63,9 @@ def _decoded_lines(path: str, refuse: Refuse) -> Iterator[str]:
     try:
         yield from read_lines(path)
     except FileNotFoundError:
-        raise refuse(f"there is no file {shown(path)}") from None
+        raise refuse(f"there is no file {short_repr(path)}") from None
     except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise refuse(f"the file {shown(path)} cannot be read: {error.strerror}") from None
+        raise refuse(f"the file {short_repr(path)} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         problem = f"line {first_undecodable_line(path)} of {path} is not UTF-8"
         raise refuse(f"{problem}; save the file in this encoding") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from airflow_provider_tallyfy.api.call import Answer, Lost
+from airflow_provider_tallyfy.api.call import Answer, Loss
 from airflow_provider_tallyfy.connection import TallyfySettings
 
 #: What both drivers ask for, and all that is decompressed.
@@ -53,12 +53,12 @@ class Body:
         # Compressed bytes count as well: they may decompress to nothing without end.
         self._is_too_large = max(self._received, len(self._content)) > self._settings.max_response_bytes
 
-    def outcome(self, status: int) -> Answer | Lost:
+    def outcome(self, status: int) -> Answer | Loss:
         """Make the neutral form of the answer."""
         if self._is_too_large:
-            return Lost("too_large", sent=True, detail=f"over {self._settings.max_response_bytes} bytes")
+            return Loss("too_large", sent=True, detail=f"over {self._settings.max_response_bytes} bytes")
         if self._is_broken or (self._decompressor is not None and not self._decompressor.eof):
-            return Lost("reset", sent=True, detail=f"its {self._encoding} data is invalid or incomplete")
+            return Loss("reset", sent=True, detail=f"its {self._encoding} data is invalid or incomplete")
         headers = {name.lower(): value for name, value in self._headers.items()}
         return Answer(status, headers, bytes(self._content), self._unreadable)
 

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost, T
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss, T
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyValidationError
 from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.redaction import redact_answer, redact_error
 
-_LONGEST_URL = 60_000  # httpx takes 65,536 characters; servers mostly take fewer, and say so
+_MAX_URL = 60_000  # httpx takes 65,536 characters; servers mostly take fewer, and say so
 
 
 def default_headers() -> dict[str, str]:
@@ -44,10 +44,10 @@ class Attempts(Generic[T]):
                 path=call.path,
                 run_id=call.run_id,
             )
-        if (length := len(call.url(settings.base_url))) > _LONGEST_URL:
+        if (length := len(call.url(settings.base_url))) > _MAX_URL:
             raise TallyfyValidationError(
                 f"Could not {call.action}: the address of the request has {length} characters.\n"
-                f"It can have at most {_LONGEST_URL}. Nothing was sent.\nShorten the filters.",
+                f"It can have at most {_MAX_URL}. Nothing was sent.\nShorten the filters.",
                 method=call.method,
                 run_id=call.run_id,
             )
@@ -60,9 +60,9 @@ class Attempts(Generic[T]):
         self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
         self._started = time.monotonic()
         self._number = 0
-        self._in_doubt = False
+        self._may_be_applied = False
 
-    def judge(self, outcome: Answer | Lost, token: str) -> Decision[T]:
+    def judge(self, outcome: Answer | Loss, token: str) -> Decision[T]:
         """Decide what follows from the latest attempt; its result holds no secret, unless a token is the value."""
         secrets = (*self._secrets, token)
         if isinstance(outcome, Answer) and not (self._asks_for_token and 200 <= outcome.status < 300):
@@ -83,12 +83,12 @@ class Attempts(Generic[T]):
             renewable=self._token_renewable,
             actor=self._actor,
             host=self._host,
-            in_doubt=self._in_doubt,
+            earlier_may_be_applied=self._may_be_applied,
         )
 
     def failed(self, error: TallyfyError) -> None:
         """Remember what a failed attempt, which is followed by another, may have done."""
-        self._in_doubt |= error.may_be_applied
+        self._may_be_applied |= error.may_be_applied
 
     def queued(self, seconds: float) -> None:
         """Leave the time that the call waited for others out of its budget."""

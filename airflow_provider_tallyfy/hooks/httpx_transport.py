@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import tls_context, trusted_certificates
@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.hooks.driver import default_headers
 from airflow_provider_tallyfy.hooks.losses import NOT_CONNECTED, lost
 from airflow_provider_tallyfy.hooks.proxy import proxy_for
 
-_MOST_CONNECTIONS = 32
+_MAX_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
 _LIMITS = httpx.Limits(keepalive_expiry=300)
 
@@ -40,13 +40,13 @@ class Transport:
         self._settings = settings
         self._headers = {**default_headers(), "Accept-Encoding": ACCEPTED_ENCODINGS}
         self._timeouts = httpx.Timeout(settings.timeout, connect=settings.connect_timeout).as_dict()
-        self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._idle: dict[str, list[_Route]] = {}
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
         self._is_closed = False
 
-    async def exchange(self, call: Call[Any], token: str) -> Answer | Lost:
+    async def exchange(self, call: Call[Any], token: str) -> Answer | Loss:
         """Send a call once, with a bearer token or, if that is ``""``, without."""
         base_url = call.base_url or self._settings.base_url
         async with self._free:
@@ -70,7 +70,7 @@ class Transport:
             for route in routes:
                 await route.transport.aclose()
 
-    async def _send(self, route: _Route, request: httpx.Request) -> Answer | Lost:
+    async def _send(self, route: _Route, request: httpx.Request) -> Answer | Loss:
         settings = self._settings
         try:
             # httpx waits for each piece of the headers anew; to connect has a limit of its own, which comes first.

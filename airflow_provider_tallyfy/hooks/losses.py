@@ -10,7 +10,7 @@ import httpx
 import requests
 import urllib3.exceptions
 
-from airflow_provider_tallyfy.api.call import Lost, LostReason
+from airflow_provider_tallyfy.api.call import Loss, LossReason
 
 _Kinds: TypeAlias = tuple[type[BaseException], ...]
 
@@ -20,7 +20,7 @@ _TIMEOUTS: _Kinds = (TimeoutError, httpx.TimeoutException, urllib3.exceptions.Ti
 NOT_CONNECTED: _Kinds = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 #: (exceptions, reason, whether the request may have been sent); the first row that fits any cause of the error counts.
-_WHILE_CONNECTING: tuple[tuple[_Kinds, LostReason, bool], ...] = (
+_WHILE_CONNECTING: tuple[tuple[_Kinds, LossReason, bool], ...] = (
     ((httpx.ProxyError, urllib3.exceptions.ProxyError), "proxy", False),
     ((socket.gaierror,), "dns", False),
     ((urllib3.exceptions.NewConnectionError,), "refused", False),  # to urllib3 this is a timeout, too
@@ -30,14 +30,14 @@ _WHILE_CONNECTING: tuple[tuple[_Kinds, LostReason, bool], ...] = (
     ((OSError,), "refused", False),
     ((Exception,), "reset", False),
 )
-_AFTER_CONNECTING: tuple[tuple[_Kinds, LostReason, bool], ...] = (
+_AFTER_CONNECTING: tuple[tuple[_Kinds, LossReason, bool], ...] = (
     (_TIMEOUTS, "timeout", True),
     ((Exception,), "reset", True),
 )
 _OF_THE_PROXY = ("connect_timeout", "dns", "refused")
 
 
-def lost(error: Exception, *, connecting: bool, by_proxy: bool = False) -> Lost:
+def lost(error: Exception, *, connecting: bool, by_proxy: bool = False) -> Loss:
     """
     Make the neutral form of a missing answer, with the operating system's words for it, if any.
 
@@ -50,7 +50,7 @@ def lost(error: Exception, *, connecting: bool, by_proxy: bool = False) -> Lost:
     if by_proxy and reason in _OF_THE_PROXY:
         reason = "proxy"
     words = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
-    return Lost(reason, sent, next(words, ""))
+    return Loss(reason, sent, next(words, ""))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -16,10 +16,10 @@ from urllib.parse import quote, quote_plus
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.errors import TallyfyError
 
-_BLOT = "***"
+_REPLACEMENT = "***"
 
 #: So many characters of a secret are not shown either: messages are cut, and servers break lines.
-_PIECE = 12
+_MIN_PIECE = 12
 
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -51,13 +51,13 @@ def redact_error(error: TallyfyError, secrets: Iterable[str]) -> None:
 
 def redact_answer(answer: Answer, secrets: Iterable[str]) -> Answer:
     """Take secrets out of an answer before it is read; very short ones stay in the data of a success, by chance."""
-    least = _PIECE if 200 <= answer.status < 300 else 1
+    least = _MIN_PIECE if 200 <= answer.status < 300 else 1
     forms = _written_forms(tuple(secret for secret in secrets if len(secret) >= least))
     body = _usual_json(answer) if forms and _UNUSUAL_JSON.search(answer.body) else answer.body
     headers: Mapping[str, str] = answer.headers
     for form in forms:
-        body = body.replace(form.encode(), _BLOT.encode())
-        headers = {name: value.replace(form, _BLOT) for name, value in headers.items()}
+        body = body.replace(form.encode(), _REPLACEMENT.encode())
+        headers = {name: value.replace(form, _REPLACEMENT) for name, value in headers.items()}
     return replace(answer, headers=headers, body=body)
 
 
@@ -69,7 +69,7 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
         if escape in text:
             _mark(text, unit, decode, pieces, hidden)
     return re.sub(
-        "\1+", _BLOT, "".join("\1" if mark else character for character, mark in zip(text, hidden, strict=True))
+        "\1+", _REPLACEMENT, "".join("\1" if mark else character for character, mark in zip(text, hidden, strict=True))
     )
 
 
@@ -97,7 +97,7 @@ def _pieces(secrets: tuple[str, ...]) -> Mapping[int, set[str]]:
     pieces: dict[int, set[str]] = defaultdict(set)
     for secret in secrets:
         for form in {secret, secret.encode().decode("latin-1"), *_base64_forms(secret)}:
-            length = min(len(form), _PIECE)
+            length = min(len(form), _MIN_PIECE)
             pieces[length] |= {form[start : start + length] for start in range(len(form) - length + 1)}
     return pieces
 
@@ -121,7 +121,7 @@ def _base64_forms(secret: str) -> Iterator[str]:
     for before in range(3):
         encoded = b64encode(b"\0" * before + content).decode()
         form = encoded[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
-        if len(form) >= _PIECE:
+        if len(form) >= _MIN_PIECE:
             yield from {form, form.replace("+", "-").replace("/", "_")}
 
 

@@ -11,7 +11,7 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
@@ -124,7 +124,7 @@ def authorize_session(session: requests.Session, settings: TallyfySettings, toke
     session.auth = check
 
 
-def exchange(session: requests.Session, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+def exchange(session: requests.Session, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Loss:
     """Send a call once, with a bearer token or, if that is ``""``, without."""
     data, headers = call.content()
     request = requests.Request(
@@ -136,7 +136,7 @@ def exchange(session: requests.Session, settings: TallyfySettings, call: Call[An
         with deadline, session.send(session.prepare_request(request), allow_redirects=False, stream=True) as response:
             deadline.extend_to(settings.timeout)
             if response.status_code < 200:  # Python takes it for the answer, which may be on its way
-                return Lost("reset", sent=True, detail=f"only status {response.status_code} arrived")
+                return Loss("reset", sent=True, detail=f"only status {response.status_code} arrived")
             body = Body(response.headers, settings)
             while body.wants_more and (piece := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
                 body.add(piece)

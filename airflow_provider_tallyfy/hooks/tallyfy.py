@@ -44,7 +44,7 @@ from airflow_provider_tallyfy.api.outputs import (
 )
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
-from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.connection import TallyfySettings, explain_missing, read_settings
 from airflow_provider_tallyfy.connection_extras import EXTRAS
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.hooks import requests_transport
@@ -113,7 +113,7 @@ class TallyfyHook(BaseHook):
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
-        with defined(self.tallyfy_conn_id):
+        with explain_missing(self.tallyfy_conn_id):
             settings = read_settings(self.get_connection(self.tallyfy_conn_id), self._organization_id)
         for secret in settings.secrets:
             mask_secret(secret)

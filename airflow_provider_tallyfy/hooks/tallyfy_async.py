@@ -12,13 +12,13 @@ from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows.driving import Done, advance
 from airflow_provider_tallyfy.api.inputs.checks import required_organization
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret_async
-from airflow_provider_tallyfy.connection import TallyfySettings, defined, read_settings
+from airflow_provider_tallyfy.connection import TallyfySettings, explain_missing, read_settings
 from airflow_provider_tallyfy.hooks import httpx_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.rate_limit import RateLimiter
@@ -51,7 +51,7 @@ class TallyfyAsyncHook:
         :param organization_id: the Tallyfy organization; by default the connection's.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
-        with defined(tallyfy_conn_id):
+        with explain_missing(tallyfy_conn_id):
             settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
         for secret in settings.secrets:
             await mask_secret_async(secret)

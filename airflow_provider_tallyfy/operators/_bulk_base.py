@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.defaults import MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import MAX_XCOM_BYTES
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         max_failures: int | str | None = None,
         fail_on_errors: bool = True,
         report_path: str | os.PathLike[str] | None = None,
-        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 
@@ -85,7 +85,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         max_failures: int | str | None = None,
         fail_on_errors: bool = True,
         report_path: str | os.PathLike[str] | None = None,
-        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         dry_run: bool | str = False,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,

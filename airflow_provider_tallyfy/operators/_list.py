@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
 from airflow_provider_tallyfy.operators._filters import TallyfyRunFilterOperator
 
 
@@ -70,7 +70,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         limit: int | str | None = None,
         fields: str | Sequence[str] = ("id", "name", "status", "archived_at", "completed_at", "url"),
         output_path: str | os.PathLike[str] | None = None,
-        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -95,7 +95,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
 
     def execute(self, context: Context) -> Any:
         """List the runs."""
-        from airflow_provider_tallyfy.files.storage import checked_path_if_given, fitting, write_lines
+        from airflow_provider_tallyfy.files.storage import checked_path_if_given, rows_for_xcom, write_lines
 
         with self.hook:
             path = checked_path_if_given(self.output_path, "output_path")
@@ -104,7 +104,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
                 count = write_lines(path, rows)
                 self.log.info("Wrote %d runs to %s", count, path)
                 return {"path": path, "count": count}
-            listed_runs = fitting(rows, self.max_xcom_bytes, 'Filter more, set a limit, ask for fields="id",')
+            listed_runs = rows_for_xcom(rows, self.max_xcom_bytes, 'Filter more, set a limit, ask for fields="id",')
         self.log.info("Listed %d runs.", len(listed_runs))
         return listed_runs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator
 
 
@@ -93,7 +93,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         until: datetime | str | None = None,
         verbs: Sequence[str] | str = (),
         output_path: str | os.PathLike[str] | None = None,
-        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -114,7 +114,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         """Read the activity."""
         from airflow_provider_tallyfy.api import flows
         from airflow_provider_tallyfy.api.inputs.checks import checked_time, listed
-        from airflow_provider_tallyfy.files.storage import checked_path_if_given, fitting, write_lines
+        from airflow_provider_tallyfy.files.storage import checked_path_if_given, rows_for_xcom, write_lines
 
         with self.hook as hook:
             run_id = self._push_run_link(context)
@@ -126,7 +126,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
             self.log.info("Run %s has %d such entries.", run_id, len(entries))
             if path:
                 return {"path": path, "count": write_lines(path, entries)}
-            return fitting(entries, self.max_xcom_bytes, "Ask for fewer verbs or a shorter time,")
+            return rows_for_xcom(entries, self.max_xcom_bytes, "Ask for fewer verbs or a shorter time,")
 
 
 class TallyfyExportRunOperator(TallyfyRunOperator):

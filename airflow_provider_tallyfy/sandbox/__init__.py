@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Behavior", "Fault", "RecordedRequest", "Sandbox"]
 
-_HOMES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
+_MODULES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that importing the package loads no web server."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

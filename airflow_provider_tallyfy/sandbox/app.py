@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import run_json
 from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
-from airflow_provider_tallyfy.sandbox.wire import Exchange, spoil
+from airflow_provider_tallyfy.sandbox.wire import Exchange, apply_fault
 from airflow_provider_tallyfy.sandbox.world import RecordedRequest, World
 
 Guard = Callable[[Call], Token | None]
@@ -71,7 +71,7 @@ class SandboxApp:
         fault = None if refusal else world.faults.match(request.method, request.path, request.raw_query)
         if fault is not None:
             await _wait_until(due)
-            await spoil(exchange, fault, world.clock.now())
+            await apply_fault(exchange, fault, world.clock.now())
         else:
             answer = refusal or await exchange.proper_answer()
             await _wait_until(due)
@@ -144,7 +144,7 @@ def _endpoint(world: World, handler: Handler, guard: Guard) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         call = await _call(world, request)
         with world.lock:
-            world.store.settle()
+            world.store.complete_due_runs()
             try:
                 token = guard(call)
                 call.user_id = (token and token.user_id) or world.user["id"]
@@ -181,7 +181,7 @@ def _web_page(world: World) -> Endpoint:
 
     async def endpoint(request: Request) -> Response:
         with world.lock:
-            world.store.settle()
+            world.store.complete_due_runs()
             run = world.store.runs.get(request.path_params["run"])
             here = request.path_params["org"] == world.organization_id
             shown = run_json(run, world.behavior) if run and here else None

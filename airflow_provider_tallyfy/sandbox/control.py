@@ -120,7 +120,7 @@ _ACTIONS: list[tuple[str, str, Action]] = [
     ("GET", "/requests/count", count_requests),
     ("DELETE", "/requests", lambda world, body, params: world.clear_requests()),
     ("GET", "/connections", connections),
-    ("DELETE", "/connections", lambda world, body, params: world.forget_connections()),
+    ("DELETE", "/connections", lambda world, body, params: world.reset_connection_count()),
     ("POST", "/tokens", lambda world, body, params: {"token": world.issue_token(**body)}),
     ("DELETE", "/tokens", lambda world, body, params: world.revoke_token(**body)),
 ]

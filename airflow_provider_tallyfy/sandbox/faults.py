@@ -107,7 +107,7 @@ class Fault:
             raise ValueError(f"There is no fault {self.kind!r}; choose one of {get_args(Kind)}")
         self._pattern = re.compile(self.path)
 
-    def strikes(self, method: str, path: str, query: str) -> bool:
+    def applies_to(self, method: str, path: str, query: str) -> bool:
         """Say whether the fault hits this request, and count it.
 
         :param method: HTTP method.
@@ -197,7 +197,7 @@ class Faults:
         :param query: Query string as sent.
         """
         with self._lock:
-            return next((fault for fault in self._faults if fault.strikes(method, path, query)), None)
+            return next((fault for fault in self._faults if fault.applies_to(method, path, query)), None)
 
     def __iter__(self) -> Iterator[Fault]:
         with self._lock:

@@ -53,7 +53,7 @@ class Run:
         """Return the task with this id."""
         return next((task for task in self.tasks if task["id"] == task_id), None)
 
-    def truth(self) -> Json:
+    def snapshot(self) -> Json:
         """Return a copy of everything stored about the run."""
         return copy.deepcopy(self.data | {"tasks": self.tasks, "threads": self.threads, "tags": self.tags})
 

@@ -119,25 +119,25 @@ def read_seed(path: str) -> Any:
         raise SeedError(f"it is not JSON ({error})") from None
 
 
-def sow(seed: Any, sowers: Mapping[str, Callable[[Any], object]]) -> None:
+def load(seed: Any, loaders: Mapping[str, Callable[[Any], object]]) -> None:
     """Add everything a seed names.
 
-    :param sowers: What adds one thing of a kind, in the order of adding.
+    :param loaders: What adds one thing of a kind, in the order of adding.
     """
-    known = ", ".join(sowers)
+    known = ", ".join(loaders)
     if not isinstance(seed, dict):
         raise SeedError(f"it is not an object with {known}")
-    if unknown := sorted(seed.keys() - sowers.keys()):
+    if unknown := sorted(seed.keys() - loaders.keys()):
         raise SeedError(f"it has unknown keys: {', '.join(unknown)}. Known: {known}")
-    for kind, add in sowers.items():
+    for kind, add in loaders.items():
         things = seed.get(kind, [])
         if not isinstance(things, list):
             raise SeedError(f"its {kind} are not a list")
         for number, thing in enumerate(things):
-            _sow_one(f"{kind}[{number}]", thing, text=kind == "tags", add=add)
+            _load_one(f"{kind}[{number}]", thing, text=kind == "tags", add=add)
 
 
-def _sow_one(place: str, thing: Any, *, text: bool, add: Callable[[Any], object]) -> None:
+def _load_one(place: str, thing: Any, *, text: bool, add: Callable[[Any], object]) -> None:
     if not isinstance(thing, str if text else dict):
         raise SeedError(f"its {place} is not {'text' if text else 'an object'}")
     try:

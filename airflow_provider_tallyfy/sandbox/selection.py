@@ -39,7 +39,7 @@ LINK_HOST = "https://go.tallyfy.invalid/api"
 
 def select_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
     """Return the runs a list request asks for, in its order."""
-    runs = _shelf(store, query, behavior)
+    runs = _listed_runs(store, query, behavior)
     tests = _tests(query, behavior)
     hidden = store.hidden()
     if hidden:
@@ -49,7 +49,7 @@ def select_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]
     return _sorted(runs, query.get("sort") or query.get("sort_by") or behavior.default_sort)
 
 
-def _shelf(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
+def _listed_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
     archived, status = query.get("archived"), query.get("status")
     if status == "archived" and behavior.status_archived_honoured:
         return store.archived

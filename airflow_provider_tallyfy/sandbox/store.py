@@ -152,7 +152,7 @@ class Store:
         wanted = template["steps"] if steps is None else [s for s in template["steps"] if s["id"] in set(steps)]
         run.tasks = [_task(data, step, place) for place, step in enumerate(wanted, 1)]
         last_updated = data["last_updated"]
-        self._bring_about(run)
+        self._apply_status(run)
         data["last_updated"] = last_updated or data["completed_at"] or data["started_at"]
         self._insert(run)
         for tag in tags:
@@ -176,7 +176,7 @@ class Store:
         data["prerun_length"] = len(template["prerun"])
         return data
 
-    def _bring_about(self, run: Run) -> None:
+    def _apply_status(self, run: Run) -> None:
         """Give a run the tasks and issues that go with the status it was added with."""
         status, since = run.data["status"], run.data["created_at"]
         if status == "complete" or run.data["completed_at"]:
@@ -193,14 +193,14 @@ class Store:
         self._schedule(run)
 
     def _remove(self, run: Run) -> None:
-        shelf = self.archived if run.archived else self.live
-        del shelf[bisect.bisect_left(shelf, run.order, key=_order)]
+        runs = self.archived if run.archived else self.live
+        del runs[bisect.bisect_left(runs, run.order, key=_order)]
 
     def _schedule(self, run: Run) -> None:
         if run.complete_after is not None and not run.archived and not run.data["completed_at"]:
             heapq.heappush(self._due, (self.clock.now() + run.complete_after, run.id))
 
-    def settle(self) -> None:
+    def complete_due_runs(self) -> None:
         """Complete the runs whose scripted time has come: called on every access, so no timer is needed."""
         now = self.clock.now()
         while self._due and self._due[0][0] <= now:

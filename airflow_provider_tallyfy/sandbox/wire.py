@@ -127,7 +127,7 @@ class Exchange:
             leaving.cancel()
 
 
-async def spoil(exchange: Exchange, fault: Fault, now: float) -> None:
+async def apply_fault(exchange: Exchange, fault: Fault, now: float) -> None:
     """Answer a request the way a fault wants it."""
     if fault.applied and fault.kind not in _NEED_ANSWER:
         proper = await exchange.proper_answer()

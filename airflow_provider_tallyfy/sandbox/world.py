@@ -92,7 +92,7 @@ class World:
         """
         with self.lock:
             self.faults.clear()
-            self.forget_connections()
+            self.reset_connection_count()
             self.behavior = Behavior.named(behavior) if isinstance(behavior, str) else behavior
             self.organization_id = organization_id or new_id()
             self.clock = Clock()
@@ -105,7 +105,7 @@ class World:
             self.user = self.store.add_user("ada.service@sandbox.example", "Ada Service")
             self.token = self.credentials.issue("personal", self.user["id"], text=token)
             if seed is not None:
-                self.sow(seed)
+                self.load(seed)
 
     # -- who may ask --------------------------------------------------------------------------------------
 
@@ -175,18 +175,18 @@ class World:
 
     # -- what the organization holds ----------------------------------------------------------------------
 
-    def sow(self, seed: Json) -> None:
+    def load(self, seed: Json) -> None:
         """Add templates, tags and runs: ``{"templates": [...], "tags": [...], "runs": [...]}``.
 
         :param seed: Arguments of ``add_template``, titles of tags, arguments of ``add_run``.
         """
-        sowers: dict[str, Callable[[Any], object]] = {
+        loaders: dict[str, Callable[[Any], object]] = {
             "templates": lambda template: self.add_template(**template),
             "tags": self.add_tag,
             "runs": lambda run: self.add_run(**run),
         }
         with self.lock:
-            seeds.sow(seed, sowers)
+            seeds.load(seed, loaders)
 
     def add_template(self, title: str = "Generic review", **fields: Any) -> Json:
         """Add a template; see :meth:`Store.add_template` for the fields.
@@ -222,7 +222,7 @@ class World:
         :param fields: ``complete_after``, ``archived``, ``tags`` and the run's own fields.
         """
         with self.lock:
-            return self._add_run(template, fields).truth()
+            return self._add_run(template, fields).snapshot()
 
     def add_runs(self, count: int, template: str | None = None, **fields: Any) -> list[str]:
         """Add many runs and return their ids.
@@ -261,15 +261,15 @@ class World:
         :param run_id: Its id.
         """
         with self.lock:
-            self.store.settle()
-            return self.store.find(run_id).truth()
+            self.store.complete_due_runs()
+            return self.store.find(run_id).snapshot()
 
     @property
     def runs(self) -> list[Json]:
         """The stored truth about every run, in the order they were added."""
         with self.lock:
-            self.store.settle()
-            return [run.truth() for run in self.store.runs.values()]
+            self.store.complete_due_runs()
+            return [run.snapshot() for run in self.store.runs.values()]
 
     def complete_run(self, run_id: str, after: float | None = None) -> None:
         """Complete a run.
@@ -360,6 +360,6 @@ class World:
         """Forget the recorded requests."""
         self.requests.clear()
 
-    def forget_connections(self) -> None:
+    def reset_connection_count(self) -> None:
         """Count connections from nought again, beginning with those that are open."""
         self.connections.opened = 0

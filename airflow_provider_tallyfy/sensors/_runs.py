@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.compat import forbid_mapping
-from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MOST_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
 from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWaitSensor
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
@@ -233,7 +233,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         max_poke_interval: timedelta | float | None = None,
         fields: str | Sequence[str] = RESULT_FIELDS,
         output_path: str | os.PathLike[str] | None = None,
-        max_xcom_bytes: int = MOST_XCOM_BYTES,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         organization_id: str | None = None,
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -325,7 +325,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
     def _check_size(self) -> None:
         """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
         from airflow_provider_tallyfy.api.inputs.problems import invalid
-        from airflow_provider_tallyfy.api.outputs import most_bytes
+        from airflow_provider_tallyfy.api.outputs import max_bytes
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 
         is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer
@@ -333,7 +333,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
             return
         run_ids = [goal.run_id for goal in self._wait.goals]
         longest = max(run_ids, key=len)
-        size = most_bytes(len(run_ids), self._wait.fields, longest, self.hook.run_url(longest))
+        size = max_bytes(len(run_ids), self._wait.fields, longest, self.hook.run_url(longest))
         most = checked_xcom_bytes(self.max_xcom_bytes)
         if size > most:
             raise invalid(

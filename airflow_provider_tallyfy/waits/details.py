@@ -13,15 +13,15 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_flag,
     checked_id,
     free_text,
-    is_rendered_for_nothing,
-    list_in_text,
+    is_rendered_none,
+    parse_list,
 )
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
-from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, folded
-from airflow_provider_tallyfy.api.presentable import quote, shown
+from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, normalized
+from airflow_provider_tallyfy.api.text import quoted, short_repr
 from airflow_provider_tallyfy.waits.goals import Goal, Verdict, checked_missing, checked_statuses
 from airflow_provider_tallyfy.waits.probes import FormProbe, RunForm, RunTasks, TasksProbe
 from airflow_provider_tallyfy.waits.results import Outcome
@@ -109,7 +109,7 @@ class TaskGoal(DetailGoal):
     @property
     def text(self) -> str:
         """The task and its run."""
-        return f"task {shown(self.name)} of run {self.run_id} to be completed"
+        return f"task {short_repr(self.name)} of run {self.run_id} to be completed"
 
     def probe(self, organization_id: str, newer_than: str | None = None) -> TasksProbe:
         """Make what reads the tasks."""
@@ -133,7 +133,7 @@ class TaskGoal(DetailGoal):
             lambda task: task.id == self.name,
             lambda task: task.alias == self.name,
             lambda task: task.title == self.name,
-            lambda task: folded(task.title) == folded(self.name),
+            lambda task: normalized(task.title) == normalized(self.name),
         )
         return next((hits for test in tests if (hits := [task for task in things if test(task)])), [])
 
@@ -205,7 +205,7 @@ class FormFieldGoal(DetailGoal):
     def text(self) -> str:
         """The field, its run and its values."""
         wanted = f"one of {', '.join(self.values)}" if self.values else "a value"
-        return f"form field {shown(self.name)} of run {self.run_id} to have {wanted}"
+        return f"form field {short_repr(self.name)} of run {self.run_id} to have {wanted}"
 
     def probe(self, organization_id: str, newer_than: str | None = None) -> FormProbe:
         """Make what reads the form fields."""
@@ -240,11 +240,11 @@ class FormFieldGoal(DetailGoal):
             return self._not_yet(seen.run, f"There is no form field {self.name!r}")
         value = next(plain_value(each.value) for each in seen.values.entries if each.field is field)
         if _is_blank(value):
-            return self._not_yet(seen.run, f"Form field {quote(field.name)} is empty")
+            return self._not_yet(seen.run, f"Form field {quoted(field.name)} is empty")
         chosen = value if isinstance(value, list) else [value]
         if self.values and not set(self.values).intersection(map(str, chosen)):
-            return self._not_yet(seen.run, f"Form field {quote(field.name)} has another value")
-        return Verdict(Outcome.REACHED, f"Form field {quote(field.name)} of run {seen.run.id} has a value", value)
+            return self._not_yet(seen.run, f"Form field {quoted(field.name)} has another value")
+        return Verdict(Outcome.REACHED, f"Form field {quoted(field.name)} of run {seen.run.id} has a value", value)
 
 
 def plain_value(value: Any) -> Any:
@@ -265,8 +265,8 @@ def _checked_values(values: object) -> tuple[str, ...]:
     if values is None:
         return ()
     if isinstance(values, str):
-        items = list_in_text(values)
-        values = items if items is not None else [] if is_rendered_for_nothing(values) else [values]
+        items = parse_list(values)
+        values = items if items is not None else [] if is_rendered_none(values) else [values]
     elif text_of(values) is not None:
         values = [values]
     if not isinstance(values, Iterable) or isinstance(values, Mapping | bytes):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_ids, checked_status, list_in_text
+from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_ids, checked_status, parse_list
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.outputs import RUN_FACTS, Fields, checked_fields
@@ -172,7 +172,7 @@ class Wait:
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
         if isinstance(run_ids, str):
-            given = list_in_text(run_ids)
+            given = parse_list(run_ids)
             run_ids = run_ids if given is None else given
         if isinstance(run_ids, str | bytes | Mapping) or not isinstance(run_ids, Iterable):
             raise invalid("run_ids", run_ids, "is not a list of ids")
@@ -225,5 +225,5 @@ def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str,
 
 
 def _statuses_in(given: Any) -> list[Any]:
-    items = list_in_text(given) if isinstance(given, str) else None
+    items = parse_list(given) if isinstance(given, str) else None
     return [given] if items is None else items

@@ -12,9 +12,9 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyPermissionError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.inputs.wording import did_you_mean, quoted
+from airflow_provider_tallyfy.api.inputs.wording import did_you_mean, quoted_list
 from airflow_provider_tallyfy.api.models.template import Template
-from airflow_provider_tallyfy.api.presentable import quote
+from airflow_provider_tallyfy.api.text import quoted
 from airflow_provider_tallyfy.waits.details import DetailGoal
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
@@ -71,11 +71,11 @@ class NameCheck:
     def _misspelt(self, seen: Any, template: Template, names: dict[str, str]) -> WaitResult:
         goal, run = self._goal, seen.run
         guess = did_you_mean(goal.name, names)
-        hint = guess[0].upper() + guess[1:] if guess else f"There are: {quoted(dict.fromkeys(names.values()))}."
+        hint = guess[0].upper() + guess[1:] if guess else f"There are: {quoted_list(dict.fromkeys(names.values()))}."
         return WaitResult(
             Outcome.ERROR,
-            f"Run {run.id} ({quote(run.name)}) has no {goal.kind} {quote(goal.name)}, nor has its template "
-            f"{quote(template.title)}.\n{hint}\nSet may_appear_later=True if people may still add it.",
+            f"Run {run.id} ({quoted(run.name)}) has no {goal.kind} {quoted(goal.name)}, nor has its template "
+            f"{quoted(template.title)}.\n{hint}\nSet may_appear_later=True if people may still add it.",
             error=TallyfyValidationError.__name__,
         )
 

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.models.form import FormValues
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, parse_time
 from airflow_provider_tallyfy.api.parsing import parsed
-from airflow_provider_tallyfy.api.presentable import presentable
+from airflow_provider_tallyfy.api.text import one_line
 from airflow_provider_tallyfy.waits.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
@@ -220,7 +220,7 @@ class FormProbe(TasksProbe):
 
 
 def _unreadable_tasks(problem: str) -> TallyfyResponseError:
-    return TallyfyResponseError(f"Could not read the tasks of the run: {presentable(problem)}.")
+    return TallyfyResponseError(f"Could not read the tasks of the run: {one_line(problem)}.")
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:

@@ -59,7 +59,7 @@ def test_a_restore_that_never_began_leaves_nothing_to_take_back(example, tallyfy
 
 @pytest.mark.usefixtures("worlds")
 def test_each_order_is_launched_once_however_often_the_dag_runs(example, tallyfy_sandbox):
-    tallyfy_sandbox.sow(DEFAULT)
+    tallyfy_sandbox.load(DEFAULT)
     before = len(tallyfy_sandbox.runs)
     template = tallyfy_sandbox.store.template("Customer onboarding")
     for _ in range(2):

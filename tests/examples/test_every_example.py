@@ -44,7 +44,7 @@ DEFAULTS = {
 @pytest.fixture
 def seeded(tallyfy_sandbox: Sandbox) -> Sandbox:
     """Give a Tallyfy as the sandbox starts from the command line."""
-    tallyfy_sandbox.sow(DEFAULT)
+    tallyfy_sandbox.load(DEFAULT)
     return tallyfy_sandbox
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("worlds")
 @pytest.fixture
 def seeded(tallyfy_sandbox):
     """Give a Tallyfy as the sandbox starts from the command line."""
-    tallyfy_sandbox.sow(DEFAULT)
+    tallyfy_sandbox.load(DEFAULT)
     return tallyfy_sandbox
 
 

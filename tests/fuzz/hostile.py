@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from airflow_provider_tallyfy.api.call import Answer, Call, Lost
+from airflow_provider_tallyfy.api.call import Answer, Call, Loss
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import Body
 from airflow_provider_tallyfy.hooks.driver import default_headers
@@ -16,7 +16,7 @@ from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 #: No conversation of these tests needs more requests.
 MOST_REQUESTS = 400
-_PIECE = 64 * 1024
+_MIN_PIECE = 64 * 1024
 
 
 class HostileTallyfy(VirtualTallyfy):
@@ -35,7 +35,7 @@ class HostileTallyfy(VirtualTallyfy):
         self.settings = {"retry_budget": 0.0, "max_response_bytes": 2_000_000}
         self.replies: list[Reply] = []
         self.calls: list[Call[Any]] = []
-        self.received: list[Answer | Lost] = []
+        self.received: list[Answer | Loss] = []
         self.largest = 0
 
     def connection(self) -> str:
@@ -43,19 +43,19 @@ class HostileTallyfy(VirtualTallyfy):
         values = {"conn_type": "tallyfy", "host": "http://127.0.0.1/api", "password": self.token, "extra": extra}
         return json.dumps(values)
 
-    def exchange(self, session: Any, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+    def exchange(self, session: Any, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Loss:
         """Stand in for the exchange over requests."""
         return in_virtual_time(lambda: self._exchange(settings, call, token))
 
-    async def exchange_async(self, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+    async def exchange_async(self, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Loss:
         """Stand in for the exchange over httpx."""
         return await self._exchange(settings, call, token)
 
-    async def _exchange(self, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Lost:
+    async def _exchange(self, settings: TallyfySettings, call: Call[Any], token: str) -> Answer | Loss:
         number = len(self.calls)
         self.calls.append(call)
         if number >= MOST_REQUESTS:  # the test fails; the client should not take long to find its end
-            return Lost("too_large", sent=True)
+            return Loss("too_large", sent=True)
         reply = await self._truth(settings, call, token)
         for mutation in self.mutations:
             if self.everywhere or mutation.at == number:
@@ -65,15 +65,15 @@ class HostileTallyfy(VirtualTallyfy):
         self.received.append(received)
         return received
 
-    def _received(self, reply: Reply, settings: TallyfySettings) -> Answer | Lost:
+    def _received(self, reply: Reply, settings: TallyfySettings) -> Answer | Loss:
         """Read a reply as the transports do."""
         if reply.lost is not None:
-            return Lost(reply.lost, sent=reply.lost in ("timeout", "reset", "too_large"))  # type: ignore[arg-type]
+            return Loss(reply.lost, sent=reply.lost in ("timeout", "reset", "too_large"))  # type: ignore[arg-type]
         body = Body({name.title(): value for name, value in reply.headers.items()}, settings)
-        for start in range(0, len(reply.body), _PIECE):
+        for start in range(0, len(reply.body), _MIN_PIECE):
             if not body.wants_more:
                 break
-            body.add(reply.body[start : start + _PIECE])
+            body.add(reply.body[start : start + _MIN_PIECE])
         outcome = body.outcome(reply.status)
         if isinstance(outcome, Answer):
             self.largest = max(self.largest, len(outcome.body))

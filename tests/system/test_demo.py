@@ -7,6 +7,6 @@ from demo.__main__ import tell
 
 
 def test_the_examples_do_in_tallyfy_what_the_demonstration_promises(system, capsys):
-    system.tallyfy.sow(DEFAULT)
+    system.tallyfy.load(DEFAULT)
     assert tell(system.tallyfy, system.airflow) == []
     assert "wait_for_people" in capsys.readouterr().out

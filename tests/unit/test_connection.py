@@ -16,8 +16,8 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 from airflow_provider_tallyfy.connection import TallyfySettings, read_settings
 from airflow_provider_tallyfy.connection_extras import EXTRAS
 

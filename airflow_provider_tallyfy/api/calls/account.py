@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, path
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.envelope import read_item, read_token
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 
 def current_user(organization_id: str | None) -> Call[Mapping[str, Any]]:

@@ -10,10 +10,10 @@ from airflow_provider_tallyfy.api.call import Call, T
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.models.envelope import Page, is_code
 from airflow_provider_tallyfy.api.parsing import parsed
-from airflow_provider_tallyfy.api.presentable import presentable
+from airflow_provider_tallyfy.api.text import one_line
 
-_MOST_PAGES = 10_000
-_MOST_RESTARTS = 3
+_MAX_PAGES = 10_000
+_MAX_RESTARTS = 3
 
 
 class Pager(Generic[T]):
@@ -72,7 +72,7 @@ class Pager(Generic[T]):
         if last is not None and page.rows and page.rows == last.rows:
             raise _unreadable(f"page {asked} is page {last.number} again.")
         more = page.number < page.total_pages
-        if more and (not page.rows or asked >= _MOST_PAGES):
+        if more and (not page.rows or asked >= _MAX_PAGES):
             raise _unreadable(f"page {asked} of {page.total_pages} ends it early or is one too many.")
         self._next_page, self._last = (asked + 1 if more else None), page
         self._rows += len(page.rows)
@@ -101,7 +101,7 @@ class Pager(Generic[T]):
             raise _unreadable(f"it ended after {self._rows} rows, and Tallyfy counts {total}.")
 
     def _start_again(self) -> None:
-        if self._restarts == _MOST_RESTARTS:
+        if self._restarts == _MAX_RESTARTS:
             raise _unreadable(
                 "items left it each time it was read.\nTo take items out of it, read the list to its end first."
             )
@@ -125,7 +125,7 @@ class Pager(Generic[T]):
 
 
 def _unreadable_item(page: int, problem: str) -> TallyfyResponseError:
-    return _unreadable(f"an item on page {page} is not as documented ({presentable(problem)}).")
+    return _unreadable(f"an item on page {page} is not as documented ({one_line(problem)}).")
 
 
 def _unreadable(problem: str) -> TallyfyResponseError:

@@ -31,7 +31,7 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
 from airflow_provider_tallyfy.api.flows.tokens import new_token
-from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_shown, update_run
+from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_listed, update_run
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, ProjectRequest
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
     "new_token",
     "run_pager",
     "snapshot",
-    "still_shown",
+    "still_listed",
     "tag_run",
     "untag_run",
     "update_run",

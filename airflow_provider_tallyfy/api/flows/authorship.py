@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows.contents import newest_activity
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
-from airflow_provider_tallyfy.api.models.envelope import text_of
+from airflow_provider_tallyfy.api.models.envelope import optional_text
 from airflow_provider_tallyfy.api.models.records import Activity
 
 #: For each verb the one that takes it back.
@@ -44,7 +44,7 @@ def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None
         user = yield calls.current_user(organization_id)
     except TallyfyError:
         return Author.UNKNOWN
-    return _author(latest, text_of(user.get("email")))
+    return _author(latest, optional_text(user.get("email")))
 
 
 def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime) -> Flow[Sequence[Activity]]:

@@ -85,7 +85,7 @@ def _launch_once(
     lookup = Lookup(organization_id, key, template_id)
     earlier: list[Run] = yield from lookup.before()
     if earlier:
-        yield from archive_surplus(organization_id, key, earlier)
+        yield from archive_duplicates(organization_id, key, earlier)
         return RunChange(earlier[0], changed=False)
     launch = yield from prepare()
     try:
@@ -129,7 +129,7 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     raise doubt.recast(TallyfyUnknownOutcomeError, message)
 
 
-def archive_surplus(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:
+def archive_duplicates(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:
     """
     Archive the runs of overlapping tries, if a try was killed before it archived its own.
 

@@ -114,7 +114,7 @@ def activate_run(organization_id: str, run_id: str, known: Run | None = None) ->
     if before is not None and not before.is_archived:
         return RunChange(before, changed=False)
     return (
-        yield from _write_and_see(
+        yield from _write_and_confirm(
             calls.activate_run(organization_id, run_id),
             is_done=lambda run: not run.is_archived,
             look=lambda: _look_at_live(organization_id, run_id),
@@ -128,7 +128,7 @@ def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> 
     if before.is_archived:
         return RunChange(before, changed=False)
     return (
-        yield from _write_and_see(
+        yield from _write_and_confirm(
             calls.archive_run(organization_id, run_id),
             is_done=lambda run: run.is_archived,
             look=lambda: look_up_run(organization_id, run_id, known=before),
@@ -136,7 +136,7 @@ def archive_run(organization_id: str, run_id: str, known: Run | None = None) -> 
     )
 
 
-def _write_and_see(
+def _write_and_confirm(
     write: Call[Run | None], is_done: Callable[[Run], bool], look: Callable[[], Flow[Run | None]]
 ) -> Flow[RunChange]:
     """

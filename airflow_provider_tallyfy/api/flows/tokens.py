@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.inputs.checks import required_organization
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 
 def new_token(credentials: ClientCredentials, organization_id: str | None) -> Flow[str]:

@@ -19,15 +19,14 @@ from airflow_provider_tallyfy.api.flows.contents import collect
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run, locate_run
 from airflow_provider_tallyfy.api.flows.marker import with_markers_of
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
-from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, plain_json, unrendered
-from airflow_provider_tallyfy.api.inputs.ids import with_ids
+from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, parse_rendered, plain_json
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
-from airflow_provider_tallyfy.api.inputs.people import user_number
+from airflow_provider_tallyfy.api.inputs.people import checked_id_fields, user_number
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import read_id
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.api.models.template import without_marks
+from airflow_provider_tallyfy.api.models.template import without_bom
 
 #: Fields an update may set (documentation page "Update process").
 UPDATABLE_FIELDS = (
@@ -78,7 +77,7 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
-    changes = unrendered(changes)
+    changes = parse_rendered(changes)
     _check_changes(run_id, changes)
     changes = {name: plain_json(value, name) for name, value in _read_changes(changes).items()}
     before: Run = yield from _read_for_update(organization_id, run_id)
@@ -121,8 +120,10 @@ def _check_changes(run_id: str, changes: object) -> None:
 def _read_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Read the new values; one that was rendered for a missing value must overwrite nothing."""
     problems = Problems()
-    given = {name: problems.of(_READERS[name], changes[name], name) for name in changes if name in _READERS}
-    others = problems.of(with_ids, {name: value for name, value in changes.items() if name not in _READERS})
+    given = {name: problems.collect(_READERS[name], changes[name], name) for name in changes if name in _READERS}
+    others = problems.collect(
+        checked_id_fields, {name: value for name, value in changes.items() if name not in _READERS}
+    )
     problems.raise_all("Nothing was changed.")
     return {**(others or {}), **given}
 
@@ -165,7 +166,7 @@ def delete_run(
     archive_first: bool = False,
     may_be_gone: bool = False,
     known: Run | None = None,
-    see_gone: bool = True,
+    confirm_gone: bool = True,
 ) -> Flow[RunChange | None]:
     """
     Delete a run for good.
@@ -173,7 +174,7 @@ def delete_run(
     :param confirm: the run's id or exact name, as a second key.
     :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
-    :param see_gone: whether to look for it afterwards; whoever deletes many does it once, with :func:`still_shown`.
+    :param confirm_gone: whether to look for it afterwards; a task that deletes many calls :func:`still_listed` once.
     :return: the run as it was, or ``None`` if it was gone before.
     :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     """
@@ -186,7 +187,12 @@ def delete_run(
         raise
     return (
         yield from delete_located_run(
-            organization_id, run, confirm=confirm, archive_first=archive_first, is_shown=is_shown, see_gone=see_gone
+            organization_id,
+            run,
+            confirm=confirm,
+            archive_first=archive_first,
+            is_shown=is_shown,
+            confirm_gone=confirm_gone,
         )
     )
 
@@ -198,7 +204,7 @@ def delete_located_run(
     confirm: str,
     archive_first: bool = False,
     is_shown: bool = False,
-    see_gone: bool = True,
+    confirm_gone: bool = True,
 ) -> Flow[RunChange]:
     """Delete a run that was just located, see :func:`locate_run` and :func:`delete_run`."""
     check_deletable(run, confirm, archive_first=archive_first)
@@ -209,12 +215,12 @@ def delete_located_run(
         yield calls.delete_run(organization_id, run.id)
     except (TallyfyNotFoundError, TallyfyValidationError) as error:
         refusal = error  # gone already, or not archived any more: both have been seen as 404 and as 422
-    if see_gone or refusal is not None:
-        yield from _see_it_gone(organization_id, run, refusal, is_shown=is_shown)
+    if confirm_gone or refusal is not None:
+        yield from _confirm_gone(organization_id, run, refusal, is_shown=is_shown)
     return RunChange(run, changed=True)
 
 
-def still_shown(
+def still_listed(
     organization_id: str, run_ids: Collection[str], list_filters: Sequence[str] = ("only",)
 ) -> Flow[set[str]]:
     """
@@ -282,7 +288,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
         )
 
 
-def _see_it_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
+def _confirm_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
     """
     See that the run is gone.
 
@@ -342,5 +348,5 @@ def _normal(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: item for name, item in value.items() if item not in _BLANK}
     if isinstance(value, str):
-        return without_marks(value)
+        return without_bom(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

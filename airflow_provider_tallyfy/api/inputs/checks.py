@@ -16,14 +16,14 @@ from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, Tally
 from airflow_provider_tallyfy.api.inputs.numbers import number_of, text_of
 from airflow_provider_tallyfy.api.inputs.problems import invalid, invalid_items
 from airflow_provider_tallyfy.api.models.run import RunStatus, parse_time
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 
 _Kind = TypeVar("_Kind", list[object], dict[str, object])
 
 _EMPTY = "is empty (did the upstream task push an XCom?)"
 
 #: Why a text reads "None", in words for whoever has to find out.
-RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push an XCom?)"
+RENDERED_NONE = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
 _AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([wdhm])")
@@ -31,12 +31,12 @@ _BARE_NUMBER = re.compile(r"\s*(?:(\d{1,6})(?:\.0+)?|-?\d+(?:\.\d+)?)\s*")
 _PRINTED_TIMEDELTA = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d\d):(\d\d(?:\.\d{1,6})?)")
 _AGES = 'Ages are text such as "90d", "12h", "30m" or "2w", or a timedelta.'
 
-_LONGEST_ID = 255
-_MOST_LEVELS = 100
-_MOST_DIGITS = 18
+_MAX_ID = 255
+_MAX_LEVELS = 100
+_MAX_DIGITS = 18
 
 
-def is_rendered_for_nothing(text: str) -> bool:
+def is_rendered_none(text: str) -> bool:
     """Whether a text is what templates make of a missing value."""
     return text.strip() in ("None", "null")
 
@@ -49,7 +49,7 @@ def checked_id(value: object, name: str = "run_id") -> str:
         hand it on, or its text.
     :param name: name of the parameter, for the message.
     """
-    given = unrendered(value)
+    given = parse_rendered(value)
     if isinstance(given, Mapping):
         value = given.get(name, given.get("id"))
     text = text_of(value)
@@ -68,7 +68,7 @@ def _id_problem(text: str) -> str:
         return "contains white space or control characters"
     if "/" in text or "\\" in text or text in (".", ".."):
         return "contains a path, not an id"
-    return f"is longer than {_LONGEST_ID} characters" if len(text) > _LONGEST_ID else ""
+    return f"is longer than {_MAX_ID} characters" if len(text) > _MAX_ID else ""
 
 
 def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
@@ -87,7 +87,7 @@ def checked_ids(given: Iterable[object], name: str = "run_ids") -> list[str]:
 
 def _of_run(item: object) -> object:
     """Give the id of a run from a task's result: what belongs to a run has an id of its own."""
-    given = unrendered(item)
+    given = parse_rendered(item)
     return given.get("run_id", given.get("id")) if isinstance(given, Mapping) else item
 
 
@@ -121,8 +121,8 @@ def _text_problem(value: object, text: str | None, *, may_be_empty: bool = False
         return "is missing"
     if text is None:
         return f"is a {type(value).__name__}, not text"
-    if is_rendered_for_nothing(text):
-        return f"is empty: {RENDERED_FOR_NOTHING}"
+    if is_rendered_none(text):
+        return f"is empty: {RENDERED_NONE}"
     return _EMPTY if not text.strip() and not may_be_empty else ""
 
 
@@ -141,26 +141,26 @@ def listed(value: object, name: str) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     if isinstance(value, str):
-        value = list_in_text(value) if value.lstrip().startswith("[") else value.split(",")
+        value = parse_list(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
         raise invalid(name, value, "is not a list")
     return tuple(checked_text(item, name) for item in value)
 
 
-def list_in_text(text: str) -> list[object] | None:
+def parse_list(text: str) -> list[object] | None:
     """Read the text that a template made of a list, in JSON's notation or Python's; ``None`` if it is not one."""
-    return _in_text(text, list) if text.lstrip().startswith("[") else None
+    return _parse_literal(text, list) if text.lstrip().startswith("[") else None
 
 
-def unrendered(value: Any) -> Any:
+def parse_rendered(value: Any) -> Any:
     """Read the text that a template made of an object or a list, in either notation; leave all else as it is."""
     if not isinstance(value, str):
         return value
-    found = list_in_text(value) if value.lstrip().startswith("[") else _in_text(value, dict)
+    found = parse_list(value) if value.lstrip().startswith("[") else _parse_literal(value, dict)
     return value if found is None else found
 
 
-def _in_text(text: str, kind: type[_Kind]) -> _Kind | None:
+def _parse_literal(text: str, kind: type[_Kind]) -> _Kind | None:
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text.strip())
@@ -178,15 +178,15 @@ def plain_json(value: Any, name: str, level: int = 1) -> Any:
     :param name: where the value stands, for the message.
     :param level: how deep in other values it is.
     """
-    if level > _MOST_LEVELS:
-        raise invalid(name, value, f"has more than {_MOST_LEVELS} levels of lists and objects")
+    if level > _MAX_LEVELS:
+        raise invalid(name, value, f"has more than {_MAX_LEVELS} levels of lists and objects")
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Mapping):
         for key in value:
             if text_of(key) is None:
-                raise invalid(name, value, f"has the key {shown(key)}, a {type(key).__name__}, not text")
-        return {text_of(key): plain_json(value[key], f"{name}[{shown(key)}]", level + 1) for key in value}
+                raise invalid(name, value, f"has the key {short_repr(key)}, a {type(key).__name__}, not text")
+        return {text_of(key): plain_json(value[key], f"{name}[{short_repr(key)}]", level + 1) for key in value}
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
         return [plain_json(item, name, level + 1) for item in value]
     return _plain_scalar(value, name)
@@ -210,11 +210,11 @@ def checked_object(value: object, name: str) -> Mapping[str, object]:
     text = value.strip() if isinstance(value, str) else None
     if value is None or text == "":
         return {}
-    given = value if text is None else _in_text(text, dict)
+    given = value if text is None else _parse_literal(text, dict)
     if isinstance(given, Mapping):
         return given
-    is_nothing = text is not None and is_rendered_for_nothing(text)
-    raise invalid(name, value, f"is empty: {RENDERED_FOR_NOTHING}" if is_nothing else "is not an object")
+    is_nothing = text is not None and is_rendered_none(text)
+    raise invalid(name, value, f"is empty: {RENDERED_NONE}" if is_nothing else "is not an object")
 
 
 def checked_count(value: object, name: str, least: int = 1) -> int | None:
@@ -222,7 +222,7 @@ def checked_count(value: object, name: str, least: int = 1) -> int | None:
     if value is None or value == "":
         return None
     text = (text_of(value) or "").strip()
-    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < least:
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < least:
         raise invalid(name, value, f"is not a whole number of at least {least}")
     return int(text)
 

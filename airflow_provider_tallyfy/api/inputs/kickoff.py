@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.inputs.checks import unrendered
-from airflow_provider_tallyfy.api.inputs.kickoff_values import Unfit, encode_value, is_blank
-from airflow_provider_tallyfy.api.inputs.wording import ambiguous, did_you_mean, enumerated, quoted
+from airflow_provider_tallyfy.api.inputs.checks import parse_rendered
+from airflow_provider_tallyfy.api.inputs.kickoff_values import InvalidValue, encode_value, is_blank
+from airflow_provider_tallyfy.api.inputs.wording import ambiguous, did_you_mean, enumerated, quoted_list
 from airflow_provider_tallyfy.api.models.template import KickoffField, Template, fields_named
-from airflow_provider_tallyfy.api.presentable import echoed, presentable, quote, shown
+from airflow_provider_tallyfy.api.text import MAX_ECHO, one_line, quoted, short_repr, truncated
 
 
 def encode_kickoff(
@@ -33,10 +33,10 @@ def encode_kickoff(
     :raises TallyfyValidationError: if anything does not fit: one error that names all problems, by field in ``fields``.
     """
     fields = form.fields if isinstance(form, Template) else tuple(form)
-    values, raw = unrendered(values), {} if encoded is None else unrendered(encoded)
+    values, raw = parse_rendered(values), {} if encoded is None else parse_rendered(encoded)
     for name, given_values in (("kickoff", values), ("prerun", raw)):
         if not isinstance(given_values, Mapping):
-            raise _error(form, {name: [f"expected values by field, got {shown(given_values)}"]})
+            raise _error(form, {name: [f"expected values by field, got {short_repr(given_values)}"]})
     problems = {key: [_dropped(fields, key)] for key in map(str, raw) if key not in {field.id for field in fields}}
     given, unclear = _sort_by_field(fields, {str(key): values[key] for key in values}, problems)
     prerun: dict[str, Any] = {}
@@ -46,8 +46,8 @@ def encode_kickoff(
                 value = _as_given(field, raw[field.id])
             else:
                 value = None if field.id in unclear else encode_value(field, given.get(field.id))
-        except Unfit as unfit:
-            problems.setdefault(field.name, []).extend(unfit.args)
+        except InvalidValue as error:
+            problems.setdefault(field.name, []).extend(error.args)
         else:
             if value is not None:
                 prerun[field.id] = value
@@ -57,7 +57,7 @@ def encode_kickoff(
 
 
 def _error(form: Template | Iterable[KickoffField], problems: Mapping[str, Sequence[str]]) -> TallyfyValidationError:
-    of_template = f" of template {quote(form.title)} ({form.id})" if isinstance(form, Template) else ""
+    of_template = f" of template {quoted(form.title)} ({form.id})" if isinstance(form, Template) else ""
     lines = [f"\n- {name}: {problem}" for name, texts in problems.items() for problem in texts]
     count = "a problem" if len(lines) == 1 else f"{len(lines)} problems"
     message = f"The values for the kick-off form{of_template} have {count}:{''.join(lines)}"
@@ -77,18 +77,18 @@ def _sort_by_field(
             continue
         unclear |= {field.id for field in hits}
         problem = ambiguous("fields", [field.id for field in hits]) if hits else _no_such_field(fields, key)
-        problems.setdefault(echoed(key), []).append(problem)
+        problems.setdefault(truncated(key, MAX_ECHO), []).append(problem)
     for field in fields:
         if len(keys.get(field.id, ())) > 1:
             unclear.add(field.id)
-            problem = f"it is given more than once, as {enumerated(map(shown, keys[field.id]))}; keep one"
+            problem = f"it is given more than once, as {enumerated(map(short_repr, keys[field.id]))}; keep one"
             problems.setdefault(field.name, []).append(problem)
     return {field_id: values[names[0]] for field_id, names in keys.items()}, unclear
 
 
 def _as_given(field: KickoffField, value: Any) -> Any:
     if field.required and is_blank(value):
-        raise Unfit("it is required")
+        raise InvalidValue("it is required")
     return value
 
 
@@ -96,9 +96,11 @@ def _no_such_field(fields: Sequence[KickoffField], key: str) -> str:
     if not fields:
         return "there is no such field; the kick-off form has none"
     names = {name: field.name for field in fields for name in (field.alias, field.label) if name}
-    return f"there is no such field; {did_you_mean(key, names) or 'the form has ' + quoted(f.name for f in fields)}"
+    return (
+        f"there is no such field; {did_you_mean(key, names) or 'the form has ' + quoted_list(f.name for f in fields)}"
+    )
 
 
 def _dropped(fields: Sequence[KickoffField], key: str) -> str:
-    ids = enumerated(f"{field.id} ({presentable(field.name)})" for field in fields)
+    ids = enumerated(f"{field.id} ({one_line(field.name)})" for field in fields)
     return f"no field has this id, and Tallyfy would drop it silently; the form has {ids or 'none'}"

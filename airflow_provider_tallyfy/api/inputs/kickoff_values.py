@@ -17,21 +17,21 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from airflow_provider_tallyfy.api.inputs.checks import is_rendered_for_nothing
+from airflow_provider_tallyfy.api.inputs.checks import is_rendered_none
 from airflow_provider_tallyfy.api.inputs.numbers import without_fraction
 from airflow_provider_tallyfy.api.inputs.people import ID, USER_NUMBER
-from airflow_provider_tallyfy.api.inputs.wording import ambiguous, did_you_mean, quoted
-from airflow_provider_tallyfy.api.models.template import Choice, KickoffField, folded
-from airflow_provider_tallyfy.api.presentable import echoed, shown
+from airflow_provider_tallyfy.api.inputs.wording import ambiguous, did_you_mean, quoted_list
+from airflow_provider_tallyfy.api.models.template import Choice, KickoffField, normalized
+from airflow_provider_tallyfy.api.text import MAX_ECHO, short_repr, truncated
 
-_MOST_ITEM_PROBLEMS = 5
+_MAX_ITEM_PROBLEMS = 5
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
 _TALLYFY_ID = re.compile(r"[0-9a-f]{32}")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([Tt ].+)?", re.ASCII)
 _SEVERAL = (list, tuple, set, frozenset)
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """A value does not fit its field; the arguments say why."""
 
 
@@ -40,32 +40,32 @@ def encode_value(field: KickoffField, value: Any) -> Any:
     Encode one value.
 
     :return: what Tallyfy takes; ``None`` if there is no value, where that is allowed.
-    :raises Unfit: if it does not fit the field.
+    :raises InvalidValue: if it does not fit the field.
     """
     if not field.options:
-        _refuse_rendered_for_nothing(value)
+        _refuse_rendered_none(value)
     encoded = None if is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)
     if encoded is None and field.required:
-        raise Unfit("it is required")
+        raise InvalidValue("it is required")
     return encoded
 
 
-def _refuse_rendered_for_nothing(value: Any) -> None:
+def _refuse_rendered_none(value: Any) -> None:
     """Refuse "None", which a template rendered for a missing value; a person who means the word can write "none"."""
-    if isinstance(value, str) and is_rendered_for_nothing(value):
+    if isinstance(value, str) and is_rendered_none(value):
         problem = f"it is {value.strip()!r}, which a template renders for a missing value"
-        raise Unfit(f"{problem}; leave the field out, or write 'none' if the word is meant")
+        raise InvalidValue(f"{problem}; leave the field out, or write 'none' if the word is meant")
 
 
 def _cell(value: Any) -> str:
-    _refuse_rendered_for_nothing(value)
+    _refuse_rendered_none(value)
     return "" if is_blank(value) else _as_text(value)
 
 
 def is_blank(value: Any) -> bool:
     """Whether a value is empty, so that it counts as not given."""
     if isinstance(value, str):
-        return not folded(value)
+        return not normalized(value)
     return value is None or (isinstance(value, (Mapping, *_SEVERAL)) and not value)
 
 
@@ -80,7 +80,7 @@ def _email(field: KickoffField, value: Any) -> str:
 def _date(field: KickoffField, value: Any) -> str:
     """Write a moment as Tallyfy documents it, in UTC; without a zone it is UTC already, without a time midnight."""
     if isinstance(value, Integral | float | Decimal):
-        raise Unfit(f"the number {shown(value)} is not a date; give a date, a datetime or ISO 8601 text")
+        raise InvalidValue(f"the number {short_repr(value)} is not a date; give a date, a datetime or ISO 8601 text")
     text = str(value.isoformat() if hasattr(value, "isoformat") else value).strip()
     try:
         if not _DATE.fullmatch(text):
@@ -88,8 +88,8 @@ def _date(field: KickoffField, value: Any) -> str:
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        problem = f"{shown(value)} is not a date; give a date, a datetime or text like 2026-01-31T09:30:00Z"
-        raise Unfit(problem) from None
+        problem = f"{short_repr(value)} is not a date; give a date, a datetime or text like 2026-01-31T09:30:00Z"
+        raise InvalidValue(problem) from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -120,10 +120,10 @@ def _table(field: KickoffField, value: Any) -> list[str] | None:
     if isinstance(row, Mapping):
         row = _row_by_column(field, row)
     if not isinstance(row, list | tuple):
-        raise Unfit(f"expected one value per column, as a list or by column label, got {shown(value)}")
+        raise InvalidValue(f"expected one value per column, as a list or by column label, got {short_repr(value)}")
     if field.columns and len(row) != len(field.columns):
-        columns = quoted(column.text for column in field.columns)
-        raise Unfit(f"expected {len(field.columns)} values, one per column ({columns}), got {len(row)}")
+        columns = quoted_list(column.text for column in field.columns)
+        raise InvalidValue(f"expected {len(field.columns)} values, one per column ({columns}), got {len(row)}")
     cells = _each(_cell, row)
     return cells if any(cells) else None
 
@@ -135,9 +135,11 @@ def _row_by_column(field: KickoffField, row: Mapping[Any, Any]) -> list[Any]:
     def place(key: Any) -> None:
         hits = field.columns_named(str(key))
         if not hits:
-            raise Unfit(f"there is no column {shown(key)}; the columns are {quoted(c.text for c in field.columns)}")
+            raise InvalidValue(
+                f"there is no column {short_repr(key)}; the columns are {quoted_list(c.text for c in field.columns)}"
+            )
         if len(hits) > 1 or hits[0] in cells:
-            raise Unfit(f"column {shown(key)} is given twice or stands for several columns; give a list")
+            raise InvalidValue(f"column {short_repr(key)} is given twice or stands for several columns; give a list")
         cells[hits[0]] = row[key]
 
     _each(place, row)
@@ -149,9 +151,9 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
     people = _from_json_text(value)
     if not isinstance(people, Mapping):
         people = _people_by_kind(_as_list(people))
-    unknown = [f"{shown(kind)} is none of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
+    unknown = [f"{short_repr(kind)} is none of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
     if unknown:
-        raise Unfit(*unknown)
+        raise InvalidValue(*unknown)
     given = {kind: people[kind] for kind in _PEOPLE if not is_blank(people.get(kind))}
     pairs = [(kind, person) for kind, persons in given.items() for person in _as_list(persons)]
     read = dict.fromkeys(_each(lambda pair: (pair[0], _PEOPLE[pair[0]](_present(pair[1]))), pairs))
@@ -159,9 +161,9 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
 
 
 def _present(person: Any) -> Any:
-    _refuse_rendered_for_nothing(person)
+    _refuse_rendered_none(person)
     if is_blank(person):
-        raise Unfit(f"{shown(person)} is nobody (did a template render it for a missing value?)")
+        raise InvalidValue(f"{short_repr(person)} is nobody (did a template render it for a missing value?)")
     return person
 
 
@@ -178,7 +180,7 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
         elif _TALLYFY_ID.fullmatch(text):
             by_kind["groups"].append(text)
         else:
-            raise Unfit(f"{shown(person)} is no user's number, guest's e-mail address or group's id")
+            raise InvalidValue(f"{short_repr(person)} is no user's number, guest's e-mail address or group's id")
 
     _each(place, people)
     return by_kind
@@ -198,7 +200,7 @@ def _as_file(file: Any) -> dict[str, Any]:
             return _linked_file(file)
         if file.get("filename") and (file.get("id") or file.get("url") or file.get("full_url")):
             return dict(_plain(file))
-    raise Unfit(f"expected an address, {{'filename', 'url'}} or an uploaded asset, got {shown(file)}")
+    raise InvalidValue(f"expected an address, {{'filename', 'url'}} or an uploaded asset, got {short_repr(file)}")
 
 
 def _linked_file(file: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def _linked_file(file: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unfit(f"a file needs an http or https address that Tallyfy can reach, got {shown(url)}")
+        raise InvalidValue(f"a file needs an http or https address that Tallyfy can reach, got {short_repr(url)}")
     filename = file.get("filename") or unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname
     return {"filename": _as_text(filename), "source": "url", "url": url}
 
@@ -242,7 +244,7 @@ def _choose(field: KickoffField, wanted: Iterable[Any]) -> list[Choice]:
         hits = _options_meant(field, value)
         if len(hits) > 1:
             ids = [str(option.id) for option in hits]
-            problems.append(f"{shown(value)} is ambiguous: {ambiguous('options', ids)} as {{'id': ...}}")
+            problems.append(f"{short_repr(value)} is ambiguous: {ambiguous('options', ids)} as {{'id': ...}}")
         elif hits:
             chosen.append(hits[0])
         else:
@@ -250,7 +252,7 @@ def _choose(field: KickoffField, wanted: Iterable[Any]) -> list[Choice]:
     if unknown:
         problems.append(_no_such_option(field, unknown))
     if problems:
-        raise Unfit(*problems)
+        raise InvalidValue(*problems)
     return chosen
 
 
@@ -261,7 +263,7 @@ def _options_meant(field: KickoffField, value: Any) -> list[Choice]:
         return [o for o in field.options if said and said.items() <= {"id": str(o.id), "text": o.text}.items()]
     try:
         return field.options_named(_as_text(value))
-    except Unfit:
+    except InvalidValue:
         return []
 
 
@@ -270,8 +272,8 @@ def _no_such_option(field: KickoffField, unknown: Sequence[Any]) -> str:
         return "the template shows no options to choose from"
     texts = [option.text for option in field.options]
     guess = did_you_mean(str(unknown[0]), dict(zip(texts, texts, strict=True))) if len(unknown) == 1 else ""
-    named = echoed(", ".join(map(shown, unknown)))
-    return f"there is no option {named}; {guess}{' ' if guess else ''}valid: {quoted(texts)}"
+    named = truncated(", ".join(map(short_repr, unknown)), MAX_ECHO)
+    return f"there is no option {named}; {guess}{' ' if guess else ''}valid: {quoted_list(texts)}"
 
 
 def _as_text(value: Any) -> str:
@@ -290,27 +292,27 @@ def _as_text(value: Any) -> str:
     elif isinstance(value, date):
         text = value.isoformat()
     if text is None:
-        raise Unfit(f"expected text, got {shown(value)}")
+        raise InvalidValue(f"expected text, got {short_repr(value)}")
     return text
 
 
 def _as_email(value: Any) -> str:
     if isinstance(value, str) and _EMAIL.fullmatch(value.strip()):
         return value.strip()
-    raise Unfit(f"{shown(value)} is not an e-mail address")
+    raise InvalidValue(f"{short_repr(value)} is not an e-mail address")
 
 
 def _as_user(value: Any) -> int:
     text = _as_text(value).strip()
     if not USER_NUMBER.fullmatch(text):
-        raise Unfit(f"users are given by number, got {shown(value)}")
+        raise InvalidValue(f"users are given by number, got {short_repr(value)}")
     return int(text)
 
 
 def _as_group(value: Any) -> str:
     if isinstance(value, str) and ID.fullmatch(value.strip()):
         return value.strip()
-    raise Unfit(f"groups are given by id, got {shown(value)}")
+    raise InvalidValue(f"groups are given by id, got {short_repr(value)}")
 
 
 _PEOPLE: dict[str, Callable[[Any], Any]] = {"users": _as_user, "guests": _as_email, "groups": _as_group}
@@ -324,7 +326,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    raise Unfit(f"{shown(value)} cannot be sent as JSON")
+    raise InvalidValue(f"{short_repr(value)} cannot be sent as JSON")
 
 
 def _from_json_text(value: Any) -> Any:
@@ -348,9 +350,9 @@ def _each(read: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     for item in items:
         try:
             done.append(read(item))
-        except Unfit as unfit:
-            problems.extend(unfit.args)
-    more = len(problems) - _MOST_ITEM_PROBLEMS
+        except InvalidValue as error:
+            problems.extend(error.args)
+    more = len(problems) - _MAX_ITEM_PROBLEMS
     if problems:
-        raise Unfit(*problems[:_MOST_ITEM_PROBLEMS], *([f"and {more} more like these"] if more > 0 else []))
+        raise InvalidValue(*problems[:_MAX_ITEM_PROBLEMS], *([f"and {more} more like these"] if more > 0 else []))
     return done

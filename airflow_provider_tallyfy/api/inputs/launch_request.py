@@ -11,12 +11,11 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_text,
     checked_time,
     free_text,
-    list_in_text,
+    parse_list,
     plain_json,
 )
-from airflow_provider_tallyfy.api.inputs.ids import with_ids
 from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
-from airflow_provider_tallyfy.api.inputs.people import checked_people, checked_roles
+from airflow_provider_tallyfy.api.inputs.people import checked_id_fields, checked_people, checked_roles
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.steps import complete_steps
 from airflow_provider_tallyfy.api.models.run import format_request_time
@@ -28,7 +27,7 @@ TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
 # What differs between many launches of a template.
 _OWN_FIELDS = ("name", "prerun")
 
-_LONGEST_NAME = 550  # documentation page "Launch process"
+_MAX_NAME = 550  # documentation page "Launch process"
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class LaunchRequest:
     def body(self, template: Template) -> dict[str, Any]:
         """Make the request's body; the template alone tells which values a launch has to give."""
         problems = Problems()
-        settings = problems.of(self.settings, template) or {}
-        values = problems.of(self.values, template) or {}
+        settings = problems.collect(self.settings, template) or {}
+        values = problems.collect(self.values, template) or {}
         problems.raise_all("Nothing was launched.")
         return {"checklist_id": template.id, **settings, **values}
 
@@ -59,13 +58,15 @@ class LaunchRequest:
         """Make the part of the body that many launches of a template share: all but name and kick-off values."""
         given = {name: value for name, value in self._given.items() if name not in _OWN_FIELDS}
         problems = Problems()
-        body = problems.of(with_ids, given) or {}
-        body |= {name: problems.of(free_text, given[name], name) for name in ("summary", "parent_id") if name in given}
+        body = problems.collect(checked_id_fields, given) or {}
+        body |= {
+            name: problems.collect(free_text, given[name], name) for name in ("summary", "parent_id") if name in given
+        }
         if "roles" in given:
-            body["roles"] = problems.of(checked_roles, given["roles"])
+            body["roles"] = problems.collect(checked_roles, given["roles"])
         if self.tasks:
-            body["tasks"] = problems.of(complete_steps, template, self.tasks)
-        body = {name: problems.of(plain_json, value, name) for name, value in body.items()}
+            body["tasks"] = problems.collect(complete_steps, template, self.tasks)
+        body = {name: problems.collect(plain_json, value, name) for name, value in body.items()}
         problems.raise_all()
         return body
 
@@ -75,15 +76,15 @@ class LaunchRequest:
         encoded = given.pop("prerun", None) or None
         problems = Problems()
         if "name" in given:
-            given["name"] = problems.of(_name, given["name"])
-        prerun = problems.of(encode_kickoff, template, self.kickoff or {}, encoded)
-        prerun = problems.of(plain_json, prerun, "prerun")
+            given["name"] = problems.collect(_name, given["name"])
+        prerun = problems.collect(encode_kickoff, template, self.kickoff or {}, encoded)
+        prerun = problems.collect(plain_json, prerun, "prerun")
         problems.raise_all()
         return {**given, "prerun": prerun} if prerun else given
 
     @property
     def _given(self) -> dict[str, Any]:
-        return {name: value for name, value in self.fields.items() if not _is_left_out(name, value)}
+        return {name: value for name, value in self.fields.items() if not _is_not_given(name, value)}
 
 
 @dataclass(frozen=True)
@@ -108,32 +109,32 @@ class ProjectRequest:
         """Make the request's body."""
         problems = Problems()
         body = {
-            "title": problems.of(checked_text, self.title, "title"),
-            "owners": problems.of(_somebody, self.owners),
-            "task_type": problems.of(_task_kind, self.task_kind),
-            "deadline": problems.of(_deadline, self.deadline),
-            "summary": None if self.summary is None else problems.of(free_text, self.summary, "summary"),
+            "title": problems.collect(checked_text, self.title, "title"),
+            "owners": problems.collect(_checked_owners, self.owners),
+            "task_type": problems.collect(_task_kind, self.task_kind),
+            "deadline": problems.collect(_deadline, self.deadline),
+            "summary": None if self.summary is None else problems.collect(free_text, self.summary, "summary"),
             "separate_task_for_each_assignee": True,
         }
         problems.raise_all("Nothing was launched.")
         return body
 
 
-def _is_left_out(name: str, value: Any) -> bool:
+def _is_not_given(name: str, value: Any) -> bool:
     """Whether a field is not given; a template that has no labels to render leaves an empty text or list."""
     if name in ("tags", "folders") and isinstance(value, str):
-        return value == "" or list_in_text(value) == []
+        return value == "" or parse_list(value) == []
     return value is None
 
 
 def _name(given: object) -> str:
     name = free_text(given, "name")
-    if len(name) > _LONGEST_NAME:
-        raise invalid("name", name, f"is longer than {_LONGEST_NAME} characters")
+    if len(name) > _MAX_NAME:
+        raise invalid("name", name, f"is longer than {_MAX_NAME} characters")
     return name
 
 
-def _somebody(owners: object) -> dict[str, list[Any]]:
+def _checked_owners(owners: object) -> dict[str, list[Any]]:
     people = checked_people(owners, "owners")
     if not any(people.values()):
         raise invalid("owners", owners, "names nobody", f"A project gets a task for each of {', '.join(people)}.")

@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.call import T
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 
 
 def invalid(name: str, value: object, problem: str, *then: str, run_id: str | None = None) -> TallyfyValidationError:
@@ -21,7 +21,7 @@ def invalid(name: str, value: object, problem: str, *then: str, run_id: str | No
     :param then: what was not done and what to do, each a sentence, for a line of its own.
     :param run_id: the run it is about.
     """
-    message = "\n".join([f"{name}={shown(value)} {problem}.", *then])
+    message = "\n".join([f"{name}={short_repr(value)} {problem}.", *then])
     return TallyfyValidationError(message, run_id=run_id, fields={name.partition("[")[0]: [problem]})
 
 
@@ -29,9 +29,9 @@ def invalid_items(name: str, problems: Sequence[str | TallyfyValidationError], *
     """Make one error of all problems of a list or a table, with a line for each after what was not done."""
     texts = [" ".join(str(problem).splitlines()) for problem in problems]
     count = "a problem" if len(texts) == 1 else f"{len(texts)} problems"
-    lines = [f"{name} has {count}.", *then, *(f"- {text}" for text in texts[:_MOST_PROBLEMS])]
-    if len(texts) > _MOST_PROBLEMS:
-        lines.append(f"- and {len(texts) - _MOST_PROBLEMS} more")
+    lines = [f"{name} has {count}.", *then, *(f"- {text}" for text in texts[:_MAX_PROBLEMS])]
+    if len(texts) > _MAX_PROBLEMS:
+        lines.append(f"- and {len(texts) - _MAX_PROBLEMS} more")
     return TallyfyValidationError("\n".join(lines), fields={name: texts})
 
 
@@ -41,7 +41,7 @@ class Problems:
     def __init__(self) -> None:
         self._errors: list[TallyfyValidationError] = []
 
-    def of(self, make: Callable[..., T], *arguments: Any) -> T | None:
+    def collect(self, make: Callable[..., T], *arguments: Any) -> T | None:
         """Make a part of the request; ``None`` if there is something wrong with it."""
         try:
             return make(*arguments)

@@ -12,13 +12,13 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_id,
     checked_status,
     checked_text,
-    is_rendered_for_nothing,
-    list_in_text,
+    is_rendered_none,
     listed,
+    parse_list,
 )
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 
 # Ids look like this, and names do not. Tallyfy's documentation does not promise how long ids are.
 _CODE = re.compile(r"[0-9a-fA-F-]+")
@@ -50,7 +50,7 @@ def refuse_empty(given: Mapping[str, object]) -> None:
     """
     empty = [name for name, value in given.items() if is_empty_filter(value)]
     if empty:
-        named = ", ".join(f"{name}={shown(given[name])}" for name in empty)
+        named = ", ".join(f"{name}={short_repr(given[name])}" for name in empty)
         raise TallyfyValidationError(
             f"A filter is empty: {named} (did a template render it for a missing value?).\n"
             f"Without it, runs would be chosen that nobody asked for.\nNothing was sent.\n"
@@ -64,7 +64,7 @@ def is_empty_filter(value: object) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return not value.strip(" ,") or is_rendered_for_nothing(value) or list_in_text(value) == []
+        return not value.strip(" ,") or is_rendered_none(value) or parse_list(value) == []
     if not isinstance(value, Collection):
         return False
     return not value or any(item is None or (isinstance(item, str) and is_empty_filter(item)) for item in value)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.inputs.checks import checked_time, unrendered
+from airflow_provider_tallyfy.api.inputs.checks import checked_time, parse_rendered
 from airflow_provider_tallyfy.api.inputs.people import checked_people
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.models.run import format_request_time
 from airflow_provider_tallyfy.api.models.template import Step, Template
-from airflow_provider_tallyfy.api.presentable import presentable
+from airflow_provider_tallyfy.api.text import one_line
 
 #: What can be set of a step (page "Launch process"; the last two: official Python client).
 STEP_SETTINGS = ("deadline", "owners", "position", "max_assignable")
@@ -23,7 +23,7 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
     :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
     :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
     """
-    tasks = unrendered(tasks)
+    tasks = parse_rendered(tasks)
     if not isinstance(tasks, Mapping):
         raise invalid("tasks", tasks, "is not an object with settings by step id")
     if template.steps is None:
@@ -34,8 +34,8 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
             "Tallyfy would drop the steps that tasks does not name.",
         )
     problems = Problems()
-    problems.of(_check_known, template.id, template.steps, tasks)
-    settings = {step.id: problems.of(_settings, step, tasks.get(step.id)) or {} for step in template.steps}
+    problems.collect(_check_known, template.id, template.steps, tasks)
+    settings = {step.id: problems.collect(_settings, step, tasks.get(step.id)) or {} for step in template.steps}
     problems.raise_all()
     return {step.id: {**_as_it_is(step), **settings[step.id]} for step in template.steps}
 
@@ -43,7 +43,7 @@ def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, An
 def _check_known(template_id: str, steps: tuple[Step, ...], tasks: Mapping[str, Any]) -> None:
     unknown = sorted(map(str, tasks.keys() - {step.id for step in steps}))
     if unknown:
-        known = ", ".join(f"{step.id} ({presentable(step.title)})" for step in steps)
+        known = ", ".join(f"{step.id} ({one_line(step.title)})" for step in steps)
         problem = f"names steps that template {template_id} does not have: {', '.join(unknown)}"
         raise invalid("tasks", tasks, problem, f"Its steps: {known}.")
 
@@ -55,18 +55,18 @@ def _as_it_is(step: Step) -> dict[str, Any]:
 
 
 def _settings(step: Step, settings: Any) -> dict[str, Any]:
-    settings = unrendered(settings)
+    settings = parse_rendered(settings)
     if settings is None:
         return {}
     if not isinstance(settings, Mapping):
-        raise invalid(f"tasks[{step.id!r}]", settings, f"is not an object, for step {presentable(step.title)}")
+        raise invalid(f"tasks[{step.id!r}]", settings, f"is not an object, for step {one_line(step.title)}")
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     problems = Problems()
-    problems.of(_check_names, step, given)
+    problems.collect(_check_names, step, given)
     if "deadline" in given:
-        given["deadline"] = problems.of(_deadline, given["deadline"], f"tasks[{step.id!r}].deadline")
+        given["deadline"] = problems.collect(_deadline, given["deadline"], f"tasks[{step.id!r}].deadline")
     if "owners" in given:
-        given["owners"] = problems.of(checked_people, given["owners"], f"tasks[{step.id!r}].owners")
+        given["owners"] = problems.collect(checked_people, given["owners"], f"tasks[{step.id!r}].owners")
     problems.raise_all()
     return given
 
@@ -74,7 +74,7 @@ def _settings(step: Step, settings: Any) -> dict[str, Any]:
 def _check_names(step: Step, given: Mapping[str, Any]) -> None:
     unknown = [name for name in given if name not in STEP_SETTINGS]
     if unknown:
-        problem = f"sets {', '.join(map(repr, unknown))} of step {presentable(step.title)}, which Tallyfy does not take"
+        problem = f"sets {', '.join(map(repr, unknown))} of step {one_line(step.title)}, which Tallyfy does not take"
         raise invalid(f"tasks[{step.id!r}]", given, problem, f"It takes {', '.join(STEP_SETTINGS)}.")
 
 

@@ -9,11 +9,11 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
     checked_flag,
     checked_id,
-    is_rendered_for_nothing,
-    unrendered,
+    is_rendered_none,
+    parse_rendered,
 )
 from airflow_provider_tallyfy.api.inputs.problems import invalid_items
-from airflow_provider_tallyfy.api.presentable import shown
+from airflow_provider_tallyfy.api.text import short_repr
 
 _NOT_A_RESULT = "this is not the result of an operator for one run, which has id and changed"
 
@@ -84,14 +84,14 @@ def _read(result: object, can_undo: Callable[[object], bool]) -> tuple[str, str]
         return run_id, f"the other task did not change run {run_id}"
     if status is not None and not can_undo(status):
         raise TallyfyValidationError(
-            f"the other task left run {run_id} in status {shown(status)}, which this operator cannot take back"
+            f"the other task left run {run_id} in status {short_repr(status)}, which this operator cannot take back"
         )
     return run_id, ""
 
 
 def _value(given: object) -> object:
-    return None if isinstance(given, str) and is_rendered_for_nothing(given) else unrendered(given)
+    return None if isinstance(given, str) and is_rendered_none(given) else parse_rendered(given)
 
 
 def _not_a_result(given: object) -> str:
-    return f"{shown(given)}: {_NOT_A_RESULT}"
+    return f"{short_repr(given)}: {_NOT_A_RESULT}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from airflow_provider_tallyfy.api.models.template import folded
-from airflow_provider_tallyfy.api.presentable import LONGEST_ECHO, quote
+from airflow_provider_tallyfy.api.models.template import normalized
+from airflow_provider_tallyfy.api.text import MAX_ECHO, quoted
 
-_MOST_NAMES = 30
+_MAX_NAMES = 30
 
 
 def ambiguous(what: str, ids: Sequence[str]) -> str:
@@ -18,19 +18,19 @@ def ambiguous(what: str, ids: Sequence[str]) -> str:
 
 def did_you_mean(wanted: str, names: Mapping[str, str]) -> str:
     """Suggest which of some names a text may have meant, or nothing."""
-    by_fold = {folded(name): shown for name, shown in names.items()}
-    close = get_close_matches(folded(wanted[:LONGEST_ECHO]), by_fold, n=3)
-    guesses = dict.fromkeys(repr(by_fold[name]) for name in close)
+    by_normalized = {normalized(name): shown for name, shown in names.items()}
+    close = get_close_matches(normalized(wanted[:MAX_ECHO]), by_normalized, n=3)
+    guesses = dict.fromkeys(repr(by_normalized[name]) for name in close)
     return f"did you mean {' or '.join(guesses)}?" if guesses else ""
 
 
-def quoted(names: Iterable[str]) -> str:
+def quoted_list(names: Iterable[str]) -> str:
     """
     Enumerate names in quotes.
 
     :param names: the names; those after the first thirty are counted.
     """
-    return enumerated(map(quote, names))
+    return enumerated(map(quoted, names))
 
 
 def enumerated(texts: Iterable[str]) -> str:
@@ -40,5 +40,5 @@ def enumerated(texts: Iterable[str]) -> str:
     :param texts: the texts; those after the first thirty are counted.
     """
     listed = list(texts)
-    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
-    return ", ".join(listed[:_MOST_NAMES]) + more
+    more = f" and {len(listed) - _MAX_NAMES} more" if len(listed) > _MAX_NAMES else ""
+    return ", ".join(listed[:_MAX_NAMES]) + more

@@ -11,8 +11,8 @@ from airflow_provider_tallyfy.api.call import Answer
 #: Rows to ask for per page: the server gives 100 at most, and 10 if nobody asks.
 PAGE_SIZE = 100
 
-_LONGEST_CODE = 200
-_MOST_COUNTED = 10**9
+_MAX_CODE = 200
+_MAX_COUNTED = 10**9
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def is_token(text: str) -> bool:
 
 def is_code(value: object) -> TypeGuard[str]:
     """Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long."""
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_CODE and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= _MAX_CODE and value.isprintable()
 
 
 def read_id(row: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def read_id(row: Mapping[str, Any]) -> str:
     return item_id
 
 
-def text_of(value: object) -> str | None:
+def optional_text(value: object) -> str | None:
     """
     Read text that no decision needs.
 
@@ -134,8 +134,8 @@ def _pagination(pagination: Mapping[str, Any], rows: int, asked: int) -> tuple[i
 def _count(pagination: Mapping[str, Any], name: str, default: int | None = None) -> int:
     value = pagination.get(name, default)
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:_LONGEST_CODE])
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST_COUNTED:
+        value = int(value[:_MAX_CODE])
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MAX_COUNTED:
         raise ValueError(f'"{name}" of the list is {str(value)[:80]!r}, not a number')
     return value
 

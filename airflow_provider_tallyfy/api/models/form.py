@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import read_object, text_of
+from airflow_provider_tallyfy.api.models.envelope import optional_text, read_object
 from airflow_provider_tallyfy.api.models.template import KickoffField, fields_named
 
 
@@ -80,7 +80,7 @@ def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(f'expected a list of objects in "{name}"')
         for row in rows:
-            task_id = text_of(row.get("task_id")) if name == "form_fields" else None
+            task_id = optional_text(row.get("task_id")) if name == "form_fields" else None
             entries.append(FormValue(KickoffField.from_json(row), row.get("value"), task_id))
     return tuple(entries)
 

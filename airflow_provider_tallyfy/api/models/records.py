@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import is_code, read_item, text_of
+from airflow_provider_tallyfy.api.models.envelope import is_code, optional_text, read_item
 from airflow_provider_tallyfy.api.models.run import format_time, parse_time
-from airflow_provider_tallyfy.api.presentable import LONGEST_NAME, clipped
+from airflow_provider_tallyfy.api.text import MAX_NAME, truncated
 
 # fmt: off
 #: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
@@ -53,8 +53,8 @@ class Task:
             raise ValueError("the task in the answer has no id or no status")
         return cls(
             id=data["id"],
-            title=clipped(str(data.get("title") or ""), LONGEST_NAME),
-            alias=text_of(data.get("alias")),
+            title=truncated(str(data.get("title") or ""), MAX_NAME),
+            alias=optional_text(data.get("alias")),
             status=data["status"],
             completed_at=parse_time(data.get("completed_at")),
             deadline=parse_time(data.get("deadline")),
@@ -105,8 +105,8 @@ class Activity:
             kind=str(_only(row.get("type")) or ""),
             subject_id=_subject_id(_only(row.get("auditable_id"))),
             description=str(_only(row.get("description")) or ""),
-            actor_name=text_of(actor.get("full_name")),
-            actor_email=text_of(actor.get("email")),
+            actor_name=optional_text(actor.get("full_name")),
+            actor_email=optional_text(actor.get("email")),
             created_at=parse_time(_only(row.get("created_at"))),
         )
 
@@ -167,7 +167,7 @@ def read_project_run_id(answer: Answer) -> str:
 
 def _subject_id(value: object) -> str | None:
     """Read an id that is text for runs and tasks, and a number for comments."""
-    return str(value) if isinstance(value, int) else text_of(value)
+    return str(value) if isinstance(value, int) else optional_text(value)
 
 
 def _only(value: Any) -> Any:

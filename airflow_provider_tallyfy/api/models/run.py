@@ -10,12 +10,12 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.models.envelope import is_code, kind_of, read_item
-from airflow_provider_tallyfy.api.presentable import LONGEST_NAME, clipped, presentable
+from airflow_provider_tallyfy.api.text import MAX_NAME, one_line, truncated
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 #: The largest number of tasks or percent that is believed; NaN is not below it either.
-_LARGEST_COUNT = 10**9
+_MAX_COUNT = 10**9
 
 
 class RunStatus(StrEnum):
@@ -62,7 +62,7 @@ class Progress:
             percent=_rounded(counts.get("percent")),
             complete=_rounded(counts.get("complete")),
             total=_rounded(counts.get("total")),
-            next_task=clipped(title, LONGEST_NAME) if isinstance(title, str) else None,
+            next_task=truncated(title, MAX_NAME) if isinstance(title, str) else None,
             next_deadline=_time_if_readable(task.get("deadline")),
         )
 
@@ -73,7 +73,7 @@ class Progress:
         elif self.percent is not None:
             parts.append(f"{self.percent} %")
         if self.next_task:
-            parts.append(f"next: {presentable(self.next_task)}")
+            parts.append(f"next: {one_line(self.next_task)}")
         if self.next_task and self.next_deadline:
             parts.append(f"due {format_time(self.next_deadline)}")
         return ", ".join(parts)
@@ -118,9 +118,9 @@ class Run:
             raise ValueError("the run in the answer has no status")
         return cls(
             id=data["id"],
-            name=clipped(str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""), LONGEST_NAME),
+            name=truncated(str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""), MAX_NAME),
             stored_status=data["status"],
-            template_id=_text_id(data.get("checklist_id")),
+            template_id=_optional_id(data.get("checklist_id")),
             archived_at=parse_time(data.get("archived_at")),
             completed_at=parse_time(data.get("completed_at")),
             created_at=parse_time(data.get("created_at")),
@@ -159,23 +159,6 @@ class Run:
             "url": url,
             "changed": changed,
         }
-
-
-@dataclass(frozen=True)
-class ClientCredentials:
-    """
-    How to get tokens instead of having one (documentation page "Client credentials flow").
-
-    :param client_id: numeric id that Tallyfy Support issued.
-    :param client_secret: its secret.
-    :param token_url: OAuth token endpoint.
-    :param user_email: whose token to exchange the application's for, if anybody's.
-    """
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    token_url: str
-    user_email: str | None = None
 
 
 @dataclass(frozen=True)
@@ -244,12 +227,12 @@ def _first_object(value: object) -> Mapping[str, Any]:
 
 
 def _rounded(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_COUNT:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_COUNT:
         return None
     return round(value)
 
 
-def _text_id(value: object) -> str | None:
+def _optional_id(value: object) -> str | None:
     """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
     text = str(value) if isinstance(value, int) else value
     return text if is_code(text) else None

@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.models.envelope import is_code, read_item
 _BYTE_ORDER_MARK = "\ufeff"
 # Under which names a step may show its form.
 _STEP_FORMS = ("captures", "form_fields")
-_LONGEST_NAME = 1_000
+_MAX_NAME = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class KickoffField:
         return cls(
             id=_id_of(data, "kick-off field"),
             field_type=str(data.get("field_type") or "text"),
-            label=without_marks(data.get("label")),
+            label=without_bom(data.get("label")),
             alias=str(data.get("alias") or ""),
             required=bool(data.get("required")),
             options=tuple(Choice(row.get("id"), str(row.get("text") or "")) for row in _rows(data, "options")),
@@ -78,7 +78,7 @@ class KickoffField:
         return _first_hits(
             self.options,
             lambda option: option.text == text,
-            lambda option: folded(option.text) == folded(text),
+            lambda option: normalized(option.text) == normalized(text),
             lambda option: option.id is not None and str(option.id) == text.strip(),
         )
 
@@ -91,7 +91,7 @@ class KickoffField:
         hits = _first_hits(
             enumerate(self.columns),
             lambda column: column[1].text == text,
-            lambda column: folded(column[1].text) == folded(text),
+            lambda column: normalized(column[1].text) == normalized(text),
             lambda column: column[1].id is not None and str(column[1].id) == text.strip(),
         )
         return [place for place, _ in hits]
@@ -118,7 +118,7 @@ class Step:
         """Read a step."""
         return cls(
             id=_id_of(data, "step"),
-            title=without_marks(data.get("title")),
+            title=without_bom(data.get("title")),
             alias=str(data.get("alias") or ""),
             raw=data,
         )
@@ -157,7 +157,7 @@ class Template:
         steps = tuple(map(Step.from_json, _rows(data, "steps"))) if "steps" in data else None
         return cls(
             id=_id_of(data, "template"),
-            title=without_marks(data.get("title")),
+            title=without_bom(data.get("title")),
             fields=tuple(map(KickoffField.from_json, _rows(data, "prerun"))),
             steps=steps,
             raw=data,
@@ -186,18 +186,18 @@ def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]
 
     :param key: a field's id, else its alias, else its exact label, else its label without regard to case and spaces.
     """
-    if not folded(key):
+    if not normalized(key):
         return []
     return _first_hits(
         fields,
         lambda field: field.id == key,
         lambda field: field.alias == key,
-        lambda field: field.label == without_marks(key),
-        lambda field: folded(field.label) == folded(key),
+        lambda field: field.label == without_bom(key),
+        lambda field: normalized(field.label) == normalized(key),
     )
 
 
-def folded(text: str) -> str:
+def normalized(text: str) -> str:
     """
     Reduce text to compare it: without case and byte order marks, with single spaces.
 
@@ -205,12 +205,12 @@ def folded(text: str) -> str:
 
     :param text: a label, an option's text, or what a user calls either.
     """
-    if len(text) > _LONGEST_NAME:
+    if len(text) > _MAX_NAME:
         return text
-    return " ".join(unicodedata.normalize("NFKC", without_marks(text)).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", without_bom(text)).casefold().split())
 
 
-def without_marks(text: object) -> str:
+def without_bom(text: object) -> str:
     """
     Read text without the byte order marks that Tallyfy and spreadsheets leave in names.
 

@@ -110,7 +110,7 @@ def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, 
 
 
 def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
-    from airflow_provider_tallyfy.api.call import Lost
+    from airflow_provider_tallyfy.api.call import Loss
     from airflow_provider_tallyfy.hooks.httpx_transport import Transport
 
     ids = tallyfy.add_runs(120)
@@ -118,7 +118,7 @@ def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tr
 
     async def refuse_one(transport, call, token):
         if call.run_id == ids[3]:
-            return Lost("refused", sent=False)
+            return Loss("refused", sent=False)
         return await exchange(transport, call, token)
 
     monkeypatch.setattr(Transport, "exchange", refuse_one)

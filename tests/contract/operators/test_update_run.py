@@ -100,7 +100,7 @@ def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
     assert tallyfy.requests == []
 
 
-RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upstream task push an XCom?)"
+RENDERED_NONE = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ RENDERED_FOR_NOTHING = "a template rendered it for a missing value (did the upst
         ("name", None, "name=None is missing"),
         ("name", "", "name='' is empty"),
         ("name", " ", "name=' ' is empty"),
-        ("name", "None", f"name='None' is empty: {RENDERED_FOR_NOTHING}"),
-        ("name", "null", RENDERED_FOR_NOTHING),
+        ("name", "None", f"name='None' is empty: {RENDERED_NONE}"),
+        ("name", "null", RENDERED_NONE),
         ("name", True, "is a bool, not text"),
         ("name", ["Acme"], "is a list, not text"),
         ("name", float("nan"), "name=nan is empty"),
         ("summary", None, "summary=None is missing"),
-        ("summary", "None", RENDERED_FOR_NOTHING),
+        ("summary", "None", RENDERED_NONE),
         ("owner_id", None, "owner_id=None is not a user's number"),
         ("owner_id", "", "owner_id='' is not a user's number"),
         ("owner_id", "None", "owner_id='None' is not a user's number"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_tallyfy.api.outputs import most_bytes
+from airflow_provider_tallyfy.api.outputs import max_bytes
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.goals import KNOWN_FIELDS
@@ -347,7 +347,7 @@ def test_no_result_is_larger_than_was_reckoned_with(tallyfy, name, fields):
     run_ids = tallyfy.add_runs(4, name=name)
     for run_id in run_ids:
         tallyfy.complete_run(run_id)
-    limit = most_bytes(4, fields, run_ids[0], tallyfy.run_url(run_ids[0]))
+    limit = max_bytes(4, fields, run_ids[0], tallyfy.run_url(run_ids[0]))
     rows = attempt(lambda: wait_for(run_ids, fields=fields, max_xcom_bytes=limit)(timeout=0).execute(new_context()))
     assert len(json.dumps(rows.result)) <= limit
     assert attempt(

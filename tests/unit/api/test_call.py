@@ -4,9 +4,9 @@ import pytest
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer, Call
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 ORGANIZATION = "f" * 32
 RUN_ID = "0123456789abcdef0123456789abcdef"

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Answer, Lost
+from airflow_provider_tallyfy.api.call import Answer, Loss
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.api.diagnosis import (
     error_from_answer,
     error_from_loss,
@@ -25,7 +26,6 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.models.run import ClientCredentials
 
 ORGANIZATION = "f" * 32
 CALL = calls.archive_run(ORGANIZATION, "r1")
@@ -107,7 +107,7 @@ def test_whatever_goes_wrong_with_the_token_endpoint_the_error_names_token_url_a
     told = [
         error_of(302, b"", TOKEN_CALL),
         error_of(403, b"<html></html>", TOKEN_CALL),
-        error_from_loss(TOKEN_CALL, Lost("refused", sent=False), "account.example"),
+        error_from_loss(TOKEN_CALL, Loss("refused", sent=False), "account.example"),
         unexpected_answer(TOKEN_CALL, Answer(200), "got an HTML page"),
     ]
     for error in told:
@@ -186,7 +186,7 @@ def test_a_request_id_of_any_length_fits_the_message():
     ],
 )
 def test_a_missing_answer_is_a_transport_error_that_says_why(reason, words):
-    error = error_from_loss(CALL, Lost(reason, sent=True, detail="in detail"), "api.example")
+    error = error_from_loss(CALL, Loss(reason, sent=True, detail="in detail"), "api.example")
     assert type(error) is TallyfyTransportError
     assert f"Could not archive run r1.\n{words}" in str(error)
     assert f"(in detail) on DELETE {CALL.path}." in str(error)

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.records import Activity, Task
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.models.template import folded
+from airflow_provider_tallyfy.api.models.template import normalized
 from airflow_provider_tallyfy.api.parsing import MAX_DEPTH, loads, parsed
 from airflow_provider_tallyfy.api.retry import Accept, Attempt, GiveUp, decide
 from tests.unit.api.test_retry import attempt
@@ -151,8 +151,8 @@ def test_counts_of_a_list_that_cannot_be_are_refused(meta):
 
 def test_a_name_of_any_length_is_compared_in_a_moment():
     label = "a\u0301\u0323" * 100_000
-    assert folded(label) == label
-    assert folded(" A\u0301  B ") == "\u00e1 b"
+    assert normalized(label) == label
+    assert normalized(" A\u0301  B ") == "\u00e1 b"
 
 
 def test_a_parser_that_is_content_is_left_alone():

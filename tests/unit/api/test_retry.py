@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Answer, Lost
+from airflow_provider_tallyfy.api.call import Answer, Loss
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
     TallyfyPermissionError,
@@ -64,7 +64,7 @@ def test_a_failing_server_is_asked_again_only_where_a_repeat_is_harmless(call, s
 @METHODS
 @pytest.mark.parametrize("reason", ["timeout", "reset"])
 def test_a_lost_answer_is_asked_for_again_only_where_a_repeat_is_harmless(call, reason):
-    decision = decide(call, Lost(reason, sent=True), attempt())
+    decision = decide(call, Loss(reason, sent=True), attempt())
     assert isinstance(decision, GiveUp if call is POST else Retry)
     assert isinstance(decision.error, TallyfyUnknownOutcomeError if call is POST else TallyfyTransportError)
 
@@ -72,12 +72,12 @@ def test_a_lost_answer_is_asked_for_again_only_where_a_repeat_is_harmless(call, 
 @METHODS
 @pytest.mark.parametrize("reason", ["dns", "refused", "proxy", "connect_timeout"])
 def test_a_connection_that_was_never_made_is_tried_again_whatever_the_method(call, reason):
-    assert isinstance(decide(call, Lost(reason, sent=False), attempt()), Retry)
+    assert isinstance(decide(call, Loss(reason, sent=False), attempt()), Retry)
 
 
 @pytest.mark.parametrize("reason", ["tls", "too_large"])
 def test_what_will_not_change_is_not_tried_again(reason):
-    decision = decide(GET, Lost(reason, sent=False), attempt())
+    decision = decide(GET, Loss(reason, sent=False), attempt())
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, TallyfyTransportError)
 

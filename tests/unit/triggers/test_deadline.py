@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.retry import LONGEST_RETRY_AFTER
+from airflow_provider_tallyfy.api.retry import MAX_RETRY_AFTER
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
@@ -152,7 +152,7 @@ def test_no_header_silences_the_waits_of_a_connection_for_longer_than_a_quarter_
 
     ending, moment = in_virtual_time(main)
     assert ending.outcome is Outcome.REACHED
-    assert LONGEST_RETRY_AFTER <= moment < LONGEST_RETRY_AFTER + 120
+    assert MAX_RETRY_AFTER <= moment < MAX_RETRY_AFTER + 120
     assert "Tallyfy asked for a pause: no look at its runs for the next 90" in caplog.text
 
 

@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.models.form import FormValue, FormValues
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.models.template import KickoffField
-from airflow_provider_tallyfy.api.presentable import presentable, quote
+from airflow_provider_tallyfy.api.text import one_line, quoted
 from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
 from airflow_provider_tallyfy.waits.goals import RunGoal
 from airflow_provider_tallyfy.waits.probes import RunForm, RunTasks
@@ -80,9 +80,9 @@ def test_a_message_has_a_limit():
     [("plain", "plain"), ("a\n b\tc", "a b c"), ("\x1b[31mred", "[31mred"), ("x" * 12, "x" * 10 + "..."), (5, "5")],
 )
 def test_foreign_text_is_one_line_of_limited_length(text, shown):
-    assert presentable(text, 10) == shown
+    assert one_line(text, 10) == shown
 
 
 def test_a_quoted_name_keeps_what_is_odd_in_it_visible():
-    assert quote("a\nb") == r"'a\nb'"
-    assert quote("x" * 12, 10) == "'xxxxxxxxxx...'"
+    assert quoted("a\nb") == r"'a\nb'"
+    assert quoted("x" * 12, 10) == "'xxxxxxxxxx...'"

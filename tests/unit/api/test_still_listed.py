@@ -11,7 +11,7 @@ PER_PAGE = 100
 
 def looked_for(run_id: str, archive: list[str], leave_after_first_page: int) -> tuple[set[str], int]:
     """Drive the flow over an archive that some leave while it is read the first time; count the readings."""
-    flow = flows.still_shown("o" * 32, [run_id])
+    flow = flows.still_listed("o" * 32, [run_id])
     step, readings = next(flow), 0
     try:
         while True:

@@ -267,17 +267,6 @@ def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):
     assert 1 <= sum("All requests pause" in record.getMessage() for record in caplog.records) <= 3
 
 
-def test_waiting_in_line_uses_up_no_calls_budget(tallyfy, tries, monkeypatch):
-    """Each call is declined twice, with all others in between: its own two rests fit the budget, the line does not."""
-    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0.5))
-    ids = tallyfy.add_runs(8)
-    tallyfy.faults.add("status", method="DELETE", status=429, times=16, retry_after=0.2)
-
-    end = attempt(lambda: archive(ids).execute(tries.next()))
-
-    assert end.state == "success"
-
-
 def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)

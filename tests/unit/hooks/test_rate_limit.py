@@ -6,12 +6,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from math import ceil
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.hooks import driver, tallyfy_async
 from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
-from tests.virtual_time import in_virtual_time
+from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 ROUND_TRIP = 0.05
 
@@ -170,3 +173,26 @@ def test_a_cancelled_wait_holds_up_nobody():
         return await limiter.acquire()
 
     assert on_turned_clock(scenario()) == pytest.approx(1.0)
+
+
+def test_the_time_in_line_does_not_count_against_the_budget_of_a_call(monkeypatch):
+    """Each call is declined twice, with all others in between: its own two pauses fit the budget, the line does not."""
+    budget, pause = 50.0, 20
+
+    async def scenario() -> float:
+        clock = asyncio.get_running_loop().time
+        for module in (driver, tallyfy_async):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+        tallyfy = VirtualTallyfy()
+        tallyfy.settings["retry_budget"] = budget
+        run_ids = tallyfy.add_runs(8)
+        for run_id in run_ids:
+            tallyfy.faults.add("status", method="DELETE", path=run_id, status=429, times=2, retry_after=pause)
+        hook = await tallyfy.connect()
+        hook.limiter = AdaptiveRateLimiter()
+        archivals = [calls.archive_run(tallyfy.organization_id, run_id) for run_id in run_ids]
+        await asyncio.gather(*map(hook.execute, archivals))
+        assert len(tallyfy.requests) == 3 * 8
+        return clock()
+
+    assert on_turned_clock(scenario()) > 2 * budget

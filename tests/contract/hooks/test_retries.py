@@ -1,4 +1,4 @@
-"""The retry policy at work: one table of troubles, both drivers, and what Tallyfy got to see of it."""
+"""The decisions of the retry policy, whose table ``tests/unit/api/test_retry.py`` has, carried out by both drivers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ import pytest
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.errors import (
-    TallyfyAuthError,
     TallyfyError,
-    TallyfyNotFoundError,
     TallyfyPermissionError,
     TallyfyRateLimitError,
     TallyfyResponseError,
     TallyfyServerError,
     TallyfyTransportError,
     TallyfyUnknownOutcomeError,
-    TallyfyValidationError,
 )
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -33,34 +30,20 @@ CALLS = {
     "POST": lambda organization_id: calls.launch_run(organization_id, {"checklist_id": TEMPLATE_ID}),
 }
 
-#: trouble -> the fault, how often it strikes.
+#: What a repeat may cure, one of each kind: declined, failed, lost before and after it was applied, cut off.
 PASSING: dict[str, dict[str, Any]] = {
-    "429": {"status": 429},
-    "429 with Retry-After": {"status": 429, "retry_after": 1},
-    "500": {"status": 500},
-    "502 as a web page": {"status": 502, "body": "html"},
+    "429": {"status": 429, "retry_after": 1},
     "503": {"status": 503, "retry_after": 2},
-    "504 as text": {"status": 504, "body": "plain"},
     "500 after it was applied": {"status": 500, "applied": True},
     "reset before it was applied": {"kind": "reset"},
-    "reset after it was applied": {"kind": "reset", "applied": True},
     "truncated answer": {"kind": "truncated"},
 }
 
+#: What no repeat cures, one of each kind: refused, sent elsewhere, an answer that shows nothing of what was asked for.
 FINAL: dict[str, tuple[dict[str, Any], type[TallyfyError]]] = {
-    "400": ({"status": 400}, TallyfyValidationError),
-    "401": ({"status": 401}, TallyfyAuthError),
-    "402": ({"status": 402}, TallyfyPermissionError),
     "403": ({"status": 403}, TallyfyPermissionError),
-    "404": ({"status": 404}, TallyfyNotFoundError),
-    "409": ({"status": 409}, TallyfyValidationError),
-    "422": ({"status": 422}, TallyfyValidationError),
-    "302": ({"kind": "redirect"}, TallyfyResponseError),
     "307": ({"kind": "redirect", "status": 307}, TallyfyResponseError),
     "html": ({"status": 200, "body": "html"}, TallyfyResponseError),
-    "null data": ({"status": 200, "body": "null"}, TallyfyResponseError),
-    "a list": ({"status": 200, "body": "list"}, TallyfyResponseError),
-    "no json": ({"status": 200, "body": "not_json"}, TallyfyResponseError),
 }
 
 METHODS = pytest.mark.parametrize("method", CALLS)
@@ -95,7 +78,7 @@ def test_passing_trouble_is_outlasted_except_by_a_post_whose_outcome_nobody_know
         assert len(tallyfy.runs) == runs + (call.method == "POST")
 
 
-@METHODS
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("refusal", FINAL)
 def test_a_refusal_is_final_and_costs_one_request(tallyfy, client, naps, call, refusal):
     fault, kind = FINAL[refusal]
@@ -128,7 +111,7 @@ def test_lasting_trouble_is_given_up_when_the_budget_is_used_up(tallyfy, client,
     assert len(tallyfy.requests) == 1
 
 
-@METHODS
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
 def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_be(
     tallyfy, client, naps, call, as_date
@@ -141,12 +124,8 @@ def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_
 
 
 @pytest.mark.parametrize("method", ["GET"])
-@pytest.mark.parametrize(
-    "asked",
-    [("7", 7), ("2.5", 2.5), ("0", 0), ("soon", 0), ("nan", 0), ("inf", 0), ("-5", 0)],
-    ids=lambda asked: asked[0],
-)
-def test_retry_after_is_the_floor_of_the_wait_and_what_is_no_time_is_ignored(tallyfy, client, naps, call, asked):
+@pytest.mark.parametrize("asked", [("7", 7), ("soon", 0)], ids=lambda asked: asked[0])
+def test_a_valid_retry_after_is_the_floor_of_the_wait(tallyfy, client, naps, call, asked):
     header, least = asked
     strike(tallyfy, status=429, retry_after=header)
     client.execute(call)

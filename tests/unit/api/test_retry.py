@@ -14,12 +14,14 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer, Loss
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
+    TallyfyNotFoundError,
     TallyfyPermissionError,
     TallyfyRateLimitError,
     TallyfyResponseError,
     TallyfyServerError,
     TallyfyTransportError,
     TallyfyUnknownOutcomeError,
+    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.retry import Accept, Attempt, GiveUp, Renew, Retry, decide, retry_after_seconds
 
@@ -29,6 +31,15 @@ GET = calls.get_run(ORGANIZATION, "r1")
 PUT = calls.activate_run(ORGANIZATION, "r1")
 DELETE = calls.archive_run(ORGANIZATION, "r1")
 POST = calls.launch_run(ORGANIZATION, {"checklist_id": "t1"})
+REFUSALS = {
+    301: TallyfyResponseError,
+    302: TallyfyResponseError,
+    307: TallyfyResponseError,
+    401: TallyfyAuthError,
+    402: TallyfyPermissionError,
+    403: TallyfyPermissionError,
+    404: TallyfyNotFoundError,
+}
 METHODS = pytest.mark.parametrize("call", [GET, PUT, DELETE, POST], ids=lambda call: call.method)
 
 
@@ -83,9 +94,12 @@ def test_what_will_not_change_is_not_tried_again(reason):
 
 
 @METHODS
-@pytest.mark.parametrize("status", [301, 302, 400, 401, 402, 403, 404, 409, 422])
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 402, 403, 404, 409, 422])
 def test_a_refusal_is_final(call, status):
-    assert isinstance(decide(call, answer(status, retry_after="1"), attempt()), GiveUp)
+    decision = decide(call, answer(status, retry_after="1"), attempt())
+    assert isinstance(decision, GiveUp)
+    assert type(decision.error) is REFUSALS.get(status, TallyfyValidationError)
+    assert (decision.error.method, decision.error.path) == (call.method, call.path)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -112,6 +126,7 @@ def test_waits_double_with_full_jitter_up_to_half_a_minute():
     assert longest == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     assert decide(GET, answer(503), attempt(number=9, chance=0.0)).after == 0.0
     assert decide(GET, answer(503), attempt(number=3, chance=0.25)).after == 0.5
+    assert decide(GET, answer(503), attempt(number=5000, chance=1.0)).after == 30.0
 
 
 @given(
@@ -184,8 +199,13 @@ def test_a_good_answer_is_accepted_with_what_it_means():
     assert decision.value.id == "r1"
 
 
-@pytest.mark.parametrize("body", [{"data": None}, [], {"data": {"id": "r2", "status": "active"}}])
-def test_a_2xx_that_shows_something_else_is_an_error_and_not_repeated(body):
-    decision = decide(GET, answer(200, body), attempt())
-    assert isinstance(decision, GiveUp)
-    assert isinstance(decision.error, TallyfyResponseError)
+@METHODS
+@pytest.mark.parametrize("body", [None, {"data": None}, [], {"data": {"id": "r2", "status": "active"}}, b"<html>"])
+def test_a_2xx_that_shows_something_else_is_an_error_and_not_repeated(call, body):
+    shown = Answer(200, {}, body) if isinstance(body, bytes) else answer(200, body)
+    decision = decide(call, shown, attempt())
+    if call is POST and isinstance(body, dict) and body["data"]:
+        assert isinstance(decision, Accept), "any run may be the launched one"
+    else:
+        assert isinstance(decision, GiveUp)
+        assert isinstance(decision.error, TallyfyResponseError)

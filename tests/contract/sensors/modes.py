@@ -1,4 +1,4 @@
-"""The three ways in which a sensor waits, each brought to the end of the task."""
+"""The ways in which a sensor waits, each brought to the end of the task."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 from tests.airflow_driver import End, attempt, deferral, new_context, only_event, rebuilt, resume
 
 Make = Callable[..., Any]
+Mode = Callable[[Make, Callable[[], Any]], End]
 
 
-def at_once(mode: str) -> Callable[[Make, Callable[[], Any]], End]:
+def at_once(**mode: Any) -> Mode:
     """Wait for what is already so."""
 
     def wait(make: Make, happen: Callable[[], Any]) -> End:
         happen()
-        return attempt(lambda: make(mode=mode, timeout=0).execute(new_context()))
+        return attempt(lambda: make(**mode, timeout=0).execute(new_context()))
 
     return wait
 
@@ -28,4 +29,5 @@ def deferred(make: Make, happen: Callable[[], Any]) -> End:
     return attempt(lambda: resume(make(deferrable=True), deferral_, event))
 
 
-MODES = {"poke": at_once("poke"), "reschedule": at_once("reschedule"), "deferred": deferred}
+ON_A_WORKER: dict[str, Mode] = {"poke": at_once(mode="poke"), "reschedule": at_once(mode="reschedule")}
+MODES: dict[str, Mode] = ON_A_WORKER | {"deferred": deferred}

@@ -177,32 +177,6 @@ def test_the_archive_ends_the_wait_for_a_value_badly(tallyfy, run_id, mode):
     assert (end.state, end.error) == ("failed", "AirflowFailException")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [*({"task_name": name} for name in ("", None, "None", "null", " None ")), {"run_id": ""}, {"missing": "what"}],
-)
-def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, run_id, arguments):
-    sensor = TallyfyTaskSensor(**{"task_id": "wait", "run_id": run_id, "task_name": "Sign", **arguments})
-    end = attempt(lambda: sensor.execute(new_context()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert tallyfy.requests == []
-
-
-def test_a_task_name_rendered_for_a_missing_value_says_where_to_look(run_id):
-    end = attempt(lambda: wait_for_task(run_id, "None")().execute(new_context()))
-    assert "task_name='None' is empty: a template rendered it for a missing value" in str(end.exception)
-
-
-@pytest.mark.parametrize(
-    "values", [[], (), "[]", "", "  ", "None", "null", [None], ["yes", ""], "['']", {"a": 1}, b"a"]
-)
-def test_no_value_to_wait_for_does_not_come_to_mean_any(tallyfy, run_id, values):
-    answer(tallyfy, run_id, "Verdict", "rejected")
-    end = attempt(lambda: wait_for_field(run_id, "Verdict", values=values)(timeout=0).execute(new_context()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert tallyfy.requests == []
-
-
 @pytest.mark.parametrize("stored", ["approved", "[draft] x", "approved, waived"])
 @pytest.mark.parametrize(
     ("values", "wanted"),

@@ -158,40 +158,6 @@ def test_a_token_that_is_declined_fails_the_wait(tallyfy):
     assert len(tallyfy.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"run_ids": "[a, b]"},
-        {"run_ids": "None"},
-        {"run_ids": ""},
-        {"run_ids": " "},
-        {"run_ids": [], "wait_for": "any"},
-        {"run_ids": "[]", "wait_for": "any"},
-        {"run_ids": [], "target_status": "done"},
-        {"run_ids": None},
-        {"run_ids": ["a/b"]},
-        {"run_ids": {"name": "no id"}},
-        {"run_ids": {"path": "/there/is/no/such.jsonl"}},
-        {"fields": "color"},
-        {"fields": []},
-        {"fields": ["id", "color"]},
-        {"run_ids": b"ab"},
-        {"run_ids": [{"name": "no id"}]},
-        {"run_ids": [[["a"]]]},
-        {"run_ids": [{"a": 1}]},
-        {"run_ids": [None]},
-        {"wait_for": "some"},
-        {"target_status": "done"},
-        {"missing": "what"},
-    ],
-)
-def test_what_cannot_be_waited_for_is_refused_before_anything_is_asked(tallyfy, arguments):
-    sensor = TallyfyRunsStatusSensor(**{"task_id": "wait", "run_ids": ["a"], **arguments})
-    end = attempt(lambda: sensor.execute(new_context()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert tallyfy.requests == []
-
-
 @pytest.mark.parametrize("write", [str, json.dumps])
 @pytest.mark.parametrize("as_dicts", [False, True], ids=["ids", "dicts"])
 def test_lists_may_come_out_of_templates_as_text(tallyfy, write, as_dicts):
@@ -223,18 +189,6 @@ def test_it_tells_how_many_have_ended_and_only_when_that_changes(tallyfy, monkey
     tallyfy.complete_run(run_ids[0])
     sensor.poke(new_context())
     assert told == ["0 of 3 runs are complete.", "1 of 3 runs are complete."]
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("none", [[], (), "[]"])
-def test_all_of_no_runs_is_reached_at_once_and_asks_nothing(tallyfy, mode, none):
-    end = attempt(lambda: wait_for(none)(**mode_arguments(mode)).execute(new_context()))
-    assert (end.state, end.result) == ("success", [])
-    assert tallyfy.requests == []
-
-
-def mode_arguments(mode: str) -> dict[str, object]:
-    return {"deferrable": True} if mode == "deferred" else {"mode": mode}
 
 
 def handed_on(run_id: str, folder: Path) -> dict[str, object]:
@@ -327,15 +281,6 @@ def test_no_file_is_written_if_the_runs_cannot_be_read_after_the_wait(tallyfy, t
     end = attempt(lambda: resume(wait_for(run_ids, output_path=str(path))(deferrable=True), deferred, event))
     assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
     assert not path.exists()
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_result_that_may_not_fit_an_xcom_is_refused_before_the_wait(tallyfy, mode):
-    run_ids = [f"{number:032x}" for number in range(1000)]
-    end = attempt(lambda: wait_for(run_ids)(**mode_arguments(mode)).execute(new_context()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert 'Ask for fields="id", set output_path' in str(end.exception)
-    assert tallyfy.requests == []
 
 
 NAMES = ["Onboarding", "\N{SNOWMAN}" * 300, "\N{PILE OF POO}" * 300, '"' * 300, "\\" * 300, "x" * 81]

@@ -8,7 +8,8 @@ import pytest
 from airflow.exceptions import AirflowRescheduleException
 
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
-from tests.airflow_driver import End, attempt, deferral, eventually, new_context, only_event, rebuilt, resume
+from tests.airflow_driver import End, attempt, deferral, eventually, new_context, only_event, rebuilt
+from tests.contract.sensors.modes import MODES
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 
@@ -99,35 +100,14 @@ def sensor(**arguments: Any) -> TallyfyRunStatusSensor:
     return TallyfyRunStatusSensor(**{"task_id": "wait", "run_id": RUN_ID, "timeout": 0, **arguments})
 
 
-def at_once(mode: dict[str, Any]):
-    """Wait for a run that is already as it is."""
-
-    def wait(tallyfy, run: dict[str, Any] | None, arguments: dict[str, Any]) -> End:
-        set_run(tallyfy, run)
-        return attempt(lambda: sensor(**arguments, **mode).execute(new_context()))
-
-    return wait
-
-
-def by_trigger(tallyfy, run: dict[str, Any] | None, arguments: dict[str, Any]) -> End:
-    """Wait for a run that becomes what it is after the task was deferred."""
-    set_run(tallyfy, {"status": "not-of-this-version"})
-    deferred = deferral(sensor(**arguments, deferrable=True))
-    set_run(tallyfy, run)
-    event = only_event(rebuilt(deferred.trigger))
-    return attempt(lambda: resume(sensor(**arguments, deferrable=True), deferred, event))
-
-
-MODES = {"poke": at_once({"mode": "poke"}), "reschedule": at_once({"mode": "reschedule"}), "deferred": by_trigger}
-
-
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_run_ends_a_wait_alike_in_every_mode(tallyfy, wait, run, mode):
     arguments, outcomes = WAITS[wait]
-    end = MODES[mode](tallyfy, RUNS[run], arguments)
+    set_run(tallyfy, {"status": "not-of-this-version"})
+    end = MODES[mode](lambda **of_mode: sensor(**arguments | of_mode), lambda: set_run(tallyfy, RUNS[run]))
     assert end == expected_end(tallyfy, RUNS[run], outcomes.get(run, TIMED_OUT))
 
 

@@ -12,9 +12,10 @@ import pytest
 from airflow.exceptions import AirflowTaskTimeout
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 from tests.airflow_driver import End, attempt, deferral, new_context, only_event, rebuilt, resume
+from tests.contract.sensors.modes import MODES, at_once
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 
@@ -31,7 +32,8 @@ EVENTS: dict[str, tuple[dict[str, Any] | None, str]] = {
     "the token is revoked": ({"fault": {"status": 401}}, "TallyfyAuthError"),
     "tallyfy stays down": ({"fault": {"status": 503}}, "TallyfyServerError"),
 }
-MODES = ["poke", "reschedule", "deferrable", "deferrable from the start"]
+FROM_THE_START = "deferrable, of what is already so"
+EVERY_MODE = MODES | {FROM_THE_START: at_once(deferrable=True)}
 
 
 def happen(tallyfy, event: dict[str, Any] | None) -> None:
@@ -46,16 +48,8 @@ def happen(tallyfy, event: dict[str, Any] | None) -> None:
 
 
 def wait(tallyfy, mode: str, event: dict[str, Any] | None, **arguments: Any) -> End:
-    """Let something happen to a wait: before its only look, or (deferrable) after it was deferred."""
-    if mode == "deferrable":
-        deferred = deferral(sensor(deferrable=True, **arguments))
-        happen(tallyfy, event)
-        fired = only_event(rebuilt(deferred.trigger))
-        return attempt(lambda: resume(sensor(deferrable=True, **arguments), deferred, fired))
-    happen(tallyfy, event)
-    if mode in ("poke", "reschedule"):
-        return attempt(lambda: sensor(mode=mode, **arguments).execute(new_context()))
-    return attempt(lambda: sensor(deferrable=True, **arguments).execute(new_context()))
+    """Let something happen to a wait: before its only look, or (deferred) after it was deferred."""
+    return EVERY_MODE[mode](lambda **of_mode: sensor(**arguments | of_mode), lambda: happen(tallyfy, event))
 
 
 @pytest.fixture
@@ -66,12 +60,14 @@ def waited(tallyfy, monkeypatch):
     return tallyfy
 
 
-CASES = [(event, mode) for event in EVENTS for mode in MODES if (event, mode) != ("the timeout passes", MODES[-1])]
+CASES = [
+    (event, mode) for event in EVENTS for mode in EVERY_MODE if (event, mode) != ("the timeout passes", FROM_THE_START)
+]
 
 
 @pytest.mark.parametrize(("event", "mode"), CASES)
 @pytest.mark.parametrize("soft_fail", [False, True])
-def test_soft_fail_skips_what_would_fail_for_good_and_leaves_what_may_pass_its_retries(waited, event, mode, soft_fail):
+def test_soft_fail_skips_permanent_failures_and_leaves_transient_ones_their_retries(waited, event, mode, soft_fail):
     what, error = EVENTS[event]
     end = wait(waited, mode, what, soft_fail=soft_fail, max_poll_failures=0)
     if error == "TallyfyServerError":
@@ -88,39 +84,6 @@ def test_never_fail_skips_whatever_goes_wrong_but_the_timeout(waited, event, mod
     assert end.state == ("failed" if event == "the timeout passes" else "skipped")
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deferrable"])
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"target_status": "completed"}, "target_status='completed' is not a status"),
-        ({"target_status": []}, "names no status to wait for"),
-        ({"target_status": 5}, "target_status=5 is not a status of a Tallyfy run.\nValid: active"),
-        ({"target_status": True}, "target_status=True is not a status"),
-        ({"target_status": object}, "target_status=<class 'object'> is not a status"),
-        ({"target_status": {"complete": 1}}, "target_status={'complete': 1} is not a status"),
-        ({"target_status": b"complete"}, "target_status=b'complete' is not a status"),
-        ({"target_status": [["complete"]]}, "target_status=['complete'] is not a status"),
-        ({"failure_status": "cancelled"}, "failure_status='cancelled' is not a status"),
-        ({"failure_status": 0}, "failure_status=0 is not a status"),
-        ({"failure_status": False}, "failure_status=False is not a status"),
-        ({"failure_status": {}}, "failure_status={} is not a status"),
-        ({"max_poll_failures": "x"}, "max_poll_failures='x' is not a whole number of at least 0"),
-        ({"max_poll_failures": -1}, "max_poll_failures=-1 is not a whole number of at least 0"),
-        ({"missing": "perhaps"}, "is neither 'fail' nor 'wait'"),
-        ({"run_id": " "}, "run_id=' ' is empty"),
-        ({"target_status": "[]"}, "names no status to wait for"),
-        ({"target_status": "complete,active"}, "target_status='complete,active' is not a status"),
-        ({"failure_status": "['done']"}, "failure_status='done' is not a status"),
-    ],
-)
-def test_a_misspelt_argument_fails_when_the_task_runs_and_names_the_valid_ones(waited, mode, arguments, words):
-    end = wait(waited, mode, None, **arguments)
-    assert end.state == "failed"
-    assert isinstance(end.exception, TallyfyValidationError)
-    assert words in str(end.exception)
-    assert waited.requests == []
-
-
 def test_statuses_may_come_out_of_templates(waited):
     waited.complete_run(RUN_ID)
     task = sensor(target_status="{{ params.goal }}", failure_status=["{{ params.bad }}"])
@@ -135,11 +98,11 @@ def test_several_statuses_may_come_out_of_templates_as_text(waited, statuses):
     assert task.execute(new_context())["status"] == "complete"
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_run_id_and_url_are_pushed_at_the_start_also_if_the_wait_fails(waited, mode):
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_run_id_and_url_are_pushed_at_the_start_also_if_the_wait_fails(waited, deferrable):
     context = new_context()
     waited.faults.add(status=401, times=None)
-    attempt(lambda: sensor(mode="poke", deferrable="deferrable" in mode).execute(context))
+    attempt(lambda: sensor(deferrable=deferrable).execute(context))
     assert context["ti"].pushed == {"run_id": RUN_ID, "run_url": waited.run_url(RUN_ID)}
 
 

@@ -77,27 +77,6 @@ def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_r
     assert (last.state, sorted(last.result["changed"])) == ("success", sorted(ids))
 
 
-@pytest.mark.parametrize("nothing", [None, "", "None"])
-def test_a_folder_for_snapshots_that_rendered_to_nothing_is_refused(tallyfy, tries, delete, nothing):
-    ids = tallyfy.add_runs(2, archived=True)
-    operator = delete(ids, snapshot_dir="{{ params.folder }}")
-    operator.snapshot_dir = nothing
-
-    end = attempt(lambda: operator.execute(tries.next()))
-
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert left(tallyfy) == set(ids)
-
-
-def test_text_that_says_false_archives_no_live_run_first(tallyfy, tries, delete):
-    ids = tallyfy.add_runs(2)
-
-    end = attempt(lambda: delete(ids, archive_first="False").execute(tries.next()))
-
-    assert end.state == "failed"
-    assert left(tallyfy) == set(ids)
-
-
 def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tallyfy, tries, delete):
     tallyfy.add_template("Other")
     tallyfy.add_runs(90, archived=True, template="Other")
@@ -397,3 +376,12 @@ def test_a_dry_run_deletes_nothing_and_names_the_requests(tallyfy, tries, delete
     assert end.state == "success"
     assert len(end.result["requests"]) == 3
     assert not writes(tallyfy)
+
+
+def test_the_text_false_does_not_mean_to_archive_first(tallyfy, tries, delete):
+    ids = tallyfy.add_runs(2)
+
+    end = attempt(lambda: delete(ids, archive_first="False").execute(tries.next()))
+
+    assert end.state == "failed"
+    assert left(tallyfy) == set(ids)

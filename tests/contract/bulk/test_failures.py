@@ -169,13 +169,6 @@ def test_as_many_failures_as_allowed_do_not_stop_it_but_fail_the_task(tallyfy, t
     assert tries.pushed["counts"]["changed"] == 8
 
 
-@pytest.mark.parametrize("max_failures", ["many", "-1", "5 percent", 1.5])
-def test_a_threshold_that_is_none_is_refused(tallyfy, tries, max_failures):
-    end = attempt(lambda: archive([], max_failures=max_failures).execute(tries.next()))
-
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-
-
 def test_what_concerns_every_run_stops_the_job_and_is_the_tasks_error(tallyfy, tries):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=402, times=None, after=5)

@@ -6,14 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_tallyfy.api.errors import (
     TallyfyAuthError,
-    TallyfyConfigurationError,
     TallyfyNotFoundError,
     TallyfyServerError,
-    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyActivateRunOperator,
@@ -93,31 +91,11 @@ def test_passing_trouble_leaves_the_task_its_retries(tallyfy, make, monkeypatch)
 
 
 @ALL_THREE
-@pytest.mark.parametrize("run_id", ["", " ", None, "None", "a/b", "..", "a\nb", True, 1.5])
-def test_a_run_id_that_is_none_fails_for_good_before_anything_is_asked_or_pushed(tallyfy, make, run_id):
-    context = new_context()
-    end = attempt(lambda: executed(make, context, run_id=run_id))
-    assert end.state == "failed"
-    assert isinstance(end.exception, TallyfyValidationError)
-    assert isinstance(end.exception, AirflowFailException)
-    assert (tallyfy.requests, context["ti"].pushed) == ([], {})
-
-
-@ALL_THREE
 def test_a_run_id_that_native_rendering_made_a_number_is_an_id(tallyfy, make):
     tallyfy.add_run(id="42")
     context = new_context()
     assert executed(make, context, run_id=42)["id"] == "42"
     assert context["ti"].pushed["run_id"] == "42"
-
-
-@ALL_THREE
-@pytest.mark.parametrize("wrong", [{"tallyfy_conn_id": "nowhere"}, {"organization_id": "a/b"}])
-def test_a_wrong_connection_or_organization_fails_for_good_before_anything_is_asked(tallyfy, make, wrong):
-    end = attempt(lambda: executed(make, **wrong))
-    assert end.state == "failed"
-    assert isinstance(end.exception, TallyfyConfigurationError | TallyfyValidationError)
-    assert tallyfy.requests == []
 
 
 @ALL_THREE
@@ -170,13 +148,6 @@ def test_a_dry_run_describes_the_request_and_sends_none(tallyfy, make, dry_run):
 def test_a_dry_run_of_what_is_already_so_says_that_nothing_would_change(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=make is TallyfyArchiveRunOperator)
     assert executed(make, dry_run=True) == {"dry_run": True, "effect": "nothing would change", "requests": []}
-
-
-@WRITING
-def test_a_dry_run_switch_that_is_neither_on_nor_off_fails_before_anything_is_asked(tallyfy, make):
-    end = attempt(lambda: executed(make, dry_run="perhaps"))
-    assert isinstance(end.exception, TallyfyValidationError)
-    assert tallyfy.requests == []
 
 
 @WRITING

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyDeleteRunOperator
 from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
@@ -75,16 +74,6 @@ def test_a_second_key_that_rendered_to_nothing_does_not_fit_a_run_without_a_name
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert "is empty" in str(end.exception)
     assert writes(tallyfy) == []
-
-
-def test_an_empty_second_key_is_refused_before_tallyfy_is_asked_also_by_the_hook(tallyfy, run):
-    hook = TallyfyHook()
-    for act in (
-        lambda: delete(run["id"], confirm="", try_number=2),
-        lambda: hook.delete_run(run["id"], confirm="", may_be_gone=True),
-    ):
-        assert attempt(act).error == "TallyfyValidationError"
-    assert tallyfy.requests == []
 
 
 @every_world
@@ -299,20 +288,7 @@ def test_a_retry_does_not_take_any_file_for_its_snapshot(tallyfy, rich_run, tmp_
     assert exists(tallyfy, rich_run)
 
 
-@pytest.mark.parametrize("nothing", [None, "", "None"])
-def test_a_path_for_the_snapshot_that_rendered_to_nothing_is_refused(tallyfy, run, nothing):
-    operator = TallyfyDeleteRunOperator(
-        task_id="delete", run_id=run["id"], confirm=run["id"], snapshot_path="{{ params.path }}"
-    )
-    operator.snapshot_path = nothing
-
-    end = attempt(lambda: operator.execute(context_of(1)))
-
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert exists(tallyfy, run)
-
-
-def test_text_that_says_false_archives_no_live_run_first(tallyfy):
+def test_the_text_false_does_not_mean_to_archive_first(tallyfy):
     live = tallyfy.add_run()
 
     end = attempt(lambda: delete(live["id"], archive_first="false"))

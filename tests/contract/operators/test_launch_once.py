@@ -375,13 +375,6 @@ def test_a_launch_key_means_something_else_for_every_template_and_for_projects(t
     assert len(live_runs(tallyfy)) == 3
 
 
-@pytest.mark.parametrize("rendered", ["", "  ", "None"])
-def test_a_launch_key_that_was_rendered_for_nothing_is_refused(tallyfy, rendered):
-    end = attempt(lambda: template_run(tallyfy, launch_key=rendered).execute(context_of()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert tallyfy.requests == []
-
-
 def test_a_first_launch_with_a_key_looks_through_the_templates_runs_once(tallyfy, pauses):
     tallyfy.add_template("Onboarding")
     tallyfy.add_runs(250, "Onboarding")

@@ -129,14 +129,6 @@ def test_nothing_to_undo_is_a_logged_success_that_sends_and_pushes_nothing(tally
     assert "Nothing to undo: the other task" in logged()
 
 
-@UNDOING
-def test_undo_that_comes_out_as_none_when_the_task_runs_is_a_success(tallyfy, do):
-    operator = UNDO_OF[do](task_id="task", undo="{{ ti.xcom_pull('restore') }}")
-    operator.undo = None  # as native rendering leaves it
-    assert operator.execute(context_of()) == []
-    assert tallyfy.requests == []
-
-
 WRONG = {
     "text": "archive it",
     "empty text": "",

@@ -82,64 +82,6 @@ def test_lists_are_sent_as_lists_however_templates_render_them(tallyfy, run, giv
     assert tallyfy.run(run["id"])["users"] == [other]
 
 
-@pytest.mark.parametrize("name", ["users", "groups"])
-@pytest.mark.parametrize("nothing", [None, "", ",", "None", {}, 5, [None]], ids=repr)
-def test_what_is_no_list_empties_none(tallyfy, run, name, nothing):
-    end = attempt(lambda: update(run["id"], **{name: nothing}))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert end.exception.fields.keys() == {name}
-    assert tallyfy.requests == []
-
-
-@pytest.mark.parametrize("name", ["users", "groups"])
-@pytest.mark.parametrize("nothing", ["[]", " [ ] "])
-def test_the_text_of_an_empty_list_empties_none(tallyfy, run, name, nothing):
-    end = attempt(lambda: update(run["id"], **{name: nothing}))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "Give [] for none." in str(end.exception)
-    assert tallyfy.requests == []
-
-
-RENDERED_NONE = "a template rendered it for a missing value (did the upstream task push an XCom?)"
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "problem"),
-    [
-        ("name", None, "name=None is missing"),
-        ("name", "", "name='' is empty"),
-        ("name", " ", "name=' ' is empty"),
-        ("name", "None", f"name='None' is empty: {RENDERED_NONE}"),
-        ("name", "null", RENDERED_NONE),
-        ("name", True, "is a bool, not text"),
-        ("name", ["Acme"], "is a list, not text"),
-        ("name", float("nan"), "name=nan is empty"),
-        ("summary", None, "summary=None is missing"),
-        ("summary", "None", RENDERED_NONE),
-        ("owner_id", None, "owner_id=None is not a user's number"),
-        ("owner_id", "", "owner_id='' is not a user's number"),
-        ("owner_id", "None", "owner_id='None' is not a user's number"),
-        ("starred", None, "starred=None is neither true nor false"),
-        ("starred", "None", "starred='None' is neither true nor false"),
-        ("is_public", "maybe", "is_public='maybe' is neither true nor false"),
-        ("is_public", 1, "is_public=1 is neither true nor false"),
-    ],
-)
-def test_a_value_that_was_rendered_for_nothing_overwrites_none(tallyfy, run, name, value, problem):
-    end = attempt(lambda: update(run["id"], **{name: value}))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert problem in str(end.exception)
-    assert end.exception.fields.keys() == {name}
-    assert tallyfy.requests == []
-
-
-def test_everything_that_is_wrong_with_the_values_is_said_at_once(tallyfy, run):
-    end = attempt(lambda: update(run["id"], name="None", owner_id="Ada", starred="maybe", users="[]"))
-    assert end.exception.fields.keys() == {"name", "owner_id", "starred", "users"}
-    assert str(end.exception).endswith("Nothing was changed.")
-    assert tallyfy.requests == []
-
-
 @every_world
 @pytest.mark.parametrize(("given", "flag"), [("False", False), ("true", True), (" FALSE ", False), (True, True)])
 def test_a_switch_may_come_out_of_a_template_as_text(tallyfy, run, given, flag):
@@ -322,15 +264,6 @@ def test_an_archived_run_that_is_shown_and_not_updated_is_explained_too(tallyfy,
     tallyfy.faults.add("status", method="PUT", status=404)
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
     assert "Restore it first" in str(end.exception)
-
-
-@pytest.mark.parametrize("changes", [{}, {"status": "complete"}, {"name": "x", "tags": []}, ["name"]], ids=str)
-def test_what_an_update_cannot_set_is_refused_before_anything_is_asked(tallyfy, run, changes):
-    operator = TallyfyUpdateRunOperator(task_id="update", run_id=run["id"], changes=changes)
-    end = attempt(lambda: operator.execute(context_of()))
-    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    assert "An update can set: name, summary" in str(end.exception)
-    assert tallyfy.requests == []
 
 
 @every_world

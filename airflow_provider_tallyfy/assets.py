@@ -44,7 +44,7 @@ def sanitize_uri(parts: SplitResult) -> SplitResult:
     segments = [segment for segment in parts.path.split("/") if segment]
     if not parts.netloc or len(segments) != 2 or segments[0] not in _KINDS or parts.query or parts.fragment:
         raise ValueError(
-            f"{parts.geturl()!r} is no Tallyfy URI: use tallyfy://<organization>/templates/<id> or .../runs/<id>."
+            f"{parts.geturl()!r} is not a Tallyfy URI.\nUse tallyfy://<organization>/templates/<id> or .../runs/<id>."
         )
     return parts._replace(scheme=SCHEME, netloc=parts.netloc.lower(), path=f"/{segments[0]}/{segments[1]}")
 

@@ -19,21 +19,12 @@ TASKS_HAVE_RETRY_POLICIES = AIRFLOW_V_3_3_PLUS
 
 
 def is_deferral_timeout(error: Exception) -> bool:
-    """
-    Whether Airflow ended a deferral because its ``timeout`` was over; 2.11 has no exception of its own for that.
-
-    :param error: what resuming the task raised.
-    """
+    """Whether Airflow ended a deferral because its ``timeout`` was over; 2.11 has no exception of its own for that."""
     return type(error).__name__ == "TaskDeferralTimeout" or str(error) == "Trigger/execution timeout"
 
 
 def first_look_at(context: Any, retries: int | None) -> float | None:
-    """
-    Say when a sensor in reschedule mode looked first, in seconds since the epoch; ``None`` if it is about to.
-
-    :param context: of the running task.
-    :param retries: the task's.
-    """
+    """Say when a sensor in reschedule mode looked first, in seconds since the epoch; ``None`` if it is about to."""
     ti = context["ti"]
     if AIRFLOW_V_3_0_PLUS:
         first = ti.get_first_reschedule_date(context)
@@ -51,8 +42,6 @@ def asset_state_stores(trigger: object) -> tuple[Any, ...]:
 
     Airflow makes one trigger of all that are equal, whatever assets they are watched for. It does not tell the trigger
     for which, and refuses to choose one.
-
-    :param trigger: a ``BaseEventTrigger``.
     """
     stores = getattr(trigger, "asset_state_store", None)
     if stores is None:
@@ -76,11 +65,7 @@ def forbid_mapping(operator: type, name: str) -> None:
 
 
 async def mask_secret_async(secret: str) -> None:
-    """
-    Mask a secret from a coroutine, where the supervisor must not be called synchronously.
-
-    :param secret: what no log may show.
-    """
+    """Mask a secret from a coroutine, where the supervisor must not be called synchronously."""
     try:
         from airflow.sdk.log import amask_secret  # Airflow >= 3.3.2
     except ImportError:

@@ -54,20 +54,10 @@ class AirflowConnection(Protocol):
 @dataclass(frozen=True)
 class TallyfySettings:
     """
-    Everything a driver needs to talk to Tallyfy.
+    Everything a driver needs to talk to Tallyfy. :data:`~.connection_extras.EXTRAS` explains the other fields.
 
     :param base_url: API base URL without a slash at the end.
     :param credentials: a personal access token, or how to get tokens.
-    :param organization_id: the organization that calls are about, if the task or the connection names one.
-    :param timeout: seconds to wait for an answer, and again for the whole of its body.
-    :param retry_budget: seconds within which a call may be repeated.
-    :param web_url: origin of the web app, for links that people click.
-    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
-    :param proxies: proxy URL by scheme, as requests takes them.
-    :param max_response_bytes: largest answer that is read.
-    :param read_only: refuse every request that would change something.
-    :param wait_requests_per_minute: how many requests the waits of one triggerer may send in a minute.
-    :param credentials_grace: seconds for which deferred waits go on although Tallyfy refuses the credentials.
     """
 
     base_url: str

@@ -35,7 +35,6 @@ class Extra:
 
     :param label: what the form calls it.
     :param meaning: what it does, for the form and the documentation; code in backticks.
-    :param kind: what its value is.
     :param default: what holds without it, in words.
     """
 

@@ -1,4 +1,4 @@
-"""When a task is to be tried again, and when not to bother (Airflow >= 3.3)."""
+"""When a task is tried again (Airflow >= 3.3)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ else:
 
         def __init__(self) -> None:
             raise AirflowOptionalProviderFeatureException(
-                f"TallyfyRetryPolicy needs Airflow 3.3 or newer; this is {airflow_version}. Leave retry_policy out: "
-                f"without it, permanent errors fail the task at once all the same, and others use its retry_delay."
+                f"TallyfyRetryPolicy needs Airflow 3.3 or newer; this is {airflow_version}.\nLeave retry_policy out.\n"
+                f"Permanent errors then still fail the task at once, and others use its retry_delay."
             )
 
 

@@ -22,7 +22,6 @@ class Answer:
     """
     One HTTP answer, whatever library received it.
 
-    :param status: HTTP status code.
     :param headers: header names in lower case, with their values.
     :param body: the whole body, decompressed.
     :param unreadable: why the body was not read; ``""`` if it was.
@@ -63,11 +62,8 @@ class Call(Generic[T]):
     One request to Tallyfy and how to read its answer.
 
     :param action: completes the sentence "Could not ...", for example ``archive run 4f2...``.
-    :param method: HTTP method.
     :param path: path below the base URL, with every segment percent-encoded.
     :param parse: turns a 2xx answer into ``T``; raises ``ValueError`` or ``TypeError`` on anything else.
-    :param run_id: the run it is about, for error messages.
-    :param query: query parameters in order.
     :param body: JSON body.
     :param form: form-encoded body (token endpoints only).
     :param base_url: used instead of the connection's base URL (token endpoint only).
@@ -120,11 +116,7 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Pause:
-    """
-    A step of a flow: let Tallyfy's read replicas catch up.
-
-    :param seconds: how long to wait.
-    """
+    """A step of a flow: let Tallyfy's read replicas catch up."""
 
     seconds: float
 

@@ -15,8 +15,6 @@ class ClientCredentials:
     How to get tokens instead of having one (documentation page "Client credentials flow").
 
     :param client_id: numeric id that Tallyfy Support issued.
-    :param client_secret: its secret.
-    :param token_url: OAuth token endpoint.
     :param user_email: whose token to exchange the application's for, if anybody's.
     """
 

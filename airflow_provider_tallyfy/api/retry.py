@@ -36,11 +36,9 @@ class Attempt:
     :param number: how often the call was sent, from 1.
     :param elapsed: seconds since it was first sent.
     :param budget: seconds after which it is not sent again.
-    :param now: wall clock, to read a ``Retry-After`` date.
     :param chance: random number in [0, 1), the jitter.
     :param renewable: whether a new token can be had.
     :param actor: as whom the connection acts, for messages.
-    :param host: the server that was asked, for messages.
     :param earlier_may_be_applied: whether an attempt before may have been applied although it failed.
     """
 

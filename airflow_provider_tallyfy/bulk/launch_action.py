@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.flows.lookup import surplus
+from airflow_provider_tallyfy.api.flows.lookup import duplicates
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.bulk.action import BulkAction
@@ -70,7 +70,7 @@ class LaunchAction(BulkAction[Launch]):
         #: Launches by marker that earlier tries intended, or made (by run id).
         self._earlier: Collection[str] = ()
         self._launched: list[tuple[Launch, str]] = []
-        self._surplus: list[str] = []
+        self._duplicates: list[str] = []
 
     def load(self, loop: LoopThread, previous: PreviousAttempts, concurrency: int) -> None:
         """Check all rows, and find the runs that were launched before."""
@@ -90,7 +90,7 @@ class LaunchAction(BulkAction[Launch]):
         self.done = [self._adopt(launch, runs) for launch in launches if (runs := found.get(launch.key.marker))]
         self.items = [launch for launch in launches if launch.key.marker not in found]
         if self._is_dry_run:
-            self._surplus = []
+            self._duplicates = []
 
     @property
     def intended(self) -> list[str]:
@@ -124,7 +124,7 @@ class LaunchAction(BulkAction[Launch]):
             markers = {launch.key.marker for launch, _ in self._launched}
             found = await hook.execute(self._find(markers, self._since, self._are_shown))
             outcomes = [self._keep_first(launch, run_id, found) for launch, run_id in self._launched]
-        await self._archive_surplus(hook, concurrency)
+        await self._archive_duplicates(hook, concurrency)
         return outcomes
 
     def unverified(self) -> list[Outcome]:
@@ -144,16 +144,16 @@ class LaunchAction(BulkAction[Launch]):
         return look_until(lambda: flows.find_marked(self.organization_id, self._template_id, markers, since), are_all)
 
     def _adopt(self, launch: Launch, runs: Sequence[Run]) -> Outcome:
-        """Take a run that was there before; others with the key are surplus, or somebody else's to archive."""
+        """Take a run that was there before; others with the key are duplicates, or somebody else's to archive."""
         first = runs[0]
         is_own = self._is_own(launch) or first.id in self._earlier
         reason = "launched before"
-        live = [run.id for run in surplus(runs)]
+        live = [run.id for run in duplicates(runs)]
         if self._keys_are_shared and not self._is_own(launch):
             if others := [run_id for run_id in live if run_id not in self._earlier]:
                 reason += f"; further live runs have this key: {', '.join(others)}"
             live = [run_id for run_id in live if run_id in self._earlier]
-        self._surplus += live
+        self._duplicates += live
         return Outcome(State.CHANGED if is_own else State.UNCHANGED, first.id, reason, launch.row, key=launch.name)
 
     def _keep_first(self, launch: Launch, run_id: str, found: RunsByMarker) -> Outcome:
@@ -162,17 +162,17 @@ class LaunchAction(BulkAction[Launch]):
             first, others = run_id, runs[1:]
         else:
             first, others = runs[0].id, [run for run in runs[1:] if run.id != run_id]
-            self._surplus.append(run_id)
+            self._duplicates.append(run_id)
         is_own = not self._keys_are_shared or self._is_own(launch)
         if is_own:
-            self._surplus += [run.id for run in others if not run.is_archived]
+            self._duplicates += [run.id for run in others if not run.is_archived]
         if first == run_id:
             return _changed(launch, run_id)
         state = State.CHANGED if is_own else State.UNCHANGED
         return Outcome(state, first, "another try launched it first", launch.row, key=launch.name)
 
-    async def _archive_surplus(self, hook: TallyfyAsyncHook, concurrency: int) -> None:
-        left = len(self._surplus)
+    async def _archive_duplicates(self, hook: TallyfyAsyncHook, concurrency: int) -> None:
+        left = len(self._duplicates)
 
         async def archive(run_id: str) -> None:
             nonlocal left
@@ -180,7 +180,7 @@ class LaunchAction(BulkAction[Launch]):
             await hook.execute(flows.archive_run(self.organization_id, run_id))
             left -= 1
 
-        await for_each(self._surplus, archive, concurrency)
+        await for_each(self._duplicates, archive, concurrency)
 
     def _is_own(self, launch: Launch) -> bool:
         return launch.key.marker in self._earlier

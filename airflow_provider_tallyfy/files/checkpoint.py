@@ -46,9 +46,7 @@ class Checkpoint:
     They are saved before the first of them is changed, so no kill leaves an unknown change. Airflow >= 3.3 keeps them
     in its task state store; on older versions only the reports of earlier tries are known.
 
-    :param context: of the running task.
     :param purpose: what the job is about; jobs with another purpose have another checkpoint.
-    :param report_path: where earlier tries wrote their reports, if they did.
     :param changed_states: states in a report of items that were changed, or may be.
     :param failed_states: states of items that were not changed.
     """

@@ -58,7 +58,7 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise _refused_rows(f"expected rows or the path of a file, got {type(given).__name__}")
     rows = list(given)
-    problems = [f"row {number} is no object" for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
+    problems = [f"row {number} is not an object" for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
     problems += [
         f"row {number} has more cells than the header"
         for number, row in enumerate(rows, 1)

@@ -30,7 +30,7 @@ def checked_xcom_bytes(value: object) -> int:
 
 def is_path(value: object) -> bool:
     """Whether a value is a path object, of ``pathlib`` or Airflow's ``ObjectStoragePath``."""
-    return isinstance(value, os.PathLike) or hasattr(value, "protocol")  # Airflow 3's is no ``os.PathLike``
+    return isinstance(value, os.PathLike) or hasattr(value, "protocol")  # Airflow 3's is not an ``os.PathLike``
 
 
 def checked_path(value: object, name: str) -> str:
@@ -98,7 +98,7 @@ class NewFile:
         self._path = path
         self._beside: Path | None = None
         if (target := local_path(path)) is not None:
-            _refuse_what_is_no_file(target)
+            _check_is_file(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._beside = target.with_name(beside or f".{uuid4().hex}.tmp")
             self.file: TextIO = _opened(self._beside, private=private)
@@ -219,10 +219,10 @@ def _path_object(path: str) -> Any:
     return ObjectStoragePath(path)
 
 
-def _refuse_what_is_no_file(target: Path) -> None:
+def _check_is_file(target: Path) -> None:
     if target.exists() and not target.is_file():
         raise TallyfyValidationError(
-            f"{target} is a folder, a device or a pipe, not a file.\nNothing was written. Choose another path."
+            f"{target} is a folder, a device or a pipe, not a file.\nNothing was written.\nChoose another path."
         )
 
 

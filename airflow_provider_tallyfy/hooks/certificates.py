@@ -22,7 +22,7 @@ def trusted_certificates(verify: bool | str) -> bool | str:
     Choose the CA certificates: the connection's, or else the environment's.
 
     :return: path of a file or directory, ``True`` for certifi's, or ``False`` to verify nothing.
-    :raises TallyfyConfigurationError: if a variable of the environment names no CA certificates.
+    :raises TallyfyConfigurationError: if a variable of the environment does not name CA certificates.
     """
     if verify is False:
         log.warning("The connection's extra `verify` is false: no TLS certificate is verified.")
@@ -34,8 +34,8 @@ def trusted_certificates(verify: bool | str) -> bool | str:
                 tls_context(path)
             except (OSError, ValueError):
                 raise TallyfyConfigurationError(
-                    f"Nothing was sent: the environment variable {variable} ({path!r}) names no file or directory with "
-                    f"CA certificates.\nCorrect it, or name such a file in the connection's extra `verify`."
+                    f"The environment variable {variable} ({path!r}) does not name CA certificates.\n"
+                    f"Nothing was sent.\nCorrect it, or name such a file in the connection's extra `verify`."
                 ) from None
             return path
     return True

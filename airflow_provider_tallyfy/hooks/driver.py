@@ -38,7 +38,7 @@ class Attempts(Generic[T]):
     def __init__(self, call: Call[T], settings: TallyfySettings, budget: float | None) -> None:
         if call.writes and settings.read_only:
             raise TallyfyConfigurationError(
-                f"Could not {call.action}: the Airflow connection is read-only (extra read_only is true).\n"
+                f"Could not {call.action}.\nThe Airflow connection is read-only (extra read_only is true).\n"
                 f"{call.method} {call.path} was not sent.",
                 method=call.method,
                 path=call.path,
@@ -46,8 +46,8 @@ class Attempts(Generic[T]):
             )
         if (length := len(call.url(settings.base_url))) > _MAX_URL:
             raise TallyfyValidationError(
-                f"Could not {call.action}: the address of the request has {length} characters.\n"
-                f"It can have at most {_MAX_URL}. Nothing was sent.\nShorten the filters.",
+                f"Could not {call.action}.\nThe address of the request has {length} characters.\n"
+                f"It can have at most {_MAX_URL}.\nNothing was sent.\nShorten the filters.",
                 method=call.method,
                 run_id=call.run_id,
             )

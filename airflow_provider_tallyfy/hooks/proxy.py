@@ -31,11 +31,12 @@ def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | N
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not is_proxy_url(proxy):
         raise TallyfyConfigurationError(
-            f"Nothing was sent: the proxy on the way to Tallyfy is not a URL like http://proxy:3128.\nCheck {_SOURCES}."
+            "The proxy on the way to Tallyfy is not a URL like http://proxy:3128.\n"
+            f"Nothing was sent.\nCheck {_SOURCES}."
         )
     if proxy.lower().startswith("socks") and find_spec(socks_module) is None:
         raise TallyfyConfigurationError(
-            f"Nothing was sent: the proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing.\n"
+            f"The proxy on the way to Tallyfy speaks SOCKS, and {socks_module} is missing.\nNothing was sent.\n"
             f'Install it (pip install "requests[socks]" "httpx[socks]"), or check {_SOURCES}.'
         )
     return _with_password(proxy)
@@ -47,7 +48,7 @@ def _with_password(proxy: str) -> str:
     user, _, host = parts.netloc.rpartition("@")
     if not unquote(user).isascii():
         raise TallyfyConfigurationError(
-            "Nothing was sent: the user or the password of the proxy on the way to Tallyfy is not ASCII.\n"
-            f"There is no agreed way to send that. Check {_SOURCES}."
+            "The user or the password of the proxy on the way to Tallyfy is not ASCII.\nNothing was sent.\n"
+            f"There is no agreed way to send that.\nCheck {_SOURCES}."
         )
     return parts._replace(netloc=f"{user}:@{host}").geturl() if user and ":" not in user else proxy

@@ -189,7 +189,7 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run_id, raw = checked_id(run_id, "run_id"), checked_flag(raw, "raw")
+        run_id, raw = checked_id(run_id), checked_flag(raw, "raw")
         run = self.execute(flows.find_run(self.organization_id, run_id))
         return run_result(run, self.run_url(run.id), raw=raw)
 
@@ -260,7 +260,7 @@ class TallyfyHook(BaseHook):
         :return: the run as it is now; ``changed`` is false if it was archived before.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(flows.archive_run(self.organization_id, checked_id(run_id, "run_id")))
+        return self._changed(flows.archive_run(self.organization_id, checked_id(run_id)))
 
     def activate_run(self, run_id: str) -> RunResult:
         """
@@ -270,7 +270,7 @@ class TallyfyHook(BaseHook):
         :return: the run as it is now; ``changed`` is false if it was live before.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        return self._changed(flows.activate_run(self.organization_id, checked_id(run_id, "run_id")))
+        return self._changed(flows.activate_run(self.organization_id, checked_id(run_id)))
 
     def launch_run(
         self,
@@ -417,7 +417,7 @@ class TallyfyHook(BaseHook):
             "prerun": prerun,
         }
         changes = {field: value for field, value in fields.items() if value is not NOT_GIVEN}
-        return self._changed(flows.update_run(self.organization_id, checked_id(run_id, "run_id"), changes))
+        return self._changed(flows.update_run(self.organization_id, checked_id(run_id), changes))
 
     def delete_run(
         self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
@@ -433,7 +433,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run_id = checked_id(run_id, "run_id")
+        run_id = checked_id(run_id)
         flow = flows.delete_run(
             self.organization_id,
             run_id,
@@ -451,7 +451,7 @@ class TallyfyHook(BaseHook):
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not export those.
         """
-        return self.execute(flows.export_run(self.organization_id, checked_id(run_id, "run_id")))
+        return self.execute(flows.export_run(self.organization_id, checked_id(run_id)))
 
     def list_tasks(self, run_id: str, *, raw: bool = False) -> list[TaskResult]:
         """
@@ -461,7 +461,7 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        run_id, raw = checked_id(run_id, "run_id"), checked_flag(raw, "raw")
+        run_id, raw = checked_id(run_id), checked_flag(raw, "raw")
         return [task_result(task, raw=raw) for task in self.execute(flows.list_tasks(self.organization_id, run_id))]
 
     def complete_task(
@@ -476,7 +476,7 @@ class TallyfyHook(BaseHook):
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
         :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
         """
-        run_id, task_id, raw = checked_id(run_id, "run_id"), checked_id(task_id, "task_id"), checked_flag(raw, "raw")
+        run_id, task_id, raw = checked_id(run_id), checked_id(task_id, "task_id"), checked_flag(raw, "raw")
         if is_approved is not None:
             is_approved = checked_flag(is_approved, "is_approved")
         task = self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved))
@@ -492,7 +492,7 @@ class TallyfyHook(BaseHook):
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        run_id = checked_id(run_id, "run_id")
+        run_id = checked_id(run_id)
         return values_by_label(self.execute(flows.get_form_values(self.organization_id, run_id)))
 
     def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
@@ -502,7 +502,7 @@ class TallyfyHook(BaseHook):
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        run_id = checked_id(run_id, "run_id")
+        run_id = checked_id(run_id)
         return field_results(self.execute(flows.get_form_values(self.organization_id, run_id)))
 
     def list_activity(
@@ -522,7 +522,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyValidationError: if there is no such verb.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy hides its activity.
         """
-        run_id = checked_id(run_id, "run_id")
+        run_id = checked_id(run_id)
         since, until = checked_time(since, "since"), checked_time(until, "until")
         chosen = listed(verbs, "verbs")
         entries = self.execute(flows.list_activity(self.organization_id, run_id, since, until, chosen))
@@ -538,7 +538,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyNotFoundError: if there is no such run.
         :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the tag is there. A later try can.
         """
-        run_id, tag_id = checked_id(run_id, "run_id"), checked_id(tag_id, "tag_id")
+        run_id, tag_id = checked_id(run_id), checked_id(tag_id, "tag_id")
         return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))
 
     def remove_tag(self, run_id: str, tag_id: str) -> bool:
@@ -550,7 +550,7 @@ class TallyfyHook(BaseHook):
         :return: whether the run had the tag.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run_id, tag_id = checked_id(run_id, "run_id"), checked_id(tag_id, "tag_id")
+        run_id, tag_id = checked_id(run_id), checked_id(tag_id, "tag_id")
         return self.execute(flows.untag_run(self.organization_id, run_id, tag_id))
 
     def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:

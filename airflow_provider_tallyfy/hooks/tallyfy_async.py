@@ -47,8 +47,6 @@ class TallyfyAsyncHook:
         """
         Read an Airflow connection without blocking the event loop.
 
-        :param tallyfy_conn_id: the Airflow connection, of type ``tallyfy``.
-        :param organization_id: the Tallyfy organization; by default the connection's.
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
         with explain_missing(tallyfy_conn_id):
@@ -83,7 +81,6 @@ class TallyfyAsyncHook:
         """
         Carry out a call of ``api.calls`` or a flow of ``api.flows``.
 
-        :param work: the call or flow.
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
         """

@@ -31,12 +31,6 @@ class TallyfyRunLink(BaseOperatorLink):
 
 
 def push_run(context: Context, run_id: str, url: str) -> None:
-    """
-    Push the XComs by which the link finds the run and other tasks chain to it (``op.output["run_id"]``).
-
-    :param context: of the running task.
-    :param run_id: the run.
-    :param url: its address in the web app.
-    """
+    """Push the XComs by which the link finds the run and other tasks chain to it (``op.output["run_id"]``)."""
     context["ti"].xcom_push(key=RUN_ID_KEY, value=run_id)
     context["ti"].xcom_push(key=RUN_URL_KEY, value=url)

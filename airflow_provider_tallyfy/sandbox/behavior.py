@@ -30,8 +30,8 @@ class Behavior:
     :param next_task: Whether ``with=next_task`` shows the task, or a list with it. Source: page "get-process", a list.
     :param milliseconds: Timestamps of runs carry milliseconds.
     :param activity_timestamps: ``created_at`` of the activity feed as documented, or as measured.
-    :param status_filter_honoured: The list obeys ``status``; otherwise it lists every status.
-    :param status_archived_honoured: The list obeys ``status=archived``; otherwise it matches nothing.
+    :param status_filter_honored: The list obeys ``status``; otherwise it lists every status.
+    :param status_archived_honored: The list obeys ``status=archived``; otherwise it matches nothing.
     :param status_hides_archived: ``archived=true`` together with ``status`` lists live runs only.
     :param unknown_status: A ``status`` that is no run status is ignored, or refused with 422.
     :param q: What the search text is compared with. Source: page "list-processes", "search by name".
@@ -66,8 +66,8 @@ class Behavior:
     next_task: Literal["object", "list"] = "object"
     milliseconds: bool = True
     activity_timestamps: Literal["iso", "sql"] = "iso"
-    status_filter_honoured: bool = True
-    status_archived_honoured: bool = True
+    status_filter_honored: bool = True
+    status_archived_honored: bool = True
     status_hides_archived: bool = False
     unknown_status: Literal["ignored", "rejected"] = "ignored"
     q: Literal["substring", "name_and_summary", "prefix", "words"] = "name_and_summary"
@@ -117,7 +117,7 @@ class Behavior:
             next_task="list",
             milliseconds=False,
             activity_timestamps="sql",
-            status_archived_honoured=False,
+            status_archived_honored=False,
             status_hides_archived=True,
             unknown_status="rejected",
             q="words",
@@ -138,20 +138,14 @@ class Behavior:
 
     @classmethod
     def named(cls, name: str) -> Behavior:
-        """Return the preset called ``lenient`` or ``strict``.
-
-        :param name: Name of the preset.
-        """
+        """Return the preset called ``lenient`` or ``strict``."""
         presets = {"lenient": cls.lenient, "strict": cls.strict}
         if name not in presets:
             raise ValueError(f"There is no behavior {name!r}; choose lenient or strict")
         return presets[name]()
 
     def changed(self, changes: dict[str, Any]) -> Behavior:
-        """Return this behavior with some fields replaced; a misspelt field is a ValueError.
-
-        :param changes: New values by field name.
-        """
+        """Return this behavior with some fields replaced; a misspelt field is a ValueError."""
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise ValueError(f"Behavior has no field {', '.join(sorted(unknown))}")

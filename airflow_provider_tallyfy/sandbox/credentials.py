@@ -19,7 +19,6 @@ Kind = Literal["personal", "application", "user"]
 class Token:
     """What a bearer token stands for.
 
-    :param kind: Personal access token, application token, or user token made by an application.
     :param expires_at: End of its life in seconds since the epoch; None for one that does not end.
     """
 

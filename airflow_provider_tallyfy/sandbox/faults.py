@@ -70,7 +70,7 @@ class Fault:
     :param path: Regular expression searched in the path, and in path and query.
     :param times: How many requests it hits; None for all.
     :param after: How many matching requests pass first.
-    :param applied: Whether the request takes effect before the fault strikes. The kinds ``slow``,
+    :param applied: Whether the request takes effect before the fault takes effect. The kinds ``slow``,
         ``truncated`` and ``content_type`` always apply it; a ``hang`` applies it afterwards otherwise.
     :param status: HTTP status.
     :param body: A name from ``BODIES``, other text, bytes or JSON; None for the usual one of the status.
@@ -108,11 +108,10 @@ class Fault:
         self._pattern = re.compile(self.path)
 
     def applies_to(self, method: str, path: str, query: str) -> bool:
-        """Say whether the fault hits this request, and count it.
+        """Whether the fault applies to this request; counts it.
 
         :param method: HTTP method.
         :param path: Path as sent.
-        :param query: Query string as sent.
         """
         if self.method not in (None, method):
             return False
@@ -125,10 +124,7 @@ class Fault:
         return True
 
     def answer(self, now: float) -> Answer:
-        """Return the answer of the kinds that replace the proper one.
-
-        :param now: Seconds since the epoch.
-        """
+        """Return the answer of the kinds that replace the proper one."""
         headers = dict(self.headers)
         if self.retry_after is not None:
             date = formatdate(now + float(self.retry_after), usegmt=True) if self.retry_after_date else None
@@ -156,7 +152,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are switched on; the first that matches a request strikes."""
+    """The faults that are switched on; the first that matches a request takes effect."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -174,10 +170,7 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Switch a fault off; requests that hang on it go on.
-
-        :param fault: What ``add`` returned.
-        """
+        """Switch a fault off; requests that hang on it go on."""
         with self._lock:
             self._faults.remove(fault)
         fault.cleared = True
@@ -190,11 +183,10 @@ class Faults:
             fault.cleared = True
 
     def match(self, method: str, path: str, query: str) -> Fault | None:
-        """Return the fault that strikes this request.
+        """Return the fault that applies to this request.
 
         :param method: HTTP method.
         :param path: Path as sent.
-        :param query: Query string as sent.
         """
         with self._lock:
             return next((fault for fault in self._faults if fault.applies_to(method, path, query)), None)
@@ -212,9 +204,7 @@ class RateLimit:
 
     Source: documentation page "troubleshooting" (rolling limit, ``Retry-After``, ``X-RateLimit-Remaining``).
 
-    :param requests: How many.
     :param seconds: In how long.
-    :param clock: Tells the time.
     """
 
     def __init__(self, requests: int, seconds: float, clock: Clock) -> None:

@@ -13,10 +13,7 @@ from airflow_provider_tallyfy.sandbox.server import Sandbox
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known.
-
-    :param config: pytest's configuration.
-    """
+    """Make the marker known."""
     config.addinivalue_line(
         "markers",
         "tallyfy_sandbox(behavior='lenient', seed=None): how the sandbox of this test behaves "

@@ -37,7 +37,7 @@ _VENDOR: Json = {
     "steps": ["Check certificates", "Score risks", "Decide"],
 }
 
-#: What the command line sows without a seed file.
+#: What the command line loads without a seed file.
 DEFAULT: Json = {
     "templates": [_ONBOARDING, _VENDOR],
     "tags": ["priority", "emea"],
@@ -106,7 +106,7 @@ DEFAULT: Json = {
 
 
 class SeedError(ValueError):
-    """A seed cannot be sown; the message says what is wrong with it."""
+    """A seed is invalid; the message says why."""
 
 
 def read_seed(path: str) -> Any:
@@ -122,7 +122,7 @@ def read_seed(path: str) -> Any:
 def load(seed: Any, loaders: Mapping[str, Callable[[Any], object]]) -> None:
     """Add everything a seed names.
 
-    :param loaders: What adds one thing of a kind, in the order of adding.
+    :param loaders: What adds one thing of a kind, in the order of loading.
     """
     known = ", ".join(loaders)
     if not isinstance(seed, dict):

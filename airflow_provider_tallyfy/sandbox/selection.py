@@ -51,7 +51,7 @@ def select_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]
 
 def _listed_runs(store: Store, query: Query, behavior: Behavior) -> Sequence[Run]:
     archived, status = query.get("archived"), query.get("status")
-    if status == "archived" and behavior.status_archived_honoured:
+    if status == "archived" and behavior.status_archived_honored:
         return store.archived
     if archived == "only":
         return store.archived
@@ -71,7 +71,7 @@ def _sorted(runs: Sequence[Run], sort: str) -> Sequence[Run]:
 
 def _tests(query: Query, behavior: Behavior) -> list[Test]:
     tests = [make(query[name]) for name, make in _FILTERS.items() if query.get(name)]
-    if query.get("status") and behavior.status_filter_honoured:
+    if query.get("status") and behavior.status_filter_honored:
         tests += _status_tests(query["status"], behavior)
     if query.get("q"):
         tests.append(_search(query["q"], behavior))
@@ -79,7 +79,7 @@ def _tests(query: Query, behavior: Behavior) -> list[Test]:
 
 
 def _status_tests(status: str, behavior: Behavior) -> list[Test]:
-    if status == "archived" and behavior.status_archived_honoured:
+    if status == "archived" and behavior.status_archived_honored:
         return []
     if status in _STATUS:
         return [_STATUS[status]]

@@ -76,10 +76,7 @@ class Sandbox(World):
         return len(self.connections.open)
 
     def run_url(self, run_id: str) -> str:
-        """Return the address of a run's page in the web app.
-
-        :param run_id: Its id.
-        """
+        """Return the address of a run's page in the web app."""
         return f"{self.url}/{self.organization_id}/processes/{run_id}"
 
     def connection(self, **extra: Any) -> Json:

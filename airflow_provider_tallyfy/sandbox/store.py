@@ -19,8 +19,6 @@ class Store:
     """What Tallyfy keeps in its database for one organization.
 
     Live and archived runs are two lists kept in order of creation, so that a page of either is a slice.
-
-    :param clock: Tells the time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -49,12 +47,7 @@ class Store:
     # -- people, templates, tags --------------------------------------------------------------------------
 
     def add_user(self, email: str, full_name: str, role: str = "admin") -> Json:
-        """Add a member.
-
-        :param email: Address.
-        :param full_name: First and last name.
-        :param role: ``admin``, ``standard`` or ``light``.
-        """
+        """Add a member."""
         first, _, last = full_name.partition(" ")
         user: Json = {"id": 1000 + self.number(), "email": email, "username": email.partition("@")[0]}
         user |= {"first_name": first, "last_name": last, "full_name": full_name, "timezone": "UTC"}
@@ -74,7 +67,6 @@ class Store:
     ) -> Json:
         """Add a template and return it as the API shows it.
 
-        :param title: Its title.
         :param kickoff: Kick-off fields: ``label``, ``field_type``, and where they apply ``required``,
             ``options`` (texts or objects), ``columns``; ids and aliases are made up when absent.
         :param steps: Steps: titles, or objects with ``title``, ``task_type``, ``form_fields``.
@@ -92,10 +84,7 @@ class Store:
         return template
 
     def template(self, wanted: str) -> Json:
-        """Return a template by id or title.
-
-        :param wanted: Id or title.
-        """
+        """Return a template by id or title."""
         found = self.templates.get(wanted)
         titled = (t for t in self.templates.values() if t["title"] == wanted)
         found = found or next(titled, None)
@@ -104,10 +93,7 @@ class Store:
         return found
 
     def add_tag(self, title: str) -> Json:
-        """Add a tag.
-
-        :param title: Its title.
-        """
+        """Add a tag."""
         tag = {"id": new_id(), "title": title, "type": "public", "color": "#3fb65b"}
         self.tags[tag["id"]] = tag
         return tag
@@ -115,10 +101,7 @@ class Store:
     # -- runs ---------------------------------------------------------------------------------------------
 
     def find(self, run_id: str) -> Run:
-        """Return a run; KeyError if there is none.
-
-        :param run_id: Its id.
-        """
+        """Return a run; KeyError if there is none."""
         if run_id not in self.runs:
             raise KeyError(f"There is no run {run_id!r}")
         return self.runs[run_id]
@@ -135,11 +118,9 @@ class Store:
     ) -> Run:
         """Add a run as if it had been launched.
 
-        :param template: The template it is an instance of.
         :param steps: Ids of the steps that get tasks; None for all.
         :param complete_after: Seconds of being live after which it completes by itself.
         :param archived: Whether it is archived.
-        :param tags: Ids of tags.
         :param fields: Values of the run's own fields; a moment may be an age such as ``"3 days ago"``.
         """
         if fields.get("status") == "archived":
@@ -210,12 +191,7 @@ class Store:
                 self.complete(run, stamp(due))
 
     def complete(self, run: Run, now: str | None = None, after: float | None = None) -> None:
-        """Complete a run, at once or after a while of being live.
-
-        :param run: The run.
-        :param now: Stored form of the moment; the present one by default.
-        :param after: Seconds to wait first.
-        """
+        """Complete a run, at once or after a while of being live."""
         if after is not None:
             run.complete_after = after
             self._schedule(run)
@@ -225,22 +201,14 @@ class Store:
         self.webhooks.append({"event": "process.completed", "run_id": run.id})
 
     def archive(self, run: Run, by: int | None = None) -> None:
-        """Archive a live run.
-
-        :param run: The run.
-        :param by: Who does it; the run's owner by default.
-        """
+        """Archive a live run."""
         self._remove(run)
         run.data["archived_at"] = run.data["last_updated"] = self.now()
         bisect.insort(self.archived, run, key=_order)
         self.log(run, "archived", "Process", f"Archived process: {run.data['name']}", by=by)
 
     def restore(self, run: Run, by: int | None = None) -> None:
-        """Make an archived run live again, with the status it had.
-
-        :param run: The run.
-        :param by: Who does it; the run's owner by default.
-        """
+        """Make an archived run live again, with the status it had."""
         self._remove(run)
         run.data["archived_at"], run.data["last_updated"] = None, self.now()
         bisect.insort(self.live, run, key=_order)
@@ -250,7 +218,6 @@ class Store:
     def change(self, run: Run, fields: Json) -> None:
         """Change fields of a run without asking what they mean.
 
-        :param run: The run.
         :param fields: New values.
         """
         self._remove(run)
@@ -258,21 +225,14 @@ class Store:
         self._insert(run)
 
     def delete(self, run: Run) -> None:
-        """Forget a run and everything that hangs on it.
-
-        :param run: The run.
-        """
+        """Forget a run and everything that hangs on it."""
         self._remove(run)
         del self.runs[run.id]
         self.unseen.pop(run.id, None)
         self.activity = [row for row in self.activity if row["run_id"] != run.id]
 
     def tag(self, run: Run, tag_id: str) -> Json:
-        """Put a tag on a run and return the association.
-
-        :param run: The run.
-        :param tag_id: Id of the tag.
-        """
+        """Put a tag on a run and return the association."""
         link = {"id": self.number(), "tag_id": tag_id, "title": self.tags[tag_id]["title"]}
         run.tags.append(link)
         return link
@@ -280,15 +240,7 @@ class Store:
     def log(
         self, run: Run, verb: str, kind: str, text: str, task: Json | None = None, *, by: int | None = None
     ) -> None:
-        """Add a row to the activity feed.
-
-        :param run: The run it belongs to.
-        :param verb: What happened, as the feed calls it.
-        :param kind: What it happened to: ``Process``, ``Task`` or ``Comment``.
-        :param text: Description.
-        :param task: The task it is about.
-        :param by: Who did it; the run's owner by default.
-        """
+        """Add a row to the activity feed."""
         row = {"id": self.number(), "run_id": run.id, "task_id": task["id"] if task else None, "verb": verb}
         row |= {"type": kind, "description": text, "at": self.clock.now(), "actor_id": by or run.data["owner_id"]}
         self.activity.append(row)

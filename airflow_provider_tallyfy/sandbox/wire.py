@@ -1,4 +1,4 @@
-"""One request and its answer on the wire, and the ways to spoil the answer."""
+"""One request and its answer on the wire, and the faults that break it."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def _echo(exchange: Exchange, fault: Fault, now: float, _: Answer | None) 
 
 Handler = Callable[[Exchange, Fault, float, Answer | None], Awaitable[None]]
 
-#: Kinds that spoil the proper answer itself, so that the request always takes effect.
+#: Kinds that alter the proper answer, so that the request always takes effect.
 _NEED_ANSWER = frozenset({"slow", "truncated", "content_type"})
 
 _FAULTS: dict[str, Handler] = {

@@ -22,12 +22,10 @@ from airflow_provider_tallyfy.sandbox.store import Store
 class RecordedRequest:
     """A request the API got.
 
-    :param method: HTTP method.
     :param path: Path as sent, prefix and percent-encoding included.
     :param query: Decoded query parameters in order.
     :param raw_query: Query string as sent.
     :param headers: Headers with lowercase names.
-    :param body: Bytes.
     """
 
     method: str
@@ -55,7 +53,6 @@ class World:
 
     :param behavior: A preset's name or a :class:`Behavior`.
     :param organization_id: 32 hexadecimal digits; random by default.
-    :param token: A personal access token; random by default.
     :param seed: What the organization holds at the start; nothing by default.
     :param prefix: Path the API is served under; it is served at the root as well.
     """
@@ -87,7 +84,6 @@ class World:
 
         :param behavior: A preset's name or a :class:`Behavior`.
         :param organization_id: 32 hexadecimal digits; random by default.
-        :param token: A personal access token; random by default.
         :param seed: What the organization holds at the start.
         """
         with self.lock:
@@ -134,18 +130,12 @@ class World:
         self.user["role"] = role
 
     def issue_token(self, lifetime: float | None = None) -> str:
-        """Make another personal access token.
-
-        :param lifetime: Seconds until it expires.
-        """
+        """Make another personal access token."""
         with self.lock:
             return self.credentials.issue("personal", self.user["id"], lifetime)
 
     def revoke_token(self, token: str | None = None) -> None:
-        """Make a token invalid, as logging out of the web app does; without an argument, every token.
-
-        :param token: The token.
-        """
+        """Make a token invalid, as logging out of the web app does; without an argument, every token."""
         with self.lock:
             self.credentials.revoke(token)
 
@@ -167,10 +157,7 @@ class World:
         return self._rate_limit
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock forward: scripted completions, token and rate limits see it.
-
-        :param seconds: How far.
-        """
+        """Move the sandbox's clock forward: scripted completions, token and rate limits see it."""
         self.clock.ahead += seconds
 
     # -- what the organization holds ----------------------------------------------------------------------
@@ -191,32 +178,23 @@ class World:
     def add_template(self, title: str = "Generic review", **fields: Any) -> Json:
         """Add a template; see :meth:`Store.add_template` for the fields.
 
-        :param title: Its title.
         :param fields: ``kickoff``, ``steps``, ``complete_after``, ``archived`` and the template's own.
         """
         with self.lock:
             return self.store.add_template(title, **fields)
 
     def add_tag(self, title: str) -> Json:
-        """Add a tag.
-
-        :param title: Its title.
-        """
+        """Add a tag."""
         with self.lock:
             return self.store.add_tag(title)
 
     def add_user(self, email: str, full_name: str = "Sam Member", role: str = "standard") -> Json:
-        """Add a member.
-
-        :param email: Address.
-        :param full_name: First and last name.
-        :param role: ``admin``, ``standard`` or ``light``.
-        """
+        """Add a member."""
         with self.lock:
             return self.store.add_user(email, full_name, role)
 
     def add_run(self, template: str | None = None, **fields: Any) -> Json:
-        """Add a run and return the stored truth about it; see :meth:`Store.add_run` for the fields.
+        """Add a run and return the stored data of it; see :meth:`Store.add_run` for the fields.
 
         :param template: Id or title; the first template by default.
         :param fields: ``complete_after``, ``archived``, ``tags`` and the run's own fields.
@@ -227,7 +205,6 @@ class World:
     def add_runs(self, count: int, template: str | None = None, **fields: Any) -> list[str]:
         """Add many runs and return their ids.
 
-        :param count: How many.
         :param template: Id or title; the first template by default.
         :param fields: As for ``add_run``; the name gets a number.
         """
@@ -256,17 +233,14 @@ class World:
         return self._hidden_template
 
     def run(self, run_id: str) -> Json:
-        """Return the stored truth about a run; KeyError if there is none.
-
-        :param run_id: Its id.
-        """
+        """Return the stored data of a run; KeyError if there is none."""
         with self.lock:
             self.store.complete_due_runs()
             return self.store.find(run_id).snapshot()
 
     @property
     def runs(self) -> list[Json]:
-        """The stored truth about every run, in the order they were added."""
+        """The stored data of every run, in the order they were added."""
         with self.lock:
             self.store.complete_due_runs()
             return [run.snapshot() for run in self.store.runs.values()]
@@ -274,44 +248,33 @@ class World:
     def complete_run(self, run_id: str, after: float | None = None) -> None:
         """Complete a run.
 
-        :param run_id: Its id.
         :param after: Seconds of being live to wait first; at once by default.
         """
         with self.lock:
             self.store.complete(self.store.find(run_id), after=after)
 
     def archive_run(self, run_id: str) -> None:
-        """Archive a run, as somebody else would.
-
-        :param run_id: Its id.
-        """
+        """Archive a run, as somebody else would."""
         with self.lock:
             run = self.store.find(run_id)
             if not run.archived:
                 self.store.archive(run)
 
     def restore_run(self, run_id: str) -> None:
-        """Restore a run, as somebody else would.
-
-        :param run_id: Its id.
-        """
+        """Restore a run, as somebody else would."""
         with self.lock:
             run = self.store.find(run_id)
             if run.archived:
                 self.store.restore(run)
 
     def delete_run(self, run_id: str) -> None:
-        """Delete a run for good, as somebody else would.
-
-        :param run_id: Its id.
-        """
+        """Delete a run for good, as somebody else would."""
         with self.lock:
             self.store.delete(self.store.find(run_id))
 
     def update_run(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run, as somebody else would; also to what Tallyfy never sends.
 
-        :param run_id: Its id.
         :param fields: New values, for example ``status="brand-new"``.
         """
         with self.lock:
@@ -320,8 +283,6 @@ class World:
     def add_problem(self, run_id: str, content: str = "Something is wrong", *, on_run: bool = False) -> str:
         """Report a problem on a run's first task, or an issue on the run itself; return the thread's id.
 
-        :param run_id: Its id.
-        :param content: What is wrong.
         :param on_run: Whether it is about the run itself (status ``issue`` instead of ``problem``).
         """
         with self.lock:
@@ -330,10 +291,7 @@ class World:
             return str(run.open_issue(content, self.store.now(), self.user["id"], task)["id"])
 
     def resolve_problems(self, run_id: str) -> None:
-        """Resolve everything reported on a run.
-
-        :param run_id: Its id.
-        """
+        """Resolve everything reported on a run."""
         with self.lock:
             run = self.store.find(run_id)
             for thread in run.threads:
@@ -342,7 +300,6 @@ class World:
     def complete_task(self, run_id: str, task: str) -> None:
         """Complete one task of a run.
 
-        :param run_id: Its id.
         :param task: Id, alias or title of the task.
         """
         with self.lock:
@@ -361,5 +318,5 @@ class World:
         self.requests.clear()
 
     def reset_connection_count(self) -> None:
-        """Count connections from nought again, beginning with those that are open."""
+        """Count connections from zero again."""
         self.connections.opened = 0

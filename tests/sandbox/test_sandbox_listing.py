@@ -96,7 +96,7 @@ def test_what_the_documentation_leaves_open_about_status_filters_can_be_chosen(a
     assert api("GET", "/runs?status=completed").status_code == 422
     assert api.names("status=archived") == []
     assert api.names("archived=true&status=active") == ["live"]
-    tallyfy_sandbox.behavior = replace(Behavior.strict(), status_filter_honoured=False)
+    tallyfy_sandbox.behavior = replace(Behavior.strict(), status_filter_honored=False)
     assert api.names("status=complete") == ["live"]
 
 

@@ -38,5 +38,5 @@ def test_a_uri_is_normalized(uri, normal):
     ],
 )
 def test_a_uri_of_nothing_in_tallyfy_is_refused(uri):
-    with pytest.raises(ValueError, match="is no Tallyfy URI"):
+    with pytest.raises(ValueError, match="is not a Tallyfy URI"):
         sanitize_uri(urlsplit(uri))

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer, Call
-from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
+from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run, page_parameters
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
-from airflow_provider_tallyfy.api.models.envelope import PAGE_SIZE, Page, read_nothing, read_page
+from airflow_provider_tallyfy.api.models.envelope import Page, read_nothing, read_page
 from airflow_provider_tallyfy.api.models.form import FormValue, read_form_values
 from airflow_provider_tallyfy.api.models.records import TagLink, read_tag_links
 from airflow_provider_tallyfy.api.models.run import Run, read_run, read_run_if_shown
@@ -35,7 +35,7 @@ def list_runs(organization_id: str, query: RunQuery, page: int) -> Call[Page]:
         method="GET",
         path=in_organization(organization_id, "runs"),
         parse=lambda answer: read_page(answer, page),
-        query=(*query.parameters(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
+        query=(*query.parameters(), *page_parameters(page)),
     )
 
 
@@ -109,7 +109,7 @@ def list_activity(organization_id: str, run_id: str, page: int) -> Call[Page]:
         path=in_organization(organization_id, "activity-feeds"),
         parse=lambda answer: read_page(answer, page),
         run_id=run_id,
-        query=(*query.items(), ("page", str(page)), ("per_page", str(PAGE_SIZE))),
+        query=(*query.items(), *page_parameters(page)),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Call
-from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run
+from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run, page_parameters
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
-from airflow_provider_tallyfy.api.models.envelope import PAGE_SIZE, Page, read_item, read_nothing, read_page
+from airflow_provider_tallyfy.api.models.envelope import Page, read_item, read_nothing, read_page
 from airflow_provider_tallyfy.api.models.records import Task, read_project_run_id, read_task
 
 
@@ -20,7 +20,7 @@ def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
         path=of_run(organization_id, run_id, "tasks"),
         parse=lambda answer: read_page(answer, page),
         run_id=run_id,
-        query=(("page", str(page)), ("per_page", str(PAGE_SIZE))),
+        query=page_parameters(page),
     )
 
 

@@ -50,9 +50,6 @@ def list_activity(
     """
     Read the audit trail of a run, the oldest entry first.
 
-    :param since: only entries from this moment on.
-    :param until: only entries before this moment.
-    :param verbs: only entries with one of these verbs; none for all.
     :raises TallyfyValidationError: if there is no such verb; a typing error must not make an audit empty.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its activity.
     """
@@ -78,11 +75,7 @@ def list_activity(
 
 
 def newest_activity(organization_id: str, run_id: str, since: datetime | None) -> Flow[list[Activity]]:
-    """
-    Read the audit trail of a run, the newest entry first, down to the page that holds an entry before a moment.
-
-    :param since: the moment; ``None`` for the whole audit trail.
-    """
+    """Read the audit trail of a run, the newest entry first, down to the page that holds an entry before a moment."""
     pager = Pager(
         lambda page: calls.list_activity(organization_id, run_id, page), Activity.from_json, lambda entry: entry.id
     )
@@ -142,7 +135,6 @@ def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flo
     """
     Read everything about a run: itself, its tasks, form values and activity, as Tallyfy shows them.
 
-    :param known: the run as just read, which spares reading it.
     :raises TallyfyError: if any part cannot be read.
     """
     run: Run = known or (yield from find_run(organization_id, run_id))
@@ -161,7 +153,6 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
     """
     Complete a task unless it is completed: doing it twice would fire its webhooks twice.
 
-    :param is_approved: the decision, for approval tasks.
     :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
     """
     done: Task | None = yield from _done_task(organization_id, run_id, task_id)
@@ -170,8 +161,8 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
     try:
         completed: Task = yield calls.complete_task(organization_id, run_id, task_id, is_approved)
         return completed
-    except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as doubt:
-        done = yield from look_until(lambda: _done_task(organization_id, run_id, task_id), patient=not doubt.permanent)
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as error:
+        done = yield from look_until(lambda: _done_task(organization_id, run_id, task_id), patient=not error.permanent)
         if done is None:
             raise
         return done

@@ -7,11 +7,11 @@ looks for the marker first and adopts the run that carries it: people notice a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.call import Call, Flow, T
+from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.errors import (
     TallyfyError,
     TallyfyNotFoundError,
@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
 )
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run
-from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, launch_order, surplus
+from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, duplicates, launch_order
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
@@ -39,24 +39,19 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
         body = request.body(template)
         return calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
 
-    def see(launched: Run) -> Flow[Run]:
-        yield from ()
-        return launched
-
-    return (yield from _launch_once(organization_id, key, request.template_id, prepare, see))
+    return (yield from _launch_once(organization_id, key, request.template_id, prepare()))
 
 
 def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
     """
     Launch a run without looking for its marker before; only if the outcome is unknown, it is looked for.
 
-    :param body: the request's body, without the marker.
     :return: the run; ``changed`` also if only a look showed it.
     """
     try:
         launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
-    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
-        return (yield from _adopt_after(doubt, Lookup(organization_id, key, body["checklist_id"])))
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as error:
+        return (yield from _adopt_after(error, Lookup(organization_id, key, body["checklist_id"])))
     return RunChange(launched, changed=True)
 
 
@@ -64,39 +59,32 @@ def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey
     """
     Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
 
-    :param body: the request's body, see :meth:`ProjectRequest.body`.
     :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
     """
 
-    def prepare() -> Flow[Call[str]]:
-        yield from ()
-        return calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
-
-    return (yield from _launch_once(organization_id, key, None, prepare, lambda run_id: _see(organization_id, run_id)))
+    launch = calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+    return (yield from _launch_once(organization_id, key, None, launch))
 
 
 def _launch_once(
-    organization_id: str,
-    key: LaunchKey,
-    template_id: str | None,
-    prepare: Callable[[], Flow[Call[T]]],
-    see: Callable[[T], Flow[Run]],
+    organization_id: str, key: LaunchKey, template_id: str | None, launch: Call[str] | Flow[Call[Run]]
 ) -> Flow[RunChange]:
+    """Adopt the run of an earlier try, or send the call (or make it first), and keep one run of overlapping tries."""
     lookup = Lookup(organization_id, key, template_id)
     earlier: list[Run] = yield from lookup.before()
     if earlier:
         yield from archive_duplicates(organization_id, key, earlier)
         return RunChange(earlier[0], changed=False)
-    launch = yield from prepare()
+    call = launch if isinstance(launch, Call) else (yield from launch)
     try:
-        answer: T = yield launch
-    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as doubt:
-        return (yield from _adopt_after(doubt, lookup))
-    launched = yield from see(answer)
+        answer: Run | str = yield call
+    except (TallyfyUnknownOutcomeError, TallyfyResponseError) as error:
+        return (yield from _adopt_after(error, lookup))
+    launched = answer if isinstance(answer, Run) else (yield from _read_launched(organization_id, answer))
     return (yield from _keep_first(organization_id, launched, lookup))
 
 
-def _see(organization_id: str, run_id: str) -> Flow[Run]:
+def _read_launched(organization_id: str, run_id: str) -> Flow[Run]:
     """Read the run that was just launched, which replicas may not show yet."""
 
     def look() -> Flow[Run | TallyfyNotFoundError]:
@@ -113,7 +101,7 @@ def _see(organization_id: str, run_id: str) -> Flow[Run]:
     raise seen.recast(TallyfyUnknownOutcomeError, message)
 
 
-def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
+def _adopt_after(error: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     """
     Adopt the run after a request of this try whose outcome is unknown.
 
@@ -125,8 +113,8 @@ def _adopt_after(doubt: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     found: list[Run] = yield from lookup.all(patient=True)
     if found:
         return RunChange(found[0], changed=True)
-    message = f"{doubt}\nNo run with this launch's marker is visible yet.\nA retry looks again before it launches."
-    raise doubt.recast(TallyfyUnknownOutcomeError, message)
+    message = f"{error}\nNo run with this launch's marker is visible yet.\nA retry looks again before it launches."
+    raise error.recast(TallyfyUnknownOutcomeError, message)
 
 
 def archive_duplicates(organization_id: str, key: LaunchKey, runs: Sequence[Run]) -> Flow[None]:
@@ -136,7 +124,7 @@ def archive_duplicates(organization_id: str, key: LaunchKey, runs: Sequence[Run]
     Runs with a key that its author gave may be launches of others, so they stay.
     """
     if not key.expires:
-        for run in surplus(runs):
+        for run in duplicates(runs):
             yield from archive_run(organization_id, run.id)
 
 

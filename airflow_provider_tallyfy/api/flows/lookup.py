@@ -153,7 +153,7 @@ def find_marked(
     return {marker: sorted(runs, key=launch_order) for marker, runs in found.items()}
 
 
-def surplus(runs: Sequence[Run]) -> list[Run]:
+def duplicates(runs: Sequence[Run]) -> list[Run]:
     """
     Give the live runs that were launched by tries that overlapped with the first one.
 

@@ -13,8 +13,6 @@ def look_until(look: Callable[[], Flow[T]], is_good: Callable[[T], bool] = bool,
     """
     Look until what is seen is good, and give what was seen last.
 
-    :param look: makes the flow of one look.
-    :param is_good: whether no further look is needed.
     :param patient: whether to look again after pauses; otherwise one look has to do.
     """
     for pause in REPLICA_LAG_PAUSES if patient else ():

@@ -13,7 +13,6 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     """
     Put a tag on a run unless it is there: tagging again would fire the tag's events again.
 
-    :param run_id: the run; an archived one is refused by Tallyfy.
     :return: whether it was not there before.
     :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was put there; a later try can.
     """

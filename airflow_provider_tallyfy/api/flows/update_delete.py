@@ -72,7 +72,6 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     type, who started it and when, when it was created), must be as expected if they are shown, and no due date, tag,
     folder, role or custom field may be missing. Other fields change while people work on the run, and are not compared.
 
-    :param changes: new values by field, of :data:`UPDATABLE_FIELDS`.
     :raises TallyfyValidationError: if there are no changes, or a field or a value is invalid.
     :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
     :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
@@ -172,7 +171,6 @@ def delete_run(
     Delete a run for good.
 
     :param confirm: the run's id or exact name, as a second key.
-    :param archive_first: archive a live run on the way; otherwise it is refused.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
     :param confirm_gone: whether to look for it afterwards; a task that deletes many calls :func:`still_listed` once.
     :return: the run as it was, or ``None`` if it was gone before.
@@ -273,7 +271,6 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
     """
     Check both keys of a permanent delete.
 
-    :param archive_first: whether a live run is acceptable.
     :raises TallyfyValidationError: if it must not be deleted.
     """
     check_confirm(run.id, confirm)

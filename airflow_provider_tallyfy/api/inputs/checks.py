@@ -47,7 +47,6 @@ def checked_id(value: object, name: str = "run_id") -> str:
 
     :param value: text; a whole number, since native template rendering makes them; or a dict with the id, as tasks
         hand it on, or its text.
-    :param name: name of the parameter, for the message.
     """
     given = parse_rendered(value)
     if isinstance(given, Mapping):
@@ -172,12 +171,7 @@ def _parse_literal(text: str, kind: type[_Kind]) -> _Kind | None:
 
 
 def plain_json(value: Any, name: str, level: int = 1) -> Any:
-    """
-    Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists.
-
-    :param name: where the value stands, for the message.
-    :param level: how deep in other values it is.
-    """
+    """Write raw values in the types that JSON has: moments as ISO 8601 text, decimals as numbers, sets as lists."""
     if level > _MAX_LEVELS:
         raise invalid(name, value, f"has more than {_MAX_LEVELS} levels of lists and objects")
     if value is None or isinstance(value, str | bool):

@@ -27,7 +27,6 @@ def encode_kickoff(
     A key is looked for among the fields' ids, then aliases, then labels, then labels without regard to case and
     spaces. A value of ``None`` or an empty one counts as not given.
 
-    :param values: values by field id, alias or label.
     :param encoded: values by field id that are passed on as they are, and win over ``values``.
     :return: encoded values by field id.
     :raises TallyfyValidationError: if anything does not fit: one error that names all problems, by field in ``fields``.

@@ -151,7 +151,7 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
     people = _from_json_text(value)
     if not isinstance(people, Mapping):
         people = _people_by_kind(_as_list(people))
-    unknown = [f"{short_repr(kind)} is none of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
+    unknown = [f"{short_repr(kind)} is not one of {', '.join(_PEOPLE)}" for kind in people if kind not in _PEOPLE]
     if unknown:
         raise InvalidValue(*unknown)
     given = {kind: people[kind] for kind in _PEOPLE if not is_blank(people.get(kind))}
@@ -163,7 +163,7 @@ def _assignees(field: KickoffField, value: Any) -> dict[str, list[Any]] | None:
 def _present(person: Any) -> Any:
     _refuse_rendered_none(person)
     if is_blank(person):
-        raise InvalidValue(f"{short_repr(person)} is nobody (did a template render it for a missing value?)")
+        raise InvalidValue(f"{short_repr(person)} is empty (did a template render it for a missing value?)")
     return person
 
 
@@ -180,7 +180,7 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
         elif _TALLYFY_ID.fullmatch(text):
             by_kind["groups"].append(text)
         else:
-            raise InvalidValue(f"{short_repr(person)} is no user's number, guest's e-mail address or group's id")
+            raise InvalidValue(f"{short_repr(person)} is not a user's number, a guest's e-mail address or a group's id")
 
     _each(place, people)
     return by_kind

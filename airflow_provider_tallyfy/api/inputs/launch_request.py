@@ -35,7 +35,6 @@ class LaunchRequest:
     """
     What to launch (documentation page "Launch process").
 
-    :param template_id: the template (API: ``checklist_id``).
     :param kickoff: kick-off form values by label, alias or id, in the user's words.
     :param tasks: settings by step id; Tallyfy drops steps that are not named, so they are added.
     :param fields: everything else of the request's body that Tallyfy takes: it drops other fields silently.
@@ -96,7 +95,6 @@ class ProjectRequest:
     :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
     :param deadline: when it is due; text without a time zone is UTC.
     :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    :param summary: what is to be done.
     """
 
     title: str

@@ -19,7 +19,6 @@ def invalid(name: str, value: object, problem: str, *then: str, run_id: str | No
     :param name: the parameter, perhaps with the place in it, such as ``tasks['s1'].owners``.
     :param problem: completes the sentence "limit='x' ...", for example ``is not a whole number``.
     :param then: what was not done and what to do, each a sentence, for a line of its own.
-    :param run_id: the run it is about.
     """
     message = "\n".join([f"{name}={short_repr(value)} {problem}.", *then])
     return TallyfyValidationError(message, run_id=run_id, fields={name.partition("[")[0]: [problem]})

@@ -89,10 +89,8 @@ class RunQuery:
 
     :param status: only runs in this status, a value of :class:`RunStatus`.
     :param template_id: only runs of this template.
-    :param query: search text; Tallyfy matches it against names.
     :param tags: only runs with one of these tag ids.
     :param owners: only runs owned by, or with tasks of, these users.
-    :param folder: only runs in this folder.
     :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
     :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
         pages stable while runs are launched.

@@ -25,20 +25,12 @@ def did_you_mean(wanted: str, names: Mapping[str, str]) -> str:
 
 
 def quoted_list(names: Iterable[str]) -> str:
-    """
-    Enumerate names in quotes.
-
-    :param names: the names; those after the first thirty are counted.
-    """
+    """Join names in quotes, like :func:`enumerated`."""
     return enumerated(map(quoted, names))
 
 
 def enumerated(texts: Iterable[str]) -> str:
-    """
-    Enumerate texts.
-
-    :param texts: the texts; those after the first thirty are counted.
-    """
+    """Join texts with commas; those after the first thirty are only counted."""
     listed = list(texts)
     more = f" and {len(listed) - _MAX_NAMES} more" if len(listed) > _MAX_NAMES else ""
     return ", ".join(listed[:_MAX_NAMES]) + more

@@ -20,7 +20,6 @@ class Page:
     """
     One page of a list.
 
-    :param rows: the page's items.
     :param number: number of the page, from 1, as Tallyfy counts it.
     :param total_pages: how many pages there are, as far as Tallyfy says it.
     :param total: how many items Tallyfy says the whole list has; ``None`` if it does not say it.

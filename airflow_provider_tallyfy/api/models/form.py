@@ -54,7 +54,7 @@ class FormValues(Mapping[str, Any]):
             return next(entry.value for entry in self.entries if entry.field is hits[0])
         known = ", ".join(repr(entry.field.name) for entry in self.entries)
         problem = (
-            "stands for several fields; use one's id" if hits else f"is no field; the forms have {known or 'none'}"
+            "stands for several fields; use one's id" if hits else f"is not a field; the forms have {known or 'none'}"
         )
         raise KeyError(f"{name!r} {problem}")
 

@@ -27,14 +27,10 @@ _DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
 @dataclass(frozen=True)
 class Task:
     """
-    A task of a run (documentation page "List tasks").
+    A task of a run (documentation page "List tasks"). Moments are UTC.
 
-    :param id: 32 hexadecimal digits.
-    :param title: what people read.
     :param alias: name of the step for machines.
     :param status: ``not-started``, ``in-progress``, ``completed``, ``auto-skipped`` or ``skipped``.
-    :param completed_at: when it was completed, UTC.
-    :param deadline: when it is due, UTC.
     :param raw: everything Tallyfy sent.
     """
 
@@ -72,14 +68,9 @@ class Activity:
     """
     One entry of a run's audit trail (documentation page "Get process activity").
 
-    :param id: number of the entry.
-    :param verb: what was done, for example ``completed``.
     :param kind: what it was done to: ``Process``, ``Task``, ``Comment`` ...
     :param subject_id: id of that thing.
     :param description: the sentence Tallyfy shows.
-    :param actor_name: who did it.
-    :param actor_email: their address.
-    :param created_at: when, UTC.
     """
 
     id: int
@@ -121,7 +112,6 @@ class TagLink:
     A tag on a run.
 
     :param association_id: number by which it is removed.
-    :param tag_id: the tag, 32 hexadecimal digits.
     """
 
     association_id: int

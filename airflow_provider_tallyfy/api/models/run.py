@@ -36,11 +36,8 @@ class RunStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Progress:
     """
-    How far a run is, as far as Tallyfy tells: it sends an object, a number, or nothing, and the next task on request.
+    How far a run is. Tallyfy sends an object, a number, or nothing, and the next task on request.
 
-    :param percent: in percent.
-    :param complete: number of tasks that are done.
-    :param total: number of tasks.
     :param next_task: title of the first task that is not done.
     :param next_deadline: when that is due, UTC.
     """
@@ -82,17 +79,11 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    A run; the Tallyfy web app says "process".
+    A run; the Tallyfy web app says "process". Moments are UTC.
 
-    :param id: 32 hexadecimal digits.
     :param name: name, without the byte order marks Tallyfy's auto-naming puts between its parts.
     :param stored_status: ``status`` as Tallyfy sent it, known to this package or not.
     :param template_id: the template (API: ``checklist_id``) it was launched from.
-    :param archived_at: when it was archived, UTC.
-    :param completed_at: when it was completed, UTC.
-    :param created_at: when it was launched, UTC.
-    :param last_updated: when it last changed, UTC.
-    :param progress: how far it is.
     :param raw: everything Tallyfy sent.
     """
 
@@ -203,11 +194,7 @@ def format_time(moment: datetime | None) -> str | None:
 
 
 def format_request_time(moment: datetime) -> str:
-    """
-    Write a moment as requests carry deadlines: ``2026-09-29 21:00:21``, UTC.
-
-    :param moment: a moment; without a time zone it is UTC.
-    """
+    """Write a moment as requests carry deadlines: ``2026-09-29 21:00:21``, UTC."""
     return (moment if moment.tzinfo is None else moment.astimezone(UTC)).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -22,7 +22,6 @@ class Choice:
     One option of a kick-off field, or one column of a table.
 
     :param id: its id, a number or text, exactly as Tallyfy sent it.
-    :param text: an option's text or a column's label, exactly as Tallyfy sent it: what it compares values with.
     """
 
     id: int | str | None
@@ -35,10 +34,7 @@ class KickoffField:
     A field of a template's kick-off form.
 
     :param id: the field's timeline id, the only key under which a launch takes its value.
-    :param field_type: ``text``, ``dropdown`` and so on, known to this package or not.
     :param label: what people see, without byte order marks; empty where Tallyfy shows none.
-    :param alias: its name in variables.
-    :param required: whether a launch without it is refused.
     :param options: what a radio, dropdown or multiselect field offers.
     :param columns: the columns of a table field, in order.
     """
@@ -70,31 +66,12 @@ class KickoffField:
         return self.label or self.alias or self.id
 
     def options_named(self, text: str) -> list[Choice]:
-        """
-        Find the options that a text means; more than one is for the caller to refuse.
-
-        :param text: an option's exact text, else its text without regard to case and spaces, else its id.
-        """
-        return _first_hits(
-            self.options,
-            lambda option: option.text == text,
-            lambda option: normalized(option.text) == normalized(text),
-            lambda option: option.id is not None and str(option.id) == text.strip(),
-        )
+        """Find the options that a text names; more than one is for the caller to refuse."""
+        return [self.options[place] for place in _places_named(self.options, text)]
 
     def columns_named(self, text: str) -> list[int]:
-        """
-        Find the places of the columns that a text means; more than one is for the caller to refuse.
-
-        :param text: a column's exact label, else its label without regard to case and spaces, else its id.
-        """
-        hits = _first_hits(
-            enumerate(self.columns),
-            lambda column: column[1].text == text,
-            lambda column: normalized(column[1].text) == normalized(text),
-            lambda column: column[1].id is not None and str(column[1].id) == text.strip(),
-        )
-        return [place for place, _ in hits]
+        """Find the places of the columns that a text names; more than one is for the caller to refuse."""
+        return _places_named(self.columns, text)
 
 
 @dataclass(frozen=True)
@@ -103,9 +80,6 @@ class Step:
     A step of a template; launching makes a task of it.
 
     :param id: the step's timeline id, the key of a launch's ``tasks``.
-    :param title: its title, without byte order marks.
-    :param alias: its name in variables.
-    :param raw: everything Tallyfy sent.
     """
 
     id: str
@@ -130,10 +104,8 @@ class Template:
     A template that runs are launched from; the API says "checklist".
 
     :param id: 32 hexadecimal digits.
-    :param title: its title, without byte order marks.
     :param fields: the fields of its kick-off form, in order.
     :param steps: its steps, in order, or ``None`` if the answer did not show them.
-    :param raw: everything Tallyfy sent.
     """
 
     id: str
@@ -202,8 +174,6 @@ def normalized(text: str) -> str:
     Reduce text to compare it: without case and byte order marks, with single spaces.
 
     Normalizing takes quadratic time, so text of more than 1,000 characters stays as it is.
-
-    :param text: a label, an option's text, or what a user calls either.
     """
     if len(text) > _MAX_NAME:
         return text
@@ -211,12 +181,19 @@ def normalized(text: str) -> str:
 
 
 def without_bom(text: object) -> str:
-    """
-    Read text without the byte order marks that Tallyfy and spreadsheets leave in names.
-
-    :param text: what Tallyfy sent; nothing is read as empty text.
-    """
+    """Read text without the byte order marks that Tallyfy and spreadsheets leave in names."""
     return "" if text is None else str(text).replace(_BYTE_ORDER_MARK, "")
+
+
+def _places_named(choices: Sequence[Choice], text: str) -> list[int]:
+    """Find choices by their exact text, else by their text without regard to case and spaces, else by their id."""
+    hits = _first_hits(
+        enumerate(choices),
+        lambda hit: hit[1].text == text,
+        lambda hit: normalized(hit[1].text) == normalized(text),
+        lambda hit: hit[1].id is not None and str(hit[1].id) == text.strip(),
+    )
+    return [place for place, _ in hits]
 
 
 def _first_hits(items: Iterable[T], *tests: Callable[[T], bool]) -> list[T]:

@@ -235,6 +235,6 @@ def test_a_session_used_directly_follows_a_redirect_without_the_token(tallyfy):
 
 def test_an_address_that_is_too_long_to_be_sent_is_an_error_of_the_request(tallyfy, client):
     listing = flows.run_pager(tallyfy.organization_id, RunQuery(query="x" * 70_000), whole=True).next_call()
-    with pytest.raises(TallyfyValidationError, match=r"the address of the request has 7\d+ characters"):
+    with pytest.raises(TallyfyValidationError, match=r"The address of the request has 7\d+ characters"):
         client.execute(listing)
     assert tallyfy.requests == []

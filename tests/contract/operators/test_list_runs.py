@@ -104,10 +104,10 @@ ARCHIVED = {
 SINGLE_BEHAVIORS = {
     "lenient": Behavior.lenient(),
     "strict": Behavior.strict(),
-    "status ignored": Behavior(status_filter_honoured=False),
+    "status ignored": Behavior(status_filter_honored=False),
     "status hides archived": Behavior(status_hides_archived=True),
     "stored status shown": Behavior(archived_status="stored"),
-    "status=archived matches nothing": Behavior(status_archived_honoured=False),
+    "status=archived matches nothing": Behavior(status_archived_honored=False),
 }
 
 

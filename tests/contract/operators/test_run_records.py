@@ -267,7 +267,7 @@ def test_a_label_of_several_fields_and_one_of_none_are_errors(tallyfy, hook, fil
     values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     with pytest.raises(KeyError, match="stands for several fields"):
         values["Notes"]
-    with pytest.raises(KeyError, match="'Nope' is no field; the forms have 'Company'"):
+    with pytest.raises(KeyError, match="'Nope' is not a field; the forms have 'Company'"):
         values["Nope"]
     assert "Nope" not in values
     assert values.get("Nope", "-") == "-"

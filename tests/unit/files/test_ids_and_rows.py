@@ -190,7 +190,7 @@ def test_a_line_that_is_no_utf_8_is_named(tmp_path, name):
 
 
 def test_rows_that_are_no_objects_are_named():
-    with pytest.raises(TallyfyValidationError, match="row 2 is no object"):
+    with pytest.raises(TallyfyValidationError, match="row 2 is not an object"):
         read_rows([{"Company": "ACME"}, "Globex"])
 
 

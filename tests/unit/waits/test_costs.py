@@ -124,7 +124,7 @@ def test_missing_runs_cost_a_look_each_and_hardly_a_list(tallyfy, count):
     assert lists <= count + 2 * count.bit_length() + 2
 
 
-@pytest.mark.parametrize("lie", ["status_filter_honoured", "nothing listed"])
+@pytest.mark.parametrize("lie", ["status_filter_honored", "nothing listed"])
 def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
     run_ids = tallyfy.add_runs(count)
     if lie == "nothing listed":

@@ -79,7 +79,7 @@ async def test_a_stale_list_does_not_end_a_wait(tallyfy):
         assert [request for request in tallyfy.requests if request.path.endswith(stale)]
 
 
-@pytest.mark.parametrize("lie", ["status_filter_honoured", "hides_all"])
+@pytest.mark.parametrize("lie", ["status_filter_honored", "hides_all"])
 def test_a_list_that_lies_fails_no_wait_and_hides_no_end(lie):
     async def main() -> None:
         tallyfy = VirtualTallyfy()

@@ -87,7 +87,7 @@ class Call(Generic[T]):
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent again when nobody knows if the first one was applied."""
+        """Whether it may be sent again although the first one may have been applied."""
         return self.changes_nothing or self.method in REPEATABLE_METHODS
 
     @property

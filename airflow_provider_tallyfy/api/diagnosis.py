@@ -67,7 +67,7 @@ def unexpected_answer(call: Call[Any], answer: Answer, problem: str) -> TallyfyR
 
 
 def unknown_outcome(cause: TallyfyError) -> TallyfyUnknownOutcomeError:
-    """Say that a request which must not be repeated may have been applied; ``cause`` is why nobody knows."""
+    """Say that a request which must not be repeated may have been applied; ``cause`` is why that is not known."""
     return cause.recast(
         TallyfyUnknownOutcomeError,
         f"{cause}\nThe request was not repeated, because it may have been applied.\nLook in Tallyfy first.",

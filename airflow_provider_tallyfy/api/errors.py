@@ -9,7 +9,7 @@ The exceptions of this package.
         |-- TallyfyServerError              5xx
         |-- TallyfyTransportError           no complete answer
         |-- TallyfyResponseError            2xx without what was asked for, or a redirect
-        |-- TallyfyUnknownOutcomeError      nobody knows whether the request was applied
+        |-- TallyfyUnknownOutcomeError      unknown whether the request was applied
         |-- TallyfyBulkError                some items of a bulk task failed
         `-- PermanentTallyfyError           also an AirflowFailException: Airflow does not retry the task
             |-- TallyfyConfigurationError   the connection is wrong
@@ -17,7 +17,7 @@ The exceptions of this package.
             |-- TallyfyPermissionError      402, 403
             |-- TallyfyNotFoundError        404
             |-- TallyfyValidationError      a bad argument, or another 4xx
-            `-- TallyfyBulkRejectedError    also a TallyfyBulkError: a retry would fail alike
+            `-- TallyfyBulkRejectedError    also a TallyfyBulkError: a retry would fail, too
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class TaskResult(TypedDict):
     """
     A task of a run. Moments are ISO 8601 text, UTC.
 
-    ``is_done`` says whether nobody has to do anything about it any more. ``raw`` is everything Tallyfy sent, if it was
+    ``is_done`` says whether it is completed or skipped. ``raw`` is everything Tallyfy sent, if it was
     asked for.
     """
 
@@ -175,7 +175,7 @@ def checked_fields(fields: object, known: Sequence[str]) -> Fields:
     return str(names[0]) if given == [fields] else names
 
 
-def picked(facts: Mapping[str, Any], fields: Fields) -> Any:
+def select_fields(facts: Mapping[str, Any], fields: Fields) -> Any:
     """Give the facts that are asked for; those that are not known are ``None``."""
     return facts.get(fields) if isinstance(fields, str) else {name: facts.get(name) for name in fields}
 
@@ -193,5 +193,5 @@ def shortened(name: str) -> str:
 def max_bytes(count: int, fields: Fields, run_id: str, url: str) -> int:
     """Give the size of the facts of some runs at most, as JSON text, by the longest id and the longest address."""
     name = "n" * (_MAX_NAME - len('""'))
-    row = picked({"id": run_id, "url": url, "name": name, **_LONGEST_VALUES}, fields)
+    row = select_fields({"id": run_id, "url": url, "name": name, **_LONGEST_VALUES}, fields)
     return len("[]") + count * (len(json.dumps(row)) + len(", "))

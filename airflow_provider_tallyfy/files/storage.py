@@ -182,7 +182,7 @@ def read_lines(path: str) -> Iterator[str]:
 
 
 def first_undecodable_line(path: str) -> int | None:
-    """Find the line, counted from 1, at which a file is not UTF-8; decoding by larger pieces does not tell."""
+    """Find the line, counted from 1, at which a file is not UTF-8; decoding larger pieces does not show it."""
     with _path_object(path).open("rb") as file:
         for number, line in enumerate(iter(file.readline, b""), start=1):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-# How long a rate takes to double: at first, since a burst and a rounded Retry-After tell little, and once it was found.
+# How long a rate takes to double: at first, when it is a guess from a burst and a rounded Retry-After, and later.
 _SECONDS_OF_SEARCH = 10.0
 _SECONDS_OF_CAUTION = 240.0
 

@@ -322,7 +322,7 @@ class TallyfyHook(BaseHook):
         :return: the run; ``changed`` is false if it was adopted.
         :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
         :raises TallyfyNotFoundError: if there is no such template.
-        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was launched.
         """
         template_id = checked_id(template_id, "template_id")
         fields = {
@@ -366,7 +366,7 @@ class TallyfyHook(BaseHook):
         :param summary: what is to be done. The launch's marker is added to it.
         :return: the run; ``changed`` is false if it was adopted.
         :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
-        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was launched.
+        :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was launched.
         """
         body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
         return self._changed(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS)))
@@ -536,7 +536,7 @@ class TallyfyHook(BaseHook):
         :param tag_id: id of the tag.
         :return: whether the tag is new; false if the run had it before.
         :raises TallyfyNotFoundError: if there is no such run.
-        :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether the tag is there. A later try can.
+        :raises TallyfyUnknownOutcomeError: if it is not known yet whether the tag is there. A later try finds out.
         """
         run_id, tag_id = checked_id(run_id), checked_id(tag_id, "tag_id")
         return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))

@@ -109,7 +109,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         return listed_runs
 
     def _rows(self) -> Iterator[Any]:
-        from airflow_provider_tallyfy.api.outputs import RUN_FACTS, checked_fields, picked, run_result
+        from airflow_provider_tallyfy.api.outputs import RUN_FACTS, checked_fields, run_result, select_fields
 
         fields = checked_fields(self.fields, RUN_FACTS)
-        return (picked(run_result(run, self.hook.run_url(run.id)), fields) for run in self._filtered_runs())
+        return (select_fields(run_result(run, self.hook.run_url(run.id)), fields) for run in self._filtered_runs())

@@ -16,7 +16,7 @@ _ISSUE_STATES = {"task": "problem", "run": "issue"}
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A stored run: what its JSON says, and what hangs on it.
+    """A stored run: what its JSON says, and what belongs to it.
 
     :param data: The run's own fields, timestamps in the stored form.
     :param threads: Comments and issues; an open issue holds the run in ``problem`` or ``issue``.

@@ -30,7 +30,7 @@ DEFAULT_HOST = "127.0.0.1"
 class Sandbox(World):
     """A Tallyfy on a loopback port, until ``stop`` or the end of the ``with`` block.
 
-    Everything of :class:`World` is at hand: state, faults, recorded requests. Attributes may be read and
+    It has everything of :class:`World`: state, faults, recorded requests. Attributes may be read and
     methods called from any thread while the server runs.
 
     :param behavior: A preset's name or a :class:`Behavior`.
@@ -150,7 +150,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _config(world: World, *, any_host: bool) -> uvicorn.Config:
-    """Return settings that keep the client's address as it is: connections are told apart by it."""
+    """Return settings that keep the client's address as it is: it identifies the connection."""
     return uvicorn.Config(
         SandboxApp(world, any_host=any_host),
         http=_counting_protocol(world.connections),

@@ -225,7 +225,7 @@ class Store:
         self._insert(run)
 
     def delete(self, run: Run) -> None:
-        """Forget a run and everything that hangs on it."""
+        """Delete a run and everything that belongs to it."""
         self._remove(run)
         del self.runs[run.id]
         self.unseen.pop(run.id, None)

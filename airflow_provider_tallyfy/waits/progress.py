@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, 
 from airflow_provider_tallyfy.api.inputs.checks import checked_count
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.outputs import picked, run_result, shortened
+from airflow_provider_tallyfy.api.outputs import run_result, select_fields, shortened
 from airflow_provider_tallyfy.waits.details import DetailGoal
 from airflow_provider_tallyfy.waits.goals import Goal, Wait
 from airflow_provider_tallyfy.waits.name_check import NameCheck
@@ -196,7 +196,7 @@ class WaitProgress:
         known = outcomes or [one.result.outcome if one.result else Outcome.WAITING for one in self._each.values()]
         rows = zip(self._each.items(), known, strict=True)
         return [
-            picked(self._facts(run_id, one.run) | {"outcome": str(outcome)}, self._wait.fields)
+            select_fields(self._facts(run_id, one.run) | {"outcome": str(outcome)}, self._wait.fields)
             for (run_id, one), outcome in rows
         ]
 

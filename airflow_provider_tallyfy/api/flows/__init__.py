@@ -5,7 +5,7 @@ A flow is a generator: it yields calls and pauses and receives what the answers 
 drivers carry them out, one over requests and one over httpx, and neither knows any procedure.
 
 A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as just seen, which spares reading it.
-After a ``TallyfyUnknownOutcomeError`` nobody can tell yet whether the request was applied; a later try can.
+After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request was applied; a later try finds out.
 """
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did

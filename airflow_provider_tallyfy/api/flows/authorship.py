@@ -1,4 +1,4 @@
-"""Who archived or restored a run last, as far as its activity tells."""
+"""Who archived or restored a run last, according to its activity."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Author(Enum):
 
 def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None) -> Flow[Author]:
     """
-    Tell from the run's activity who archived or restored it since a moment; errors make the answer ``UNKNOWN``.
+    Find in the run's activity who archived or restored it since a moment; after an error that is ``UNKNOWN``.
 
     :param verb: ``archived`` or ``unarchived``.
-    :param since: the moment; without one nothing can be told.
+    :param since: the moment; ``None`` makes the answer ``UNKNOWN``.
     """
     if since is None:
         return Author.UNKNOWN

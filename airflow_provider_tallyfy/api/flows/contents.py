@@ -162,7 +162,9 @@ def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: 
         completed: Task = yield calls.complete_task(organization_id, run_id, task_id, is_approved)
         return completed
     except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as error:
-        done = yield from look_until(lambda: _done_task(organization_id, run_id, task_id), patient=not error.permanent)
+        done = yield from look_until(
+            lambda: _done_task(organization_id, run_id, task_id), allow_lag=not error.permanent
+        )
         if done is None:
             raise
         return done

@@ -106,11 +106,11 @@ def _adopt_after(error: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
     Adopt the run after a request of this try whose outcome is unknown.
 
     The run was not there before that request, so this try counts as the one that launched it. A try that overlaps with
-    this one may report the same: the marker does not tell whose request made the run.
+    this one may report the same: the marker does not show whose request made the run.
 
     :raises TallyfyUnknownOutcomeError: if no run is found.
     """
-    found: list[Run] = yield from lookup.all(patient=True)
+    found: list[Run] = yield from lookup.all(allow_lag=True)
     if found:
         return RunChange(found[0], changed=True)
     message = f"{error}\nNo run with this launch's marker is visible yet.\nA retry looks again before it launches."
@@ -130,7 +130,7 @@ def archive_duplicates(organization_id: str, key: LaunchKey, runs: Sequence[Run]
 
 def _keep_first(organization_id: str, launched: Run, lookup: Lookup) -> Flow[RunChange]:
     """
-    Keep the first run if another try launched at the same time, and archive the other; both tries decide alike.
+    Keep the first run if another try launched at the same time, and archive the other. Both tries decide the same.
 
     Once the newest runs show the launched one, they show all before it, too.
     """

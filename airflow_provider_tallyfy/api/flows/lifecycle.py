@@ -55,7 +55,7 @@ def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flo
 
 
 def locate_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[tuple[Run, bool]]:
-    """Read a run like :func:`find_run`, and tell whether a direct read shows it."""
+    """Read a run like :func:`find_run`; the second value is whether a direct read shows it."""
     try:
         run: Run = yield calls.get_run(organization_id, run_id)
     except TallyfyNotFoundError:
@@ -109,7 +109,7 @@ def activate_run(organization_id: str, run_id: str, known: Run | None = None) ->
     """
     before = known
     if before is None:
-        with suppress(TallyfyNotFoundError):  # archived and hidden, or missing: restoring it tells
+        with suppress(TallyfyNotFoundError):  # archived and hidden, or missing: restoring it shows which
             before = yield calls.get_run(organization_id, run_id)
     if before is not None and not before.is_archived:
         return RunChange(before, changed=False)
@@ -142,7 +142,7 @@ def _write_and_confirm(
     """
     Send a write, and look whether the run is in the new state.
 
-    A 404 or 422 may mean "already so", because an answer was lost or somebody else was faster: look then, too.
+    A 404 or 422 may mean "already so": an answer was lost, or somebody else did it before. Look then, too.
     """
     refusal: TallyfyError | None = None
     try:
@@ -151,7 +151,7 @@ def _write_and_confirm(
         shown, refusal = None, error
     if shown is not None and is_done(shown):
         return RunChange(shown, changed=True)
-    shown = yield from look_until(look, lambda run: run is not None and is_done(run), patient=refusal is None)
+    shown = yield from look_until(look, lambda run: run is not None and is_done(run), allow_lag=refusal is None)
     if shown is not None and is_done(shown):
         return RunChange(shown, changed=True)
     if refusal is not None:

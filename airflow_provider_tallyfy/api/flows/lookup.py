@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.flows.lifecycle import run_pager
-from airflow_provider_tallyfy.api.flows.marker import marked, marker_of, markers_in
+from airflow_provider_tallyfy.api.flows.marker import add_marker, marker_of, markers_in
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_text
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
@@ -65,7 +65,7 @@ class LaunchKey:
 
     def mark(self, summary: str | None) -> str:
         """Add the marker to a summary."""
-        return marked(summary, self.marker)
+        return add_marker(summary, self.marker)
 
     def is_on(self, run: Run) -> bool:
         """
@@ -102,16 +102,16 @@ class Lookup:
     def before(self) -> Flow[list[Run]]:
         """Find the runs that are there before a launch, the first launched first."""
         if self._key.pages is None:
-            return (yield from self.all(patient=self._key.just_now))
+            return (yield from self.all(allow_lag=self._key.just_now))
         return sorted((yield from self.newest()), key=launch_order) if self._key.pages else []
 
-    def all(self, *, patient: bool) -> Flow[list[Run]]:
+    def all(self, *, allow_lag: bool) -> Flow[list[Run]]:
         """
         Find all runs, the first launched first.
 
-        :param patient: whether to look again after pauses: lists are read from replicas that lag behind a launch.
+        :param allow_lag: whether to look again after pauses: lists are read from replicas that lag behind a launch.
         """
-        return sorted((yield from look_until(self._scan, patient=patient)), key=launch_order)
+        return sorted((yield from look_until(self._scan, allow_lag=allow_lag)), key=launch_order)
 
     def newest(self) -> Flow[list[Run]]:
         """Give those of the newest hundred runs that carry the key, with one request."""

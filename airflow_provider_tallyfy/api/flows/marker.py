@@ -14,7 +14,7 @@ def marker_of(key: str) -> str:
     return f"[airflow:{hashlib.sha256(key.encode()).hexdigest()[:_DIGITS]}]"
 
 
-def marked(summary: object, marker: str) -> str:
+def add_marker(summary: object, marker: str) -> str:
     """Add a marker to a summary that does not have it."""
     text = "" if summary is None else str(summary)
     if marker in text:
@@ -27,9 +27,9 @@ def markers_in(summary: object) -> list[str]:
     return _MARKER.findall(str(summary or ""))
 
 
-def with_markers_of(earlier: object, summary: object) -> str:
+def keep_markers(earlier: object, summary: object) -> str:
     """Rewrite a summary without losing the markers it had: without them a later try could not find its run."""
     text = "" if summary is None else str(summary)
     for marker in markers_in(earlier):
-        text = marked(text, marker)
+        text = add_marker(text, marker)
     return text

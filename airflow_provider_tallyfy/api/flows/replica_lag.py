@@ -9,13 +9,13 @@ from airflow_provider_tallyfy.api.call import Flow, Pause, T
 REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
-def look_until(look: Callable[[], Flow[T]], is_good: Callable[[T], bool] = bool, *, patient: bool = True) -> Flow[T]:
+def look_until(look: Callable[[], Flow[T]], is_good: Callable[[T], bool] = bool, *, allow_lag: bool = True) -> Flow[T]:
     """
     Look until what is seen is good, and give what was seen last.
 
-    :param patient: whether to look again after pauses; otherwise one look has to do.
+    :param allow_lag: whether to look again after pauses; otherwise there is one look.
     """
-    for pause in REPLICA_LAG_PAUSES if patient else ():
+    for pause in REPLICA_LAG_PAUSES if allow_lag else ():
         seen = yield from look()
         if is_good(seen):
             return seen

@@ -14,7 +14,7 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
     Put a tag on a run unless it is there: tagging again would fire the tag's events again.
 
     :return: whether it was not there before.
-    :raises TallyfyUnknownOutcomeError: if nobody can tell yet whether it was put there; a later try can.
+    :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was put there; a later try finds out.
     """
     if (yield from _links(organization_id, run_id, tag_id)):
         return False

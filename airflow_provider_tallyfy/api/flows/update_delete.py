@@ -1,4 +1,4 @@
-"""Update and permanently delete a run, without losing anything that nobody asked to lose."""
+"""Update and permanently delete a run, and lose nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.flows.contents import collect
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run, locate_run
-from airflow_provider_tallyfy.api.flows.marker import with_markers_of
+from airflow_provider_tallyfy.api.flows.marker import keep_markers
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, parse_rendered, plain_json
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
@@ -149,7 +149,7 @@ def _as_stored(before: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Write the new values so that they lose nothing: neither a launch's marker nor the rest of the kick-off form."""
     wanted = dict(changes)
     if "summary" in wanted:
-        wanted["summary"] = with_markers_of(before.raw.get("summary"), wanted["summary"])
+        wanted["summary"] = keep_markers(before.raw.get("summary"), wanted["summary"])
     shown = before.raw.get("prerun")
     if isinstance(wanted.get("prerun"), Mapping) and isinstance(shown, Mapping):
         kept = {name: value for name, value in shown.items() if value not in _BLANK}
@@ -299,7 +299,7 @@ def _confirm_gone(organization_id: str, run: Run, refusal: TallyfyError | None, 
             return is_shown or (yield from find_archived_run(organization_id, run.id, run)) is None
         return False
 
-    if (yield from look_until(look, patient=refusal is None)):
+    if (yield from look_until(look, allow_lag=refusal is None)):
         return
     if refusal is not None:
         raise refusal

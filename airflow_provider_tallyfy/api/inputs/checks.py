@@ -22,7 +22,7 @@ _Kind = TypeVar("_Kind", list[object], dict[str, object])
 
 _EMPTY = "is empty (did the upstream task push an XCom?)"
 
-#: Why a text reads "None", in words for whoever has to find out.
+#: Why a text reads "None", for messages.
 RENDERED_NONE = "a template rendered it for a missing value (did the upstream task push an XCom?)"
 
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}

@@ -46,7 +46,7 @@ class LaunchRequest:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, template: Template) -> dict[str, Any]:
-        """Make the request's body; the template alone tells which values a launch has to give."""
+        """Make the request's body; which values are required, only the template shows."""
         problems = Problems()
         settings = problems.collect(self.settings, template) or {}
         values = problems.collect(self.values, template) or {}
@@ -135,7 +135,7 @@ def _name(given: object) -> str:
 def _checked_owners(owners: object) -> dict[str, list[Any]]:
     people = checked_people(owners, "owners")
     if not any(people.values()):
-        raise invalid("owners", owners, "names nobody", f"A project gets a task for each of {', '.join(people)}.")
+        raise invalid("owners", owners, "is empty", f"A project gets a task for each of {', '.join(people)}.")
     return people
 
 

@@ -99,7 +99,7 @@ def _ids(value: object, name: str) -> list[str]:
 
 def _non_empty_list(value: object, name: str) -> tuple[str, ...]:
     items = listed(value, name)
-    if not items and (value is None or isinstance(value, str)):  # a template made this; nobody asked for an empty list
+    if not items and (value is None or isinstance(value, str)):  # a template made this, and [] was not meant
         raise invalid(name, value, "is empty", "Give [] for none.")
     return items
 

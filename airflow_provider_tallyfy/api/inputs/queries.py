@@ -53,7 +53,7 @@ def refuse_empty(given: Mapping[str, object]) -> None:
         named = ", ".join(f"{name}={short_repr(given[name])}" for name in empty)
         raise TallyfyValidationError(
             f"A filter is empty: {named} (did a template render it for a missing value?).\n"
-            f"Without it, runs would be chosen that nobody asked for.\nNothing was sent.\n"
+            f"Without it, more runs would be chosen than you asked for.\nNothing was sent.\n"
             f"Give a value, or leave {' and '.join(empty)} out.",
             fields={name: ["empty"] for name in empty},
         )
@@ -85,7 +85,7 @@ class RunQuery:
     Which runs to list (documentation page "List processes").
 
     ``None`` is a filter that is not given. One that is given and empty is refused: without it the list would have runs
-    that nobody asked for.
+    that were not asked for.
 
     :param status: only runs in this status, a value of :class:`RunStatus`.
     :param template_id: only runs of this template.

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from airflow_provider_tallyfy.api.call import Answer
 
-#: Rows to ask for per page: the server gives 100 at most, and 10 if nobody asks.
+#: Rows to ask for per page: the server gives 100 at most, and 10 by default.
 PAGE_SIZE = 100
 
 _MAX_CODE = 200

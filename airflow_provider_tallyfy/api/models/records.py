@@ -59,7 +59,7 @@ class Task:
 
     @property
     def is_done(self) -> bool:
-        """Whether nobody has to do anything about it any more."""
+        """Whether it is completed or skipped."""
         return self.completed_at is not None or self.status in _DONE
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from airflow_provider_tallyfy.api.flows import LaunchKey
-from airflow_provider_tallyfy.api.flows.marker import marked, marker_of, with_markers_of
+from airflow_provider_tallyfy.api.flows.marker import add_marker, keep_markers, marker_of
 from airflow_provider_tallyfy.api.models.run import Run
 
 MARKER = marker_of("dag/run/task/-1/0")
@@ -25,7 +25,7 @@ def test_a_marker_is_short_and_the_same_for_the_same_key_only():
     [(None, MARKER), ("", MARKER), ("Be quick.", f"Be quick.\n{MARKER}"), (f"a {MARKER} b", f"a {MARKER} b")],
 )
 def test_a_summary_gets_the_marker_once(summary, expected):
-    assert marked(summary, MARKER) == expected
+    assert add_marker(summary, MARKER) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_summary_gets_the_marker_once(summary, expected):
     ],
 )
 def test_a_new_summary_keeps_the_markers_of_the_old(earlier, summary, expected):
-    assert with_markers_of(earlier, summary) == expected
+    assert keep_markers(earlier, summary) == expected
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_everything_that_is_wrong_with_a_project_is_said_at_once():
         TallyfyLaunchProjectOperator(task_id="task", title="", owners={}, task_kind="chore", deadline="soon")
     )
     assert error.fields.keys() == {"title", "owners", "task_kind", "deadline"}
-    for text in ("owners={} names nobody", "'chore'", "expiring_email"):
+    for text in ("owners={} is empty", "'chore'", "expiring_email"):
         assert text in str(error)
 
 

@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 
 
 @pytest.mark.parametrize(
-    ("shown", "patient", "pauses", "seen"),
+    ("shown", "allow_lag", "pauses", "seen"),
     [
         ([3], True, [], 3),
         ([1, 3], True, [1.0], 3),
@@ -17,14 +17,14 @@ from airflow_provider_tallyfy.api.flows.replica_lag import look_until
         ([1, 3], False, [], 1),
     ],
 )
-def test_it_looks_again_after_pauses_until_what_is_seen_is_good(shown, patient, pauses, seen):
+def test_it_looks_again_after_pauses_until_what_is_seen_is_good(shown, allow_lag, pauses, seen):
     rest = iter(shown)
 
     def look() -> Flow[int]:
         yield from ()
         return next(rest)
 
-    flow, steps = look_until(look, lambda number: number == 3, patient=patient), []
+    flow, steps = look_until(look, lambda number: number == 3, allow_lag=allow_lag), []
     step = advance(flow)
     while not isinstance(step, Done):
         steps.append(step)

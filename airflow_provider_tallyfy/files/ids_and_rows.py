@@ -52,7 +52,8 @@ def read_rows(given: Any) -> list[dict[str, Any]]:
     if isinstance(given, str) and is_rendered_none(given):
         raise _refused_rows(f"it is {given.strip()!r}: {RENDERED_NONE}")
     if path := file_of_rows(given):
-        given = _rows_of_file(path)
+        read = rows_of_csv if path.lower().endswith(".csv") else items_of_json_lines
+        given = read(path, _refused_rows)
     elif isinstance(given, str):
         given = _list_in(given, "rows")
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
@@ -136,11 +137,6 @@ def _ids_of_text(text: str) -> Any:
         return _list_in(text, "run_ids")
     found = parse_rendered(text)
     return found if isinstance(found, Mapping) else [word for word in re.split(r"[\s,;]+", text) if word]
-
-
-def _rows_of_file(path: str) -> Iterable[Any]:
-    read = rows_of_csv if path.lower().endswith(".csv") else items_of_json_lines
-    return read(path, _refused_rows)
 
 
 def _list_in(text: str, name: str) -> list[Any]:

@@ -96,7 +96,7 @@ class Transport:
         async with self._tls_lock:
             if self._tls is None:
                 # Loading the CA certificates takes tens of milliseconds, which would stall everything on the loop.
-                self._tls = await asyncio.to_thread(_tls_context, self._settings.verify)
+                self._tls = await asyncio.to_thread(lambda: tls_context(trusted_certificates(self._settings.verify)))
         proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
         # A proxy that speaks no TLS must not be given what to verify it with.
         own_tls = self._tls if proxy and proxy.lower().startswith("https:") else None
@@ -112,7 +112,3 @@ async def _read_body(response: httpx.Response, settings: TallyfySettings) -> Bod
             if not body.wants_more:
                 break
     return body
-
-
-def _tls_context(verify: bool | str) -> ssl.SSLContext:
-    return tls_context(trusted_certificates(verify))

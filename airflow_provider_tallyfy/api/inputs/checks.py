@@ -108,7 +108,7 @@ def checked_time(value: date | str | None, name: str) -> datetime | None:
 
 def free_text(value: object, name: str, *, may_be_empty: bool = True) -> str:
     """Check a text that people read, and leave it as it is; numbers are accepted, since native rendering makes them."""
-    text = _written(value)
+    text = str(value) if isinstance(value, UUID | date) else text_of(value)
     problem = _text_problem(value, text, may_be_empty=may_be_empty and isinstance(value, str))
     if text is None or problem:
         raise invalid(name, value, problem)
@@ -128,11 +128,6 @@ def _text_problem(value: object, text: str | None, *, may_be_empty: bool = False
 def checked_text(value: object, name: str) -> str:
     """Check a text that must not be empty, and give it without the white space around it."""
     return free_text(value, name, may_be_empty=False).strip()
-
-
-def _written(value: object) -> str | None:
-    """Write what has one form as text; nothing else becomes text unnoticed."""
-    return str(value) if isinstance(value, UUID | date) else text_of(value)
 
 
 def listed(value: object, name: str) -> tuple[str, ...]:

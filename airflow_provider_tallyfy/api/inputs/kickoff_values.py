@@ -105,13 +105,11 @@ def _dropdown(field: KickoffField, value: Any) -> dict[str, Any]:
 def _multiselect(field: KickoffField, value: Any) -> list[dict[str, Any]] | None:
     """Encode the chosen options in the form's order; without ``selected`` Tallyfy stores them and shows nothing."""
     unpacked = value if _options_meant(field, value) else _from_json_text(value)
-    wanted = [item for item in _as_list(unpacked) if not is_blank(item) and not _is_deselected(item)]
-    chosen = _choose(field, wanted)
+    items = [item for item in _as_list(unpacked) if not is_blank(item)]
+    chosen = _choose(
+        field, [item for item in items if not (isinstance(item, Mapping) and item.get("selected") is False)]
+    )
     return [{"id": o.id, "text": o.text, "selected": True} for o in field.options if o in chosen] or None
-
-
-def _is_deselected(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("selected") is False
 
 
 def _table(field: KickoffField, value: Any) -> list[str] | None:

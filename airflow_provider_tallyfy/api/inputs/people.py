@@ -112,6 +112,3 @@ _FIELD_READERS: dict[str, Callable[[object, str], Any]] = {
     "tags": _ids,
     "folders": _ids,
 }
-
-#: The fields that hold several ids.
-ID_LISTS = tuple(name for name, read in _FIELD_READERS.items() if read in (_users, _ids))

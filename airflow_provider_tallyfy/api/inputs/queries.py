@@ -170,7 +170,5 @@ class RunQuery:
             return False
         if self.template_id is not None and run.template_id not in (None, self.template_id):
             return False
-        return self.status is None or run.has_status(self.status) or self._is_issue_as_problem(run)
-
-    def _is_issue_as_problem(self, run: Run) -> bool:
-        return self.status == RunStatus.PROBLEM and run.status == RunStatus.ISSUE
+        is_issue = self.status == RunStatus.PROBLEM and run.status == RunStatus.ISSUE  # Tallyfy lists both as problems
+        return self.status is None or run.has_status(self.status) or is_issue

@@ -59,7 +59,7 @@ def test_an_archived_run_is_deleted_with_its_id_or_exact_name_as_second_key(tall
 
 @every_world
 @pytest.mark.parametrize("confirm", ["", "yes", "acme - 2026", "Acme", MISSING])
-def test_a_second_key_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
+def test_a_confirmation_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
     end = attempt(lambda: delete(run["id"], confirm=confirm))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert writes(tallyfy) == []
@@ -68,7 +68,7 @@ def test_a_second_key_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
 @every_world
 @pytest.mark.parametrize("confirm", ["", None])
 @pytest.mark.parametrize("name", ["", None])
-def test_a_second_key_that_rendered_to_nothing_does_not_fit_a_run_without_a_name(tallyfy, run, name, confirm):
+def test_an_empty_confirmation_does_not_fit_a_run_without_a_name(tallyfy, run, name, confirm):
     tallyfy.update_run(run["id"], name=name)
     end = attempt(lambda: delete(run["id"], confirm=confirm))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -111,9 +111,7 @@ def test_a_try_after_the_run_is_gone_is_a_success_that_changed_nothing(tallyfy, 
 
 @every_world
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_retry_after_a_first_look_that_failed_does_not_take_a_wrong_id_for_a_deleted_run(
-    tallyfy, monkeypatch, dry_run
-):
+def test_a_retry_does_not_take_a_wrong_id_for_a_deleted_run(tallyfy, monkeypatch, dry_run):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     store = FakeTaskStateStore()
     tallyfy.faults.add("status", method="GET", status=503)
@@ -170,7 +168,7 @@ def test_a_deletion_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyf
 
 
 @every_world
-def test_a_user_who_is_no_administrator_deletes_nothing(tallyfy, run):
+def test_a_user_who_is_not_an_administrator_deletes_nothing(tallyfy, run):
     tallyfy.user_role = "standard"
     end = attempt(lambda: delete(run["id"]))
     assert (end.state, end.error) == ("failed", "TallyfyPermissionError")
@@ -251,9 +249,7 @@ def test_nothing_is_deleted_if_the_snapshot_cannot_be_written(tallyfy, rich_run,
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
-def test_an_archived_run_that_hides_its_tasks_is_not_deleted_without_them_and_the_way_out_is_said(
-    tallyfy, rich_run, tmp_path
-):
+def test_an_archived_run_that_hides_its_tasks_is_not_deleted_without_them(tallyfy, rich_run, tmp_path):
     tallyfy.archive_run(rich_run["id"])
     path = str(tmp_path / "snapshot.json")
     end = attempt(lambda: delete(rich_run["id"], snapshot_path=path))

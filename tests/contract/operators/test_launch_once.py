@@ -222,7 +222,7 @@ def test_clearing_another_task_between_two_tries_launches_nothing_again(tallyfy,
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_cleared_launch_with_a_key_of_its_own_launches_again_without_taking_another_dag_runs_launch(tallyfy):
+def test_a_cleared_launch_with_a_key_launches_again_beside_other_dag_runs(tallyfy):
     def launched(**ti):
         context = context_of(**ti)
         return template_run(tallyfy, launch_key="4711", relaunch_on_clear=True).execute(context)["id"]
@@ -242,7 +242,7 @@ def test_an_archived_run_is_adopted_too(tallyfy):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_that_was_deleted_for_good_is_launched_anew(tallyfy):
+def test_a_run_that_was_deleted_for_good_is_launched_again(tallyfy):
     store = FakeTaskStateStore()
     first = template_run(tallyfy).execute(context_of(store=store))
     tallyfy.delete_run(first["id"])
@@ -439,9 +439,7 @@ def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
 @both_kinds
 @pytest.mark.parametrize("arguments", [{}, {"relaunch_on_clear": True}, {"launch_key": "4711"}], ids=str)
 @pytest.mark.parametrize("age", [0, 5])
-def test_a_dag_run_that_was_deleted_and_made_again_adopts_its_run_and_so_do_its_retries(
-    tallyfy, launcher, arguments, age
-):
+def test_a_dag_run_deleted_and_made_again_adopts_its_run_and_so_do_its_retries(tallyfy, launcher, arguments, age):
     first = launcher(tallyfy, **arguments).execute(context_of())
     created = (datetime.now(UTC) - timedelta(days=age)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     tallyfy.update_run(first["id"], created_at=created)

@@ -282,7 +282,7 @@ def test_an_empty_list_is_a_list(tallyfy):
 FILTERS = ["status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit"]
 
 
-def test_filters_that_are_none_are_not_given(tallyfy):
+def test_a_filter_of_none_is_not_given(tallyfy):
     tallyfy.add_runs(2)
     assert len(listed(**dict.fromkeys(FILTERS))) == 2
     assert len(list(TallyfyHook().list_runs(**dict.fromkeys(FILTERS[:6])))) == 2
@@ -295,7 +295,7 @@ def test_filters_that_are_none_are_not_given(tallyfy):
         (TallyfyDeleteRunsOperator, {"run_ids": [RUN_ID], "max_runs": 1, "confirm": "org", "snapshot_dir": None}),
     ],
 )
-def test_no_mapped_task_deletes_without_the_snapshot_whose_path_came_out_as_none(tallyfy, make, arguments):
+def test_a_mapped_task_without_the_path_of_its_snapshot_deletes_nothing(tallyfy, make, arguments):
     tallyfy.add_run(id=RUN_ID, name="Acme", archived=True)
     arguments |= {"confirm": tallyfy.organization_id} if make is TallyfyDeleteRunsOperator else {}
     name = next(name for name in arguments if name.startswith("snapshot"))

@@ -263,7 +263,7 @@ def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_label_of_several_fields_and_one_of_none_are_errors(tallyfy, hook, filled):
+def test_an_ambiguous_label_and_an_unknown_one_are_errors(tallyfy, hook, filled):
     values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
     with pytest.raises(KeyError, match="stands for several fields"):
         values["Notes"]
@@ -352,7 +352,7 @@ def test_the_hook_launches_once_per_key_and_each_time_without_one(tallyfy, hook)
     assert [list(run["prerun"].values()) for run in tallyfy.runs] == [["Acme"]] * 3
 
 
-def test_an_update_takes_none_for_a_value_that_is_missing_and_not_for_a_field_to_leave(tallyfy, hook):
+def test_none_in_an_update_is_a_missing_value_and_not_a_field_to_leave(tallyfy, hook):
     run = tallyfy.add_run(name="Acme", summary="old")
     with pytest.raises(TallyfyValidationError, match="name"):
         hook.update_run(run["id"], name=None, summary="new")

@@ -221,7 +221,7 @@ def test_a_read_only_connection_takes_nothing_back(tallyfy, do, monkeypatch):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_that_is_gone_keeps_no_other_from_being_taken_back(tallyfy):
+def test_a_run_that_is_gone_does_not_stop_the_undo_of_the_others(tallyfy):
     runs = [tallyfy.add_run(archived=True)["id"] for _ in range(3)]
     results = [run_task(TallyfyActivateRunOperator, run_id=run_id) for run_id in runs]
     with tallyfy.lock:

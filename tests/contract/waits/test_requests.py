@@ -18,9 +18,6 @@ from tests.airflow_driver import TOO_LONG, eventually
 INTERVAL = 0.5
 COUNT = 100
 
-#: Statuses to wait for in a run that nobody will ever see in one of them.
-NEVER = ["issue"]
-
 
 @pytest.fixture(autouse=True)
 def _connection(tallyfy, monkeypatch):
@@ -44,15 +41,27 @@ async def end_of(waiting: TallyfyRunStatusTrigger) -> Any:
         return event.payload["outcome"]
 
 
-def outcomes(triggers: list[TallyfyRunStatusTrigger], *acts: Callable[[], Any]) -> Counter[str]:
-    """Let triggers wait together, do something in each interval from the third on, and count how they end."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop run until a condition holds."""
+    async with asyncio.timeout(TOO_LONG):
+        while not condition():  # noqa: ASYNC110 - another thread makes it true
+            await asyncio.sleep(0.01)
+
+
+def looks_at(tallyfy) -> int:
+    """Count the requests about runs, without those for a token."""
+    return sum(request.method == "GET" for request in tallyfy.requests)
+
+
+def outcomes(tallyfy, triggers: list[TallyfyRunStatusTrigger], *acts: Callable[[], Any]) -> Counter[str]:
+    """Let triggers wait together, do each thing after another look, and count how they end."""
 
     async def main() -> Counter[str]:
         waits = [asyncio.create_task(end_of(each)) for each in triggers]
-        await asyncio.sleep(2.5 * INTERVAL)
         for act in acts:
+            looks = looks_at(tallyfy)
+            await until(lambda: looks_at(tallyfy) > looks)  # noqa: B023 - it is asked in this round of the loop
             act()
-            await asyncio.sleep(INTERVAL)
         async with asyncio.timeout(TOO_LONG):
             ends = Counter(await asyncio.gather(*waits))
         assert len(watcher._SHARED) == 0, "the last wait ends the watcher and its entry in the registry"
@@ -66,27 +75,6 @@ def pages(runs: int) -> int:
     return -(-runs // 100)
 
 
-def test_waiting_for_active_runs_costs_a_list_or_a_look_a_round(tallyfy):
-    run_ids = tallyfy.add_runs(COUNT)
-    costs: list[int] = []
-
-    def measure() -> None:
-        costs.append(len(tallyfy.requests))
-        tallyfy.clear_requests()
-
-    def finish() -> None:
-        for run_id in run_ids:
-            tallyfy.complete_run(run_id)
-
-    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
-    ends = outcomes(triggers, tallyfy.clear_requests, measure, measure, finish)
-    assert ends == {"reached": COUNT}
-    rounds = 2 * pages(COUNT)  # an interval sees one round or, where they are shortened by their jitter, two
-    assert all(cost <= rounds for cost in costs)
-    assert len(tallyfy.requests) <= 5 * max(1, pages(COUNT))
-    assert tallyfy.connections_opened <= 8
-
-
 @pytest.mark.parametrize("auth", ["token", "client_credentials"])
 def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, auth, monkeypatch):
     extra = {"auth": auth, "user_email": tallyfy.user_email} if auth == "client_credentials" else {}
@@ -96,6 +84,7 @@ def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, auth, monke
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
 
     def expire() -> None:
+        tallyfy.clear_requests()
         tallyfy.revoke_token()
         tallyfy.token = tallyfy.issue_token()
         connect()
@@ -105,7 +94,7 @@ def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, auth, monke
     connect()
     run_ids = tallyfy.add_runs(COUNT)
     triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
-    assert outcomes(triggers, tallyfy.clear_requests, expire) == {"reached": COUNT}
+    assert outcomes(tallyfy, triggers, expire) == {"reached": COUNT}
     assert len(tallyfy.requests) <= 8 * max(2, pages(COUNT))
 
 
@@ -114,7 +103,7 @@ def test_nothing_is_left_when_the_last_of_many_waits_is_cancelled(tallyfy):
 
     async def main() -> None:
         waits = [asyncio.create_task(end_of(trigger(run_id))) for run_id in run_ids]
-        await asyncio.sleep(2 * INTERVAL)
+        await until(lambda: len(tallyfy.requests) > 1)
         for each in waits:
             each.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
@@ -133,7 +122,7 @@ def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
 
     async def main() -> list[Any]:
         waits = [asyncio.create_task(end_of(trigger(run_id))) for run_id in run_ids]
-        await asyncio.sleep(INTERVAL / 2)
+        await until(lambda: bool(tallyfy.requests))
         waits[0].cancel()  # the first is the one that started the watcher
         for run_id in run_ids:
             tallyfy.complete_run(run_id)
@@ -158,8 +147,7 @@ def test_the_event_loop_goes_on_while_tallyfy_keeps_an_answer_to_itself(tallyfy,
 
     async def main() -> Counter[str]:
         waits = [asyncio.create_task(end_of(each)) for each in triggers]
-        while not tallyfy.requests:  # noqa: ASYNC110 - another thread hears of them
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(tallyfy.requests))
         for _ in range(1000):
             await asyncio.sleep(0)
         assert len(tallyfy.requests) == 1
@@ -178,6 +166,6 @@ def test_the_waits_of_an_organization_share_one_connection_while_tallyfy_is_quic
         for number, run_id in enumerate(run_ids)
     ]
     acts = [lambda run_id=run_id: tallyfy.complete_run(run_id) for run_id in run_ids]
-    assert outcomes(triggers, *acts) == {"reached": len(run_ids)}
+    assert outcomes(tallyfy, triggers, *acts) == {"reached": len(run_ids)}
     assert len(tallyfy.requests) > 4
     assert tallyfy.connections_opened == 1

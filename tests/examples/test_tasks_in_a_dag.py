@@ -94,7 +94,7 @@ def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy, run_dag):
     assert [results[task]["changed"] for task in ("restore", "wait", "again", "read")] == [True, False, True, False]
 
 
-def test_deferred_waits_end_alike_and_only_an_end_from_the_trigger_skips_the_callback(tallyfy, run_dag):
+def test_deferred_waits_end_alike_and_only_an_end_in_the_trigger_skips_the_callback(tallyfy, run_dag):
     called: list[str] = []
 
     class CompletedMeanwhile(TallyfyRunStatusSensor):

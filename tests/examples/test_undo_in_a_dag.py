@@ -96,7 +96,7 @@ def test_a_mapped_task_over_nothing_leaves_nothing_to_undo(tallyfy, run_dag):
     assert (tallyfy.requests, xcoms(dag_run, "run_id")) == ([], [])
 
 
-def test_a_mapped_undo_of_a_value_that_came_out_as_none_is_a_success(tallyfy, run_dag):
+def test_a_mapped_undo_of_a_missing_value_is_a_success(tallyfy, run_dag):
     with new_dag("mapped_undo_of_none") as dag:
 
         @task

@@ -52,7 +52,7 @@ def test_a_seed_that_is_not_there(complaint, tmp_path):
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
-def test_a_port_that_is_none(complaint, port):
+def test_an_invalid_port(complaint, port):
     assert complaint("--port", port) == f"argument --port: {port!r} is not a number from 0 to 65535"
 
 

@@ -103,7 +103,7 @@ def test_a_post_without_a_body_wants_the_header_too(tallyfy_sandbox):
 
 
 @pytest.mark.parametrize("body", ["{not json", "[" * 100_000, "\xff", "[]", "5", "null"])
-def test_a_body_that_is_no_json_object_is_a_bad_request(tallyfy_sandbox, body):
+def test_a_body_other_than_a_json_object_is_a_bad_request(tallyfy_sandbox, body):
     url = f"{tallyfy_sandbox.url}/_sandbox/runs"
 
     answer = requests.post(url, data=body.encode("latin-1"), headers=SAFE, timeout=10)

@@ -56,7 +56,7 @@ def test_a_launch_answers_201_and_stores_what_it_was_given(api, tallyfy_sandbox,
 
 @pytest.mark.parametrize("value", [5, "1002", {"id": "t1"}, True], ids=repr)
 @pytest.mark.parametrize("name", ["tags", "users", "groups", "folders"])
-def test_a_list_of_ids_that_is_none_is_refused(api, tallyfy_sandbox, template, name, value):
+def test_an_invalid_list_of_ids_is_refused(api, tallyfy_sandbox, template, name, value):
     answer = launch(api, template, prerun=prerun(template), **{name: value})
     assert answer.status_code == 422
     assert answer.json()["errors"].keys() == {name}
@@ -65,7 +65,7 @@ def test_a_list_of_ids_that_is_none_is_refused(api, tallyfy_sandbox, template, n
 
 @pytest.mark.parametrize("value", [5, "1002"], ids=repr)
 @pytest.mark.parametrize("name", ["users", "groups"])
-def test_an_update_with_a_list_of_ids_that_is_none_is_refused(api, tallyfy_sandbox, name, value):
+def test_an_update_with_an_invalid_list_of_ids_is_refused(api, tallyfy_sandbox, name, value):
     run = tallyfy_sandbox.add_run(users=[1001], groups=["g1"])
     assert api("PUT", f"/runs/{run['id']}", json={name: value}).status_code == 422
     stored = tallyfy_sandbox.run(run["id"])

@@ -119,7 +119,7 @@ def test_the_search_text_is_compared_as_this_world_does(api, tallyfy_sandbox, q,
         assert api.names(f"q={text}") == expected, text
 
 
-def test_a_plus_in_the_query_is_no_space(api, tallyfy_sandbox):
+def test_a_plus_in_the_query_is_not_a_space(api, tallyfy_sandbox):
     tallyfy_sandbox.add_run(name="Acme Corp")
     tallyfy_sandbox.add_run(name="C++ review")
     assert api.names("q=Acme%20Corp") == ["Acme Corp"]

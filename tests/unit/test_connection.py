@@ -111,7 +111,7 @@ def test_the_base_url_is_put_together_from_what_the_fields_hold(fields, base_url
         f"https://go.tallyfy.com/{'a' * 70_000}",
     ],
 )
-def test_a_host_that_is_no_url_is_refused_and_not_quoted(host):
+def test_an_invalid_host_is_refused_and_not_quoted(host):
     with pytest.raises(
         TallyfyConfigurationError, match=r"^The Tallyfy connection cannot be used: its host "
     ) as refusal:
@@ -347,7 +347,7 @@ def test_the_documentation_has_the_table_of_extras_word_for_word():
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"', "5"])
-def test_an_extra_that_is_no_json_object_is_refused(extra):
+def test_an_extra_other_than_a_json_object_is_refused(extra):
     connection = Connection(conn_id="c", conn_type="tallyfy", password="t0ken")
     object.__setattr__(connection, "_extra" if hasattr(connection, "_extra") else "extra", extra)
     with pytest.raises(TallyfyConfigurationError, match="its extra is not"):
@@ -361,7 +361,7 @@ def test_an_empty_password_says_what_belongs_there(password):
 
 
 @pytest.mark.parametrize("password", ["two words", "line\nbreak", "tokén", "nul\x00"])
-def test_a_token_that_no_header_can_carry_is_refused_and_not_quoted(password):
+def test_a_token_that_a_header_cannot_carry_is_refused_and_not_quoted(password):
     with pytest.raises(
         TallyfyConfigurationError, match="its password contains characters that no token has"
     ) as refusal:

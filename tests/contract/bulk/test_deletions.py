@@ -98,7 +98,7 @@ def test_deleting_many_takes_one_request_each_and_two_looks_at_the_archive(tally
         ({"confirm": ""}, "not the id of the organization"),
     ],
 )
-def test_without_both_keys_nothing_is_deleted(tallyfy, tries, delete, options, complaint):
+def test_without_limit_and_confirmation_nothing_is_deleted(tallyfy, tries, delete, options, complaint):
     by_id = {"run_ids": tallyfy.add_runs(3, archived=True)}
     by_filter = {"query": "Run"}
 
@@ -133,9 +133,7 @@ def test_a_run_whose_snapshot_cannot_be_had_is_not_deleted(tallyfy, tries, delet
 
 
 @pytest.mark.tallyfy_sandbox("strict")
-def test_where_tallyfy_hides_the_parts_of_an_archived_run_there_is_no_snapshot_and_no_deletion(
-    tallyfy, tries, delete, tmp_path
-):
+def test_an_archived_run_whose_parts_are_hidden_is_neither_saved_nor_deleted(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(3, archived=True)
 
     end = attempt(lambda: delete(ids, snapshot_dir=str(tmp_path)).execute(tries.next()))
@@ -212,9 +210,7 @@ def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete)
 
 
 @pytest.mark.usefixtures("worlds")
-def test_if_the_look_at_the_end_fails_the_deletions_are_in_doubt_and_a_retry_claims_them(
-    tallyfy, tries, delete, monkeypatch
-):
+def test_deletions_in_doubt_after_a_failed_look_at_the_end_are_claimed_by_a_retry(tallyfy, tries, delete, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     ids = tallyfy.add_runs(5, archived=True)
     tallyfy.faults.add("status", method="GET", path="/runs$", status=500, after=1)

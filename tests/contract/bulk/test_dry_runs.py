@@ -85,7 +85,7 @@ def test_it_leaves_the_report_of_what_was_done_to_retries_and_undos(
     assert {line["state"] for line in report(path)} == {"changed"}
 
 
-def test_it_makes_no_report_where_there_is_none(tallyfy, tries, tmp_path):
+def test_it_does_not_make_a_report(tallyfy, tries, tmp_path):
     path = tmp_path / "new folder" / "report.jsonl"
 
     TallyfyActivateRunsOperator(

@@ -30,7 +30,7 @@ def short_budget(tallyfy, monkeypatch):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_missing_run_fails_the_task_for_good_and_keeps_no_other_from_its_end(tallyfy, tries):
+def test_a_missing_run_fails_the_task_for_good_and_does_not_stop_the_others(tallyfy, tries):
     ids = tallyfy.add_runs(10, archived=True)
 
     end = attempt(lambda: restore([NOWHERE, *ids]).execute(tries.next()))

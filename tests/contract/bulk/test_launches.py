@@ -75,7 +75,7 @@ def test_rows_come_from_a_csv_file(tallyfy, tries, launch, tmp_path):
     assert companies(tallyfy) == {"ACME": 1, "Globex": 1}
 
 
-def test_launching_many_takes_one_request_each_the_template_and_a_look_before_and_after(tallyfy, tries, launch):
+def test_launching_many_takes_a_request_each_the_template_and_two_looks(tallyfy, tries, launch):
     tallyfy.clear_requests()
 
     launch(rows_of(230)).execute(tries.next())
@@ -103,7 +103,7 @@ def test_all_problems_of_all_rows_are_reported_before_anything_is_launched(tally
     assert not tallyfy.runs
 
 
-def test_a_row_that_a_retry_would_not_recognize_is_refused_before_anything_is_launched(tallyfy, tries, launch):
+def test_a_row_that_a_retry_would_not_recognize_is_refused_before_a_launch(tallyfy, tries, launch):
     end = attempt(lambda: launch([{"Company": "ACME"}, {"Company": "Globex", "name": object()}]).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -111,7 +111,7 @@ def test_a_row_that_a_retry_would_not_recognize_is_refused_before_anything_is_la
     assert not tallyfy.runs
 
 
-def test_the_name_column_can_be_another_or_none(tallyfy, tries, launch):
+def test_the_name_column_can_be_another_or_left_out(tallyfy, tries, launch):
     launch([{"Company": "ACME", "title": "Hello"}], name_column="title").execute(tries.next())
     end = attempt(lambda: launch([{"Company": "ACME", "name": "x"}], name_column=None).execute(tries.next()))
 
@@ -125,12 +125,12 @@ def test_equal_rows_are_two_runs(tallyfy, tries, launch):
     assert companies(tallyfy) == {"ACME": 2}
 
 
-def test_no_rows_are_a_success(tallyfy, tries, launch):
+def test_an_empty_list_of_rows_is_a_success(tallyfy, tries, launch):
     assert attempt(lambda: launch([]).execute(tries.next())).result["counts"]["total"] == 0
 
 
 @pytest.mark.usefixtures("worlds")
-def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render_them(tallyfy, tries, launch):
+def test_lists_of_ids_in_the_body_are_read_as_templates_render_them(tallyfy, tries, launch):
     user = tallyfy.add_user("sam@sandbox.example")["id"]
 
     launch(rows_of(2), body={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
@@ -139,7 +139,7 @@ def test_lists_of_ids_in_the_fields_of_every_launch_are_read_as_templates_render
 
 
 @pytest.mark.usefixtures("worlds")
-def test_lists_of_ids_that_are_none_are_refused_with_the_other_problems(tallyfy, tries, launch):
+def test_invalid_lists_of_ids_are_refused_with_the_other_problems(tallyfy, tries, launch):
     end = attempt(lambda: launch([{"Plan": "Gold"}], body={"users": "Ada", "tags": 5}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -178,7 +178,7 @@ def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, t
 
 
 @pytest.mark.usefixtures("worlds")
-def test_texts_that_were_rendered_for_nothing_are_refused(tallyfy, tries, launch):
+def test_texts_rendered_for_a_missing_value_are_refused(tallyfy, tries, launch):
     rows = [{"Company": "ACME", "name": "None"}]
 
     end = attempt(lambda: launch(rows, body={"summary": "None", "parent_id": "null"}).execute(tries.next()))

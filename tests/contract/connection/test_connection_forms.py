@@ -58,7 +58,7 @@ def test_host_scheme_and_port_may_have_fields_of_their_own(tallyfy, monkeypatch)
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[]", '"text"'])
-def test_an_extra_that_is_no_json_object_is_not_silently_left_out(tallyfy, monkeypatch, extra):
+def test_an_invalid_extra_is_not_silently_left_out(tallyfy, monkeypatch, extra):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(tallyfy.connection() | {"extra": extra}))
     with pytest.raises(Exception, match="extra") as caught:
         TallyfyHook().get_run("r1")

@@ -112,7 +112,7 @@ def test_no_answer_takes_more_memory_than_the_cap(ask, encoding, status):
         ask(sent)
 
 
-def test_compressed_bytes_that_decompress_to_nothing_are_limited_as_well(ask):
+def test_compressed_bytes_that_decompress_to_zero_bytes_are_limited_as_well(ask):
     head = answer(b"", "Content-Encoding: gzip", length=64 * CAP)
     header = gzip.compress(b"", mtime=0)[:10]
     empty_blocks = b"\x00\x00\x00\xff\xff" * (2 * CAP // 5)
@@ -149,7 +149,7 @@ def test_the_status_decides_although_the_body_is_refused(ask):
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_compressed_data_that_is_invalid_or_incomplete_is_no_answer(ask, method, encoding, body):
+def test_invalid_or_incomplete_compressed_data_is_not_accepted(ask, method, encoding, body):
     kind = TallyfyTransportError if method == "GET" else TallyfyUnknownOutcomeError
     with pytest.raises(kind, match=f"broke before the answer was complete .its {encoding} data is invalid"):
         ask(answer(body, f"Content-Encoding: {encoding}"), method)

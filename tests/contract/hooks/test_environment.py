@@ -175,9 +175,7 @@ def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, m
     assert (len(asked), tallyfy.requests) == (1, [])
 
 
-def test_the_connections_proxy_for_everything_wins_over_the_environments_for_a_scheme(
-    tallyfy, client, me, monkeypatch, nobody
-):
+def test_the_connections_proxy_wins_over_the_environments_for_a_scheme(tallyfy, client, me, monkeypatch, nobody):
     monkeypatch.setenv("http_proxy", nobody)
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         extra = {"proxies": {"all": f"http://127.0.0.1:{port}"}, "retry_budget": 0}
@@ -272,7 +270,7 @@ def test_a_proxy_is_told_its_user_with_or_without_a_password(seen_by_proxy, cred
 
 
 @pytest.mark.parametrize("credentials", ["ada:hünter", "ada:h%C3%BCnter", "%D0%BF:hunter", "ada:h%FCnter"])
-def test_a_proxys_credentials_that_no_header_can_hold_are_an_error_before_anything_is_sent(ask_by_proxy, credentials):
+def test_credentials_of_a_proxy_that_a_header_cannot_carry_are_refused(ask_by_proxy, credentials):
     with pytest.raises(
         TallyfyConfigurationError, match=r"^The user or the password of the proxy .* not ASCII\.\nNothing was sent\."
     ) as caught:

@@ -243,7 +243,7 @@ def test_a_refusal_of_a_run_that_is_there_and_not_moved_is_not_taken_for_success
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 @pytest.mark.parametrize(("name", "searches"), [(NAME, 1), ("Onboarding\ufeff - \ufeffACME", 2)])
-def test_the_search_for_an_archived_run_is_narrowed_by_what_is_known_and_widened_in_vain_only(
+def test_the_search_for_an_archived_run_is_narrow_first_and_widened_only_in_vain(
     tallyfy, client, given, name, searches
 ):
     given("active", name=name)
@@ -267,7 +267,7 @@ def test_an_archived_run_is_found_whatever_its_name_looks_like(tallyfy, client, 
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
-def test_the_search_for_an_archived_run_begins_with_the_newest_and_stops_at_the_first_hit(tallyfy, client):
+def test_the_search_for_an_archived_run_goes_from_the_newest_to_the_first_hit(tallyfy, client):
     run_ids = tallyfy.add_runs(350, archived=True)
     change = client.execute(flows.archive_run(tallyfy.organization_id, run_ids[120]))
     assert not change.changed

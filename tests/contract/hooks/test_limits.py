@@ -85,7 +85,7 @@ def drops(part: str, number: int, seconds: float):
 
 
 @EACH_DRIP
-def test_an_answer_that_drips_is_left_after_the_timeout_although_each_drop_is_in_time(tallyfy, client, connect, part):
+def test_an_answer_that_drips_is_left_after_the_timeout(tallyfy, client, connect, part):
     with wire(drops(part, 90, 0.05)) as port:
         connect(host=f"http://127.0.0.1:{port}", timeout=0.3)
         with pytest.raises(TallyfyTransportError, match="did not answer in time"):
@@ -99,7 +99,7 @@ def test_an_answer_in_drops_is_read_whole_within_the_timeout(tallyfy, client, co
         assert read_run(client, tallyfy).name == "Onboarding"
 
 
-def test_a_session_used_directly_waits_for_each_drop_anew(tallyfy, connect):
+def test_a_session_used_directly_waits_for_each_drop_again(tallyfy, connect):
     with wire(drops("chunks", 20, 0.1)) as port, TallyfyHook() as hook:
         connect(host=f"http://127.0.0.1:{port}", timeout=1.5)
         assert hook.get_conn().get(hook.settings.base_url).json() == json.loads(BODY)
@@ -182,7 +182,7 @@ def test_a_body_that_arrives_byte_by_byte_is_read_whole(tallyfy, client, connect
     ],
     ids=["one byte short", "no body", "no last chunk", "half a gzip", "no gzip", "no http", "nothing"],
 )
-def test_an_answer_that_is_not_complete_is_no_answer(tallyfy, client, connect, sent):
+def test_an_incomplete_answer_is_not_accepted(tallyfy, client, connect, sent):
     with wire(lambda connection: connection.sendall(sent)) as port:
         connect(host=f"http://127.0.0.1:{port}")
         with pytest.raises(TallyfyTransportError, match="broke before the answer was complete"):

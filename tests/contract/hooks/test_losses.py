@@ -247,7 +247,7 @@ def test_a_launch_of_which_only_an_announcement_arrived_may_have_happened(ask, e
 
 
 @pytest.mark.parametrize("client", ["requests"], indirect=True)
-def test_what_may_be_repeated_is_repeated_on_another_connection_after_an_announcement(ask, naps):
+def test_after_an_announcement_what_may_be_repeated_uses_another_connection(ask, naps):
     connections = []
 
     def talk(connection: socket.socket) -> None:

@@ -84,7 +84,7 @@ def test_another_organization(tallyfy, check):
     assert "Check the organization id" in message
 
 
-def test_an_organization_id_that_is_none(tallyfy, check):
+def test_an_invalid_organization_id(tallyfy, check):
     good, message = check({"organization_id": "my organization"})
     assert not good
     assert message.startswith("organization_id='my organization' contains white space")

@@ -240,7 +240,7 @@ def test_coroutines_that_wait_for_a_token_share_it(tallyfy, together, connect):
     assert sorted(paths(tallyfy)) == ["/me"] * 8 + [TOKEN]
 
 
-def test_a_coroutine_that_is_cancelled_while_it_gets_a_token_leaves_that_to_the_others(tallyfy, together, connect):
+def test_a_coroutine_cancelled_while_it_gets_a_token_leaves_that_to_the_others(tallyfy, together, connect):
     connect()
     hang = tallyfy.faults.add("hang", path=TOKEN)
     cancelled, *answered = together(4, cancelled=1, after=lambda: hang.hits == 1)
@@ -263,7 +263,7 @@ class SlowLimiter:
         return True
 
 
-def test_a_rest_is_left_out_of_the_budget_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
+def test_a_pause_leaves_the_budget_alone_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
     async def ask() -> Any:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
             hook.limiter = SlowLimiter(0.0, 0.0, 1.2, 0.0, 1.2)  # two of them are the token's

@@ -185,7 +185,7 @@ def test_a_limit_on_the_list_leaves_the_runs_alone(tallyfy, clock):
     assert len(tallyfy.requests) == 1
 
 
-def test_a_wait_in_poke_mode_ends_in_time_although_tallyfy_wants_to_be_left_alone_for_longer(tallyfy):
+def test_a_wait_in_poke_mode_ends_in_time_although_retry_after_is_longer(tallyfy):
     limit(tallyfy)
     end = attempt(lambda: sensor(timeout=0.1, poke_interval=0.01).execute(new_context()))
     assert end.error == "AirflowSensorTimeout"

@@ -241,7 +241,7 @@ def test_the_event_loop_runs_on_while_tallyfy_takes_its_time(tallyfy, monkeypatc
     assert all(beats > 3 for beats in between), beats_at
 
 
-def test_the_end_of_one_wait_does_not_disturb_the_others_and_the_last_one_closes_the_connections(tallyfy):
+def test_the_end_of_one_wait_disturbs_no_other_and_the_last_closes_the_connections(tallyfy):
     run_ids = tallyfy.add_runs(12)
 
     async def work() -> list[list[Any]]:
@@ -263,7 +263,7 @@ def test_the_end_of_one_wait_does_not_disturb_the_others_and_the_last_one_closes
     assert eventually(lambda: tallyfy.open_connections == 0)
 
 
-def test_a_wait_cancelled_while_the_first_connection_is_read_leaves_the_others_theirs(tallyfy):
+def test_a_wait_cancelled_while_the_connection_is_read_leaves_the_others_alone(tallyfy):
     tallyfy.add_run(id=RUN_ID, status="complete")
 
     async def work() -> Any:
@@ -277,7 +277,7 @@ def test_a_wait_cancelled_while_the_first_connection_is_read_leaves_the_others_t
     assert eventually(lambda: tallyfy.open_connections == 0)
 
 
-def test_a_later_wait_reads_the_connection_anew(tallyfy, monkeypatch):
+def test_a_later_wait_reads_the_connection_again(tallyfy, monkeypatch):
     tallyfy.add_run(id=RUN_ID, status="complete")
 
     async def work() -> list[str]:

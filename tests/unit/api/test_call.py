@@ -65,7 +65,7 @@ def test_what_changes_tallyfy_is_known_as_a_write():
     assert not calls.export_run(ORGANIZATION, RUN_ID).writes
 
 
-def test_a_token_request_is_form_encoded_and_goes_to_the_token_endpoint_without_a_bearer():
+def test_a_token_request_is_form_encoded_and_has_no_bearer():
     call = calls.application_token(CLIENT)
     content, headers = call.content()
     assert call.url("https://host/api") == CLIENT.token_url == call.target

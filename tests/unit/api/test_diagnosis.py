@@ -78,7 +78,7 @@ def test_an_answer_becomes_the_error_its_status_and_shape_mean(status, body, kin
 
 
 @pytest.mark.parametrize(("status", "body"), [(shape[0], shape[1]) for shape in SHAPES])
-def test_every_error_tells_the_on_call_person_what_was_asked_of_which_run_and_what_tallyfy_said(status, body):
+def test_every_error_says_what_was_asked_of_which_run_and_what_tallyfy_answered(status, body):
     error = error_of(status, body, **{"x-request-id": "req-77"})
     assert str(error).startswith(f"Could not archive run r1.\nTallyfy answered {status}")
     assert f"to DELETE {CALL.path} (request id req-77)" in str(error)
@@ -103,7 +103,7 @@ def test_a_token_url_that_leads_nowhere_is_what_the_error_names(status, body):
     assert "host" not in str(error)
 
 
-def test_whatever_goes_wrong_with_the_token_endpoint_the_error_names_token_url_and_not_the_host():
+def test_every_error_of_the_token_endpoint_names_token_url_and_not_the_host():
     told = [
         error_of(302, b"", TOKEN_CALL),
         error_of(403, b"<html></html>", TOKEN_CALL),

@@ -129,7 +129,7 @@ def test_ids_and_statuses_are_one_printable_word(field, value):
             read(shown)
 
 
-def test_what_no_decision_needs_is_text_or_nothing():
+def test_what_decisions_do_not_need_is_text_or_missing():
     task = Task.from_json({"id": "t", "status": "in-progress", "alias": {"a": 1}, "title": ["x"] * 9999})
     assert task.alias is None
     assert len(task.title) < 1_100

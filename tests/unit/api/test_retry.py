@@ -103,7 +103,7 @@ def test_a_refusal_is_final(call, status):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_beyond_the_budget_ends_the_call_at_once_and_says_how_long_it_would_be(status):
+def test_a_wait_beyond_the_budget_ends_the_call_at_once_and_is_stated(status):
     decision = decide(GET, answer(status, retry_after="121"), attempt())
     assert isinstance(decision, GiveUp)
     assert decision.error.retry_after == 121.0

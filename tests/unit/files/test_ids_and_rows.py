@@ -33,7 +33,7 @@ def test_ids_come_in_many_shapes(given):
 
 
 @pytest.mark.parametrize("given", [[], (), "[]", " [] "], ids=repr)
-def test_no_ids_are_no_error(given):
+def test_an_empty_list_of_ids_is_valid(given):
     assert read_run_ids(given) == []
 
 
@@ -54,7 +54,7 @@ def test_every_bad_id_is_named():
 @pytest.mark.parametrize(
     "given", [True, b"a", {"ids": ["a"]}, {"counts": {}, "changed": ["a"]}, {"path": ["a"]}, "[broken"], ids=repr
 )
-def test_what_is_no_list_of_ids_is_refused(given):
+def test_an_invalid_list_of_ids_or_objects_is_refused(given):
     with pytest.raises(TallyfyValidationError, match="run_ids"):
         read_run_ids(given)
 
@@ -113,7 +113,7 @@ def test_rows_are_read_from_what_a_template_made_of_them(text):
     assert read_rows(text) == [{"Company": "ACME"}]
 
 
-def test_a_line_that_is_no_json_is_named(tmp_path):
+def test_a_line_that_is_not_json_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"Company": "ACME"}\n{oops\n')
 
@@ -179,7 +179,7 @@ def test_a_csv_row_that_cannot_be_read_is_named_by_its_line(tmp_path, text, prob
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
-def test_a_line_that_is_no_utf_8_is_named(tmp_path, name):
+def test_a_line_that_is_not_utf_8_is_named(tmp_path, name):
     path = tmp_path / name
     path.write_bytes('"Company"\n"ACME"\n"Müller"\n"Globex"\n'.encode("latin-1"))
 
@@ -189,14 +189,14 @@ def test_a_line_that_is_no_utf_8_is_named(tmp_path, name):
     assert "Nothing was launched" in str(error.value)
 
 
-def test_rows_that_are_no_objects_are_named():
+def test_rows_that_are_not_objects_are_named():
     with pytest.raises(TallyfyValidationError, match="row 2 is not an object"):
         read_rows([{"Company": "ACME"}, "Globex"])
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 990 + "1" + "}" * 990, "1" * 5_000 + "e", '"\\ud83d'])
 @pytest.mark.parametrize("read", [read_run_ids, read_rows])
-def test_a_line_that_no_parser_takes_is_named(tmp_path, read, line):
+def test_a_line_beyond_the_limits_of_the_parser_is_named(tmp_path, read, line):
     path = tmp_path / "input.jsonl"
     path.write_text(f'"a1"\n{line}\n')
     with pytest.raises(TallyfyValidationError, match=r"line 2 of .* is not JSON"):
@@ -204,7 +204,7 @@ def test_a_line_that_no_parser_takes_is_named(tmp_path, read, line):
 
 
 @pytest.mark.parametrize("name", ["folder", "file/input.jsonl"])
-def test_what_is_no_file_is_named(tmp_path, name):
+def test_a_path_that_is_not_a_file_is_named(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(TallyfyValidationError, match=r"cannot be read: .*directory"):

@@ -121,7 +121,7 @@ def test_a_link_at_the_path_is_replaced_and_not_followed(tmp_path, write):
 
 
 @every_writer
-def test_a_link_to_nothing_makes_no_file_where_it_leads(tmp_path, write):
+def test_a_dangling_link_does_not_make_the_file_it_leads_to(tmp_path, write):
     path = tmp_path / "file"
     path.symlink_to(tmp_path / "elsewhere")
 
@@ -162,7 +162,7 @@ def test_other_files_have_the_rights_of_the_earlier_file_or_those_of_new_ones(tm
 
 
 @every_writer
-def test_what_is_no_file_is_refused_and_stays(tmp_path, write):
+def test_a_path_that_is_not_a_file_is_refused_and_stays(tmp_path, write):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     link = tmp_path / "link"
@@ -218,7 +218,7 @@ def test_local_files_are_told_apart_whatever_leads_to_them(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"run": ', b"\xff\xfe", b"", b"9" * 5_000])
-def test_what_is_no_snapshot_is_none_of_a_run(tmp_path, content):
+def test_another_file_is_not_taken_for_a_snapshot_of_a_run(tmp_path, content):
     path = tmp_path / "snapshot.json"
     path.write_bytes(content)
     assert read_json(str(path)) in (None, "")
@@ -235,6 +235,6 @@ def test_a_path_object_is_read_as_text(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["None", " ", Path("/data/{{ ds }}/x.jsonl")], ids=repr)
-def test_what_leads_to_no_file_is_refused_by_name(wrong):
+def test_a_path_that_cannot_lead_to_a_file_is_refused_by_name(wrong):
     with pytest.raises(TallyfyValidationError, match=r"^output_path"):
         checked_path(wrong, "output_path")

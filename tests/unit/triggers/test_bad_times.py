@@ -211,7 +211,7 @@ def test_the_deadline_holds_while_the_credentials_are_refused(tallyfy, kind):
 
 
 @pytest.mark.parametrize("grace", [0, 300])
-def test_a_check_that_read_the_old_token_and_is_heard_after_the_new_one_costs_no_wait(tallyfy, monkeypatch, grace):
+def test_a_check_of_the_old_token_heard_after_the_new_one_costs_no_wait(tallyfy, monkeypatch, grace):
     """The token is replaced while the event loop is busy between the read of the connection and its answer."""
     tallyfy.settings["credentials_grace"] = grace
     connect: Callable[[], Awaitable[TallyfyAsyncHook]] = tallyfy.connect

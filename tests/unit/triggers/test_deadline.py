@@ -139,7 +139,7 @@ def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, 
     assert moment == pytest.approx(60.0, abs=1)
 
 
-def test_no_header_silences_the_waits_of_a_connection_for_longer_than_a_quarter_of_an_hour(tallyfy, caplog):
+def test_a_header_silences_a_connection_for_at_most_a_quarter_of_an_hour(tallyfy, caplog):
     caplog.set_level("INFO", "airflow_provider_tallyfy.waits.watcher.poller")
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)

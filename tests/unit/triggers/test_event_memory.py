@@ -159,9 +159,7 @@ def test_an_event_is_told_once_across_a_restart(virtually, assets):
 
 
 @pytest.mark.parametrize("alive", [number / 2 for number in range(24)])
-def test_a_kill_at_any_moment_loses_no_event_and_repeats_it_under_the_same_id_only_if_it_comes_at_once(
-    virtually, alive
-):
+def test_a_kill_at_any_moment_loses_no_event_and_repeats_it_only_under_the_same_id(virtually, alive):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         airflow.start([ONE, OTHER])

@@ -67,7 +67,7 @@ def templated(tallyfy) -> VirtualTallyfy:
     ],
     ids=lambda value: getattr(value, "task_name", getattr(value, "field", None)),
 )
-def test_a_misspelt_name_ends_the_wait_after_two_looks_a_minute_apart_with_the_nearest_names(templated, wait, message):
+def test_a_misspelt_name_ends_the_wait_after_two_looks_with_the_nearest_names(templated, wait, message):
     ending, moment, _ = ended(wait)
     assert (ending.outcome, ending.error) == (Outcome.ERROR, "TallyfyValidationError")
     assert message in ending.message

@@ -125,7 +125,7 @@ def test_what_happened_lately_before_the_beginning_is_told_if_that_is_wished(min
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_what_happened_between_the_beginning_and_the_first_list_is_told_and_nothing_older(restart):
+def test_the_first_list_tells_what_happened_since_the_beginning_and_nothing_older(restart):
     story = restarted(log()) if restart else log()
     runs = [
         run("completed", completed_at=2),
@@ -169,7 +169,7 @@ def test_a_list_is_compared_in_parts_so_that_others_have_their_turn():
     assert max(parts) <= 500
 
 
-def test_runs_that_lists_have_not_shown_for_longer_than_these_lag_behind_are_forgotten():
+def test_runs_that_lists_have_not_shown_for_longer_than_their_lag_are_forgotten():
     story = begun(run("problem", status="problem"), run("archived", archived_at=-5), run("other"))
     for minute in (1, 10, 20):
         told(story, run("other"), now=minute)
@@ -287,7 +287,7 @@ def test_unknown_events_are_refused_with_the_known_ones(events):
 
 
 @pytest.mark.parametrize("events", [5, {"completed": True}, [None]])
-def test_events_that_are_no_list_of_names_are_refused(events):
+def test_an_invalid_list_of_events_is_refused(events):
     with pytest.raises(TallyfyValidationError, match=r"is not a list|is missing"):
         checked_events(events)
 

@@ -125,7 +125,7 @@ def test_a_change_is_told_once_however_often_it_is_seen():
     ]
 
 
-def test_passing_trouble_in_a_row_is_borne_so_often_and_a_good_look_starts_the_count_anew():
+def test_transient_failures_in_a_row_are_counted_and_a_success_resets_the_count():
     log, _ = watched(max_poll_failures=2)
     trouble = TallyfyServerError("down")
     assert [log.stumbled(trouble), log.stumbled(trouble)] == [None, None]
@@ -137,7 +137,7 @@ def test_passing_trouble_in_a_row_is_borne_so_often_and_a_good_look_starts_the_c
     )
 
 
-def test_without_a_limit_passing_trouble_is_borne_for_ever_and_permanent_trouble_never():
+def test_without_a_limit_transient_failures_are_borne_for_ever_and_permanent_never():
     log, _ = watched(max_poll_failures=None)
     assert all(log.stumbled(TallyfyServerError("down")) is None for _ in range(1000))
     assert log.stumbled(TallyfyAuthError("no token")) == WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError")

@@ -80,7 +80,7 @@ def test_a_switch_may_come_out_of_a_template(value, flag):
 
 
 @pytest.mark.parametrize("value", ["", "yes please", None, 2])
-def test_anything_else_is_no_switch(value):
+def test_anything_else_is_not_a_switch(value):
     with pytest.raises(TallyfyValidationError, match=r"^dry_run="):
         checked_flag(value, "dry_run")
 
@@ -93,7 +93,7 @@ def test_a_whole_float_is_the_same_text_as_the_int(value, text):
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "None", "null", float("nan")], ids=repr)
-def test_a_text_that_says_nothing_is_refused(value):
+def test_an_empty_text_is_refused(value):
     with pytest.raises(TallyfyValidationError, match=r"^launch_key="):
         checked_text(value, "launch_key")
 
@@ -147,7 +147,7 @@ def test_a_bare_number_is_refused_as_an_age_whose_unit_nobody_knows(age):
     ["soon", "-1d", -1, "90 dogs", "90s", "d", float("nan"), timedelta(-1), str(timedelta(-1)), "999999w", True, [90]],
     ids=repr,
 )
-def test_what_is_no_age_is_refused_by_name(age):
+def test_an_invalid_age_is_refused_by_name(age):
     with pytest.raises(TallyfyValidationError, match=r"^older_than="):
         moment_before(NOW, age, "older_than")
 

@@ -100,7 +100,7 @@ def test_an_empty_value_counts_as_not_given(field_type, blank):
 
 
 @pytest.mark.parametrize("field_type", ["multiselect", "table", "file"])
-def test_a_value_made_of_nothing_counts_as_not_given_either(field_type):
+def test_a_value_of_empty_parts_counts_as_not_given_too(field_type):
     field = a_field(field_type, options=OPTIONS, columns=(Choice(1, "Item"), Choice(2, "Quantity")))
     assert encoded(field, ["", ""]) is None
 
@@ -234,7 +234,7 @@ def test_values_that_are_not_by_field_are_refused(values):
 
 @pytest.mark.parametrize("nothing", ["None", "null", " None "])
 @pytest.mark.parametrize("field_type", ["text", "textarea", "email", "date", "file"])
-def test_a_text_that_a_template_renders_for_a_missing_value_is_no_answer(field_type, nothing):
+def test_a_text_that_a_template_renders_for_a_missing_value_is_refused(field_type, nothing):
     [problem] = problems(a_field(field_type), {"Field": nothing})["Field"]
     assert "which a template renders for a missing value; leave the field out" in problem
 
@@ -249,7 +249,7 @@ def test_an_option_may_be_called_none():
     assert encoded(field, "None") == "None"
 
 
-def test_no_cell_of_a_table_is_none_either():
+def test_a_cell_rendered_for_a_missing_value_is_refused():
     field = a_field("table", columns=(Choice(1, "Item"), Choice(2, "Size")))
     assert "renders for a missing value" in problems(field, {"Field": ["Cup", "None"]})["Field"][0]
 

@@ -38,7 +38,7 @@ def test_whether_archived_runs_are_listed_is_asked_the_documented_way(archived, 
     assert dict(RunQuery(archived=archived).parameters()).get("archived") == sent
 
 
-def test_a_status_among_archived_runs_is_left_to_the_reader_since_its_meaning_there_is_not_documented():
+def test_a_status_among_archived_runs_is_left_to_the_reader():
     assert "status" not in dict(RunQuery("complete", archived="include").parameters())
 
 

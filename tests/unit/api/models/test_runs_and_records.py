@@ -36,7 +36,7 @@ def test_timestamps_are_read_with_and_without_milliseconds(text, moment):
 
 
 @pytest.mark.parametrize("text", ["soon", "0000-00-00 00:00:00", 1736935200, True, {}, "0001-01-01T00:00:00+23:59"])
-def test_what_is_no_timestamp_is_a_value_error(text):
+def test_an_invalid_timestamp_is_a_value_error(text):
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the parser says
         parse_time(text)
 
@@ -81,7 +81,7 @@ def test_byte_order_marks_of_auto_naming_are_left_out_of_the_name():
         ({"percent": {}}, None),
     ],
 )
-def test_progress_is_a_number_an_object_or_nothing(progress, percent):
+def test_progress_is_a_number_an_object_or_missing(progress, percent):
     assert Run.from_json(RUN | {"progress": progress}).progress.percent == percent
 
 
@@ -136,7 +136,7 @@ def test_form_data_is_not_in_what_a_run_looks_like():
         (RUN | {"archived_at": 5}, "expected a timestamp, got a number"),
     ],
 )
-def test_what_is_no_run_is_refused_with_what_is_wrong(data, problem):
+def test_an_invalid_run_is_refused_with_what_is_wrong(data, problem):
     with pytest.raises(ValueError, match=problem):
         Run.from_json(data)
 
@@ -217,7 +217,7 @@ def test_page_numbers_may_be_text():
 
 
 @pytest.mark.parametrize("value", [None, "two", 1.5, float("inf"), [], True])
-def test_pagination_that_is_no_number_is_refused_naming_it(value):
+def test_invalid_pagination_is_refused_by_name(value):
     with pytest.raises(ValueError, match='"total_pages" of the list'):
         read_page(answer({"data": [], "meta": {"pagination": {"total_pages": value}}}))
     with pytest.raises(ValueError, match='"total" of the list'):
@@ -266,7 +266,7 @@ def test_a_token_is_read_with_and_without_an_envelope():
 
 
 @pytest.mark.parametrize("token", [None, "", 5, "two words", "line\nbreak", "é", ["abc"]])
-def test_what_no_header_can_carry_is_no_token_and_is_not_quoted(token):
+def test_a_token_that_a_header_cannot_carry_is_invalid_and_not_quoted(token):
     with pytest.raises(ValueError, match="no access_token") as refusal:
         read_token(answer({"access_token": token}))
     assert str(token) not in str(refusal.value) or token in (None, "")

@@ -100,7 +100,7 @@ def test_what_is_not_a_template_is_refused(data, problem):
         read_template(answer(data))
 
 
-def test_a_template_that_is_no_object_is_refused():
+def test_a_template_that_is_not_an_object_is_refused():
     with pytest.raises(ValueError, match="expected a template"):
         Template.from_json("T")
 

@@ -125,7 +125,7 @@ def test_a_list_that_showed_hardly_anything_is_tried_again_for_many_more_runs():
     assert record.is_worth_reading(17, now=100)
 
 
-def test_a_run_that_left_the_active_list_is_looked_for_among_the_complete_ones_and_then_by_itself():
+def test_a_run_that_left_the_active_list_is_looked_for_in_the_complete_one_first():
     one = watched("run", 100)
     one.was_not_listed()
     assert one.list_status == "complete"
@@ -133,7 +133,7 @@ def test_a_run_that_left_the_active_list_is_looked_for_among_the_complete_ones_a
     assert one.list_status is None
 
 
-def test_a_run_that_may_have_moved_up_in_a_list_that_shrank_is_looked_for_there_once_more():
+def test_a_run_that_may_have_moved_up_in_a_shorter_list_is_looked_for_there_again():
     one, lists = watched("run", 100), []
     while one.list_status is not None:
         lists.append(str(one.list_status))

@@ -150,7 +150,7 @@ async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
 
 
 @virtually
-async def test_who_waits_for_a_state_that_is_known_already_hears_of_it_although_it_is_not_new(tallyfy):
+async def test_a_wait_for_a_state_that_is_known_already_hears_of_it_although_it_is_not_new(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     tallyfy.complete_run(run_id)
     async with waiting(tallyfy, []) as waits:

@@ -164,7 +164,7 @@ def test_a_list_that_lags_behind_restores_no_run():
 
 
 @in_both_worlds
-async def test_a_run_that_the_list_shows_with_a_defect_is_read_by_itself_and_hides_no_other(tallyfy):
+async def test_a_run_that_a_list_shows_with_a_defect_is_read_alone_and_hides_no_other(tallyfy):
     broken, sound = tallyfy.add_runs(2)
     looks = Looks(tallyfy)
     before = await looks.look()
@@ -182,7 +182,7 @@ async def test_a_run_that_the_list_shows_with_a_defect_is_read_by_itself_and_hid
 
 
 @in_both_worlds
-async def test_runs_archived_long_before_the_latest_launch_are_shown_once_and_not_remembered(tallyfy):
+async def test_runs_archived_long_before_the_latest_launch_are_shown_once_and_forgotten(tallyfy):
     tallyfy.add_runs(150, created_at=LONG_AGO, archived=True, archived_at=LONG_AGO)
     tallyfy.add_runs(3, archived=True)
     live = tallyfy.add_run()["id"]

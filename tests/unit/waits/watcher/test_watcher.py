@@ -285,7 +285,7 @@ async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
 
 
 @virtually
-async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into_all_the_same(tallyfy):
+async def test_a_hint_while_an_older_look_is_under_way_is_followed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     stale = tallyfy.faults.add("status", status=200, body=None, path=run_id)
     stale.body = {"data": {"id": run_id, "name": "Run", "status": "active"}}
@@ -299,7 +299,7 @@ async def test_a_hint_that_comes_while_an_older_look_is_under_way_is_looked_into
 
 
 @virtually
-async def test_a_hint_that_comes_while_an_older_list_is_under_way_is_looked_into_all_the_same(tallyfy):
+async def test_a_hint_while_an_older_list_is_under_way_is_followed(tallyfy):
     run_ids = tallyfy.add_runs(10)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(10)
@@ -447,7 +447,7 @@ def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
         *((60, longest) for longest in ("9", 0, -9, float("inf"), 10**400)),
     ],
 )
-def test_an_interval_that_is_none_is_refused_and_disturbs_nobody(interval, longest):
+def test_an_invalid_interval_is_refused_and_disturbs_no_other_wait(interval, longest):
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         (run_id,) = tallyfy.add_runs(1)

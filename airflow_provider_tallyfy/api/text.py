@@ -16,6 +16,9 @@ MAX_ECHO = 80
 #: The longest message, in characters.
 MAX_MESSAGE = 10_000
 
+#: What stands in place of a secret that an answer repeated.
+MASK = "***"
+
 
 def one_line(text: object, limit: int = MAX_TEXT) -> str:
     """Write text on one line, without control characters and escape sequences, and truncate it."""

@@ -15,8 +15,7 @@ from urllib.parse import quote, quote_plus
 
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.errors import TallyfyError
-
-_REPLACEMENT = "***"
+from airflow_provider_tallyfy.api.text import MASK
 
 #: So many characters of a secret are not shown either: messages are cut, and servers break lines.
 _MIN_PIECE = 12
@@ -56,8 +55,8 @@ def redact_answer(answer: Answer, secrets: Iterable[str]) -> Answer:
     body = _usual_json(answer) if forms and _UNUSUAL_JSON.search(answer.body) else answer.body
     headers: Mapping[str, str] = answer.headers
     for form in forms:
-        body = body.replace(form.encode(), _REPLACEMENT.encode())
-        headers = {name: value.replace(form, _REPLACEMENT) for name, value in headers.items()}
+        body = body.replace(form.encode(), MASK.encode())
+        headers = {name: value.replace(form, MASK) for name, value in headers.items()}
     return replace(answer, headers=headers, body=body)
 
 
@@ -69,7 +68,7 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
         if escape in text:
             _mark(text, unit, decode, pieces, hidden)
     return re.sub(
-        "\1+", _REPLACEMENT, "".join("\1" if mark else character for character, mark in zip(text, hidden, strict=True))
+        "\1+", MASK, "".join("\1" if mark else character for character, mark in zip(text, hidden, strict=True))
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from airflow_provider_tallyfy.api.call import Answer
+from airflow_provider_tallyfy.api.text import MASK
 
 #: Rows to ask for per page: the server gives 100 at most, and 10 by default.
 PAGE_SIZE = 100
@@ -82,8 +83,8 @@ def is_token(text: str) -> bool:
 
 
 def is_code(value: object) -> TypeGuard[str]:
-    """Whether a value can be an id or the name of a status: printable text of one line, neither empty nor very long."""
-    return isinstance(value, str) and 0 < len(value) <= _MAX_CODE and value.isprintable()
+    """Whether a value can be an id or a status: printable text of limited length, of which nothing was masked."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_CODE and value.isprintable() and MASK not in value
 
 
 def read_id(row: Mapping[str, Any]) -> str:

@@ -130,6 +130,7 @@ def test_form_data_is_not_in_what_a_run_looks_like():
         ({"status": "active"}, "has no id"),
         ({"id": "", "status": "active"}, "has no id"),
         ({"id": 5, "status": "active"}, "has no id"),
+        ({"id": "***g==", "status": "active"}, "has no id"),  # a secret, which was masked
         ({"id": "r1"}, "has no status"),
         ({"id": "r1", "status": None}, "has no status"),
         ({"id": "r1", "status": ["active"]}, "has no status"),

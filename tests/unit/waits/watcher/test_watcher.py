@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError, TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyConfigurationError
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.connection_extras import DEFAULT_CREDENTIALS_GRACE
-from airflow_provider_tallyfy.waits.probes import Observation, Probe, RunProbe
-from airflow_provider_tallyfy.waits.watcher import SharedConnection, Subscription
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace
-from tests.unit.waits.watcher.virtual_waits import INTERVAL, Waits, is_over, now, virtually, waiting
+from airflow_provider_tallyfy.waits.probes import Observation
+from airflow_provider_tallyfy.waits.watcher import SharedConnection
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, Waits, now, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 
@@ -272,62 +270,6 @@ async def test_looks_are_not_made_at_the_same_moment_of_every_interval(tallyfy):
 
 
 @virtually
-async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
-    run_ids = tallyfy.add_runs(100)
-    async with waiting(tallyfy, run_ids) as waits:
-        await asyncio.sleep(10)
-        tallyfy.complete_run(run_ids[50])
-        tallyfy.clear_requests()
-        waits.watcher.run_changed(run_ids[50])
-        await asyncio.sleep(0.01)
-        assert waits.last(run_ids[50]) == "complete"
-        assert len(tallyfy.requests) == 1
-
-
-@virtually
-async def test_a_hint_while_an_older_look_is_under_way_is_followed(tallyfy):
-    (run_id,) = tallyfy.add_runs(1)
-    stale = tallyfy.faults.add("status", status=200, body=None, path=run_id)
-    stale.body = {"data": {"id": run_id, "name": "Run", "status": "active"}}
-    tallyfy.latency = 5
-    async with waiting(tallyfy, [run_id]) as waits:
-        await asyncio.sleep(3)
-        tallyfy.complete_run(run_id)
-        waits.watcher.run_changed(run_id)
-        await asyncio.sleep(8)
-        assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
-
-
-@virtually
-async def test_a_hint_while_an_older_list_is_under_way_is_followed(tallyfy):
-    run_ids = tallyfy.add_runs(10)
-    async with waiting(tallyfy, run_ids) as waits:
-        await asyncio.sleep(10)
-        pages = {"total": 10, "count": 10, "per_page": 100, "current_page": 1, "total_pages": 1}
-        shown = {"data": [dict(tallyfy.run(run_id)) for run_id in run_ids], "meta": {"pagination": pages}}
-        tallyfy.faults.add("status", status=200, body=shown, path=r"/runs\?")
-        tallyfy.latency, asked = 5, len(tallyfy.asked_at)
-        while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
-            await asyncio.sleep(0.5)
-        tallyfy.complete_run(run_ids[3])
-        waits.watcher.run_changed(run_ids[3])
-        await asyncio.sleep(11)
-        assert waits.last(run_ids[3]) == "complete"
-
-
-@virtually
-async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
-    (run_id,) = tallyfy.add_runs(1)
-    watcher = await tallyfy.watcher()
-    watch = RunProbe(watcher.organization_id, run_id)
-    with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
-        first = await subscription.news()
-        watcher.look_now(subscription)
-        assert await asyncio.wait_for(subscription.news(), 1) == first
-    await watcher.close()
-
-
-@virtually
 async def test_the_connection_is_read_once_for_all_waits(tallyfy):
     async with waiting(tallyfy, tallyfy.add_runs(100)):
         await asyncio.sleep(10 * INTERVAL)
@@ -375,105 +317,6 @@ async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tal
         with pytest.raises(TallyfyConfigurationError):
             await connection.ready()
     await connection.close()
-
-
-class BrokenProbe(Probe):
-    def look(self):
-        raise ZeroDivisionError("a defect")
-        yield
-
-
-@virtually
-async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
-    run_ids = tallyfy.add_runs(1)
-    async with waiting(tallyfy, run_ids) as waits:
-        subscribing = waits.watcher.subscribe([BrokenProbe("broken", "broken")], INTERVAL, None, is_over)
-        with subscribing as subscription, pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(subscription.news(), 5)
-        await asyncio.sleep(INTERVAL)
-        assert waits.last(run_ids[0]) == "active"
-
-
-def defective(*_: Any, **__: Any) -> bool:
-    raise ZeroDivisionError("a defect")
-
-
-async def hear_all(subscribing: AbstractContextManager[Subscription]) -> None:
-    with subscribing as subscription:
-        while True:
-            await asyncio.wait_for(subscription.news(), 5)
-
-
-@pytest.mark.parametrize(("count", "seconds"), [(1, 30), (10, 0), (10, 30)])
-def test_a_wait_that_cannot_say_whether_it_is_over_breaks_alone(count, seconds):
-    async def main() -> None:
-        tallyfy = VirtualTallyfy()
-        run_ids = tallyfy.add_runs(count)
-        async with waiting(tallyfy, run_ids) as waits:
-            await asyncio.sleep(seconds)
-            watches = [RunProbe(tallyfy.organization_id, run_id) for run_id in run_ids]
-            with pytest.raises(ZeroDivisionError):
-                await hear_all(waits.watcher.subscribe(watches, INTERVAL, None, defective))
-            for run_id in run_ids:
-                tallyfy.complete_run(run_id)
-            await asyncio.sleep(2 * INTERVAL)
-            assert {waits.last(run_id) for run_id in run_ids} == {"complete"}
-
-    in_virtual_time(main)
-
-
-def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
-    sane = Pace.interval_at
-    monkeypatch.setattr(Pace, "interval_at", lambda pace, now: defective() if pace.interval == 7 else sane(pace, now))
-
-    async def main() -> None:
-        tallyfy = VirtualTallyfy()
-        (run_id,) = tallyfy.add_runs(1)
-        async with waiting(tallyfy, [run_id]) as waits:
-            watch = RunProbe(tallyfy.organization_id, run_id)
-            with pytest.raises(ZeroDivisionError):
-                await hear_all(waits.watcher.subscribe([watch], 7, None, is_over))
-            tallyfy.complete_run(run_id)
-            await asyncio.sleep(2 * INTERVAL)
-            assert waits.last(run_id) == "complete"
-
-    in_virtual_time(main)
-
-
-@pytest.mark.parametrize(
-    ("interval", "longest"),
-    [
-        *((interval, None) for interval in (None, "10", 0, -1, True, float("nan"), float("inf"))),
-        *((60, longest) for longest in ("9", 0, -9, float("inf"), 10**400)),
-    ],
-)
-def test_an_invalid_interval_is_refused_and_disturbs_no_other_wait(interval, longest):
-    async def main() -> None:
-        tallyfy = VirtualTallyfy()
-        (run_id,) = tallyfy.add_runs(1)
-        async with waiting(tallyfy, [run_id]) as waits:
-            watch = RunProbe(tallyfy.organization_id, run_id)
-            with pytest.raises(TallyfyValidationError, match=r"poll_interval=.* is not a finite number of seconds"):
-                await hear_all(waits.watcher.subscribe([watch], interval, longest, is_over))
-            tallyfy.complete_run(run_id)
-            await asyncio.sleep(2 * INTERVAL)
-            assert waits.last(run_id) == "complete"
-
-    in_virtual_time(main)
-
-
-def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging(monkeypatch):
-    async def main() -> None:
-        tallyfy = VirtualTallyfy()
-        watcher = await tallyfy.watcher()
-        watches = [RunProbe("org", run_id) for run_id in tallyfy.add_runs(10)]
-        monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.poller.next_step", defective)
-        for _ in ("first", "late"):
-            with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
-                await asyncio.wait_for(each.news(), 5)
-        await watcher.close()
-
-    in_virtual_time(main)
 
 
 def test_what_was_seen_is_equal_if_nothing_changed():

@@ -1,4 +1,4 @@
-"""A body is decompressed once and within the cap by both drivers, and that of a redirect, too."""
+"""A body is decompressed once and within the cap by both drivers, also the body of a redirect."""
 
 from __future__ import annotations
 

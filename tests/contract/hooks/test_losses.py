@@ -169,9 +169,9 @@ def test_once_it_was_sent_a_launch_may_have_happened(tallyfy, ask, method, fault
     tallyfy.add_run(id="r1")
     tallyfy.faults.add(**fault, times=None)
     kind = TallyfyTransportError if method == "GET" else TallyfyUnknownOutcomeError
-    patience = 0.3 if fault["kind"] == "hang" else 30
+    timeout = 0.3 if fault["kind"] == "hang" else 30
     with pytest.raises(kind):
-        ask(tallyfy.base_url, method, timeout=patience, max_response_bytes=1024 * 1024)
+        ask(tallyfy.base_url, method, timeout=timeout, max_response_bytes=1024 * 1024)
     assert eventually(lambda: len(tallyfy.requests) == 1)
 
 

@@ -21,7 +21,7 @@ COUNT = 100
 
 @pytest.fixture(autouse=True)
 def _connection(tallyfy, monkeypatch):
-    """The budget is not what is tested here; where Tallyfy is in trouble, patience is short."""
+    """The budget is not what is tested here; where Tallyfy is in trouble, timeouts are short."""
     connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=5, timeout=2)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
 

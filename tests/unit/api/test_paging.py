@@ -86,7 +86,7 @@ def test_a_search_takes_the_pages_as_they_come():
         pytest.param([page(2, 3, "a")], id="another page than asked for"),
         pytest.param([page(1, 3, "a"), page(1, 3, "a")], id="the same page again"),
         pytest.param([page(1, 3, "a"), page(2, 3, "a")], id="the same page again by another number"),
-        pytest.param([page(1, 1, total=250)], id="an empty page of a list that is none"),
+        pytest.param([page(1, 1, total=250)], id="an empty page of a list with runs"),
         pytest.param([page(1, 1, "a", total=2)], id="fewer rows than there are"),
         pytest.param([page(1, 2, "a", "b", total=4), page(2, 2, "c", total=4)], id="fewer rows in the end"),
         pytest.param([page(1, 3)], id="an empty page in the middle"),

@@ -67,8 +67,8 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
         (FormFieldGoal.checked(RUN_ID, "f", None, (), "fail"), RunForm(run, form)),
         (FormFieldGoal.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
     ]
-    for wait, sight in waits:
-        assert_presentable(wait.judge(sight, "https://web").news)
+    for wait, observation in waits:
+        assert_presentable(wait.judge(observation, "https://web").news)
 
 
 def test_a_message_has_a_limit():

@@ -25,7 +25,7 @@ def count(request) -> int:
 
 @pytest.fixture
 def tallyfy(monkeypatch) -> VirtualTallyfy:
-    """The budget is not what is tested here; where Tallyfy is in trouble, patience is short."""
+    """The budget is not what is tested here; where Tallyfy is in trouble, timeouts are short."""
     virtual = VirtualTallyfy()
     virtual.settings = {"wait_requests_per_minute": 600_000, "retry_budget": 5.0, "timeout": 2.0}
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())

@@ -309,7 +309,7 @@ async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no
     async def wait(watcher: Watcher, run_id: str) -> None:
         with watcher.subscribe([RunProbe(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
             while True:
-                heard.extend(str(sight.error) for sight in (await subscription.news()).values() if sight.error)
+                heard.extend(str(seen.error) for seen in (await subscription.news()).values() if seen.error)
 
     run_ids = tallyfy.add_runs(2)
     waits = [asyncio.create_task(wait(*pair)) for pair in zip(watchers, run_ids, strict=True)]

@@ -107,14 +107,14 @@ def test_a_subscriber_hears_of_every_failure_and_of_its_end():
     watch, error = RunProbe("org", "run"), TallyfyServerError("503")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
-    for sight in (
+    for observation in (
         Observation(run("active")),
         Observation(error=error),
         Observation(error=error),
         Observation(run("active")),
     ):
-        one.publish(sight, 0)
-        assert told(each) == sight
+        one.publish(observation, 0)
+        assert told(each) == observation
 
 
 def test_a_slow_subscriber_hears_the_latest_only():

@@ -41,10 +41,10 @@ class Waits:
 
     async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
         while True:
-            for sight in (await subscription.news()).values():
-                if sight.grace:
+            for seen in (await subscription.news()).values():
+                if seen.grace:
                     continue
-                told = type(sight.error).__name__ if sight.error else sight.value and sight.value.status
+                told = type(seen.error).__name__ if seen.error else seen.value and seen.value.status
                 heard.append((now(), told))
 
     def last(self, name: str) -> Any:

@@ -38,7 +38,7 @@ if AssetWatcher is not None:
         @task
         def completed_runs(triggering_asset_events: dict) -> list[str]:
             """Give the runs whose completion started this DAG run; several may have come together."""
-            events = [event for heard in triggering_asset_events.values() for event in heard]
+            events = [event for events_of_asset in triggering_asset_events.values() for event in events_of_asset]
             return sorted({event.extra["payload"]["run"]["id"] for event in events})
 
         TallyfyArchiveRunOperator.partial(task_id="archive", map_index_template="{{ task.run_id }}").expand(

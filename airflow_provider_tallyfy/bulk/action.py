@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from airflow_provider_tallyfy.api.call import Call, Flow, T
-from airflow_provider_tallyfy.bulk.results import Outcome, State, Tally
+from airflow_provider_tallyfy.bulk.outcomes import Outcome, State, Tally
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 
 if TYPE_CHECKING:

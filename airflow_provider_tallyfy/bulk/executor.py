@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.call import Call, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.flows.driving import first_write, noting_writes
 from airflow_provider_tallyfy.bulk.action import BulkAction
-from airflow_provider_tallyfy.bulk.results import Outcome, State, Tally, affects_every_item
+from airflow_provider_tallyfy.bulk.outcomes import Outcome, State, Tally, affects_every_item
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook

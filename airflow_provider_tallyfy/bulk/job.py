@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.bulk.action import BulkAction
 from airflow_provider_tallyfy.bulk.executor import BulkExecutor
 from airflow_provider_tallyfy.bulk.loop_thread import LoopThread
-from airflow_provider_tallyfy.bulk.results import Outcome, State
+from airflow_provider_tallyfy.bulk.outcomes import Outcome, State
 from airflow_provider_tallyfy.bulk.summary import Progress, check_size, error_of, result_of
 from airflow_provider_tallyfy.files.checkpoint import Checkpoint
 from airflow_provider_tallyfy.files.report import Report

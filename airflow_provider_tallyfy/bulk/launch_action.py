@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.bulk.action import BulkAction
 from airflow_provider_tallyfy.bulk.executor import for_each
-from airflow_provider_tallyfy.bulk.results import Outcome, State, Tally, fitting_or_reference
+from airflow_provider_tallyfy.bulk.outcomes import Outcome, State, Tally, fitting_or_reference
 from airflow_provider_tallyfy.bulk.rows import Launch, RowReader
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.call import T
 from airflow_provider_tallyfy.bulk.executor import BulkExecutor
-from airflow_provider_tallyfy.bulk.results import Outcome
+from airflow_provider_tallyfy.bulk.outcomes import Outcome
 from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 

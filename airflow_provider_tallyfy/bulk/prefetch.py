@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.parsing import parsed
 from airflow_provider_tallyfy.bulk.executor import for_each
-from airflow_provider_tallyfy.bulk.results import affects_every_item
+from airflow_provider_tallyfy.bulk.outcomes import affects_every_item
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook

@@ -15,8 +15,8 @@ from airflow_provider_tallyfy.api.flows.update_delete import check_deletable
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.bulk.action import BulkAction
+from airflow_provider_tallyfy.bulk.outcomes import Outcome, State
 from airflow_provider_tallyfy.bulk.prefetch import Prefetch
-from airflow_provider_tallyfy.bulk.results import Outcome, State
 from airflow_provider_tallyfy.files.checkpoint import PreviousAttempts
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, keep_earlier, write_snapshot
 

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.errors import TallyfyBulkError, TallyfyBulkRejectedError, TallyfyValidationError
 from airflow_provider_tallyfy.bulk.action import BulkAction
 from airflow_provider_tallyfy.bulk.executor import BulkExecutor
-from airflow_provider_tallyfy.bulk.results import State, Tally, fitting_or_reference
+from airflow_provider_tallyfy.bulk.outcomes import State, Tally, fitting_or_reference
 
 _MAX_QUOTED = 5
 

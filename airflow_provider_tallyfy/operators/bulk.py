@@ -1,10 +1,7 @@
 """Operators that restore, archive, delete or launch many runs in one task."""
 
-from airflow_provider_tallyfy.operators._bulk import (
-    TallyfyActivateRunsOperator,
-    TallyfyArchiveRunsOperator,
-    TallyfyDeleteRunsOperator,
-)
+from airflow_provider_tallyfy.operators._bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
+from airflow_provider_tallyfy.operators._bulk_delete import TallyfyDeleteRunsOperator
 from airflow_provider_tallyfy.operators._bulk_launch import TallyfyLaunchRunsOperator
 
 __all__ = [

@@ -131,7 +131,7 @@ class TallyfyWaitTrigger(BaseTrigger):
                 async with asyncio.timeout(self._seconds_left()):
                     while True:
                         subscription.wants_all = progress.is_name_open
-                        result = progress.receive(await subscription.news())
+                        result = progress.receive(await subscription.updates())
                         if result is None and progress.may_be_misspelt:
                             result = await watcher.ask(progress.check_name(asyncio.get_running_loop().time()))
                         if result is not None:
@@ -167,25 +167,25 @@ class TallyfyWaitTrigger(BaseTrigger):
         for subscription in subscriptions:
             to_be_seen = {probe.key for probe in subscription.probes}
             while to_be_seen:
-                news = await _news(watcher, subscription, until)
-                if news is None:
+                updates = await _updates(watcher, subscription, until)
+                if updates is None:
                     return None
-                result = progress.receive(news)
+                result = progress.receive(updates)
                 if result is not None:
                     return result
-                to_be_seen -= news.keys()
+                to_be_seen -= updates.keys()
         return None
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
 
 
-async def _news(watcher: Watcher, subscription: Subscription, until: float) -> Mapping[Key, Observation] | None:
-    """Wait for news until some moment, or until it is clear that no request will be sent before."""
+async def _updates(watcher: Watcher, subscription: Subscription, until: float) -> Mapping[Key, Observation] | None:
+    """Wait for updates until some moment, or until it is clear that no request will be sent before."""
     while True:
         try:
             async with asyncio.timeout(_RECONSIDER):  # an answer may still be on its way when a pause begins
-                return await subscription.news()
+                return await subscription.updates()
         except TimeoutError:
             if max(asyncio.get_running_loop().time(), watcher.paused_until) >= until:
                 return None

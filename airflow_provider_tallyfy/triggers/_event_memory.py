@@ -64,15 +64,15 @@ class EventMemory:
         self._waiting.append((now + _SHIPPING if fired or self._waiting else now, state))
         await self._keep()
 
-    async def news(self, subscription: Subscription) -> dict[Key, Observation]:
-        """Wait for news, and meanwhile keep what is due."""
+    async def updates(self, subscription: Subscription) -> dict[Key, Observation]:
+        """Wait for updates, and meanwhile keep what is due."""
         while self._waiting:
             try:
                 async with asyncio.timeout_at(self._waiting[0][0]):
-                    return await subscription.news()
+                    return await subscription.updates()
             except TimeoutError:
                 await self._keep()
-        return await subscription.news()
+        return await subscription.updates()
 
     async def _keep(self) -> None:
         state = None

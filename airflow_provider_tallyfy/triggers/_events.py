@@ -141,7 +141,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         is_first, is_in_trouble = True, False
         with watcher.subscribe([probe], self.poll_interval, None, is_end=lambda runs: False) as subscription:
             while True:
-                for seen in (await memory.news(subscription)).values():
+                for seen in (await memory.updates(subscription)).values():
                     if seen.error is not None:
                         if not is_in_trouble:
                             self.log.warning("Cannot see the runs at the moment, still listening.\n%s", seen.error)

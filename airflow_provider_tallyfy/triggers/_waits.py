@@ -25,7 +25,8 @@ class TallyfyRunStatusTrigger(TallyfyWaitTrigger):
     :param organization_id: the organization; ``None`` for the connection's.
     :param tallyfy_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; a tenth of it is jitter.
-    :param max_poll_interval: doubles the interval after each look up to this many seconds; ``None`` (default) keeps it.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds. By default it is
+        constant.
     :param deadline: when to stop waiting, in seconds since the epoch; ``None`` (default) for never.
     :param max_poll_failures: how many looks in a row may fail; ``None`` (default) for any number.
     :param end_task: on success end the task right here, without a worker and so without a result. Default: ``False``.
@@ -59,7 +60,8 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
     :param organization_id: the organization; ``None`` for the connection's.
     :param tallyfy_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; a tenth of it is jitter.
-    :param max_poll_interval: doubles the interval after each look up to this many seconds; ``None`` (default) keeps it.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds. By default it is
+        constant.
     :param deadline: when to stop waiting, in seconds since the epoch; ``None`` (default) for never.
     :param max_poll_failures: how many looks in a row may fail; ``None`` (default) for any number.
     :param end_task: on success end the task right here, without a worker and so without a result. Default: ``False``.
@@ -103,7 +105,8 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
     :param organization_id: the organization; ``None`` for the connection's.
     :param tallyfy_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; a tenth of it is jitter.
-    :param max_poll_interval: doubles the interval after each look up to this many seconds; ``None`` (default) keeps it.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds. By default it is
+        constant.
     :param deadline: when to stop waiting, in seconds since the epoch; ``None`` (default) for never.
     :param max_poll_failures: how many looks in a row may fail; ``None`` (default) for any number.
     :param end_task: on success end the task right here, without a worker and so without a result. Default: ``False``.
@@ -136,7 +139,8 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
     :param organization_id: the organization; ``None`` for the connection's.
     :param tallyfy_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; a tenth of it is jitter.
-    :param max_poll_interval: doubles the interval after each look up to this many seconds; ``None`` (default) keeps it.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds. By default it is
+        constant.
     :param deadline: when to stop waiting, in seconds since the epoch; ``None`` (default) for never.
     :param max_poll_failures: how many looks in a row may fail; ``None`` (default) for any number.
     :param end_task: on success end the task right here, without a worker and so without a result. Default: ``False``.

@@ -69,11 +69,11 @@ class DetailGoal(Goal):
             )
         return hits[0] if hits else None
 
-    def _not_yet(self, run: Run, news: str) -> Verdict:
+    def _not_yet(self, run: Run, description: str) -> Verdict:
         """Judge the run of something that is not yet there."""
         is_too_late = any(map(run.has_status, (*self.failure, RunStatus.COMPLETE)))
         progress = f" ({run.progress})" if str(run.progress) and not is_too_late else ""
-        state = f"{news} of run {run.id} ({run.name!r}), which is {run.status}{progress}"
+        state = f"{description} of run {run.id} ({run.name!r}), which is {run.status}{progress}"
         return Verdict(Outcome.FAILED if is_too_late else Outcome.WAITING, state)
 
 

@@ -32,7 +32,7 @@ class Verdict:
     """What a look comes to: how it leaves the wait, what was seen, and the task's result if this ends it."""
 
     outcome: Outcome
-    news: str
+    description: str
     result: Any = None
 
 
@@ -120,8 +120,8 @@ class RunGoal(Goal):
             return self._absence()
         outcome = self.outcome(seen)
         progress = f" ({seen.progress})" if outcome is Outcome.WAITING and str(seen.progress) else ""
-        news = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
-        return Verdict(outcome, news, seen.describe(run_url))
+        description = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
+        return Verdict(outcome, description, seen.describe(run_url))
 
     def outcome(self, seen: Run | None) -> Outcome:
         """Judge the run. A status that this package has never heard of keeps the wait waiting."""

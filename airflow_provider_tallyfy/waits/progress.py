@@ -1,4 +1,4 @@
-"""How far a wait is: looks are judged here, passing trouble is borne, changes are logged once each."""
+"""How far a wait is: judges each observation, tolerates passing errors, and logs each change once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _OUTAGE = 5
 
 
 @dataclass(eq=False, slots=True)
-class _One:
-    """One of the things that are waited for."""
+class _RunProgress:
+    """How far the wait for one run is."""
 
     goal: Goal
     probe: Probe
@@ -39,7 +39,7 @@ class _One:
     #: The run as it was seen last.
     run: Run | None = None
     #: What the last look showed, in words.
-    news: str | None = None
+    description: str | None = None
     #: Why the last look failed, unless it ended the wait.
     trouble: TallyfyError | None = None
     grace: float = 0.0
@@ -57,7 +57,7 @@ class WaitProgress:
     :param log: where a line for the task's log goes.
     :param newer_than: the latest ``last_updated`` of all runs when they were last read, if all of them were.
     :param first_look_at: when the task looked first, if that was in another process.
-    :raises TallyfyValidationError: if ``max_poll_failures`` is no such number.
+    :raises TallyfyValidationError: if ``max_poll_failures`` is invalid.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class WaitProgress:
         self._run_url = run_url
         self._max_poll_failures = checked_count(max_poll_failures, "max_poll_failures", least=0)
         self._log = log
-        self._each = {goal.run_id: _One(goal, goal.probe(organization_id, newer_than)) for goal in wait.goals}
-        self._logged_news: str | None = None
+        self._each = {goal.run_id: _RunProgress(goal, goal.probe(organization_id, newer_than)) for goal in wait.goals}
+        self._logged_description: str | None = None
         self._logged_trouble: object = None
         first = wait.goals[0] if wait.goals else None
         self._names = NameCheck(first, first_look_at) if isinstance(first, DetailGoal) else None
@@ -118,9 +118,9 @@ class WaitProgress:
 
     # -- what came of looks ---------------------------------------------------------------------------------
 
-    def receive(self, news: Mapping[Key, Observation]) -> WaitResult | None:
+    def receive(self, updates: Mapping[Key, Observation]) -> WaitResult | None:
         """Judge what came of looks; give how the wait ends, or ``None`` if it goes on."""
-        for key, seen in news.items():
+        for key, seen in updates.items():
             if seen.error is None:
                 self.on_result(key.id, seen.value)
             else:
@@ -137,7 +137,7 @@ class WaitProgress:
         if isinstance(seen, Run):
             one.run = seen
         verdict = one.goal.judge(seen, self._run_url(run_id))
-        one.news = verdict.news
+        one.description = verdict.description
         if verdict.outcome is not Outcome.WAITING:
             error = TallyfyNotFoundError.__name__ if verdict.outcome is Outcome.MISSING else None
             one.result = WaitResult(verdict.outcome, self._end_message(one), verdict.result, error)
@@ -152,13 +152,13 @@ class WaitProgress:
         one = self._each[run_id]
         if one.result is not None:
             return
-        one.latest, one.news, one.is_unreadable = None, None, was_asked
+        one.latest, one.description, one.is_unreadable = None, None, was_asked
         one.trouble, one.grace = error, grace
         if grace:
             return
         one.failures += 1
-        is_borne = self._max_poll_failures is None or one.failures <= self._max_poll_failures
-        if error.permanent or not is_borne:
+        is_tolerated = self._max_poll_failures is None or one.failures <= self._max_poll_failures
+        if error.permanent or not is_tolerated:
             gave_up = "" if error.permanent else f"\nGave up after {one.failures} failed looks in a row."
             one.trouble, one.result = None, WaitResult.of_error(error, gave_up)
 
@@ -174,17 +174,17 @@ class WaitProgress:
         results = [one.result for one in self._each.values() if one.result is not None]
         bad = [result for result in results if result.outcome is not Outcome.REACHED]
         reached = len(results) - len(bad)
-        news = f"{reached} of {len(self._each)} runs are {self._wait.state}"
-        news += f", {len(bad)} ended otherwise" if bad else ""
-        self._log_changes(news, results)
+        description = f"{reached} of {len(self._each)} runs are {self._wait.state}"
+        description += f", {len(bad)} ended otherwise" if bad else ""
+        self._log_changes(description, results)
         if self._wait.is_for_one:
             return results[0] if results else None
         if reached == len(self._each) or (self._wait.wait_for == "any" and reached):
-            return WaitResult(Outcome.REACHED, news, self.facts())
+            return WaitResult(Outcome.REACHED, description, self.facts())
         if bad and (len(results) == len(self._each) or (self._wait.fail_fast and self._wait.wait_for == "all")):
             listed = "\n- ".join(result.message for result in bad[:_SHOWN])
             more = f"\n... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-            return WaitResult(bad[0].outcome, f"{news}:\n- {listed}{more}", error=bad[0].error)
+            return WaitResult(bad[0].outcome, f"{description}:\n- {listed}{more}", error=bad[0].error)
         return None
 
     def facts(self, outcomes: Iterable[str] | None = None) -> list[Any]:
@@ -214,28 +214,28 @@ class WaitProgress:
 
     # -- words ----------------------------------------------------------------------------------------------
 
-    def _end_message(self, one: _One) -> str:
+    def _end_message(self, one: _RunProgress) -> str:
         url = self._run_url(one.goal.run_id)
         if not self._wait.is_for_one:
-            return f"{one.news}: {url}"  # one of the lines about many runs
-        return f"{one.news}.\nThe task waited for {one.goal.text}.\n{url}"
+            return f"{one.description}: {url}"  # one of the lines about many runs
+        return f"{one.description}.\nThe task waited for {one.goal.text}.\n{url}"
 
-    def _log_changes(self, news_of_many: str, results: list[WaitResult]) -> None:
+    def _log_changes(self, summary_of_many: str, results: list[WaitResult]) -> None:
         trouble = next((one for one in self._each.values() if one.trouble), None)
         error = trouble.trouble if trouble else None
         # Each answer has another request id, and may be of the same trouble.
         kind = (type(error), error.status, error.code) if error else None
         if self._logged_trouble and not error:
-            self._logged_news = None  # say again where things stand
-        news: str | None = news_of_many
+            self._logged_description = None  # say again where things stand
+        description: str | None = summary_of_many
         subject, goes_on = "all of the runs", ""
         if self._wait.is_for_one:
             (one,) = self._each.values()
-            news, subject = one.news, f"run {one.goal.run_id}"
+            description, subject = one.description, f"run {one.goal.run_id}"
             goes_on = "" if results else f"; waiting for {one.goal.text}"
-        if news is not None and news != self._logged_news:
-            self._logged_news = news
-            self._log(f"{news}{goes_on}.")
+        if description is not None and description != self._logged_description:
+            self._logged_description = description
+            self._log(f"{description}{goes_on}.")
         if trouble and kind != self._logged_trouble:
             line = f"Cannot see {subject} at the moment, still waiting.\n{error}"
             if trouble.grace:

@@ -46,8 +46,8 @@ class Poller(WaitProgress):
     """
     Looks from a worker.
 
-    A look is one attempt: one that fails is borne, and the next look repeats it, though not before Tallyfy wants to be
-    asked again.
+    A look is one attempt: one that fails is tolerated, and the next look repeats it, though not before Tallyfy wants
+    to be asked again.
 
     :param first_look_at: when the task looked first, in seconds since the epoch, if that was in another process.
     """

@@ -55,8 +55,8 @@ class SharedConnection:
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed for longer than
             :data:`~airflow_provider_tallyfy.connection_extras.DEFAULT_CREDENTIALS_GRACE`.
         """
-        news: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
-        await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not self._reading.done():
             notify(self._first_trouble.result())
         await asyncio.shield(self._reading)
@@ -130,7 +130,7 @@ class SharedConnection:
         Let nobody send for a while.
 
         :param sent_at: what :meth:`acquire` returned for the request that Tallyfy answered with 429.
-        :return: whether that is news.
+        :return: whether that was not known.
         """
         is_news = sent_at > self._rests_until
         self._rests_until = max(self._rests_until, self._loop.time() + after)

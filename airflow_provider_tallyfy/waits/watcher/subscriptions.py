@@ -53,7 +53,7 @@ class Subscription:
         self._crash: BaseException | None = None
         self._arrived = asyncio.Event()
 
-    async def news(self) -> dict[Key, Observation]:
+    async def updates(self) -> dict[Key, Observation]:
         """Wait for something new, and give all that came since the last call."""
         await self._arrived.wait()
         self.check()
@@ -67,7 +67,7 @@ class Subscription:
             raise self._crash
 
     def deliver(self, key: Key, seen: Observation) -> None:
-        """Receive an observation, unless it is no news."""
+        """Receive an observation, unless it repeats the last one."""
         if seen.error is None and seen == self._received.get(key) and not self.wants_all:
             return
         self._received[key] = self._unread[key] = seen
@@ -94,7 +94,7 @@ class Subscription:
         return asked_at < self.pace.since and seen.error is None and self.is_end(seen.value)
 
     def break_off(self, crash: BaseException) -> None:
-        """Make :meth:`news` fail with the defect that ended the watching."""
+        """Make :meth:`updates` fail with the defect that ended the watching."""
         self._crash = crash
         self._arrived.set()
 
@@ -195,8 +195,8 @@ class Watched:
         suffices = False
         if self.latest is not None and self.latest.error is None:
             run = self.latest.value
-            is_news = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_news(run)
-            suffices = is_news or not subscription.is_end(run)
+            is_newer = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_news(run)
+            suffices = is_newer or not subscription.is_end(run)
         if suffices and self.latest is not None:
             subscription.deliver(probe.key, self.latest)
         self.probe.expect_newer_than(probe.newer_than)

@@ -68,7 +68,7 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
         (FormFieldGoal.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
     ]
     for wait, observation in waits:
-        assert_presentable(wait.judge(observation, "https://web").news)
+        assert_presentable(wait.judge(observation, "https://web").description)
 
 
 def test_a_message_has_a_limit():

@@ -28,7 +28,7 @@ async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
     async with waiting(tallyfy, run_ids) as waits:
         subscribing = waits.watcher.subscribe([BrokenProbe("broken", "broken")], INTERVAL, None, is_over)
         with subscribing as subscription, pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(subscription.news(), 5)
+            await asyncio.wait_for(subscription.updates(), 5)
         await asyncio.sleep(INTERVAL)
         assert waits.last(run_ids[0]) == "active"
 
@@ -40,7 +40,7 @@ def defective(*_: Any, **__: Any) -> bool:
 async def hear_all(subscribing: AbstractContextManager[Subscription]) -> None:
     with subscribing as subscription:
         while True:
-            await asyncio.wait_for(subscription.news(), 5)
+            await asyncio.wait_for(subscription.updates(), 5)
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 30), (10, 0), (10, 30)])
@@ -109,7 +109,7 @@ def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging
         monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.poller.next_step", defective)
         for _ in ("first", "late"):
             with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
-                await asyncio.wait_for(each.news(), 5)
+                await asyncio.wait_for(each.updates(), 5)
         await watcher.close()
 
     in_virtual_time(main)

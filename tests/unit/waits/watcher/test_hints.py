@@ -58,7 +58,7 @@ async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy)
     watcher = await tallyfy.watcher()
     watch = RunProbe(watcher.organization_id, run_id)
     with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
-        first = await subscription.news()
+        first = await subscription.updates()
         watcher.look_now(subscription)
-        assert await asyncio.wait_for(subscription.news(), 1) == first
+        assert await asyncio.wait_for(subscription.updates(), 1) == first
     await watcher.close()

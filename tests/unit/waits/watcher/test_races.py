@@ -156,7 +156,7 @@ async def test_a_wait_for_a_state_that_is_known_already_hears_of_it_although_it_
     async with waiting(tallyfy, []) as waits:
         watch = RunProbe(waits.watcher.organization_id, run_id)
         with waits.watcher.subscribe([watch], LONG, None, lambda run: run.is_archived) as patient:
-            assert (await patient.news())[watch.key].value.status == "complete"
+            assert (await patient.updates())[watch.key].value.status == "complete"
             waits.begin(run_id, name="late")
             await asyncio.sleep(1)
             assert waits.last("late") == "complete"
@@ -252,7 +252,7 @@ async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
         watches = [RunProbe(watcher.organization_id, run_id) for run_id in run_ids]
         with watcher.subscribe(watches, 1, None, is_over) as subscription:
             while True:
-                await subscription.news()
+                await subscription.updates()
 
     waits = [asyncio.create_task(wait(watcher)) for watcher in watchers]
     await asyncio.sleep(300)
@@ -309,7 +309,7 @@ async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no
     async def wait(watcher: Watcher, run_id: str) -> None:
         with watcher.subscribe([RunProbe(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
             while True:
-                heard.extend(str(seen.error) for seen in (await subscription.news()).values() if seen.error)
+                heard.extend(str(seen.error) for seen in (await subscription.updates()).values() if seen.error)
 
     run_ids = tallyfy.add_runs(2)
     waits = [asyncio.create_task(wait(*pair)) for pair in zip(watchers, run_ids, strict=True)]

@@ -20,7 +20,7 @@ async def count_wakings(subscription: Subscription, by_turn: Counter[int]) -> No
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     while True:
-        await subscription.news()
+        await subscription.updates()
         by_turn[loop.turns] += 1
 
 

@@ -23,7 +23,7 @@ def subscription(watch: RunProbe) -> Subscription:
 
 def told(each: Subscription) -> Observation | None:
     """What a subscriber has heard and not yet read."""
-    return asyncio.run(asyncio.wait_for(each.news(), 1)).get(Key("run", "run")) if each._arrived.is_set() else None
+    return asyncio.run(asyncio.wait_for(each.updates(), 1)).get(Key("run", "run")) if each._arrived.is_set() else None
 
 
 @pytest.mark.parametrize(

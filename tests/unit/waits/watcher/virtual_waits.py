@@ -41,7 +41,7 @@ class Waits:
 
     async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
         while True:
-            for seen in (await subscription.news()).values():
+            for seen in (await subscription.updates()).values():
                 if seen.grace:
                     continue
                 told = type(seen.error).__name__ if seen.error else seen.value and seen.value.status

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.connection import TallyfySettings
 
 _SECONDS_BETWEEN_LINES = 5.0
+_TICK = 0.2
+# Airflow >= 3 kills a task's process five seconds after it asked it to end.
+GRACE_SECONDS = 3.0
 # The result of a dry run has the requests of this many runs; the log has all of them.
 _MAX_PLANNED = 20
 
@@ -129,7 +134,7 @@ class BulkJob:
             self.log.info("Dry run, no report is written: %s stays as it is.", self._earlier_report_path)
         try:
             with Report(self._report_path, checkpoint.job, is_complete=lambda: executor.is_complete) as report:
-                loop.supervise(executor, write, log_progress)
+                _supervise(loop, executor, write, log_progress)
         except BaseException:
             self._hand_on_if_possible(context, executor, checkpoint)
             raise
@@ -175,3 +180,41 @@ class BulkJob:
 
     def _run_url(self, run_id: str) -> str:
         return self._settings.run_url(self._action.organization_id, run_id)
+
+
+def _supervise(
+    loop: LoopThread,
+    executor: BulkExecutor[Any],
+    on_outcome: Callable[[Outcome], None],
+    on_tick: Callable[[], None],
+) -> None:
+    """Run an executor to its end, whatever is raised in this thread meanwhile, as signals and timeouts are."""
+    future = loop.submit(executor.run())
+    try:
+        _attend(executor, future, on_outcome, on_tick)
+    except BaseException as interruption:
+        executor.kill(f"the task was ended by {type(interruption).__name__}")
+        _attend(executor, future, on_outcome, on_tick)
+        raise
+
+
+def _attend(
+    executor: BulkExecutor[Any],
+    future: Future[None],
+    on_outcome: Callable[[Outcome], None],
+    on_tick: Callable[[], None],
+) -> None:
+    """Pass on outcomes to the last. Once the job is killed, requests on their way have a moment before they end."""
+    deadline = math.inf
+    has_ended = False  # outcomes from before the first request are passed on without a wait for more
+    while True:
+        while not executor.outcomes.empty():
+            on_outcome(executor.outcomes.get())
+        on_tick()
+        if has_ended:
+            return
+        if executor.is_killed:
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+        if time.monotonic() > deadline:
+            future.cancel()
+        has_ended = executor.ended.wait(_TICK)

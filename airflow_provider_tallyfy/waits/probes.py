@@ -136,12 +136,12 @@ class RunProbe(Probe):
         Lists come from replicas that may lag behind, and can show a run as it was before it was reopened or restored.
         So a row that would end a wait is believed only if it is newer than what the wait has seen.
         """
-        if ends_a_wait and not self.is_news(row):
+        if ends_a_wait and not self.is_newer(row):
             return False
         self._remember(row)
         return True
 
-    def is_news(self, run: Run) -> bool:
+    def is_newer(self, run: Run) -> bool:
         """Whether a run is certainly newer than it was when somebody went on waiting."""
         return run.last_updated is not None and self.newer_than is not None and run.last_updated > self.newer_than
 

@@ -132,9 +132,9 @@ class SharedConnection:
         :param sent_at: what :meth:`acquire` returned for the request that Tallyfy answered with 429.
         :return: whether that was not known.
         """
-        is_news = sent_at > self._rests_until
+        is_new = sent_at > self._rests_until
         self._rests_until = max(self._rests_until, self._loop.time() + after)
-        return is_news
+        return is_new
 
     # -- new credentials ------------------------------------------------------------------------------------
 

@@ -195,7 +195,7 @@ class Watched:
         suffices = False
         if self.latest is not None and self.latest.error is None:
             run = self.latest.value
-            is_newer = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_news(run)
+            is_newer = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_newer(run)
             suffices = is_newer or not subscription.is_end(run)
         if suffices and self.latest is not None:
             subscription.deliver(probe.key, self.latest)

@@ -128,8 +128,8 @@ def test_a_try_ended_by_a_signal_while_it_archives_leaves_the_rest_to_the_next(t
         return line(progress)
 
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job.GRACE_SECONDS", 0.3)
     monkeypatch.setattr(Progress, "line", interrupted)
     with pytest.raises(Terminated):
         launch(key_column=None, max_concurrency=1).execute(tries.next())

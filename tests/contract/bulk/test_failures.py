@@ -264,7 +264,7 @@ def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._TICK", 0.001)
 
     archive([*tallyfy.add_runs(30), *tallyfy.add_runs(2, archived=True)]).execute(tries.next())
 

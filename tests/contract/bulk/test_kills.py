@@ -23,8 +23,8 @@ class Terminated(BaseException):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Supervise jobs so closely that a kill finds most of the work still to be done, and give it little grace."""
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread._TICK", 0.001)
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._TICK", 0.001)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job.GRACE_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(
 
 
 def test_what_is_under_way_when_the_task_is_killed_may_end(tallyfy, tries, monkeypatch):
-    monkeypatch.setattr("airflow_provider_tallyfy.bulk.loop_thread.GRACE_SECONDS", 30.0)
+    monkeypatch.setattr("airflow_provider_tallyfy.bulk.job.GRACE_SECONDS", 30.0)
     ids = tallyfy.add_runs(30)
     hang = tallyfy.faults.add("hang", method="DELETE", after=10, times=3)
     operator = archive(ids, max_concurrency=3)

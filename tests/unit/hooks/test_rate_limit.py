@@ -140,12 +140,12 @@ def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
         early, late = await limiter.acquire(), await limiter.acquire()
         limiter.throttled(early, 1.0)
         reopened = await limiter.acquire()
-        is_news = limiter.throttled(late, 60.0)
-        return is_news, await limiter.acquire() - reopened
+        is_new = limiter.throttled(late, 60.0)
+        return is_new, await limiter.acquire() - reopened
 
-    is_news, gap = on_turned_clock(scenario())
+    is_new, gap = on_turned_clock(scenario())
 
-    assert not is_news
+    assert not is_new
     assert gap < 5
 
 

@@ -30,7 +30,7 @@ class PeerApp(SandboxApp):
             await _answer(send, 200 if done else 404 if status == 200 else status, run)
         elif path.endswith("/jobs/runs/get"):
             number = await _run_number(scope, receive)
-            status, run = await self._read(scope, list(self.world.store.runs)[number])
+            status, run = await self._read(scope, list(self.state.store.runs)[number])
             await _answer(send, status, _as_job_run(run) if status == 200 else run)
         else:
             await super().__call__(scope, receive, send)
@@ -44,9 +44,9 @@ class PeerApp(SandboxApp):
         async def no_body() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        path = f"/api/organizations/{self.world.organization_id}/runs/{run_id}"
+        path = f"/api/organizations/{self.state.organization_id}/runs/{run_id}"
         headers = {
-            "authorization": f"Bearer {self.world.token}",
+            "authorization": f"Bearer {self.state.token}",
             "accept": "application/json",
             "x-tallyfy-client": "APIClient",
         }

@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.httpx_transport import Transport, _Route
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
-from airflow_provider_tallyfy.sandbox.world import World
+from airflow_provider_tallyfy.sandbox.state import SandboxState
 from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
 
 
@@ -61,7 +61,7 @@ class _InTheLoop(Transport):
         return _Route(self._application, by_proxy=False)
 
 
-class VirtualTallyfy(World):
+class VirtualTallyfy(SandboxState):
     """A sandbox that answers inside the event loop, and knows when it was asked."""
 
     def __init__(self, behavior: str = "lenient") -> None:

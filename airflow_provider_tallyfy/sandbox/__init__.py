@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.sandbox.behavior import Behavior
     from airflow_provider_tallyfy.sandbox.faults import Fault
     from airflow_provider_tallyfy.sandbox.server import Sandbox
-    from airflow_provider_tallyfy.sandbox.world import RecordedRequest
+    from airflow_provider_tallyfy.sandbox.state import RecordedRequest
 
 __all__ = ["Behavior", "Fault", "RecordedRequest", "Sandbox"]
 
-_MODULES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "world", "Sandbox": "server"}
+_MODULES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "state", "Sandbox": "server"}
 
 
 def __getattr__(name: str) -> Any:

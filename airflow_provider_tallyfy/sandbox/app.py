@@ -13,14 +13,14 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
+from airflow_provider_tallyfy.sandbox.accepted_credentials import Token
 from airflow_provider_tallyfy.sandbox.control import ControlApp
-from airflow_provider_tallyfy.sandbox.credentials import Token
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import run_json
 from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
+from airflow_provider_tallyfy.sandbox.state import RecordedRequest, SandboxState
 from airflow_provider_tallyfy.sandbox.wire import Exchange, apply_fault
-from airflow_provider_tallyfy.sandbox.world import RecordedRequest, World
 
 Guard = Callable[[Call], Token | None]
 Table = list[tuple[str, str, Handler]]
@@ -28,16 +28,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class SandboxApp:
-    """A Tallyfy as an ASGI application.
+    """A Tallyfy as an ASGI application."""
 
-    :param any_host: Whether the control endpoints answer under any name; otherwise only under this machine's own.
-    """
-
-    def __init__(self, world: World, *, any_host: bool = False) -> None:
-        self.world = world
-        self.api = api_router(world)
-        self.control = ControlApp(world, any_host=any_host)
-        self.web = Router([Route("/{org}/processes/{run}", _web_page(world))], default=_unknown)
+    def __init__(self, state: SandboxState, *, any_host: bool = False) -> None:
+        self.state = state
+        self.api = api_router(state)
+        self.control = ControlApp(state, any_host=any_host)
+        self.web = Router([Route("/{org}/processes/{run}", _web_page(state))], default=_unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -47,7 +44,7 @@ class SandboxApp:
         if path.startswith("/_sandbox"):
             await self.control(scope, receive, send)
             return
-        below = path.removeprefix(self.world.prefix) if path.startswith(f"{self.world.prefix}/") else path
+        below = path.removeprefix(self.state.prefix) if path.startswith(f"{self.state.prefix}/") else path
         if below.split("/")[2:3] == ["processes"] or below == "/health":
             await self._plain(below, scope, receive, send)
             return
@@ -64,14 +61,14 @@ class SandboxApp:
             await self.web(dict(scope) | {"path": path}, receive, send)
 
     async def _api(self, exchange: Exchange) -> None:
-        world, request = self.world, record(exchange)
-        due = asyncio.get_running_loop().time() + world.latency
-        world.requests.append(request)
-        refusal = world.limiter.refuse() if world.limiter else None
-        fault = None if refusal else world.faults.match(request.method, request.path, request.raw_query)
+        state, request = self.state, record(exchange)
+        due = asyncio.get_running_loop().time() + state.latency
+        state.requests.append(request)
+        refusal = state.limiter.refuse() if state.limiter else None
+        fault = None if refusal else state.faults.match(request.method, request.path, request.raw_query)
         if fault is not None:
             await _wait_until(due)
-            await apply_fault(exchange, fault, world.clock.now())
+            await apply_fault(exchange, fault, state.clock.now())
         else:
             answer = refusal or await exchange.proper_answer()
             await _wait_until(due)
@@ -79,7 +76,7 @@ class SandboxApp:
 
     def _transport(self, scope: Scope) -> asyncio.Transport | None:
         client = scope.get("client")
-        return self.world.connections.open.get((client[0], client[1])) if client else None
+        return self.state.connections.open.get((client[0], client[1])) if client else None
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -101,7 +98,7 @@ async def _wait_until(moment: float) -> None:
 
 
 def record(exchange: Exchange) -> RecordedRequest:
-    """Describe a request for those who ask later what was asked."""
+    """Return a request as it is recorded."""
     scope = exchange.scope
     raw_query = scope["query_string"].decode("latin-1")
     headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]}
@@ -109,7 +106,7 @@ def record(exchange: Exchange) -> RecordedRequest:
     return RecordedRequest(scope["method"], path, query_pairs(raw_query), raw_query, headers, exchange.body)
 
 
-def api_router(world: World) -> Router:
+def api_router(state: SandboxState) -> Router:
     """Return the API's endpoints below the prefix."""
     open_to_all: Table = [
         ("POST", "/oauth/token", auth.issue_application_token),
@@ -121,8 +118,8 @@ def api_router(world: World) -> Router:
     ]
     below_organization = routes_organization.ROUTES + routes_runs.ROUTES + routes_tasks.ROUTES
     for_users += [(method, f"/organizations/{{org}}{path}", handler) for method, path, handler in below_organization]
-    routes = [_route(world, *entry, guard=lambda call: None) for entry in open_to_all]
-    routes += [_route(world, *entry, guard=auth.check_workflow) for entry in for_users]
+    routes = [_route(state, *entry, guard=lambda call: None) for entry in open_to_all]
+    routes += [_route(state, *entry, guard=auth.check_workflow) for entry in for_users]
     return Router(routes, default=_unknown)
 
 
@@ -136,18 +133,18 @@ class _ApiRoute(Route):
             await _response(Request(scope, receive), wrong_method().answer)(scope, receive, send)
 
 
-def _route(world: World, method: str, path: str, handler: Handler, guard: Guard) -> Route:
-    return _ApiRoute(path, _endpoint(world, handler, guard), methods=[method])
+def _route(state: SandboxState, method: str, path: str, handler: Handler, guard: Guard) -> Route:
+    return _ApiRoute(path, _endpoint(state, handler, guard), methods=[method])
 
 
-def _endpoint(world: World, handler: Handler, guard: Guard) -> Endpoint:
+def _endpoint(state: SandboxState, handler: Handler, guard: Guard) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        call = await _call(world, request)
-        with world.lock:
-            world.store.complete_due_runs()
+        call = await _call(state, request)
+        with state.lock:
+            state.store.complete_due_runs()
             try:
                 token = guard(call)
-                call.user_id = (token and token.user_id) or world.user["id"]
+                call.user_id = (token and token.user_id) or state.user["id"]
                 answer = handler(call)
             except Refusal as refusal:
                 answer = refusal.answer
@@ -156,10 +153,10 @@ def _endpoint(world: World, handler: Handler, guard: Guard) -> Endpoint:
     return endpoint
 
 
-async def _call(world: World, request: Request) -> Call:
+async def _call(state: SandboxState, request: Request) -> Call:
     params = {name: unquote(text) for name, text in request.path_params.items()}
     query = dict(query_pairs(request.scope["query_string"].decode("latin-1")))
-    return Call(world, request.scope["path"], params, query, request.headers, await request.body())
+    return Call(state, request.scope["path"], params, query, request.headers, await request.body())
 
 
 def _response(request: Request, answer: Answer) -> Response:
@@ -176,15 +173,15 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
     await _response(request, wrong_path().answer)(scope, receive, send)
 
 
-def _web_page(world: World) -> Endpoint:
+def _web_page(state: SandboxState) -> Endpoint:
     """Return the page a run's link leads to. Source: documentation page "how-to-find-your-tallyfy-ids"."""
 
     async def endpoint(request: Request) -> Response:
-        with world.lock:
-            world.store.complete_due_runs()
-            run = world.store.runs.get(request.path_params["run"])
-            here = request.path_params["org"] == world.organization_id
-            shown = run_json(run, world.behavior) if run and here else None
+        with state.lock:
+            state.store.complete_due_runs()
+            run = state.store.runs.get(request.path_params["run"])
+            here = request.path_params["org"] == state.organization_id
+            shown = run_json(run, state.behavior) if run and here else None
         page = _run_page(shown) if shown else NOT_FOUND_PAGE
         return Response(page, 200 if shown else 404, media_type="text/html")
 

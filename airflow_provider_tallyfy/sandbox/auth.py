@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from airflow_provider_tallyfy.sandbox.credentials import USER_LIFETIME, Token
+from airflow_provider_tallyfy.sandbox.accepted_credentials import USER_LIFETIME, Token
 from airflow_provider_tallyfy.sandbox.responses import Answer, Refusal, forbidden, missing, unauthorized, wrong_path
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def check_client_header(call: Call) -> None:
 def check(call: Call) -> Token:
     """Refuse a request whose headers, token or organization are wrong; return its token."""
     check_client_header(call)
-    token = call.world.credentials.find(call.headers.get("authorization", ""))
+    token = call.state.credentials.find(call.headers.get("authorization", ""))
     if token is None:
         raise unauthorized(call.behavior.unauthorized)
     organization = call.params.get("org")
-    if organization is not None and organization != call.world.organization_id:
+    if organization is not None and organization != call.state.organization_id:
         if len(organization) == 32 and set(organization) <= set("0123456789abcdef"):
             raise forbidden("You don't have application's permissions for this organization!")
         raise missing()
@@ -35,7 +35,7 @@ def check(call: Call) -> Token:
 
 
 def check_workflow(call: Call) -> Token:
-    """Do the same for an endpoint that needs a user, and refuse applications if this world does."""
+    """Do the same for an endpoint that needs a user, and refuse applications where this sandbox does."""
     token = check(call)
     if token.kind == "application" and not call.behavior.application_token_on_runs:
         raise forbidden("This action is unauthorized.")
@@ -49,7 +49,7 @@ def issue_application_token(call: Call) -> Answer:
     form = _form(call.body)
     if form.get("grant_type") != "client_credentials":
         raise Refusal(400, {"error": "unsupported_grant_type"})
-    credentials = call.world.credentials
+    credentials = call.state.credentials
     given = _client(call.headers.get("authorization", "")) or (form.get("client_id"), form.get("client_secret"))
     if given != (credentials.client_id, credentials.client_secret):
         raise Refusal(401, {"error": "invalid_client"})
@@ -85,5 +85,5 @@ def issue_user_token(call: Call) -> Answer:
     user = next((user for user in call.store.users.values() if user["email"] == email), None)
     if user is None:
         raise missing()
-    token = call.world.credentials.issue("user", user["id"], USER_LIFETIME)
+    token = call.state.credentials.issue("user", user["id"], USER_LIFETIME)
     return Answer.json({"token_type": "Bearer", "expires_in": USER_LIFETIME, "access_token": token})

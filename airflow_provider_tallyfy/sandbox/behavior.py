@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 class Behavior:
     """How this Tallyfy answers where its documentation is silent or contradicts itself.
 
-    The defaults are the lenient world; :meth:`strict` is the world in which naive clients break. Mix them
+    The defaults are those of :meth:`lenient`; :meth:`strict` breaks naive clients. Mix them
     with ``dataclasses.replace(Behavior.lenient(), repeat_archive=404)``.
 
     :param archived_visible_to_get: ``GET /runs/{id}`` (and ``PUT``) finds archived runs; otherwise 404.
@@ -138,14 +138,20 @@ class Behavior:
 
     @classmethod
     def named(cls, name: str) -> Behavior:
-        """Return the preset called ``lenient`` or ``strict``."""
+        """Return the preset called ``lenient`` or ``strict``; any other name is a ValueError.
+
+        :param name: ``lenient`` or ``strict``.
+        """
         presets = {"lenient": cls.lenient, "strict": cls.strict}
         if name not in presets:
             raise ValueError(f"There is no behavior {name!r}; choose lenient or strict")
         return presets[name]()
 
     def changed(self, changes: dict[str, Any]) -> Behavior:
-        """Return this behavior with some fields replaced; a misspelt field is a ValueError."""
+        """Return this behavior with some fields replaced; a misspelt field is a ValueError.
+
+        :param changes: New values by field name.
+        """
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise ValueError(f"Behavior has no field {', '.join(sorted(unknown))}")

@@ -70,8 +70,8 @@ class Fault:
     :param path: Regular expression searched in the path, and in path and query.
     :param times: How many requests it hits; None for all.
     :param after: How many matching requests pass first.
-    :param applied: Whether the request takes effect before the fault takes effect. The kinds ``slow``,
-        ``truncated`` and ``content_type`` always apply it; a ``hang`` applies it afterwards otherwise.
+    :param applied: Whether the request takes effect although the answer fails. With ``slow``, ``truncated`` and
+        ``content_type`` it always does; otherwise a ``hang`` applies it when it ends.
     :param status: HTTP status.
     :param body: A name from ``BODIES``, other text, bytes or JSON; None for the usual one of the status.
     :param content_type: Media type instead of the body's own.
@@ -108,11 +108,7 @@ class Fault:
         self._pattern = re.compile(self.path)
 
     def applies_to(self, method: str, path: str, query: str) -> bool:
-        """Whether the fault applies to this request; counts it.
-
-        :param method: HTTP method.
-        :param path: Path as sent.
-        """
+        """Return whether the fault applies to this request, and count it."""
         if self.method not in (None, method):
             return False
         if not (self._pattern.search(path) or self._pattern.search(f"{path}?{query}")):
@@ -170,7 +166,10 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Switch a fault off; requests that hang on it go on."""
+        """Switch a fault off; requests that hang on it go on.
+
+        :param fault: What ``add`` returned.
+        """
         with self._lock:
             self._faults.remove(fault)
         fault.cleared = True
@@ -183,11 +182,7 @@ class Faults:
             fault.cleared = True
 
     def match(self, method: str, path: str, query: str) -> Fault | None:
-        """Return the fault that applies to this request.
-
-        :param method: HTTP method.
-        :param path: Path as sent.
-        """
+        """Return the fault that applies to this request."""
         with self._lock:
             return next((fault for fault in self._faults if fault.applies_to(method, path, query)), None)
 
@@ -203,8 +198,6 @@ class RateLimit:
     """A limit over a rolling window: so many requests in so many seconds, then 429 with ``Retry-After``.
 
     Source: documentation page "troubleshooting" (rolling limit, ``Retry-After``, ``X-RateLimit-Remaining``).
-
-    :param seconds: In how long.
     """
 
     def __init__(self, requests: int, seconds: float, clock: Clock) -> None:

@@ -37,10 +37,7 @@ def stamp(seconds: float) -> str:
 
 
 def read_stamp(value: str | datetime, now: float) -> str:
-    """Bring what a person writes as a moment into the stored form.
-
-    :param value: ISO 8601 text, a datetime, or an age such as ``"100 days ago"``.
-    """
+    """Bring ISO 8601 text, a datetime or an age such as ``"100 days ago"`` into the stored form."""
     if isinstance(value, str):
         age = _AGO.fullmatch(value)
         if age:

@@ -9,14 +9,14 @@ from typing import Any
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.responses import invalid
 
-#: Says what is wrong with a value, or None.
+#: Returns what is wrong with a value, or None.
 Check = Callable[[Json, Any], str | None]
 
 
 def accept(fields: list[Json], prerun: Any, *, partial: bool = False) -> Json:
-    """Return the values to store; keys that are no field's id are dropped silently, as Tallyfy does.
+    """Return the values to store; unknown field ids are dropped silently, as Tallyfy does.
 
-    :param partial: Whether required fields may be absent (an update).
+    In an update (``partial``), required fields may be absent.
     """
     if isinstance(prerun, list) and prerun:
         raise invalid({"prerun": ["The prerun must be an object keyed by field id."]})

@@ -45,10 +45,7 @@ def run_json(run: Run, behavior: Behavior) -> Json:
 
 
 def task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str] = frozenset()) -> Json:
-    """Show a task.
-
-    :param includes: Names from ``with=``, without the ``tasks.`` before them.
-    """
+    """Show a task; includes are the names from ``with=``, without the ``tasks.`` before them."""
     shown = {name: value for name, value in task.items() if name != "form_fields"}
     for name in ("created_at", "started_at", "completed_at"):
         shown[name] = moment(task[name], behavior)

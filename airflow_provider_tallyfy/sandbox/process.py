@@ -116,8 +116,7 @@ class Run:
         """Derive ``status`` and ``completed_at`` from tasks, kick-off form and issues.
 
         Source: documentation page "list-processes"; ``issue`` outranks ``problem``, both outrank the tasks.
-
-        :param needs_kickoff: Whether an unsubmitted kick-off form keeps the run from completing.
+        With ``needs_kickoff``, an unsubmitted kick-off form keeps the run from completing.
         """
         issues = {_ISSUE_STATES[thread["on"]] for thread in self._open_issues()}
         submitted = self.data["prerun_status"] == "complete" or not needs_kickoff

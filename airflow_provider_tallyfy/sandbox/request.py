@@ -14,8 +14,8 @@ from airflow_provider_tallyfy.sandbox.responses import Answer, forbidden, invali
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.sandbox.behavior import Behavior
+    from airflow_provider_tallyfy.sandbox.state import SandboxState
     from airflow_provider_tallyfy.sandbox.store import Store
-    from airflow_provider_tallyfy.sandbox.world import World
 
 
 def query_pairs(raw: str) -> list[tuple[str, str]]:
@@ -28,7 +28,7 @@ def query_pairs(raw: str) -> list[tuple[str, str]]:
 class Call:
     """A request to one endpoint."""
 
-    world: World
+    state: SandboxState
     path: str
     params: dict[str, str]
     query: dict[str, str]
@@ -39,12 +39,12 @@ class Call:
     @property
     def store(self) -> Store:
         """The organization's data."""
-        return self.world.store
+        return self.state.store
 
     @property
     def behavior(self) -> Behavior:
         """The answers to the open questions."""
-        return self.world.behavior
+        return self.state.behavior
 
     def json(self) -> Json:
         """Return the body as an object; an empty one if there is none."""
@@ -64,7 +64,7 @@ class Call:
         return run
 
     def run(self) -> Run:
-        """Return the run the path names; archived ones only where this world shows them."""
+        """Return the run the path names; archived ones only where this sandbox shows them."""
         run = self.any_run()
         if run.archived and not self.behavior.archived_visible_to_get:
             raise missing()

@@ -37,7 +37,7 @@ def organization(call: Call) -> Answer:
 
 def _organization(call: Call) -> Json:
     user = call.store.users.get(call.user_id) or next(iter(call.store.users.values()))
-    shown: Json = {"id": call.world.organization_id, "name": "Sandbox Ltd", "slug": "sandbox-ltd"}
+    shown: Json = {"id": call.state.organization_id, "name": "Sandbox Ltd", "slug": "sandbox-ltd"}
     return shown | {"created_on": "2020-01-01T00:00:00Z", "user_role": user["role"], "user_status": "active"}
 
 
@@ -106,7 +106,7 @@ def activity_feed(call: Call) -> Answer:
     if query.get("sort", "-created_at").startswith("-"):
         rows.reverse()
     shown, meta = page(rows, query, call.behavior, call.path, size=20)
-    organization_id = call.world.organization_id
+    organization_id = call.state.organization_id
     data = [activity_json(row, call.store, organization_id, call.behavior) for row in shown]
     return Answer.json({"data": data} | meta)
 

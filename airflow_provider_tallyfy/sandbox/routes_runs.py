@@ -88,7 +88,7 @@ def _template(call: Call, body: Json) -> Json:
 
 
 def update_run(call: Call) -> Answer:
-    """``PUT /runs/{id}``: absent ``users`` and ``groups`` are emptied where this world has that bug.
+    """``PUT /runs/{id}``: absent ``users`` and ``groups`` are emptied where this sandbox has that bug.
 
     Source: documentation page "update-process", against what was measured in production.
     """

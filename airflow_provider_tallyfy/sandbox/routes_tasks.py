@@ -113,30 +113,30 @@ def _run_of_task(call: Call) -> tuple[Run, Json]:
 
 def comment_task(call: Call) -> Answer:
     """``POST /tasks/{task}/comment``."""
-    return _say(call, *_run_of_task(call), issue=call.json().get("state") == "problem")
+    return _add_thread(call, *_run_of_task(call), issue=call.json().get("state") == "problem")
 
 
 def report_task(call: Call) -> Answer:
     """``POST /tasks/{task}/problem``: the run becomes ``problem``."""
-    return _say(call, *_run_of_task(call), issue=True)
+    return _add_thread(call, *_run_of_task(call), issue=True)
 
 
 def comment_run(call: Call) -> Answer:
     """``POST /runs/{run}/comment``."""
-    return _say(call, call.run(), None, issue=False)
+    return _add_thread(call, call.run(), None, issue=False)
 
 
 def report_run(call: Call) -> Answer:
     """``POST /runs/{run}/problem``: the run becomes ``issue``."""
-    return _say(call, call.run(), None, issue=True)
+    return _add_thread(call, call.run(), None, issue=True)
 
 
-def _say(call: Call, run: Run, task: Json | None, *, issue: bool) -> Answer:
+def _add_thread(call: Call, run: Run, task: Json | None, *, issue: bool) -> Answer:
     content = call.json().get("content")
     if not content:
         raise invalid_field("content", "The content field is required.")
-    speak = run.open_issue if issue else run.comment
-    thread = speak(content, call.store.now(), call.user_id, task)
+    add = run.open_issue if issue else run.comment
+    thread = add(content, call.store.now(), call.user_id, task)
     verb = "issue-reported" if issue else "commented"
     call.store.log(run, verb, "Comment", content, task)
     return Answer.data(thread, 201)
@@ -183,7 +183,7 @@ def launch_project(call: Call) -> Answer:
 
 
 def _empty_project(call: Call, body: Json) -> Run:
-    template = call.world.hidden_template()
+    template = call.state.hidden_template()
     summary = body.get("summary") if call.behavior.project_summary == "run" else None
     fields = {"name": body["title"], "summary": summary, "started_by": call.user_id}
     run = call.store.add_run(template, **fields)
@@ -193,10 +193,10 @@ def _empty_project(call: Call, body: Json) -> Run:
 
 
 def _assignees(owners: dict[str, list[Any]], body: Json) -> list[Json]:
-    none: Json = {"users": [], "guests": [], "groups": []}
+    nobody: Json = {"users": [], "guests": [], "groups": []}
     if not body.get("separate_task_for_each_assignee"):
         return [owners]
-    return [none | {kind: [one]} for kind, ids in owners.items() for one in ids] or [owners]
+    return [nobody | {kind: [one]} for kind, ids in owners.items() for one in ids] or [owners]
 
 
 def _oneoff(run: Run, body: Json, owners: Json) -> Json:

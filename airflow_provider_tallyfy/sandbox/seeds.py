@@ -120,10 +120,7 @@ def read_seed(path: str) -> Any:
 
 
 def load(seed: Any, loaders: Mapping[str, Callable[[Any], object]]) -> None:
-    """Add everything a seed names.
-
-    :param loaders: What adds one thing of a kind, in the order of loading.
-    """
+    """Add everything a seed names, in the order of the loaders: each adds one thing of its kind."""
     known = ", ".join(loaders)
     if not isinstance(seed, dict):
         raise SeedError(f"it is not an object with {known}")

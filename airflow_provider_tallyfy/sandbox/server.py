@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.behavior import Behavior
 from airflow_provider_tallyfy.sandbox.control import is_loopback
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
-from airflow_provider_tallyfy.sandbox.world import Connections, World
+from airflow_provider_tallyfy.sandbox.state import Connections, SandboxState
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
@@ -27,23 +27,33 @@ else:
 DEFAULT_HOST = "127.0.0.1"
 
 
-class Sandbox(World):
+class Sandbox(SandboxState):
     """A Tallyfy on a loopback port, until ``stop`` or the end of the ``with`` block.
 
-    It has everything of :class:`World`: state, faults, recorded requests. Attributes may be read and
-    methods called from any thread while the server runs.
+    Attributes may be read and methods called from any thread while the server runs.
 
-    :param behavior: A preset's name or a :class:`Behavior`.
-    :param host: Address to listen on; 127.0.0.1 by default, and then the control endpoints answer only requests to
-        a name of this machine. On any other machine's way here nothing guards them, as a warning says.
+    :param behavior: How it answers open questions: ``lenient``, ``strict`` or a :class:`Behavior`.
+    :param host: Address to listen on; by default 127.0.0.1, where the control endpoints answer only requests to a
+        name of this machine. At any other address everybody who reaches it may use them, as a warning says.
     :param port: Port to listen on; a free one by default.
-    :param world: ``organization_id``, ``token``, ``seed`` and ``prefix`` of :class:`World`.
+    :param organization_id: 32 hexadecimal digits; random by default.
+    :param token: The personal access token to accept; random by default.
+    :param seed: What the organization holds at the start, as for :meth:`load`; nothing by default.
+    :param prefix: Path the API is served under; it is served at the root as well.
     """
 
     def __init__(
-        self, behavior: Behavior | str = "lenient", *, host: str | None = None, port: int = 0, **world: Any
+        self,
+        behavior: Behavior | str = "lenient",
+        *,
+        host: str | None = None,
+        port: int = 0,
+        organization_id: str | None = None,
+        token: str | None = None,
+        seed: Json | None = None,
+        prefix: str = "/api",
     ) -> None:
-        super().__init__(behavior, **world)
+        super().__init__(behavior, organization_id=organization_id, token=token, seed=seed, prefix=prefix)
         self._listener = _listen(host or DEFAULT_HOST, port)
         self._server = uvicorn.Server(_config(self, any_host=host is not None))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,7 +86,10 @@ class Sandbox(World):
         return len(self.connections.open)
 
     def run_url(self, run_id: str) -> str:
-        """Return the address of a run's page in the web app."""
+        """Return the address of a run's page in the web app.
+
+        :param run_id: Id of the run.
+        """
         return f"{self.url}/{self.organization_id}/processes/{run_id}"
 
     def connection(self, **extra: Any) -> Json:
@@ -149,11 +162,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(world: World, *, any_host: bool) -> uvicorn.Config:
+def _config(state: SandboxState, *, any_host: bool) -> uvicorn.Config:
     """Return settings that keep the client's address as it is: it identifies the connection."""
     return uvicorn.Config(
-        SandboxApp(world, any_host=any_host),
-        http=_counting_protocol(world.connections),
+        SandboxApp(state, any_host=any_host),
+        http=_counting_protocol(state.connections),
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -65,15 +65,7 @@ class Store:
         archived: bool = False,
         **fields: Any,
     ) -> Json:
-        """Add a template and return it as the API shows it.
-
-        :param kickoff: Kick-off fields: ``label``, ``field_type``, and where they apply ``required``,
-            ``options`` (texts or objects), ``columns``; ids and aliases are made up when absent.
-        :param steps: Steps: titles, or objects with ``title``, ``task_type``, ``form_fields``.
-        :param complete_after: Runs of this template complete after so many seconds of being live.
-        :param archived: Whether the template is archived.
-        :param fields: Further fields of the template, such as ``id``.
-        """
+        """Add a template and return it as the API shows it."""
         template: Json = {"id": new_id(), "title": title, "alias": alias_of(title), "summary": ""}
         template |= {"type": "procedure", "status": "active", "created_at": self.now()}
         template |= {"archived_at": self.now() if archived else None, **fields}
@@ -101,7 +93,7 @@ class Store:
     # -- runs ---------------------------------------------------------------------------------------------
 
     def find(self, run_id: str) -> Run:
-        """Return a run; KeyError if there is none."""
+        """Return a run; a KeyError if it does not exist."""
         if run_id not in self.runs:
             raise KeyError(f"There is no run {run_id!r}")
         return self.runs[run_id]
@@ -116,13 +108,7 @@ class Store:
         tags: Iterable[str] = (),
         **fields: Any,
     ) -> Run:
-        """Add a run as if it had been launched.
-
-        :param steps: Ids of the steps that get tasks; None for all.
-        :param complete_after: Seconds of being live after which it completes by itself.
-        :param archived: Whether it is archived.
-        :param fields: Values of the run's own fields; a moment may be an age such as ``"3 days ago"``.
-        """
+        """Add a run as if it had been launched, with tasks for the steps with these ids, or for all."""
         if fields.get("status") == "archived":
             archived, fields["status"] = True, "active"
         data = self._run_data(template, fields)
@@ -216,10 +202,7 @@ class Store:
         self.log(run, "unarchived", "Process", f"Unarchived process: {run.data['name']}", by=by)
 
     def change(self, run: Run, fields: Json) -> None:
-        """Change fields of a run without asking what they mean.
-
-        :param fields: New values.
-        """
+        """Change fields of a run, to any values."""
         self._remove(run)
         run.data.update(fields)
         self._insert(run)

@@ -63,7 +63,7 @@ class Exchange:
         await self._start(answer)
         size = max(1, -(-len(answer.body) // pieces))
         for at in range(0, len(answer.body), size):
-            if await self.gone_within(seconds / pieces):
+            if await self.disconnected_within(seconds / pieces):
                 return
             chunk = answer.body[at : at + size]
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -90,7 +90,7 @@ class Exchange:
         lines += [name + b": " + text for name, text in answer.raw_headers()]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body[: len(answer.body) // 2]]))
         self.transport.close()
-        await self.gone()
+        await self.wait_for_disconnect()
 
     async def reset(self) -> None:
         """Break the connection with a TCP RST."""
@@ -99,23 +99,20 @@ class Exchange:
         raw = self.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
-        await self.gone()
+        await self.wait_for_disconnect()
 
     def _closed(self) -> bool:
         return self.transport is not None and self.transport.is_closing()
 
-    async def gone(self) -> None:
+    async def wait_for_disconnect(self) -> None:
         """Wait until the connection is closed."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
-    async def gone_within(self, seconds: float | None, released: Callable[[], bool] = lambda: False) -> bool:
-        """Wait a while, or for as long as it takes; say whether the client has gone meanwhile.
-
-        :param released: Asked again and again whether to stop waiting; another thread may change its mind.
-        """
+    async def disconnected_within(self, seconds: float | None, released: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for the client to leave or for ``released``, at most so long; return whether it left."""
         ends = None if seconds is None else time.monotonic() + seconds
-        leaving = asyncio.ensure_future(self.gone())
+        leaving = asyncio.ensure_future(self.wait_for_disconnect())
         try:
             while not leaving.done() and not released():
                 left = _TICK if ends is None else min(_TICK, ends - time.monotonic())
@@ -141,7 +138,7 @@ async def _status(exchange: Exchange, fault: Fault, now: float, _: Answer | None
 
 
 async def _hang(exchange: Exchange, fault: Fault, now: float, proper: Answer | None) -> None:
-    if not await exchange.gone_within(fault.seconds, lambda: fault.cleared):
+    if not await exchange.disconnected_within(fault.seconds, lambda: fault.cleared):
         await exchange.reply(proper or await exchange.proper_answer())
 
 

@@ -19,7 +19,8 @@ Kind = Literal["personal", "application", "user"]
 class Token:
     """What a bearer token stands for.
 
-    :param expires_at: End of its life in seconds since the epoch; None for one that does not end.
+    :param kind: Personal access token, application token, or user token made by an application.
+    :param expires_at: When it expires, in seconds since the epoch; None for never.
     """
 
     kind: Kind
@@ -40,8 +41,8 @@ class Credentials:
     def issue(self, kind: Kind, user_id: int | None, lifetime: float | None = None, text: str | None = None) -> str:
         """Make a token."""
         text = text or f"{kind}-{secrets.token_urlsafe(30)}"
-        ends = None if lifetime is None else self.clock.now() + lifetime
-        self.tokens[text] = Token(kind, user_id, ends)
+        expires_at = None if lifetime is None else self.clock.now() + lifetime
+        self.tokens[text] = Token(kind, user_id, expires_at)
         return text
 
     def find(self, authorization: str) -> Token | None:

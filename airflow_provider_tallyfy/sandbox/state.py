@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox import seeds
+from airflow_provider_tallyfy.sandbox.accepted_credentials import Credentials
 from airflow_provider_tallyfy.sandbox.behavior import Behavior
-from airflow_provider_tallyfy.sandbox.credentials import Credentials
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
 from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json, new_id
 from airflow_provider_tallyfy.sandbox.process import Run
@@ -22,10 +22,12 @@ from airflow_provider_tallyfy.sandbox.store import Store
 class RecordedRequest:
     """A request the API got.
 
+    :param method: HTTP method.
     :param path: Path as sent, prefix and percent-encoding included.
     :param query: Decoded query parameters in order.
     :param raw_query: Query string as sent.
     :param headers: Headers with lowercase names.
+    :param body: Body as sent.
     """
 
     method: str
@@ -48,14 +50,8 @@ class Connections:
         self.open: dict[tuple[str, int], asyncio.Transport] = {}
 
 
-class World:
-    """The state behind the endpoints. Every method may be called from any thread.
-
-    :param behavior: A preset's name or a :class:`Behavior`.
-    :param organization_id: 32 hexadecimal digits; random by default.
-    :param seed: What the organization holds at the start; nothing by default.
-    :param prefix: Path the API is served under; it is served at the root as well.
-    """
+class SandboxState:
+    """The state behind the endpoints. Every method may be called from any thread."""
 
     def __init__(
         self,
@@ -82,9 +78,10 @@ class World:
     ) -> None:
         """Start again with another organization, no faults and nothing recorded.
 
-        :param behavior: A preset's name or a :class:`Behavior`.
+        :param behavior: ``lenient``, ``strict`` or a :class:`Behavior`.
         :param organization_id: 32 hexadecimal digits; random by default.
-        :param seed: What the organization holds at the start.
+        :param token: The personal access token; random by default.
+        :param seed: What the organization holds at the start, as for :meth:`load`; nothing by default.
         """
         with self.lock:
             self.faults.clear()
@@ -94,7 +91,7 @@ class World:
             self.clock = Clock()
             self.latency = 0.0
             self.requests: list[RecordedRequest] = []
-            self._rate_limit: RateLimit | None = None
+            self.limiter: RateLimit | None = None
             self._hidden_template: Json | None = None
             self.credentials = Credentials(self.clock)
             self.store = Store(self.clock)
@@ -103,21 +100,21 @@ class World:
             if seed is not None:
                 self.load(seed)
 
-    # -- who may ask --------------------------------------------------------------------------------------
+    # -- users and tokens --------------------------------------------------------------------------------------
 
     @property
     def client_id(self) -> str:
-        """Id of the application that may ask for tokens."""
+        """Client id of the application that may ask for tokens."""
         return self.credentials.client_id
 
     @property
     def client_secret(self) -> str:
-        """Its secret."""
+        """Client secret of that application."""
         return self.credentials.client_secret
 
     @property
     def user_email(self) -> str:
-        """Address of the member whose token ``token`` is."""
+        """Email address of the member whose token is ``token``."""
         return str(self.user["email"])
 
     @property
@@ -130,12 +127,18 @@ class World:
         self.user["role"] = role
 
     def issue_token(self, lifetime: float | None = None) -> str:
-        """Make another personal access token."""
+        """Make another personal access token, and return it.
+
+        :param lifetime: Seconds until it expires; None for never.
+        """
         with self.lock:
             return self.credentials.issue("personal", self.user["id"], lifetime)
 
     def revoke_token(self, token: str | None = None) -> None:
-        """Make a token invalid, as logging out of the web app does; without an argument, every token."""
+        """Make a token invalid, as logging out of the web app does.
+
+        :param token: The token; every token by default.
+        """
         with self.lock:
             self.credentials.revoke(token)
 
@@ -144,20 +147,17 @@ class World:
     @property
     def rate_limit(self) -> tuple[int, float] | None:
         """So many requests in so many seconds; None for no limit."""
-        limit = self._rate_limit
-        return (limit.requests, limit.seconds) if limit else None
+        return (self.limiter.requests, self.limiter.seconds) if self.limiter else None
 
     @rate_limit.setter
     def rate_limit(self, limit: tuple[int, float] | None) -> None:
-        self._rate_limit = RateLimit(*limit, self.clock) if limit else None
-
-    @property
-    def limiter(self) -> RateLimit | None:
-        """What counts requests against the limit."""
-        return self._rate_limit
+        self.limiter = RateLimit(*limit, self.clock) if limit else None
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock forward: scripted completions, token and rate limits see it."""
+        """Move the sandbox's clock forward: scheduled completions, tokens and the rate limit follow it.
+
+        :param seconds: How far.
+        """
         self.clock.ahead += seconds
 
     # -- what the organization holds ----------------------------------------------------------------------
@@ -165,7 +165,8 @@ class World:
     def load(self, seed: Json) -> None:
         """Add templates, tags and runs: ``{"templates": [...], "tags": [...], "runs": [...]}``.
 
-        :param seed: Arguments of ``add_template``, titles of tags, arguments of ``add_run``.
+        :param seed: Templates and runs are objects with the arguments of :meth:`add_template` and
+            :meth:`add_run`; tags are titles.
         """
         loaders: dict[str, Callable[[Any], object]] = {
             "templates": lambda template: self.add_template(**template),
@@ -176,37 +177,53 @@ class World:
             seeds.load(seed, loaders)
 
     def add_template(self, title: str = "Generic review", **fields: Any) -> Json:
-        """Add a template; see :meth:`Store.add_template` for the fields.
+        """Add a template, and return it as the API shows it.
 
-        :param fields: ``kickoff``, ``steps``, ``complete_after``, ``archived`` and the template's own.
+        :param title: Its title.
+        :param fields: ``kickoff``: its kick-off fields, with ``label``, ``field_type`` and, where they apply,
+            ``required``, ``options`` (texts or objects) and ``columns``. ``steps``: titles, or objects with
+            ``title``, ``task_type`` and ``form_fields``. ``complete_after``: its runs complete after so many
+            seconds of being live. ``archived``: whether it is archived. Further fields of the template,
+            such as ``id``. Ids and aliases that are not given are made up.
         """
         with self.lock:
             return self.store.add_template(title, **fields)
 
     def add_tag(self, title: str) -> Json:
-        """Add a tag."""
+        """Add a tag, and return it.
+
+        :param title: Its title.
+        """
         with self.lock:
             return self.store.add_tag(title)
 
     def add_user(self, email: str, full_name: str = "Sam Member", role: str = "standard") -> Json:
-        """Add a member."""
+        """Add a member, and return it as the API shows it.
+
+        :param email: Email address.
+        :param full_name: First and last name.
+        :param role: ``admin``, ``standard`` or ``light``.
+        """
         with self.lock:
             return self.store.add_user(email, full_name, role)
 
     def add_run(self, template: str | None = None, **fields: Any) -> Json:
-        """Add a run and return the stored data of it; see :meth:`Store.add_run` for the fields.
+        """Add a run, and return it as :meth:`run` does.
 
-        :param template: Id or title; the first template by default.
-        :param fields: ``complete_after``, ``archived``, ``tags`` and the run's own fields.
+        :param template: Id or title of its template; the first template by default.
+        :param fields: ``complete_after``: the run completes after so many seconds of being live. ``archived``:
+            whether it is archived. ``tags``: ids or titles. ``steps``: ids of the steps that get tasks; all by
+            default. Further fields of the run; a moment may be an age such as ``"3 days ago"``.
         """
         with self.lock:
             return self._add_run(template, fields).snapshot()
 
     def add_runs(self, count: int, template: str | None = None, **fields: Any) -> list[str]:
-        """Add many runs and return their ids.
+        """Add many runs, and return their ids.
 
-        :param template: Id or title; the first template by default.
-        :param fields: As for ``add_run``; the name gets a number.
+        :param count: How many.
+        :param template: Id or title of their template; the first template by default.
+        :param fields: As for :meth:`add_run`; the name gets a number.
         """
         name = fields.pop("name", "Run")
         with self.lock:
@@ -233,14 +250,17 @@ class World:
         return self._hidden_template
 
     def run(self, run_id: str) -> Json:
-        """Return the stored data of a run; KeyError if there is none."""
+        """Return a run as it is stored, with its ``tasks``, ``threads`` and ``tags``; a KeyError if it does not exist.
+
+        :param run_id: Id of the run, here and below.
+        """
         with self.lock:
             self.store.complete_due_runs()
             return self.store.find(run_id).snapshot()
 
     @property
     def runs(self) -> list[Json]:
-        """The stored data of every run, in the order they were added."""
+        """Every run as it is stored, in the order they were added."""
         with self.lock:
             self.store.complete_due_runs()
             return [run.snapshot() for run in self.store.runs.values()]
@@ -248,7 +268,7 @@ class World:
     def complete_run(self, run_id: str, after: float | None = None) -> None:
         """Complete a run.
 
-        :param after: Seconds of being live to wait first; at once by default.
+        :param after: Seconds of being live after which it completes; at once by default.
         """
         with self.lock:
             self.store.complete(self.store.find(run_id), after=after)
@@ -281,8 +301,9 @@ class World:
             self.store.change(self.store.find(run_id), fields)
 
     def add_problem(self, run_id: str, content: str = "Something is wrong", *, on_run: bool = False) -> str:
-        """Report a problem on a run's first task, or an issue on the run itself; return the thread's id.
+        """Report a problem on a run's first task, or an issue on the run itself; return the id of its thread.
 
+        :param content: What is wrong.
         :param on_run: Whether it is about the run itself (status ``issue`` instead of ``problem``).
         """
         with self.lock:

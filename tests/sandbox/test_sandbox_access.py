@@ -62,12 +62,12 @@ def test_another_organization_is_forbidden_and_a_malformed_one_missing(api, tall
 
 
 @pytest.mark.usefixtures("worlds")
-def test_paths_and_runs_that_do_not_exist_are_told_apart(api):
+def test_an_unknown_path_and_an_unknown_run_get_different_errors(api):
     assert api("GET", "/processes").json()["code"] == "ENDPOINT_NOT_FOUND"
     assert api("GET", f"/runs/{'ab' * 16}").json()["code"] == "RESOURCE_NOT_FOUND"
 
 
-def test_an_encoded_slash_stays_inside_its_segment(api, tallyfy_sandbox):
+def test_an_encoded_slash_does_not_split_a_path_segment(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run()["id"]
     assert api("PUT", f"/runs/{run_id}%2Factivate").json()["code"] == "RESOURCE_NOT_FOUND"
     assert tallyfy_sandbox.requests[-1].path.endswith("%2Factivate")
@@ -110,7 +110,7 @@ def test_the_token_endpoint_takes_forms_and_known_clients_only(api, tallyfy_sand
     assert requests.post(url, data=basic, auth=auth, timeout=10).status_code == 200
 
 
-def test_a_token_request_that_is_not_readable_is_refused(api, tallyfy_sandbox):
+def test_an_unreadable_token_request_is_refused(api, tallyfy_sandbox):
     url, form = tallyfy_sandbox.token_url, {"Content-Type": "application/x-www-form-urlencoded"}
     garbled = api.send("POST", url, data=b"\xff\xfe=1", headers=form)
     assert (garbled.status_code, garbled.json()["error"]) == (400, "invalid_request")
@@ -120,7 +120,7 @@ def test_a_token_request_that_is_not_readable_is_refused(api, tallyfy_sandbox):
         assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
 
 
-def test_a_method_that_a_path_does_not_have_is_told_in_json(api, tallyfy_sandbox):
+def test_an_unsupported_method_gets_a_json_error(api, tallyfy_sandbox):
     for answer in (api("PATCH", "/runs"), api("POST", "/runs/x"), api.send("GET", tallyfy_sandbox.token_url)):
         assert (answer.status_code, answer.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
 

@@ -40,32 +40,32 @@ def complaint(capsys, monkeypatch):
         ({"templates": [{"title": 5}]}, "its templates[0] cannot be added: "),
     ],
 )
-def test_a_seed_that_cannot_be_sown(complaint, tmp_path, seed, words):
+def test_an_invalid_seed_is_refused(complaint, tmp_path, seed, words):
     path = tmp_path / "seed.json"
     path.write_bytes(seed if isinstance(seed, bytes) else json.dumps(seed).encode())
     assert complaint("--port", "0", "--seed", str(path)).startswith(f"--seed {path}: {words}")
 
 
-def test_a_seed_that_is_not_there(complaint, tmp_path):
+def test_a_missing_seed_file_is_refused(complaint, tmp_path):
     path = tmp_path / "seed.json"
     assert complaint("--seed", str(path)) == f"--seed {path}: it cannot be read (No such file or directory)"
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
-def test_an_invalid_port(complaint, port):
+def test_an_invalid_port_is_refused(complaint, port):
     assert complaint("--port", port) == f"argument --port: {port!r} is not a number from 0 to 65535"
 
 
-def test_a_port_that_is_taken(complaint):
+def test_a_port_in_use_is_refused(complaint):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert complaint("--port", str(port)) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
-def test_a_host_that_is_not_this_machine(complaint):
+def test_a_host_of_another_machine_is_refused(complaint):
     assert complaint("--host", "192.0.2.1").startswith("cannot listen on 192.0.2.1:8765: ")
 
 
-def test_a_seed_with_unknown_keys_is_refused_in_tests_as_well():
+def test_the_fixture_refuses_a_seed_with_unknown_keys():
     with pytest.raises(ValueError, match="unknown keys: process"):
         Sandbox(seed={"process": []})

@@ -81,7 +81,7 @@ SAFE = {"Content-Type": "application/json"}
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", None])
-def test_what_a_web_page_may_send_changes_nothing(tallyfy_sandbox, method, content_type):
+def test_a_request_that_a_web_page_can_send_changes_nothing(tallyfy_sandbox, method, content_type):
     headers = {} if content_type is None else {"Content-Type": content_type}
     path = {"POST": "/templates", "PUT": "/settings"}.get(method, f"/runs/{tallyfy_sandbox.add_run()['id']}")
     before = (tallyfy_sandbox.runs, list(tallyfy_sandbox.store.templates), tallyfy_sandbox.latency)
@@ -94,7 +94,7 @@ def test_what_a_web_page_may_send_changes_nothing(tallyfy_sandbox, method, conte
     assert (tallyfy_sandbox.runs, list(tallyfy_sandbox.store.templates), tallyfy_sandbox.latency) == before
 
 
-def test_a_post_without_a_body_wants_the_header_too(tallyfy_sandbox):
+def test_a_post_without_a_body_needs_the_header_too(tallyfy_sandbox):
     run = tallyfy_sandbox.add_run()
     url = f"{tallyfy_sandbox.url}/_sandbox/runs/{run['id']}/archive"
 
@@ -121,7 +121,7 @@ def test_a_body_other_than_a_json_object_is_a_bad_request(tallyfy_sandbox, body)
         ("POST", "/templates", {"title": "x", "steps": 5}),
     ],
 )
-def test_values_that_do_not_fit_are_told(control, method, path, body):
+def test_invalid_values_are_reported(control, method, path, body):
     assert control(method, path, body).status_code == 422
 
 
@@ -159,7 +159,7 @@ def test_a_sandbox_for_this_machine_does_not_warn(capfd, host):
     assert not capfd.readouterr().err
 
 
-def test_the_fixture_is_fresh_and_sets_the_default_connection(tallyfy_sandbox):
+def test_the_fixture_is_empty_and_sets_the_default_connection(tallyfy_sandbox):
     assert tallyfy_sandbox.runs == []
     assert tallyfy_sandbox.behavior == Behavior.lenient()
     connection = json.loads(os.environ["AIRFLOW_CONN_TALLYFY_DEFAULT"])
@@ -177,7 +177,7 @@ def test_the_marker_chooses_behavior_and_seed(tallyfy_sandbox):
     assert any("\ufeff" in name for name in names)
 
 
-def test_two_sandboxes_live_side_by_side():
+def test_two_sandboxes_run_side_by_side():
     with Sandbox() as one, Sandbox("strict") as two:
         assert one.base_url != two.base_url
         assert one.organization_id != two.organization_id

@@ -113,7 +113,7 @@ def test_a_client_sees_a_reset_as_a_connection_error_and_can_go_on(api, tallyfy_
     assert api("PUT", f"/runs/{run_id}/activate").ok
 
 
-def test_a_hang_outlasts_the_clients_patience_and_is_not_applied_once_it_left(api, tallyfy_sandbox, run_id):
+def test_a_hang_outlasts_the_client_timeout_and_applies_nothing(api, tallyfy_sandbox, run_id):
     hang = tallyfy_sandbox.faults.add("hang", method="DELETE")
     with pytest.raises(requests.ReadTimeout):
         api("DELETE", f"/runs/{run_id}", timeout=0.1)
@@ -140,7 +140,7 @@ def test_a_hang_ends_when_its_time_is_over(api, tallyfy_sandbox):
     assert api("GET", "/runs").status_code == 200
 
 
-def test_the_latency_is_the_whole_time_of_an_answer_so_the_effect_comes_before_it(tallyfy_sandbox):
+def test_a_write_takes_effect_before_the_latency_of_its_answer_is_over(tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run(archived=True)["id"]
     tallyfy_sandbox.latency = 60
     path = f"/api/organizations/{tallyfy_sandbox.organization_id}/runs/{run_id}/activate"
@@ -151,7 +151,7 @@ def test_the_latency_is_the_whole_time_of_an_answer_so_the_effect_comes_before_i
             connection.recv(1)
 
 
-def test_a_hanging_request_does_not_hold_up_the_end_of_the_sandbox():
+def test_a_hanging_request_does_not_delay_the_stop_of_the_sandbox():
     with Sandbox() as sandbox:
         fault = sandbox.faults.add("hang")
         connection = raw_request(sandbox, "GET", "/api/me")
@@ -178,7 +178,7 @@ def test_a_truncated_body_breaks_off(api, tallyfy_sandbox, run_id):
     assert tallyfy_sandbox.run(run_id)["archived_at"] is not None
 
 
-def test_the_proper_answer_may_be_called_something_else(api, tallyfy_sandbox):
+def test_an_answer_can_have_another_content_type(api, tallyfy_sandbox):
     tallyfy_sandbox.faults.add("content_type", content_type="text/plain")
     answer = api("GET", "/me")
     assert answer.headers["content-type"] == "text/plain"
@@ -192,7 +192,7 @@ def test_an_oversized_body_is_valid_json_of_the_size_asked_for(api, tallyfy_sand
     assert set(answer.json()) == {"data"}
 
 
-def test_a_redirect_leads_elsewhere(api, tallyfy_sandbox):
+def test_a_redirect_leads_to_another_address(api, tallyfy_sandbox):
     tallyfy_sandbox.faults.add("redirect", location="http://127.0.0.2:9/x", status=307)
     answer = api("GET", "/runs", allow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, "http://127.0.0.2:9/x")

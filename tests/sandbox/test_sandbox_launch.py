@@ -44,7 +44,7 @@ def launch(api, template, **fields):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_launch_answers_201_and_stores_what_it_was_given(api, tallyfy_sandbox, template):
+def test_a_launch_answers_201_and_stores_its_arguments(api, tallyfy_sandbox, template):
     values = prerun(template)
     answer = launch(api, template, name="Acme", summary="[key:1]", prerun=values, users=[5], guests=["dropped@x.y"])
     assert answer.status_code == 201
@@ -76,7 +76,7 @@ def test_a_launch_without_a_name_is_named_after_its_template(api, template):
     assert launch(api, template, prerun=prerun(template)).json()["data"]["name"].startswith("Onboarding - ")
 
 
-def test_missing_required_fields_are_named_one_by_one(api, template):
+def test_each_missing_required_field_is_named(api, template):
     answer = launch(api, template)
     assert answer.status_code == 422
     assert sorted(answer.json()["errors"].values()) == [["Company is required"], ["Email is required"]]
@@ -219,7 +219,7 @@ def test_an_unsubmitted_kickoff_form_may_keep_a_run_open(api, tallyfy_sandbox):
 
 
 @pytest.mark.parametrize("where", ["run", "tasks"])
-def test_the_summary_of_a_project_stands_where_this_world_keeps_it(api, tallyfy_sandbox, where):
+def test_the_summary_of_a_project_is_kept_where_the_behavior_says(api, tallyfy_sandbox, where):
     tallyfy_sandbox.behavior = Behavior(project_summary=where)
     body = {"title": "Move", "task_type": "task", "summary": "Pack.", "separate_task_for_each_assignee": True}
     shown = api("POST", "/tasks", json=body).json()["data"]
@@ -228,7 +228,7 @@ def test_the_summary_of_a_project_stands_where_this_world_keeps_it(api, tallyfy_
     assert (run["tasks"]["data"][0].get("summary") == "Pack.") == (where == "tasks")
 
 
-def test_a_project_stays_unseen_by_lists_as_long_as_any_launch(api, tallyfy_sandbox):
+def test_lists_show_a_project_as_late_as_any_launch(api, tallyfy_sandbox):
     tallyfy_sandbox.behavior = Behavior(list_lag=1)
     api("POST", "/tasks", json={"title": "Move", "task_type": "task", "separate_task_for_each_assignee": True})
     assert api.data("/runs") == []

@@ -88,7 +88,7 @@ def test_light_users_may_not_archive_and_only_admins_delete(api, tallyfy_sandbox
     assert api("PUT", f"/runs/{run_id}/activate").status_code == 200
 
 
-def test_a_run_completes_by_itself_after_its_time(api, tallyfy_sandbox):
+def test_a_run_completes_by_itself_after_the_given_time(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run(complete_after=60)["id"]
     assert api.data(f"/runs/{run_id}")["status"] == "active"
     tallyfy_sandbox.advance(61)
@@ -120,7 +120,7 @@ def test_problems_and_issues_hold_a_run_until_they_are_resolved(api, tallyfy_san
     assert api.data(f"/runs/{run_id}")["status"] == "active"
 
 
-def test_a_status_nobody_has_heard_of_can_be_shown(api, tallyfy_sandbox):
+def test_a_run_can_have_an_unknown_status(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run(status="paused")["id"]
     assert api.data(f"/runs/{run_id}")["status"] == "paused"
     tallyfy_sandbox.update_run(run_id, status="brand-new", archived_at="2020-01-01T00:00:00.000Z")

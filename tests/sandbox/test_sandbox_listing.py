@@ -22,7 +22,7 @@ def every_page(api, query: str, per_page: int = 100) -> list[str]:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_many_pages_of_runs_are_listed_once_each_in_order(api, tallyfy_sandbox):
+def test_many_pages_list_each_run_once_and_in_order(api, tallyfy_sandbox):
     ids = tallyfy_sandbox.add_runs(1_050)
     archived = ids[::7]
     for run_id in archived:
@@ -87,7 +87,7 @@ def test_problem_also_finds_issues(api, tallyfy_sandbox):
     assert api.names("status=issue") == ["B"]
 
 
-def test_what_the_documentation_leaves_open_about_status_filters_can_be_chosen(api, tallyfy_sandbox):
+def test_a_behavior_chooses_how_status_filters_work(api, tallyfy_sandbox):
     tallyfy_sandbox.add_run(name="live")
     tallyfy_sandbox.add_run(name="gone", archived=True)
     assert api.names("status=completed") == ["live"]
@@ -109,7 +109,7 @@ def test_what_the_documentation_leaves_open_about_status_filters_can_be_chosen(a
         ("words", {"corp%20ACME": "Acme Corp"}),
     ],
 )
-def test_the_search_text_is_compared_as_this_world_does(api, tallyfy_sandbox, q, found):
+def test_the_search_text_is_compared_as_the_behavior_says(api, tallyfy_sandbox, q, found):
     tallyfy_sandbox.behavior = replace(Behavior.lenient(), q=q)
     tallyfy_sandbox.add_run(name="Acme Corp", summary="with a marker")
     for text in ("cme", "marker", "acme", "corp%20ACME", "elsewhere"):
@@ -128,7 +128,7 @@ def test_a_plus_in_the_query_is_not_a_space(api, tallyfy_sandbox):
 
 
 @strict
-def test_a_launched_run_stays_invisible_for_some_list_requests(api, tallyfy_sandbox):
+def test_a_launched_run_appears_only_after_some_list_requests(api, tallyfy_sandbox):
     template = tallyfy_sandbox.add_template("T")
     run = api("POST", "/runs", json={"checklist_id": template["id"], "name": "new"}).json()["data"]
     assert [api.names(), api.names(), api.names()] == [[], [], ["new"]]

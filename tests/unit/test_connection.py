@@ -388,7 +388,7 @@ def test_client_credentials_need_both(missing):
         settings({"auth": "client_credentials"}, **CLIENT | {missing: ""})
 
 
-def test_no_secret_is_in_what_settings_look_like_and_each_is_known_as_one():
+def test_the_repr_of_settings_holds_no_secret_and_every_secret_is_masked():
     proxies = {"https": "http://ada:hun%2Fter2@proxy:3128"}
     token = settings({"proxies": proxies}, password="t0ken")
     client = settings({"auth": "client_credentials", "proxies": proxies}, **CLIENT)

@@ -51,11 +51,11 @@ def imported() -> dict:
 
 
 @pytest.mark.parametrize("module", _MODULES)
-def test_what_dag_files_import_loads_no_http_library(imported, module):
+def test_imports_of_dag_files_load_no_http_library(imported, module):
     assert imported["problems"][module] is None
 
 
-def test_what_dag_files_import_loads_no_hook(imported):
+def test_imports_of_dag_files_load_no_hook(imported):
     assert imported["hooks"] == []
 
 
@@ -75,7 +75,7 @@ print(json.dumps([name for name in sys.modules if name.startswith("airflow_provi
 """
 
 
-def test_a_dag_file_loads_few_modules_and_nothing_that_only_a_task_needs():
+def test_imports_of_dag_files_load_few_modules():
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", _COUNT], capture_output=True, text=True, check=True)
     loaded = [name.partition(".")[2] for name in json.loads(done.stdout.splitlines()[-1])]
     assert len(loaded) <= _MOST_MODULES, loaded

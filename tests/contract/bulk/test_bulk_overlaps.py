@@ -69,7 +69,7 @@ class Overlap:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_an_overlapping_try_of_the_same_task_launched_counts_as_changed(tallyfy, tries, launch, monkeypatch):
+def test_a_launch_by_an_overlapping_try_of_the_task_counts_as_changed(tallyfy, tries, launch, monkeypatch):
     overlap = Overlap(monkeypatch, tallyfy, launch, tries, key_column=None)
     end = attempt(lambda: launch(key_column=None).execute(tries.next()))
     companies, run_ids = live(tallyfy)
@@ -80,7 +80,7 @@ def test_what_an_overlapping_try_of_the_same_task_launched_counts_as_changed(tal
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_another_task_launched_by_the_same_key_meanwhile_is_not_changed(tallyfy, tries, launch, monkeypatch):
+def test_a_launch_by_another_task_with_the_same_key_is_unchanged(tallyfy, tries, launch, monkeypatch):
     class OtherTask:
         def next(self):
             return {"ti": FakeTaskInstance(task_id="other")}
@@ -164,7 +164,7 @@ def test_surplus_runs_are_archived_several_at_a_time_and_the_log_says_so(tallyfy
     assert "Launch: 6/6 done, 6 runs that overlapping tries launched twice are left to archive" in lines
 
 
-def test_a_dry_run_archives_nothing_that_is_surplus(tallyfy, tries, launch, monkeypatch):
+def test_a_dry_run_archives_no_surplus_run(tallyfy, tries, launch, monkeypatch):
     Overlap(monkeypatch, tallyfy, launch, tries, key_column=None)
     tallyfy.faults.add(method="DELETE", status=403, times=None)
     attempt(lambda: launch(key_column=None).execute(tries.next()))
@@ -219,7 +219,7 @@ def test_the_runs_of_many_rows_are_a_reference_that_sensors_and_bulk_operators_t
     assert live(tallyfy)[1] == set()
 
 
-def test_rows_without_a_key_column_are_told_by_their_number(tallyfy, tries, launch):
+def test_rows_without_a_key_column_are_named_by_their_number(tallyfy, tries, launch):
     launch(2, key_column=None).execute(tries.next())
     assert [run["row"] for run in tries.pushed["runs"]] == [1, 2]
     assert all(set(run) == {"row", "id"} for run in tries.pushed["runs"])

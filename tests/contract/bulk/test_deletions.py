@@ -51,9 +51,7 @@ def test_live_runs_are_archived_first_if_asked_to(tallyfy, tries, delete):
     assert left(tallyfy) == set()
 
 
-def test_a_retry_takes_no_run_for_deleted_that_slid_past_it_while_the_list_was_read(
-    tallyfy, tries, delete, monkeypatch
-):
+def test_a_run_that_moves_between_pages_is_not_mistaken_for_a_deleted_one(tallyfy, tries, delete, monkeypatch):
     others, ids = tallyfy.add_runs(20, archived=True), tallyfy.add_runs(300, archived=True)
     tallyfy.faults.add("status", method="DELETE", status=401, after=100, times=None)
     with monkeypatch.context() as killed:
@@ -122,7 +120,7 @@ def test_a_snapshot_of_each_run_is_written_first(tallyfy, tries, delete, tmp_pat
         assert snapshot["tasks"]
 
 
-def test_a_run_whose_snapshot_cannot_be_had_is_not_deleted(tallyfy, tries, delete, tmp_path):
+def test_a_run_without_a_snapshot_is_not_deleted(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(3, archived=True)
     tallyfy.faults.add("status", method="GET", path=f"{ids[1]}/tasks", status=403, times=None)
 
@@ -162,7 +160,7 @@ def test_a_retry_keeps_the_snapshots_that_were_made_before_the_runs_were_archive
 
 
 @pytest.mark.tallyfy_sandbox("strict")
-def test_a_retry_takes_no_other_file_for_a_snapshot_and_says_the_way_out(tallyfy, tries, delete, tmp_path):
+def test_a_retry_refuses_another_file_as_a_snapshot_and_says_what_to_do(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(2, archived=True)
     (tmp_path / f"{ids[0]}.json").write_text(json.dumps({"run": {"id": ids[1]}, "tasks": []}))
     (tmp_path / f"{ids[1]}.json").write_text("half a snap")
@@ -175,7 +173,7 @@ def test_a_retry_takes_no_other_file_for_a_snapshot_and_says_the_way_out(tallyfy
     assert left(tallyfy) == set(ids)
 
 
-def test_snapshots_that_cannot_be_written_stop_the_job(tallyfy, tries, delete, tmp_path):
+def test_snapshots_that_cannot_be_written_stop_the_task(tallyfy, tries, delete, tmp_path):
     ids = tallyfy.add_runs(30, archived=True)
     (tmp_path / "file").write_text("")
 
@@ -198,7 +196,7 @@ def test_a_lost_answer_is_a_deletion_if_the_run_is_gone(tallyfy, tries, delete):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete):
+def test_a_deletion_that_is_accepted_but_not_done_is_unknown(tallyfy, tries, delete):
     ids = tallyfy.add_runs(5, archived=True)
     tallyfy.faults.add("status", method="DELETE", path=ids[2], status=200, body="empty")
 
@@ -210,7 +208,7 @@ def test_a_deletion_that_tallyfy_only_claims_is_in_doubt(tallyfy, tries, delete)
 
 
 @pytest.mark.usefixtures("worlds")
-def test_deletions_in_doubt_after_a_failed_look_at_the_end_are_claimed_by_a_retry(tallyfy, tries, delete, monkeypatch):
+def test_a_retry_claims_deletions_that_the_look_at_the_end_could_not_confirm(tallyfy, tries, delete, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     ids = tallyfy.add_runs(5, archived=True)
     tallyfy.faults.add("status", method="GET", path="/runs$", status=500, after=1)
@@ -258,7 +256,7 @@ def test_a_run_that_never_existed_stays_a_failure_on_a_retry(tallyfy, tries, del
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
-def test_a_run_that_cannot_be_read_on_a_retry_is_not_taken_for_gone(tallyfy, tries, delete):
+def test_a_run_that_a_retry_cannot_read_is_not_mistaken_for_a_deleted_one(tallyfy, tries, delete):
     (run_id,) = tallyfy.add_runs(1, archived=True)
     tallyfy.faults.add("status", method="DELETE", path=run_id, status=503)
     attempt(lambda: delete([run_id]).execute(tries.next()))
@@ -273,7 +271,9 @@ def test_a_run_that_cannot_be_read_on_a_retry_is_not_taken_for_gone(tallyfy, tri
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
-def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_without_store, delete, tmp_path):
+def test_before_airflow_3_3_a_retry_learns_from_the_report_what_was_missing(
+    tallyfy, tries_without_store, delete, tmp_path
+):
     tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
     tallyfy.faults.add("status", method="DELETE", path=ids[1], status=503)
     path = str(tmp_path / "report.jsonl")
@@ -288,7 +288,7 @@ def test_before_airflow_3_3_the_report_knows_what_was_not_there(tallyfy, tries_w
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.usefixtures("no_patience")
-def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_said(
+def test_a_missing_run_without_a_checkpoint_is_unchanged_with_a_warning(
     tallyfy, tries_without_store, delete, tmp_path, caplog
 ):
     tries, ids = tries_without_store, tallyfy.add_runs(3, archived=True)
@@ -309,7 +309,7 @@ def test_where_nothing_remembers_a_missing_run_is_no_deletion_and_the_doubt_is_s
 
 
 @pytest.mark.usefixtures("worlds")
-def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
+def test_without_checkpoint_and_report_a_snapshot_shows_that_a_run_existed(
     tallyfy, tries_without_store, delete, tmp_path, monkeypatch
 ):
     tries, ids = tries_without_store, tallyfy.add_runs(3)
@@ -326,14 +326,14 @@ def test_where_nothing_else_remembers_snapshots_tell_what_was_there(
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_that_was_missing_at_first_is_missing_after_a_clear(tallyfy, tries, delete):
+def test_a_run_that_was_missing_before_a_clear_still_counts_as_missing(tallyfy, tries, delete):
     ends = [attempt(lambda: delete([NEVER_EXISTED]).execute(tries.next())) for _ in range(2)]
 
     assert [(end.state, end.error) for end in ends] == [("failed", "TallyfyBulkRejectedError")] * 2
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_a_killed_try_deleted_is_claimed_by_the_next_and_nothing_else(tallyfy, tries, delete, monkeypatch):
+def test_a_retry_claims_only_what_a_killed_try_deleted(tallyfy, tries, delete, monkeypatch):
     ids = tallyfy.add_runs(3, archived=True)
     with monkeypatch.context() as patch:
         patch.setattr(BulkJob, "_hand_on", Mock(side_effect=Killed))
@@ -348,7 +348,7 @@ def test_what_a_killed_try_deleted_is_claimed_by_the_next_and_nothing_else(tally
 
 
 @pytest.mark.usefixtures("no_patience")
-def test_runs_that_lists_did_not_show_yet_are_claimed_on_a_retry(tallyfy, tries, delete):
+def test_a_retry_claims_runs_that_lists_did_not_show_yet(tallyfy, tries, delete):
     """They were not in the plan, since only their own flows saw them."""
     ids = tallyfy.add_runs(4, archived=True)
     listed = [{"id": run["id"], "status": "archived"} for run in tallyfy.runs if run["id"] in ids[1:3]]

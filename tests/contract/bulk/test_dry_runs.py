@@ -39,7 +39,7 @@ def test_a_deletion_that_archives_first_plans_both_writes_of_each_run(tallyfy, t
 
 
 @pytest.mark.usefixtures("worlds")
-def test_the_log_has_every_request_and_the_result_says_how_many_it_leaves_out(tallyfy, tries, monkeypatch):
+def test_the_log_has_every_request_and_the_result_counts_those_it_omits(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
     ids = tallyfy.add_runs(45)
@@ -52,7 +52,7 @@ def test_the_log_has_every_request_and_the_result_says_how_many_it_leaves_out(ta
     assert plan["effect"].endswith("; and 25 more requests, all of them in the log")
 
 
-def test_the_result_leaves_no_run_half_told(tallyfy, tries):
+def test_the_result_has_all_requests_of_a_run_or_none(tallyfy, tries):
     ids = [*tallyfy.add_runs(1, archived=True), *tallyfy.add_runs(24)]
     keys = {"max_runs": 25, "confirm": tallyfy.organization_id, "archive_first": True, "max_concurrency": 1}
 
@@ -64,9 +64,7 @@ def test_the_result_leaves_no_run_half_told(tallyfy, tries):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_it_leaves_the_report_of_what_was_done_to_retries_and_undos(
-    tallyfy, tries, tries_without_store, tmp_path, monkeypatch
-):
+def test_a_dry_run_keeps_the_report_for_retries_and_undos(tallyfy, tries, tries_without_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     ids, path, log = tallyfy.add_runs(4), tmp_path / "report.jsonl", Log()
     tallyfy.faults.add("status", method="DELETE", path=ids[2], status=503)
@@ -85,7 +83,7 @@ def test_it_leaves_the_report_of_what_was_done_to_retries_and_undos(
     assert {line["state"] for line in report(path)} == {"changed"}
 
 
-def test_it_does_not_make_a_report(tallyfy, tries, tmp_path):
+def test_a_dry_run_writes_no_report(tallyfy, tries, tmp_path):
     path = tmp_path / "new folder" / "report.jsonl"
 
     TallyfyActivateRunsOperator(

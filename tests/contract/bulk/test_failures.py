@@ -30,7 +30,7 @@ def short_budget(tallyfy, monkeypatch):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_missing_run_fails_the_task_for_good_and_does_not_stop_the_others(tallyfy, tries):
+def test_a_missing_run_fails_the_task_without_retries_and_does_not_stop_the_others(tallyfy, tries):
     ids = tallyfy.add_runs(10, archived=True)
 
     end = attempt(lambda: restore([NOWHERE, *ids]).execute(tries.next()))
@@ -44,7 +44,7 @@ def test_a_missing_run_fails_the_task_for_good_and_does_not_stop_the_others(tall
 
 
 @pytest.mark.usefixtures("worlds")
-def test_failures_can_be_left_to_those_who_read_the_result(tallyfy, tries):
+def test_fail_on_errors_false_succeeds_and_returns_the_failures(tallyfy, tries):
     ids = tallyfy.add_runs(3, archived=True)
 
     end = attempt(lambda: restore([NOWHERE, *ids], fail_on_errors=False).execute(tries.next()))
@@ -55,7 +55,7 @@ def test_failures_can_be_left_to_those_who_read_the_result(tallyfy, tries):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_server_error_on_a_write_leaves_its_run_in_doubt_and_the_task_to_a_retry(tallyfy, tries, short_budget):
+def test_a_server_error_on_a_write_makes_its_run_unknown_and_the_task_retryable(tallyfy, tries, short_budget):
     ids = tallyfy.add_runs(6)
     tallyfy.faults.add("status", method="DELETE", path=ids[2], status=503, times=1, applied=True)
 
@@ -72,7 +72,7 @@ def test_a_server_error_on_a_write_leaves_its_run_in_doubt_and_the_task_to_a_ret
     assert writes(tallyfy) == {f"DELETE {run_id}": 1 for run_id in ids}
 
 
-def test_a_declined_write_is_a_failure_and_not_in_doubt(tallyfy, tries):
+def test_a_refused_write_is_failed_and_not_unknown(tallyfy, tries):
     ids = tallyfy.add_runs(3)
     tallyfy.faults.add("status", method="DELETE", path=ids[1], status=403, times=None)
 
@@ -82,7 +82,7 @@ def test_a_declined_write_is_a_failure_and_not_in_doubt(tallyfy, tries):
     assert [failure["state"] for failure in tries.pushed["failures"]] == ["failed"]
 
 
-def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_permanent(tallyfy, tries):
+def test_an_error_after_an_accepted_write_makes_it_unknown_even_if_permanent(tallyfy, tries):
     tallyfy.behavior = tallyfy.behavior.changed({"archive_answers_body": False})
     ids = tallyfy.add_runs(120)
     tallyfy.faults.add("status", method="GET", path=f"/runs/{ids[1]}$", status=403, times=None)
@@ -94,7 +94,7 @@ def test_trouble_after_an_accepted_write_leaves_it_in_doubt_even_if_it_is_perman
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, tries):
+def test_a_write_that_is_refused_only_when_repeated_is_unknown(tallyfy, tries):
     """The first attempt was applied, but its answer was lost; the second is refused for another reason."""
     ids = tallyfy.add_runs(4, archived=True)
     tallyfy.faults.add("status", method="PUT", path=ids[1], status=503, applied=True, retry_after=0.01)
@@ -109,7 +109,7 @@ def test_a_write_that_is_declined_only_when_it_is_repeated_is_in_doubt(tallyfy, 
     assert sorted(again.result["changed"]) == sorted(ids)
 
 
-def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tries, short_budget, monkeypatch):
+def test_a_request_that_was_never_sent_is_failed_and_not_unknown(tallyfy, tries, short_budget, monkeypatch):
     from airflow_provider_tallyfy.api.call import Loss
     from airflow_provider_tallyfy.hooks.httpx_transport import Transport
 
@@ -129,7 +129,7 @@ def test_a_request_that_was_never_sent_is_a_failure_and_not_in_doubt(tallyfy, tr
     assert [(failure["id"], failure["state"]) for failure in tries.pushed["failures"]] == [(ids[3], "failed")]
 
 
-def test_passing_trouble_is_retried_within_the_task(tallyfy, tries):
+def test_a_transient_failure_is_retried_within_the_task(tallyfy, tries):
     ids = tallyfy.add_runs(20)
     tallyfy.faults.add("status", method="DELETE", status=503, times=2, retry_after=0.01)
     tallyfy.faults.add("reset", method="DELETE", times=1)
@@ -141,7 +141,7 @@ def test_passing_trouble_is_retried_within_the_task(tallyfy, tries):
 
 
 @pytest.mark.parametrize(("max_failures", "begun"), [(0, 1), ("2", 3), ("10%", 3), ("0%", 1)])
-def test_more_failures_than_allowed_stop_the_job(tallyfy, tries, tmp_path, max_failures, begun):
+def test_more_failures_than_allowed_stop_the_task(tallyfy, tries, tmp_path, max_failures, begun):
     ids = tallyfy.add_runs(29)
     tallyfy.faults.add("status", method="DELETE", status=403, times=None)
     path = tmp_path / "report.jsonl"
@@ -169,7 +169,7 @@ def test_as_many_failures_as_allowed_do_not_stop_it_but_fail_the_task(tallyfy, t
     assert tries.pushed["counts"]["changed"] == 8
 
 
-def test_what_concerns_every_run_stops_the_job_and_is_the_tasks_error(tallyfy, tries):
+def test_an_error_that_concerns_every_run_stops_the_task(tallyfy, tries):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=402, times=None, after=5)
 
@@ -181,7 +181,7 @@ def test_what_concerns_every_run_stops_the_job_and_is_the_tasks_error(tallyfy, t
     assert tries.pushed["counts"]["skipped"] >= 53
 
 
-def test_a_token_that_dies_on_the_way_stops_the_job(tallyfy, tries):
+def test_a_token_that_is_revoked_meanwhile_stops_the_task(tallyfy, tries):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=401, times=None, after=5)
 
@@ -191,7 +191,7 @@ def test_a_token_that_dies_on_the_way_stops_the_job(tallyfy, tries):
     assert len(tries.pushed["changed"]) == 5
 
 
-def test_an_hourly_limit_stops_the_job_and_says_when_to_try_again(tallyfy, tries):
+def test_an_hourly_limit_stops_the_task_and_says_when_to_try_again(tallyfy, tries):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=429, times=None, after=5, retry_after=1800)
 
@@ -213,7 +213,7 @@ def test_failures_with_refusals_between_them_are_no_outage(tallyfy, tries, short
     assert tries.pushed["counts"]["failed"] + tries.pushed["counts"]["unknown"] == 60
 
 
-def test_an_outage_stops_the_job_before_every_run_has_waited_it_out(tallyfy, tries, short_budget):
+def test_an_outage_stops_the_task_before_every_run_has_used_its_retries(tallyfy, tries, short_budget):
     ids = tallyfy.add_runs(60)
     tallyfy.faults.add("status", method="DELETE", status=503, times=None, after=5)
 
@@ -235,7 +235,7 @@ def test_a_list_that_cannot_be_read_fails_the_task_before_anything_is_written(ta
     assert not writes(tallyfy)
 
 
-def test_a_report_that_cannot_be_written_ends_the_job_in_good_order(tallyfy, tries, tmp_path):
+def test_a_report_that_cannot_be_written_fails_the_task_but_its_result_is_pushed(tallyfy, tries, tmp_path):
     ids = tallyfy.add_runs(60)
     path = tmp_path / "report.jsonl"
     path.write_text("of yesterday")
@@ -248,7 +248,7 @@ def test_a_report_that_cannot_be_written_ends_the_job_in_good_order(tallyfy, tri
     assert path.read_text() == "of yesterday"
 
 
-def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):
+def test_one_429_slows_all_requests_and_fails_none(tallyfy, tries, caplog):
     ids = tallyfy.add_runs(30)
     tallyfy.faults.add("status", method="DELETE", status=429, times=8, after=10, retry_after=0.2)
 
@@ -260,7 +260,7 @@ def test_one_429_slows_all_and_fails_none(tallyfy, tries, caplog):
     assert 1 <= sum("All requests pause" in record.getMessage() for record in caplog.records) <= 3
 
 
-def test_progress_is_told_now_and_then(tallyfy, tries, monkeypatch):
+def test_progress_is_logged_now_and_then(tallyfy, tries, monkeypatch):
     log = Log()
     monkeypatch.setattr(TallyfyArchiveRunsOperator, "log", log)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._SECONDS_BETWEEN_LINES", 0.0)
@@ -298,7 +298,7 @@ def test_a_defect_of_one_run_ends_only_its_own_item(tallyfy, tries, defect):
     assert archived(tallyfy) == {ids[0]}
 
 
-def test_an_odd_number_that_decides_nothing_ends_nothing(tallyfy, tries):
+def test_an_odd_number_in_a_field_that_nothing_depends_on_is_ignored(tallyfy, tries):
     ids = show_a_defect_of_the_first(tallyfy, {"progress": {"percent": 10**400}})
     end = attempt(lambda: restore(ids).execute(tries.next()))
     assert end.state == "success"

@@ -57,7 +57,7 @@ def restore(run_ids=None, **options):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("action", [archive, restore])
-def test_a_retry_finishes_what_is_open_and_writes_nothing_twice(tallyfy, tries, end_after, tmp_path, action):
+def test_a_retry_does_the_remaining_runs_and_writes_nothing_twice(tallyfy, tries, end_after, tmp_path, action):
     ids = tallyfy.add_runs(60, archived=action is restore)
     other = tallyfy.add_runs(5, archived=action is archive)
     path = tmp_path / "report.jsonl"
@@ -82,7 +82,7 @@ def test_a_retry_finishes_what_is_open_and_writes_nothing_twice(tallyfy, tries, 
 
 
 @pytest.mark.usefixtures("worlds")
-def test_runs_that_a_filter_passes_by_after_the_first_try_are_not_forgotten(tallyfy, tries, end_after):
+def test_runs_that_a_filter_no_longer_matches_on_a_retry_are_still_reported(tallyfy, tries, end_after):
     ids = tallyfy.add_runs(60)
     tallyfy.add_runs(5, archived=True)
     end_after(20)
@@ -96,7 +96,7 @@ def test_runs_that_a_filter_passes_by_after_the_first_try_are_not_forgotten(tall
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
-def test_a_try_that_never_came_to_begin_forgets_nothing(tallyfy, tries, end_after, tmp_path):
+def test_a_try_that_fails_before_it_begins_keeps_the_checkpoint(tallyfy, tries, end_after, tmp_path):
     ids = tallyfy.add_runs(60)
     end_after(20)
     with pytest.raises(Terminated):
@@ -110,7 +110,7 @@ def test_a_try_that_never_came_to_begin_forgets_nothing(tallyfy, tries, end_afte
     assert sorted(end.result["changed"]) == sorted(ids)
 
 
-def test_a_run_that_somebody_took_back_between_the_tries_is_not_claimed(tallyfy, tries, end_after):
+def test_a_run_that_somebody_reverted_between_the_tries_is_not_claimed(tallyfy, tries, end_after):
     """A try that ended in good order knows what it changed, not only what it meant to."""
     ids = tallyfy.add_runs(60)
     end_after(20)
@@ -125,7 +125,7 @@ def test_a_run_that_somebody_took_back_between_the_tries_is_not_claimed(tallyfy,
     assert sorted(end.result["changed"]) == sorted(set(ids) - {skipped[0]})
 
 
-def test_before_airflow_3_3_the_report_remembers(tallyfy, tries_without_store, end_after, tmp_path):
+def test_before_airflow_3_3_a_retry_reads_the_report(tallyfy, tries_without_store, end_after, tmp_path):
     ids = tallyfy.add_runs(60)
     path = tmp_path / "report.jsonl"
     end_after(20)
@@ -167,9 +167,7 @@ def killed_at_line(lines: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("lines", [0, 1, 25])
-def test_what_any_try_reported_is_remembered_whenever_a_later_one_is_killed(
-    tallyfy, tries_without_store, tmp_path, lines
-):
+def test_a_killed_retry_keeps_what_earlier_tries_reported(tallyfy, tries_without_store, tmp_path, lines):
     ids = tallyfy.add_runs(60)
     path = tmp_path / "reports" / "report.jsonl"
     path.parent.mkdir()
@@ -193,7 +191,7 @@ def test_what_any_try_reported_is_remembered_whenever_a_later_one_is_killed(
     ]
 
 
-def test_a_report_takes_its_place_when_it_is_complete(tallyfy, tries, tmp_path):
+def test_a_report_appears_when_it_is_complete(tallyfy, tries, tmp_path):
     ids = tallyfy.add_runs(60)
     path = tmp_path / "report.jsonl"
     path.write_text("of yesterday")
@@ -205,7 +203,7 @@ def test_a_report_takes_its_place_when_it_is_complete(tallyfy, tries, tmp_path):
     assert len(report(partial)) == 20
 
 
-def test_without_store_and_report_nothing_is_written_twice_either(tallyfy, tries_without_store, end_after):
+def test_nothing_is_written_twice_without_store_and_report(tallyfy, tries_without_store, end_after):
     ids = tallyfy.add_runs(60)
     end_after(20)
     with pytest.raises(Terminated):
@@ -251,7 +249,7 @@ def terminate(operator):
     ],
     ids=["on_kill", "terminated"],
 )
-def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(tallyfy, tries, tmp_path, end, outcome):
+def test_a_kill_makes_hanging_runs_unknown_and_skips_the_rest(tallyfy, tries, tmp_path, end, outcome):
     ids = tallyfy.add_runs(30)
     path = tmp_path / "report.jsonl"
     hang = tallyfy.faults.add("hang", method="DELETE", after=10, times=None, applied=True)
@@ -275,7 +273,7 @@ def test_what_hangs_when_the_task_is_killed_is_in_doubt_and_the_rest_is_skipped(
     assert all(count == 1 for count in writes(tallyfy).values())
 
 
-def test_what_is_under_way_when_the_task_is_killed_may_end(tallyfy, tries, monkeypatch):
+def test_a_kill_lets_open_requests_finish(tallyfy, tries, monkeypatch):
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job.GRACE_SECONDS", 30.0)
     ids = tallyfy.add_runs(30)
     hang = tallyfy.faults.add("hang", method="DELETE", after=10, times=3)
@@ -312,7 +310,7 @@ def test_killing_a_task_that_has_not_begun_or_has_ended_is_no_error(tallyfy, tri
     archive([]).on_kill()
 
 
-def test_no_thread_is_left_behind(tallyfy, tries, end_after):
+def test_no_thread_is_left_over(tallyfy, tries, end_after):
     ids = tallyfy.add_runs(30)
     before = set(threading.enumerate())
     archive(ids).execute(tries.next())

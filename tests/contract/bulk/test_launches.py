@@ -149,7 +149,7 @@ def test_invalid_lists_of_ids_are_refused_with_the_other_problems(tallyfy, tries
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_is_wrong_with_all_launches_is_explained_once_and_not_by_row(tallyfy, tries, launch):
+def test_a_problem_of_all_launches_is_reported_once_and_not_by_row(tallyfy, tries, launch):
     rows = [{"Company": "ACME"}, {"Company": "Globex"}, {"Plan": "Trial"}]
 
     end = attempt(lambda: launch(rows, tasks={"zz": {}}, body={"owner_id": "None"}).execute(tries.next()))
@@ -164,7 +164,7 @@ def test_what_is_wrong_with_all_launches_is_explained_once_and_not_by_row(tallyf
     assert not tallyfy.runs
 
 
-def test_what_is_wrong_with_many_rows_is_said_once_with_their_numbers(tallyfy, tries, launch):
+def test_a_problem_of_many_rows_is_reported_once_with_their_numbers(tallyfy, tries, launch):
     rows = [{"Plan": "Trial"}, {"Company": "ACME"}, *[{"Company": "x", "Plan": "Gold"}] * 40, {"Plan": "Paid"}]
 
     end = attempt(lambda: launch(rows).execute(tries.next()))
@@ -217,7 +217,7 @@ def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow,
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 200, "body": "html"}])
-def test_a_launch_that_nobody_can_see_yet_is_in_doubt(tallyfy, tries, launch, fault):
+def test_a_launch_that_is_not_shown_yet_is_unknown(tallyfy, tries, launch, fault):
     """Its answer says nothing, and a run that a replica does not show yet is not a launch that was declined."""
     tallyfy.faults.add(**fault, method="POST", path="/runs$", applied=False)
 
@@ -274,7 +274,7 @@ def test_a_key_column_launches_once_per_key_across_tasks(tallyfy, tries, launch)
     assert companies(tallyfy) == {"ACME": 1, "Globex": 1}
 
 
-def test_keys_that_are_missing_or_double_are_refused(tallyfy, tries, launch):
+def test_missing_and_duplicate_keys_are_refused(tallyfy, tries, launch):
     rows = [{"Company": "A", "order": "1"}, {"Company": "B", "order": ""}, {"Company": "C", "order": "1"}]
 
     end = attempt(lambda: launch(rows, key_column="order").execute(tries.next()))
@@ -286,7 +286,7 @@ def test_keys_that_are_missing_or_double_are_refused(tallyfy, tries, launch):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("column", ["Company", "company", " COMPANY ", "its id"])
-def test_a_key_column_that_is_called_like_a_field_fills_it_too(tallyfy, tries, launch, template, column):
+def test_a_key_column_named_like_a_field_fills_it_too(tallyfy, tries, launch, template, column):
     column = template["prerun"][0]["id"] if column == "its id" else column
 
     for _ in range(2):

@@ -48,7 +48,7 @@ def test_live_runs_go_and_archived_ones_stay(tallyfy, tries):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_an_archive_changed_is_what_its_undo_restores(tallyfy, tries, tries_without_store):
+def test_an_undo_restores_what_the_archive_changed(tallyfy, tries, tries_without_store):
     before, live = tallyfy.add_runs(4, archived=True), tallyfy.add_runs(6)
     archive([*before, *live]).execute(tries.next())
 
@@ -113,7 +113,7 @@ def test_filters_choose_the_runs_and_their_list_shows_how_they_are(tallyfy, trie
     assert archived(tallyfy) == set(others[:3])
 
 
-def test_a_limit_is_a_filter(tallyfy, tries):
+def test_a_limit_counts_as_a_filter(tallyfy, tries):
     tallyfy.add_runs(5)
 
     end = attempt(lambda: archive(limit="2").execute(tries.next()))
@@ -184,7 +184,7 @@ def test_a_report_in_place_of_the_ids_that_it_reports_on_is_refused(tallyfy, tri
     assert not tallyfy.requests
 
 
-def test_without_xcoms_nothing_is_pushed_and_no_size_is_too_large(tallyfy, tries):
+def test_without_xcom_push_nothing_is_pushed_and_no_result_is_too_large(tallyfy, tries):
     ids = tallyfy.add_runs(30)
 
     end = attempt(lambda: archive(ids, max_xcom_bytes=1000, do_xcom_push=False).execute(tries.next()))
@@ -233,13 +233,13 @@ def test_client_credentials_are_exchanged_once_for_all(tallyfy, tries, monkeypat
 
 
 @pytest.mark.parametrize("concurrency", [0, 33, "x", True])
-def test_an_impossible_concurrency_is_refused(tallyfy, tries, concurrency):
+def test_an_invalid_concurrency_is_refused(tallyfy, tries, concurrency):
     end = attempt(lambda: archive([], max_concurrency=concurrency).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
 
 
-def test_no_token_is_in_what_is_handed_on(tallyfy, tries, tmp_path):
+def test_results_hold_no_token(tallyfy, tries, tmp_path):
     ids = tallyfy.add_runs(3)
     path = tmp_path / "report.jsonl"
     tallyfy.faults.add("echo_authorization", method="DELETE", status=403, times=None)

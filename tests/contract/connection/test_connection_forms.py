@@ -50,7 +50,7 @@ def test_both_base_urls_work_with_and_without_a_slash(tallyfy, monkeypatch, writ
     assert tallyfy.requests[0].path == ("/api" if "/api" in base else "") + below
 
 
-def test_host_scheme_and_port_may_have_fields_of_their_own(tallyfy, monkeypatch):
+def test_host_scheme_and_port_can_have_fields_of_their_own(tallyfy, monkeypatch):
     connection = tallyfy.connection() | {"host": "127.0.0.1", "schema": "http", "port": tallyfy.port}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
     with TallyfyHook() as hook:
@@ -58,7 +58,7 @@ def test_host_scheme_and_port_may_have_fields_of_their_own(tallyfy, monkeypatch)
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[]", '"text"'])
-def test_an_invalid_extra_is_not_silently_left_out(tallyfy, monkeypatch, extra):
+def test_an_invalid_extra_is_not_ignored(tallyfy, monkeypatch, extra):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(tallyfy.connection() | {"extra": extra}))
     with pytest.raises(Exception, match="extra") as caught:
         TallyfyHook().get_run("r1")
@@ -74,7 +74,7 @@ def test_a_missing_connection_says_how_to_make_it_to_both_hooks():
     assert str(sync.value) == str(asynchronous.value)
 
 
-def test_without_an_organization_nothing_is_asked(tallyfy, monkeypatch):
+def test_without_an_organization_nothing_is_sent(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(organization_id=None))
     with TallyfyHook() as hook, pytest.raises(TallyfyConfigurationError, match="No Tallyfy organization is given"):
         hook.get_run("r1")

@@ -139,7 +139,7 @@ in_a_sandbox = settings(max_examples=40, deadline=None, suppress_health_check=[H
 @pytest.mark.usefixtures("worlds")
 @in_a_sandbox
 @given(form=forms(), names=st.lists(st.sampled_from(["label", "alias", "id", "LABEL"]), min_size=6, max_size=6))
-def test_what_was_meant_is_stored(tallyfy, form, names):
+def test_kick_off_values_are_stored_as_they_were_meant(tallyfy, form, names):
     template = tallyfy.add_template("Form", kickoff=[spec for spec, _, _ in form])
     fields = template["prerun"]
     keys = [
@@ -172,7 +172,7 @@ UNFIT: dict[object, list[Any]] = {
 @pytest.mark.usefixtures("worlds")
 @in_a_sandbox
 @given(form=forms(), data=st.data())
-def test_every_value_that_does_not_fit_is_named_and_nothing_is_launched(tallyfy, form, data):
+def test_every_invalid_value_is_named_and_nothing_is_launched(tallyfy, form, data):
     unfit = data.draw(st.sets(st.sampled_from(range(len(form))), min_size=1))
     template = tallyfy.add_template("Form", kickoff=[spec for spec, _, _ in form])
     kickoff = {

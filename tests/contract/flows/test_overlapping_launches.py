@@ -62,7 +62,7 @@ def tries(tallyfy, kind: str, keys: list[LaunchKey]) -> list[Try]:
     world=st.sampled_from([Behavior.lenient(), Behavior.strict()]),
     switched=st.fixed_dictionaries({"list_lag": st.integers(0, 2), "milliseconds": st.booleans()}),
 )
-def test_any_order_of_two_tries_leaves_one_run(tallyfy, kind, keys, order, world, switched):  # noqa: PLR0917
+def test_two_tries_in_any_order_leave_one_run(tallyfy, kind, keys, order, world, switched):  # noqa: PLR0917
     tallyfy.reset(organization_id=tallyfy.organization_id, token=tallyfy.token)
     tallyfy.behavior = world.changed(switched)
     first, second = tries(tallyfy, kind, keys)

@@ -168,13 +168,13 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("location", LOCATIONS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_address_of_a_redirect_is_not_looked_at(ask, method, location):
+def test_the_target_of_a_redirect_is_not_requested(ask, method, location):
     sent = with_status(302, answer(b"", "Location: PLACE")).replace(b"PLACE", location)
     with pytest.raises(TallyfyResponseError, match="Redirects are not followed"):
         ask(sent, method)
 
 
-def test_the_body_of_a_redirect_that_drips_is_left_after_the_timeout(ask):
+def test_a_slow_body_of_a_redirect_ends_at_the_timeout(ask):
     gone = threading.Event()
 
     def drip(connection: socket.socket) -> None:
@@ -187,7 +187,7 @@ def test_the_body_of_a_redirect_that_drips_is_left_after_the_timeout(ask):
     gone.set()
 
 
-def test_requests_mock_may_stand_in_for_tallyfy(tallyfy, works):
+def test_requests_mock_can_replace_tallyfy(tallyfy, works):
     with requests_mock.Mocker() as mocked, TallyfyHook() as hook:
         mocked.get(requests_mock.ANY, content=gzip.compress(RUN, mtime=0), headers={"Content-Encoding": "gzip"})
         assert hook.execute(works["GET"]).name == "Onboarding"

@@ -73,7 +73,7 @@ def test_a_directory_of_certificates_is_trusted(ask, environment, certificate, t
 
 
 @pytest.mark.parametrize(("first", "second"), list(pairwise(VARIABLES)))
-def test_the_first_variable_that_is_set_counts(ask, environment, certificate, first, second):
+def test_the_first_variable_that_is_set_is_used(ask, environment, certificate, first, second):
     environment(**{first: certificate, second: certifi.where()})
     assert ask() == 7
 
@@ -93,7 +93,7 @@ def test_the_connections_verify_wins_over_the_environment(ask, environment, cert
 
 @pytest.mark.parametrize("path", ["/no/such/file", __file__])
 @EACH_VARIABLE
-def test_a_variable_that_names_no_certificates_is_named(ask, environment, variable, path):
+def test_the_error_names_a_variable_without_certificates(ask, environment, variable, path):
     environment(**{variable: path})
     with pytest.raises(
         TallyfyConfigurationError, match=rf"^The environment variable {variable} .*\nNothing was sent\."
@@ -127,7 +127,7 @@ def test_token_requests_trust_the_same(ask, environment, tls, certificate, varia
         assert ask(host=host, auth="client_credentials", token_url=f"{host}/oauth/token") == 7
 
 
-def test_that_nothing_is_verified_is_logged_once(ask, monkeypatch):
+def test_a_disabled_verification_is_logged_once(ask, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(certificates.log, "warning", said.append)
     assert ask(verify=False) == 7

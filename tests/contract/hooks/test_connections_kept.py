@@ -74,7 +74,7 @@ class Line:
         return False
 
 
-def test_what_stands_in_line_while_a_hook_is_closed_is_sent_and_leaves_no_connection(tallyfy, me):
+def test_a_queued_request_is_sent_after_its_hook_is_closed_and_leaves_no_connection(tallyfy, me):
     async def ask() -> None:
         hook = await TallyfyAsyncHook.connect("tallyfy_default")
         hook.limiter = line = Line()

@@ -47,7 +47,7 @@ def test_credentials_of_netrc_are_not_sent(tallyfy, client, me, monkeypatch, tmp
     assert {request.headers["authorization"] for request in tallyfy.requests} == {f"Bearer {tallyfy.token}"}
 
 
-def test_a_token_endpoint_gets_no_credentials_of_netrc_either(tallyfy, client, me, monkeypatch, tmp_path):
+def test_the_token_endpoint_gets_no_credentials_of_netrc_either(tallyfy, client, me, monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ada password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -81,7 +81,7 @@ def test_a_proxy_of_the_environment_is_used(client, me, proxies_of_the_environme
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_no_proxy_of_the_environment_is_used_for_a_host_that_no_proxy_excepts(
+def test_a_host_that_no_proxy_names_uses_no_proxy_of_the_environment(
     client, me, monkeypatch, nobody, proxies_of_the_environment
 ):
     proxies_of_the_environment(nobody)
@@ -97,7 +97,7 @@ def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, nob
         client.execute(me)
 
 
-def test_this_machine_is_never_asked_by_way_of_a_proxy_of_the_environment(
+def test_requests_to_this_machine_never_use_a_proxy_of_the_environment(
     tallyfy, client, me, nobody, proxies_of_the_environment
 ):
     proxies_of_the_environment(nobody)
@@ -111,7 +111,7 @@ def test_this_machine_is_never_asked_by_way_of_a_proxy_of_the_environment(
 
 @pytest.mark.parametrize("host", ["localhost", "api.localhost", "127.0.0.9", "[::1]", "LOCALHOST"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_every_name_of_this_machine_is_known(scheme, host, nobody, proxies_of_the_environment):
+def test_every_name_of_this_machine_is_recognized(scheme, host, nobody, proxies_of_the_environment):
     proxies_of_the_environment(nobody)
     assert proxy_for(f"{scheme}://{host}:8765/api", {}, socks_module="socks") is None
     assert proxy_for(f"{scheme}://{host}:8765/api", {"all": nobody}, socks_module="socks") == nobody
@@ -131,7 +131,7 @@ def ask_by_proxy(tallyfy, client, me, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["https://tallyfy.invalid/api", "http://tallyfy.invalid/api"])
-def test_a_proxy_that_is_not_there_is_named_as_the_cause(ask_by_proxy, nobody, host):
+def test_an_unreachable_proxy_is_named_as_the_cause(ask_by_proxy, nobody, host):
     with pytest.raises(TallyfyTransportError, match=r"The proxy on the way .*\(.+\)") as caught:
         ask_by_proxy(nobody, host)
     assert not caught.value.may_be_applied
@@ -146,7 +146,7 @@ def test_a_proxy_whose_name_does_not_resolve_is_named_as_the_cause(ask_by_proxy,
         ask_by_proxy("http://proxy.invalid:3128")
 
 
-def test_tls_through_a_proxy_that_works_keeps_its_own_reason(ask_by_proxy):
+def test_a_tls_error_behind_a_working_proxy_is_not_blamed_on_the_proxy(ask_by_proxy):
     def establish(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         connection.recv(65536)
@@ -263,7 +263,7 @@ def seen_by_proxy(ask_by_proxy):
 
 
 @pytest.mark.parametrize("credentials", ["ada", "ada:", "a%64a", "ada:hunter%32"])
-def test_a_proxy_is_told_its_user_with_or_without_a_password(seen_by_proxy, credentials):
+def test_a_proxy_gets_its_user_with_or_without_a_password(seen_by_proxy, credentials):
     password = b"hunter2" if "hunter" in credentials else b""
     wanted = b"proxy-authorization: Basic " + base64.b64encode(b"ada:" + password)
     assert wanted.lower() in seen_by_proxy(credentials).lower()
@@ -278,7 +278,7 @@ def test_credentials_of_a_proxy_that_a_header_cannot_carry_are_refused(ask_by_pr
     assert "nter" not in str(caught.value)
 
 
-def test_the_fixtures_sandbox_is_asked_directly_whatever_proxy_the_environment_names(tallyfy, client, me, monkeypatch):
+def test_requests_to_the_fixtures_sandbox_never_use_a_proxy_of_the_environment(tallyfy, client, me, monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")

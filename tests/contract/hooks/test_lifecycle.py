@@ -138,7 +138,9 @@ FEWEST = {"activate": fewest_to_activate, "archive": fewest_to_archive}
 @IN_ALL_WORLDS
 @BOTH_ACTIONS
 @pytest.mark.parametrize("state", STATES)
-def test_a_run_gets_where_it_should_and_the_result_says_whether_it_was_moved(tallyfy, client, given, action, state):
+def test_a_run_gets_into_the_requested_state_and_the_result_says_whether_it_changed(
+    tallyfy, client, given, action, state
+):
     given(state)
     if state == "missing":
         with pytest.raises(TallyfyNotFoundError, match=RUN_ID):
@@ -158,7 +160,7 @@ def test_a_run_gets_where_it_should_and_the_result_says_whether_it_was_moved(tal
 @BOTH_ACTIONS
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.usefixtures("naps")
-def test_trouble_with_the_write_does_not_hide_what_became_of_the_run(tallyfy, client, given, trouble, action):
+def test_a_failed_write_does_not_hide_the_state_of_the_run(tallyfy, client, given, trouble, action):
     given("active" if action == "archive" else "archived")
     tallyfy.faults.add(**TROUBLE[trouble], method=WRITES[action])
     change = ACTIONS[action](tallyfy, client)
@@ -186,7 +188,7 @@ def test_success_is_not_believed_unless_the_run_is_shown_to_be_there(tallyfy, cl
 
 @IN_BOTH_WORLDS
 @BOTH_ACTIONS
-def test_a_misleading_answer_is_put_right_by_another_look(tallyfy, client, naps, given, action):
+def test_another_look_corrects_a_misleading_answer(tallyfy, client, naps, given, action):
     given("active" if action == "archive" else "archived")
     shown = {"id": RUN_ID, "status": "active", "archived_at": None if action == "archive" else "2026-01-01T00:00:00Z"}
     tallyfy.faults.add(status=200, body={"data": shown}, method=WRITES[action], applied=True)
@@ -216,7 +218,7 @@ def test_an_answer_about_another_run_is_an_error(tallyfy, client, given, action)
 
 @IN_BOTH_WORLDS
 @BOTH_ACTIONS
-def test_a_user_who_may_not_is_told_so_and_nothing_changes(tallyfy, client, given, action):
+def test_a_user_without_rights_gets_an_error_and_nothing_changes(tallyfy, client, given, action):
     given("active" if action == "archive" else "archived")
     tallyfy.user_role = "light"
     with pytest.raises(TallyfyPermissionError, match=r"role that allows this \(not light\)"):
@@ -233,7 +235,7 @@ def test_a_write_that_keeps_failing_is_a_server_error_in_the_end(tallyfy, client
 
 
 @IN_BOTH_WORLDS
-def test_a_refusal_of_a_run_that_is_there_and_not_moved_is_not_taken_for_success(tallyfy, client, given):
+def test_a_refusal_is_no_success_while_the_run_is_in_the_old_state(tallyfy, client, given):
     given("active")
     tallyfy.faults.add(status=404, method="DELETE")
     with pytest.raises(TallyfyNotFoundError):
@@ -243,9 +245,7 @@ def test_a_refusal_of_a_run_that_is_there_and_not_moved_is_not_taken_for_success
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 @pytest.mark.parametrize(("name", "searches"), [(NAME, 1), ("Onboarding\ufeff - \ufeffACME", 2)])
-def test_the_search_for_an_archived_run_is_narrow_first_and_widened_only_in_vain(
-    tallyfy, client, given, name, searches
-):
+def test_a_search_for_an_archived_run_is_widened_only_after_it_found_nothing(tallyfy, client, given, name, searches):
     given("active", name=name)
     tallyfy.add_runs(150, TEMPLATE_ID, name="Older", archived=True)
     tallyfy.behavior = tallyfy.behavior.changed({"q": "substring"})

@@ -39,14 +39,14 @@ def read_run(client, tallyfy):
     return client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
 
 
-def test_a_server_that_does_not_answer_is_left_after_the_timeout(tallyfy, client, connect):
+def test_a_server_that_does_not_answer_fails_at_the_timeout(tallyfy, client, connect):
     connect(timeout=0.2)
     tallyfy.faults.add("hang", times=None)
     with pytest.raises(TallyfyTransportError, match="did not answer in time"):
         read_run(client, tallyfy)
 
 
-def test_a_body_that_drips_is_left_after_the_timeout_although_each_drop_is_in_time(tallyfy, client, connect):
+def test_a_slow_body_fails_at_the_timeout_although_each_piece_is_in_time(tallyfy, client, connect):
     tallyfy.add_run(id=RUN_ID)
     connect(timeout=0.5)
     tallyfy.faults.add("slow", seconds=2.5, times=None)  # in ten drops
@@ -85,7 +85,7 @@ def drops(part: str, number: int, seconds: float):
 
 
 @EACH_DRIP
-def test_an_answer_that_drips_is_left_after_the_timeout(tallyfy, client, connect, part):
+def test_a_slow_answer_fails_at_the_timeout(tallyfy, client, connect, part):
     with wire(drops(part, 90, 0.05)) as port:
         connect(host=f"http://127.0.0.1:{port}", timeout=0.3)
         with pytest.raises(TallyfyTransportError, match="did not answer in time"):
@@ -93,13 +93,13 @@ def test_an_answer_that_drips_is_left_after_the_timeout(tallyfy, client, connect
 
 
 @EACH_DRIP
-def test_an_answer_in_drops_is_read_whole_within_the_timeout(tallyfy, client, connect, part):
+def test_an_answer_in_small_pieces_is_read_whole_within_the_timeout(tallyfy, client, connect, part):
     with wire(drops(part, 20, 0)) as port:
         connect(host=f"http://127.0.0.1:{port}", timeout=60)
         assert read_run(client, tallyfy).name == "Onboarding"
 
 
-def test_a_session_used_directly_waits_for_each_drop_again(tallyfy, connect):
+def test_a_session_used_directly_applies_the_timeout_to_each_piece(tallyfy, connect):
     with wire(drops("chunks", 20, 0.1)) as port, TallyfyHook() as hook:
         connect(host=f"http://127.0.0.1:{port}", timeout=1.5)
         assert hook.get_conn().get(hook.settings.base_url).json() == json.loads(BODY)
@@ -115,14 +115,14 @@ def test_a_session_used_directly_has_the_same_timeout_unless_it_is_told_otherwis
             hook.get_conn().get(hook.settings.base_url, timeout=0.1)
 
 
-def test_a_server_that_accepts_no_connection_is_left_after_the_timeout(tallyfy, client, connect):
+def test_a_server_that_accepts_no_connection_fails_at_the_timeout(tallyfy, client, connect):
     with full_backlog() as port:
         connect(host=f"http://127.0.0.1:{port}", timeout=0.2)
         with pytest.raises(TallyfyTransportError, match="did not accept a connection in time"):
             read_run(client, tallyfy)
 
 
-def test_an_answer_over_the_cap_is_refused_while_it_streams_and_never_held(tallyfy, client, connect):
+def test_an_answer_over_the_limit_is_refused_while_it_is_read(tallyfy, client, connect):
     connect(max_response_bytes=1024 * 1024)
     tallyfy.add_run(id=RUN_ID)
     assert read_run(client, tallyfy).id == RUN_ID

@@ -41,7 +41,7 @@ BOTH_METHODS = pytest.mark.parametrize("method", ["GET", "POST"])
 
 
 @BOTH_METHODS
-def test_a_port_at_which_nobody_listens(ask, method):
+def test_a_refused_connection_is_a_transport_error(ask, method):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(TallyfyTransportError, match=rf"127\.0\.0\.1:{port} refused the connection"):
@@ -116,7 +116,7 @@ def refuses_to_connect() -> Iterator[str]:
         "a proxy that refuses CONNECT",
     ],
 )
-def test_a_launch_that_was_not_sent_is_never_in_doubt(ask, unresolvable, server, is_proxy, words):
+def test_a_launch_that_was_not_sent_has_a_known_outcome(ask, unresolvable, server, is_proxy, words):
     with server() as address:
         host = "https://tallyfy.invalid/api" if is_proxy else address
         extra = {"proxies": {"all": address}} if is_proxy else {}
@@ -137,7 +137,7 @@ def test_plain_http_where_tls_is_expected(tallyfy, ask, method):
         ask(tallyfy.base_url.replace("http://", "https://"), method)
 
 
-def test_a_certificate_that_need_not_be_verified(tallyfy, client, monkeypatch, tls_server):
+def test_a_certificate_is_not_verified_if_the_connection_says_so(tallyfy, client, monkeypatch, tls_server):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or __file__)
     connection = tallyfy.connection(verify=False) | {"host": tls_server}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
@@ -145,7 +145,7 @@ def test_a_certificate_that_need_not_be_verified(tallyfy, client, monkeypatch, t
 
 
 @BOTH_METHODS
-def test_a_connection_that_ends_during_the_tls_handshake_is_a_broken_one(ask, method):
+def test_an_end_during_the_tls_handshake_is_a_broken_connection(ask, method):
     with (
         wire(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as port,
         pytest.raises(TallyfyTransportError, match="broke before the answer was complete"),
@@ -154,7 +154,7 @@ def test_a_connection_that_ends_during_the_tls_handshake_is_a_broken_one(ask, me
 
 
 @BOTH_METHODS
-def test_a_tls_handshake_that_takes_too_long_is_a_connection_that_was_never_made(ask, method):
+def test_a_tls_handshake_that_times_out_means_that_nothing_was_sent(ask, method):
     with (
         wire(lambda connection: connection.recv(1)) as port,
         pytest.raises(TallyfyTransportError, match="did not accept a connection in time"),
@@ -164,7 +164,7 @@ def test_a_tls_handshake_that_takes_too_long_is_a_connection_that_was_never_made
 
 @BOTH_METHODS
 @pytest.mark.parametrize("fault", [{"kind": "hang"}, {"kind": "reset"}, {"kind": "truncated"}, {"kind": "oversized"}])
-def test_once_it_was_sent_a_launch_may_have_happened(tallyfy, ask, method, fault):
+def test_the_outcome_of_a_launch_that_was_sent_is_unknown(tallyfy, ask, method, fault):
     tallyfy.add_template("Onboarding", id=TEMPLATE_ID)
     tallyfy.add_run(id="r1")
     tallyfy.faults.add(**fault, times=None)
@@ -195,7 +195,7 @@ def garbling_server(request, tls):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
-def test_tls_that_breaks_when_the_request_was_sent_is_a_broken_connection(ask, method, garbling_server):
+def test_tls_that_breaks_after_the_request_was_sent_is_a_broken_connection(ask, method, garbling_server):
     host, _ = garbling_server
     kind = TallyfyUnknownOutcomeError if method == "POST" else TallyfyTransportError
     with pytest.raises(kind, match="broke before the answer was complete") as caught:
@@ -204,7 +204,7 @@ def test_tls_that_breaks_when_the_request_was_sent_is_a_broken_connection(ask, m
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_what_may_be_repeated_is_repeated_when_tls_breaks(ask, naps, method, garbling_server):
+def test_a_repeatable_request_is_repeated_when_tls_breaks(ask, naps, method, garbling_server):
     host, connections = garbling_server
     assert ask(host, method, verify=False, retry_budget=60)
     assert (len(connections), len(naps)) == (2, 1)
@@ -218,7 +218,7 @@ def test_a_launch_is_not_repeated_when_tls_breaks(ask, naps, garbling_server):
 
 
 @pytest.mark.parametrize("handled", [socket.gaierror(8, "no such name"), ConnectionRefusedError(111, "refused")])
-def test_what_the_caller_was_handling_says_nothing_about_a_loss(tallyfy, client, handled):
+def test_an_exception_that_the_caller_is_handling_does_not_affect_a_loss(tallyfy, client, handled):
     tallyfy.faults.add("reset", method="POST", applied=True)
     launch = calls.launch_run(tallyfy.organization_id, {"checklist_id": tallyfy.add_template("Onboarding")["id"]})
     try:
@@ -241,13 +241,13 @@ def early_server():
 
 
 @pytest.mark.parametrize("client", ["requests"], indirect=True)
-def test_a_launch_of_which_only_an_announcement_arrived_may_have_happened(ask, early_server):
+def test_the_outcome_of_a_launch_with_only_a_1xx_answer_is_unknown(ask, early_server):
     with pytest.raises(TallyfyUnknownOutcomeError, match="only status 103 arrived"):
         ask(early_server, "POST")
 
 
 @pytest.mark.parametrize("client", ["requests"], indirect=True)
-def test_after_an_announcement_what_may_be_repeated_uses_another_connection(ask, naps):
+def test_a_request_with_only_a_1xx_answer_is_repeated_on_a_new_connection(ask, naps):
     connections = []
 
     def talk(connection: socket.socket) -> None:
@@ -262,12 +262,12 @@ def test_after_an_announcement_what_may_be_repeated_uses_another_connection(ask,
 
 
 @pytest.mark.parametrize("client", ["httpx"], indirect=True)
-def test_coroutines_wait_for_the_answer_that_is_announced(ask, early_server):
+def test_coroutines_wait_for_the_final_answer_after_a_1xx(ask, early_server):
     assert ask(early_server, "GET").name == "Onboarding"
 
 
 @BOTH_METHODS
-def test_a_server_that_changes_to_another_protocol_does_not_answer(ask, method):
+def test_a_switch_of_protocols_counts_as_no_answer(ask, method):
     switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"
     kind = TallyfyTransportError if method == "GET" else TallyfyUnknownOutcomeError
     with wire(lambda connection: connection.sendall(switching)) as port, pytest.raises(kind, match="broke"):

@@ -57,7 +57,7 @@ def test_a_query_spells_a_space_as_percent_20(tallyfy, client):
 
 
 @pytest.mark.parametrize("run_id", STRANGE_IDS)
-def test_an_id_of_any_characters_stays_one_segment_of_the_path(tallyfy, client, run_id):
+def test_an_id_of_any_characters_is_one_segment_of_the_path(tallyfy, client, run_id):
     tallyfy.add_run(id=run_id)
     assert client.execute(calls.get_run(tallyfy.organization_id, run_id)).id == run_id
     assert tallyfy.requests[0].path.count("/") == f"/api/organizations/{tallyfy.organization_id}/runs/x".count("/")
@@ -66,7 +66,7 @@ def test_an_id_of_any_characters_stays_one_segment_of_the_path(tallyfy, client, 
 
 
 @pytest.mark.parametrize("run_id", ["", " ", "..", "a/b", "../me", "a\nb", None])
-def test_nothing_is_sent_for_an_id_that_could_leave_its_place(tallyfy, run_id):
+def test_nothing_is_sent_for_an_id_that_could_change_the_path(tallyfy, run_id):
     with TallyfyHook() as hook:
         for ask in (hook.get_run, hook.archive_run, hook.activate_run, hook.run_url):
             with pytest.raises(TallyfyValidationError, match="run_id"):
@@ -75,7 +75,7 @@ def test_nothing_is_sent_for_an_id_that_could_leave_its_place(tallyfy, run_id):
 
 
 @pytest.mark.parametrize("organization_id", [" ", "..", "a/b", "a\nb"])
-def test_nothing_is_sent_for_an_organization_id_that_could_leave_its_place(tallyfy, organization_id):
+def test_nothing_is_sent_for_an_organization_id_that_could_change_the_path(tallyfy, organization_id):
     with (
         pytest.raises(TallyfyValidationError, match="organization_id"),
         TallyfyHook(organization_id=organization_id) as h,
@@ -84,7 +84,7 @@ def test_nothing_is_sent_for_an_organization_id_that_could_leave_its_place(tally
     assert tallyfy.requests == []
 
 
-def test_the_session_carries_all_that_tallyfy_needs(tallyfy):
+def test_the_session_sends_the_headers_and_token_that_tallyfy_needs(tallyfy):
     run = tallyfy.add_run(name="Onboarding")
     with TallyfyHook() as hook:
         url = f"{hook.settings.base_url}/organizations/{hook.organization_id}/runs/{run['id']}"

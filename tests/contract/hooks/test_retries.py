@@ -62,7 +62,7 @@ def strike(tallyfy, kind: str = "status", **settings: Any) -> Any:
 
 @METHODS
 @pytest.mark.parametrize("trouble", PASSING)
-def test_passing_trouble_is_outlasted_except_by_a_post_whose_outcome_nobody_knows(tallyfy, client, naps, call, trouble):
+def test_transient_failures_are_retried_unless_a_post_may_have_been_applied(tallyfy, client, naps, call, trouble):
     strike(tallyfy, **PASSING[trouble], times=2)
     runs = len(tallyfy.runs)
     if call.method == "POST" and "429" not in trouble:
@@ -80,7 +80,7 @@ def test_passing_trouble_is_outlasted_except_by_a_post_whose_outcome_nobody_know
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("refusal", FINAL)
-def test_a_refusal_is_final_and_costs_one_request(tallyfy, client, naps, call, refusal):
+def test_a_refusal_is_final_after_one_request(tallyfy, client, naps, call, refusal):
     fault, kind = FINAL[refusal]
     strike(tallyfy, **fault, times=None)
     with pytest.raises(kind) as caught:
@@ -98,7 +98,7 @@ def test_a_refusal_is_final_and_costs_one_request(tallyfy, client, naps, call, r
     ],
 )
 @pytest.mark.parametrize("method", ["GET"])
-def test_lasting_trouble_is_given_up_when_the_budget_is_used_up(tallyfy, client, naps, call, lasting):
+def test_a_lasting_failure_ends_when_the_retry_budget_is_used_up(tallyfy, client, naps, call, lasting):
     fault, kind = lasting
     strike(tallyfy, **fault, times=None)
     with pytest.raises(kind, match=r"Tried \d+ times in 120 s\.$"):
@@ -113,9 +113,7 @@ def test_lasting_trouble_is_given_up_when_the_budget_is_used_up(tallyfy, client,
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
-def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_be(
-    tallyfy, client, naps, call, as_date
-):
+def test_a_retry_after_beyond_the_budget_fails_at_once_and_names_its_length(tallyfy, client, naps, call, as_date):
     strike(tallyfy, status=429, retry_after=600, retry_after_date=as_date, times=None)
     with pytest.raises(TallyfyRateLimitError) as caught:
         client.execute(call)
@@ -125,7 +123,7 @@ def test_a_wait_beyond_the_budget_is_refused_at_once_and_says_how_long_it_would_
 
 @pytest.mark.parametrize("method", ["GET"])
 @pytest.mark.parametrize("asked", [("7", 7), ("soon", 0)], ids=lambda asked: asked[0])
-def test_a_valid_retry_after_is_the_floor_of_the_wait(tallyfy, client, naps, call, asked):
+def test_a_valid_retry_after_is_the_shortest_pause(tallyfy, client, naps, call, asked):
     header, least = asked
     strike(tallyfy, status=429, retry_after=header)
     client.execute(call)
@@ -134,7 +132,7 @@ def test_a_valid_retry_after_is_the_floor_of_the_wait(tallyfy, client, naps, cal
 
 
 @pytest.mark.parametrize("method", ["GET"])
-def test_a_retry_after_date_is_the_floor_of_the_wait(tallyfy, client, naps, call):
+def test_a_retry_after_date_sets_the_shortest_pause(tallyfy, client, naps, call):
     strike(tallyfy, status=503, retry_after=30, retry_after_date=True)
     client.execute(call)
     (nap,) = naps

@@ -52,7 +52,7 @@ def assert_hidden(text: str, *secrets: str) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 422, 429, 500, 503])
-def test_a_token_that_a_server_repeats_is_blotted_out(tallyfy, client, naps, logged, status):
+def test_a_token_that_a_server_repeats_is_masked(tallyfy, client, naps, logged, status):
     tallyfy.faults.add("echo_authorization", status=status, times=None)
     with pytest.raises(TallyfyError) as caught:
         client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
@@ -71,7 +71,7 @@ def test_a_token_that_a_server_repeats_is_blotted_out(tallyfy, client, naps, log
         f"escaped {quote(SPECIAL)} and {quote(SPECIAL, safe='')}",
     ],
 )
-def test_it_is_blotted_out_however_the_server_writes_it(tallyfy, client, monkeypatch, logged, body):
+def test_a_token_is_masked_however_the_server_encodes_it(tallyfy, client, monkeypatch, logged, body):
     connection = tallyfy.connection(retry_budget=0) | {"password": SPECIAL}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
     tallyfy.faults.add(status=422, body=body, headers={"x-request-id": SPECIAL})
@@ -93,7 +93,7 @@ def special(tallyfy, monkeypatch, caplog) -> str:
 
 @pytest.mark.parametrize("status", [200, 422])
 @pytest.mark.parametrize("form", sorted(forms(SPECIAL)))
-def test_it_is_blotted_out_in_every_form_and_place(tallyfy, client, special, logged, form, status):  # noqa: PLR0917
+def test_a_token_is_masked_in_every_form_and_place(tallyfy, client, special, logged, form, status):  # noqa: PLR0917
     shown = {"id": RUN_ID, "status": form, "archived_at": form}
     bodies = [
         f"cut {'x' * 200} {form}",
@@ -108,7 +108,7 @@ def test_it_is_blotted_out_in_every_form_and_place(tallyfy, client, special, log
         assert_hidden(everything(caught.value) + logged(), special)
 
 
-def test_it_is_blotted_out_of_what_tallyfy_answers_with_success(tallyfy, client):
+def test_a_token_is_masked_in_successful_answers(tallyfy, client):
     name = f"{tallyfy.token} and {b64encode(tallyfy.token.encode()).decode()}"
     shown = {"data": {"id": RUN_ID, "status": "active", "name": name}}
     escaped = json.dumps(shown).replace(tallyfy.token, "".join(f"\\u{ord(letter):04x}" for letter in tallyfy.token))
@@ -130,7 +130,7 @@ def test_client_secret_and_fetched_tokens_are_never_shown(tallyfy, client, monke
     assert_hidden(everything(caught.value) + logged(), tallyfy.client_secret, *fetched)
 
 
-def test_a_client_secret_that_the_token_endpoint_repeats_is_blotted_out(tallyfy, client, monkeypatch, logged):
+def test_a_client_secret_that_the_token_endpoint_repeats_is_masked(tallyfy, client, monkeypatch, logged):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
     tallyfy.faults.add(status=401, path="/oauth/token", body={"error": f"bad secret {tallyfy.client_secret}"})
     with pytest.raises(TallyfyError, match=r'401 "bad secret \*\*\*" to POST http') as caught:
@@ -162,7 +162,7 @@ def test_masking_reaches_airflows_own_masker(tallyfy, client):
     assert redact(f"token {tallyfy.token}!") == "token ***!"
 
 
-def test_internals_of_a_failing_server_are_shown_nowhere(tallyfy, client, naps, logged):
+def test_internals_of_a_failing_server_are_not_shown(tallyfy, client, naps, logged):
     tallyfy.faults.add(status=500, body="laravel", times=None)
     with pytest.raises(TallyfyError) as caught:
         client.execute(calls.get_run(tallyfy.organization_id, RUN_ID))
@@ -170,7 +170,7 @@ def test_internals_of_a_failing_server_are_shown_nowhere(tallyfy, client, naps, 
     assert not [word for word in ("SQLSTATE", "hunter2", "vendor", "Illuminate", "RunService") if word in shown]
 
 
-def test_no_secret_is_in_what_hooks_and_settings_look_like(tallyfy, monkeypatch):
+def test_the_repr_of_hooks_and_settings_holds_no_secret(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(auth="client_credentials"))
     with TallyfyHook() as hook:
         hook.get_conn()

@@ -99,7 +99,7 @@ def test_a_wrong_path_of_the_base_url(tallyfy, check):
 
 @pytest.mark.parametrize("tallyfy_sandbox", [Behavior.strict()], indirect=True)
 @pytest.mark.parametrize("status", [200, 404])
-def test_a_web_page_in_place_of_the_api(tallyfy, check, status):
+def test_a_web_page_instead_of_the_api_is_reported(tallyfy, check, status):
     tallyfy.faults.add(status=status, body="html", times=None)
     good, message = check()
     assert not good
@@ -107,7 +107,7 @@ def test_a_web_page_in_place_of_the_api(tallyfy, check, status):
     assert "https://go.tallyfy.com/api or https://api.tallyfy.com" in message
 
 
-def test_nobody_listens(tallyfy, check):
+def test_a_refused_connection_is_reported(tallyfy, check):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     good, message = check(host=f"http://127.0.0.1:{port}")
@@ -147,7 +147,7 @@ def test_a_certificate_of_another_name(tallyfy, check, tls_server, certificate):
     assert "No secure (TLS) connection" in message
 
 
-def test_a_certificate_that_is_not_to_be_verified(tallyfy, check, tls_server, monkeypatch):
+def test_a_certificate_is_not_verified_if_the_connection_says_so(tallyfy, check, tls_server, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     assert check({"verify": False}, host=tls_server) == (
         True,
@@ -178,7 +178,7 @@ def test_a_connection_that_cannot_be_used_says_what_is_wrong_with_it(tallyfy, ch
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after": 1}, {"kind": "reset"}])
-def test_it_does_not_wait_for_better_times(tallyfy, check, fault):
+def test_the_connection_test_does_not_retry(tallyfy, check, fault):
     tallyfy.faults.add(**fault, times=None)
     assert not check()[0]
     assert len(tallyfy.requests) == 2  # once each way of testing
@@ -190,7 +190,7 @@ def test_a_missing_connection_says_how_to_make_it(tallyfy):
     assert message.startswith("The Airflow connection 'no_such_connection' is not defined.\nCreate one of type tallyfy")
 
 
-def test_it_leaves_no_connection_open(tallyfy):
+def test_the_connection_test_leaves_no_connection_open(tallyfy):
     hook = TallyfyHook()
     hook.test_connection()
     assert hook._session is None

@@ -49,7 +49,7 @@ def paths(tallyfy) -> list[str]:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_personal_token_is_used_as_it_is_and_never_renewed(tallyfy, client, me):
+def test_a_personal_token_is_never_renewed(tallyfy, client, me):
     client.execute(me)
     tallyfy.revoke_token()
     with pytest.raises(TallyfyAuthError, match="end when their user logs out"):
@@ -76,14 +76,14 @@ def test_an_application_token_is_exchanged_for_the_users_where_one_is_named(tall
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
-def test_where_an_application_may_not_act_the_error_is_about_permission(tallyfy, client, me, connect):
+def test_an_application_without_rights_gets_a_permission_error(tallyfy, client, me, connect):
     connect()
     with pytest.raises(TallyfyPermissionError, match="name a member in the connection's extra user_email"):
         client.execute(me)
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
-def test_where_a_named_user_may_not_act_the_error_is_about_that_user(tallyfy, client, connect):
+def test_a_named_user_without_rights_is_named_in_the_error(tallyfy, client, connect):
     connect(user_email=tallyfy.user_email)
     tallyfy.user_role = "light"
     run_id = tallyfy.add_run()["id"]
@@ -101,7 +101,7 @@ def test_an_expired_token_is_renewed_once_and_the_request_repeated(tallyfy, clie
     assert paths(tallyfy) == ["/me", TOKEN, "user token", "/me"]
 
 
-def test_a_token_that_is_declined_although_it_is_new_is_the_end(tallyfy, client, me, connect):
+def test_a_new_token_that_is_refused_ends_the_request(tallyfy, client, me, connect):
     connect()
     tallyfy.faults.add(status=401, path="/me", times=None)
     with pytest.raises(TallyfyAuthError, match=r"(?s)issued for the connection's client credentials.* same Tallyfy"):
@@ -119,7 +119,7 @@ def test_a_later_call_may_renew_again(tallyfy, client, me, connect):
     assert paths(tallyfy) == ["/me", TOKEN, "/me"]
 
 
-def test_a_launch_declined_with_an_expired_token_is_repeated_with_the_new_one(tallyfy, client, connect):
+def test_a_launch_refused_for_an_expired_token_is_repeated_with_the_new_one(tallyfy, client, connect):
     connect()
     template = tallyfy.add_template("Onboarding")
     client.execute(calls.current_user(tallyfy.organization_id))
@@ -128,7 +128,7 @@ def test_a_launch_declined_with_an_expired_token_is_repeated_with_the_new_one(ta
     assert len(tallyfy.runs) == 1
 
 
-def test_a_wrong_secret_is_told_apart_and_not_repeated(tallyfy, client, me, connect):
+def test_a_wrong_secret_is_an_error_of_its_own_and_not_repeated(tallyfy, client, me, connect):
     connect()
     tallyfy.credentials.client_secret = "another"
     with pytest.raises(TallyfyAuthError, match=r'(?s)401 "invalid_client".*not the id and the secret of a client'):
@@ -136,13 +136,13 @@ def test_a_wrong_secret_is_told_apart_and_not_repeated(tallyfy, client, me, conn
     assert paths(tallyfy) == [TOKEN]
 
 
-def test_an_unknown_user_is_told_by_the_exchange(tallyfy, client, me, connect):
+def test_the_token_exchange_reports_an_unknown_user(tallyfy, client, me, connect):
     connect(user_email="nobody@sandbox.example")
     with pytest.raises(TallyfyNotFoundError, match="exchange the application token for one of user nobody@sandbox"):
         client.execute(me)
 
 
-def test_a_users_token_needs_an_organization_and_is_not_begun_without(tallyfy, client, me, connect):
+def test_a_users_token_is_not_requested_without_an_organization(tallyfy, client, me, connect):
     connect(user_email=tallyfy.user_email, organization_id=None)
     with pytest.raises(TallyfyConfigurationError, match="No Tallyfy organization is given"):
         client.execute(me)
@@ -158,7 +158,7 @@ def test_a_users_token_is_for_the_organization_that_the_task_names(tallyfy, conn
     assert hook.settings.organization_id == tallyfy.organization_id
 
 
-def test_coroutines_may_name_the_organization_as_well(tallyfy, me, connect):
+def test_coroutines_can_name_the_organization_too(tallyfy, me, connect):
     async def ask() -> str:
         async with await TallyfyAsyncHook.connect("tallyfy_default", tallyfy.organization_id) as hook:
             assert hook.organization_id(None) == tallyfy.organization_id
@@ -168,14 +168,14 @@ def test_coroutines_may_name_the_organization_as_well(tallyfy, me, connect):
     assert asyncio.run(ask()) == tallyfy.user_email
 
 
-def test_the_token_endpoint_is_retried_like_any_other(tallyfy, client, me, connect, naps):
+def test_requests_to_the_token_endpoint_are_retried_like_any_other(tallyfy, client, me, connect, naps):
     connect()
     tallyfy.faults.add(status=503, path=TOKEN, times=2)
     client.execute(me)
     assert paths(tallyfy) == [TOKEN, TOKEN, TOKEN, "/me"]
 
 
-def test_getting_a_token_keeps_to_the_budget_of_the_call_that_needs_it(tallyfy, client, me, connect, naps):
+def test_getting_a_token_stays_within_the_retry_budget_of_its_call(tallyfy, client, me, connect, naps):
     connect()
     tallyfy.faults.add(status=429, path=TOKEN, retry_after=1, times=None)
     with pytest.raises(TallyfyRateLimitError):
@@ -263,7 +263,7 @@ class SlowLimiter:
         return True
 
 
-def test_a_pause_leaves_the_budget_alone_once_although_the_token_is_renewed_after_it(tallyfy, me, connect):
+def test_a_pause_is_charged_to_the_budget_once_although_the_token_is_renewed(tallyfy, me, connect):
     async def ask() -> Any:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
             hook.limiter = SlowLimiter(0.0, 0.0, 1.2, 0.0, 1.2)  # two of them are the token's

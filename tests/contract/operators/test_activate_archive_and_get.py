@@ -71,7 +71,7 @@ def test_run_id_and_url_are_pushed_before_tallyfy_is_asked(tallyfy, make):
 
 @pytest.mark.usefixtures("worlds")
 @ALL_THREE
-def test_a_missing_run_fails_the_task_for_good(tallyfy, make):
+def test_a_missing_run_fails_the_task_without_retries(tallyfy, make):
     end = attempt(lambda: executed(make))
     assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
     assert isinstance(end.exception, TallyfyNotFoundError)
@@ -79,7 +79,7 @@ def test_a_missing_run_fails_the_task_for_good(tallyfy, make):
 
 
 @ALL_THREE
-def test_passing_trouble_leaves_the_task_its_retries(tallyfy, make, monkeypatch):
+def test_a_transient_failure_leaves_the_task_its_retries(tallyfy, make, monkeypatch):
     tallyfy.add_run(id=RUN_ID)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     tallyfy.faults.add(status=503)
@@ -145,13 +145,13 @@ def test_a_dry_run_describes_the_request_and_sends_none(tallyfy, make, dry_run):
 
 @pytest.mark.usefixtures("worlds")
 @WRITING
-def test_a_dry_run_of_what_is_already_so_says_that_nothing_would_change(tallyfy, make):
+def test_a_dry_run_says_that_nothing_would_change(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=make is TallyfyArchiveRunOperator)
     assert executed(make, dry_run=True) == {"dry_run": True, "effect": "nothing would change", "requests": []}
 
 
 @WRITING
-def test_a_read_only_connection_lets_nothing_be_written_but_a_dry_run_planned(tallyfy, make, monkeypatch):
+def test_a_read_only_connection_allows_a_dry_run_and_no_write(tallyfy, make, monkeypatch):
     tallyfy.add_run(id=RUN_ID, archived=make is TallyfyActivateRunOperator)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(read_only=True))
     end = attempt(lambda: executed(make))

@@ -76,7 +76,7 @@ def _kill(*_: Any) -> None:
 @pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
-def test_a_retry_says_changed_of_what_a_killed_try_did(tallyfy, make, has_store, killed_after_the_write):
+def test_a_retry_claims_what_a_killed_try_changed(tallyfy, make, has_store, killed_after_the_write):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
     task = Task(make, has_store=has_store)
     killed_after_the_write(task)
@@ -87,7 +87,7 @@ def test_a_retry_says_changed_of_what_a_killed_try_did(tallyfy, make, has_store,
 
 @pytest.mark.usefixtures("worlds")
 @WRITING
-def test_a_retry_says_changed_of_a_write_whose_answer_was_lost(tallyfy, make, monkeypatch):
+def test_a_retry_claims_a_write_whose_answer_was_lost(tallyfy, make, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
     task = Task(make, has_store=True)
@@ -111,7 +111,7 @@ def test_a_run_that_was_so_before_is_unchanged_in_every_try(tallyfy, make, has_s
 @pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
-def test_what_somebody_else_did_before_a_retry_is_not_this_tasks(tallyfy, make, has_store, monkeypatch):
+def test_a_change_by_somebody_else_before_a_retry_is_not_claimed(tallyfy, make, has_store, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     person = tallyfy.add_user("grace@acme.example")
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make), owner_id=person["id"])
@@ -124,7 +124,7 @@ def test_what_somebody_else_did_before_a_retry_is_not_this_tasks(tallyfy, make, 
 
 @pytest.mark.usefixtures("worlds")
 @WRITING
-def test_a_write_that_tallyfy_refused_is_not_remembered_as_this_tasks(tallyfy, make):
+def test_a_refused_write_is_not_claimed(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
     task = Task(make, has_store=True)
     tallyfy.faults.add("status", method="PUT" if starts_archived(make) else "DELETE", status=403)
@@ -135,7 +135,7 @@ def test_a_write_that_tallyfy_refused_is_not_remembered_as_this_tasks(tallyfy, m
 
 @pytest.mark.usefixtures("worlds")
 @WRITING
-def test_a_read_only_connection_leaves_no_note(tallyfy, make, monkeypatch):
+def test_a_read_only_connection_writes_no_checkpoint(tallyfy, make, monkeypatch):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
     task = Task(make, has_store=True)
     with monkeypatch.context() as connection:
@@ -148,7 +148,7 @@ def test_a_read_only_connection_leaves_no_note(tallyfy, make, monkeypatch):
 @pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
-def test_a_cleared_task_still_says_changed_of_what_it_did(tallyfy, make, has_store):
+def test_a_cleared_task_still_claims_what_it_changed(tallyfy, make, has_store):
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make))
     task = Task(make, has_store=has_store)
     assert task.try_number(1)["changed"] is True
@@ -171,7 +171,7 @@ def test_a_cleared_task_does_not_claim_what_a_person_did_after_it_was_undone(tal
 @pytest.mark.usefixtures("worlds")
 @WRITING
 @STORES
-def test_a_dry_run_leaves_nothing_that_a_later_try_takes_for_a_change(tallyfy, make, has_store):
+def test_a_dry_run_writes_no_checkpoint(tallyfy, make, has_store):
     person = tallyfy.add_user("grace@acme.example")
     tallyfy.add_run(id=RUN_ID, archived=starts_archived(make), owner_id=person["id"])
     task = Task(make, has_store=has_store)
@@ -183,7 +183,7 @@ def test_a_dry_run_leaves_nothing_that_a_later_try_takes_for_a_change(tallyfy, m
 
 @pytest.mark.usefixtures("worlds")
 @WRITING
-def test_a_first_try_that_finds_the_run_so_reads_no_activity(tallyfy, make):
+def test_a_first_try_that_has_nothing_to_change_reads_no_activity(tallyfy, make):
     tallyfy.add_run(id=RUN_ID, archived=not starts_archived(make))
     Task(make, has_store=False).try_number(1)
     assert not [request for request in tallyfy.requests if "activity" in request.path]
@@ -235,7 +235,7 @@ def test_activity_from_before_the_dag_run_does_not_count(tallyfy):
     assert task.try_number(2)["changed"] is False
 
 
-def test_the_start_of_the_dag_run_counts_and_not_the_moment_it_is_for(tallyfy):
+def test_activity_counts_from_the_start_of_the_dag_run_and_not_from_its_logical_date(tallyfy):
     task = restored_by_an_earlier_try(tallyfy)
     tallyfy.store.activity[-1]["at"] -= timedelta(days=3).total_seconds()
     task.dag_run.run_after = datetime.now(UTC) - timedelta(days=30)
@@ -265,7 +265,7 @@ def test_a_token_whose_user_is_not_known_decides_nothing(tallyfy):
     assert task.try_number(2)["changed"] is False
 
 
-def test_the_activity_of_a_task_of_the_run_is_not_the_runs(tallyfy):
+def test_activity_of_a_task_is_not_activity_of_its_run(tallyfy):
     task = restored_by_an_earlier_try(tallyfy)
     tallyfy.store.activity[-1]["task_id"] = "f" * 32
     assert task.try_number(2)["changed"] is False
@@ -276,7 +276,7 @@ def test_the_activity_of_a_task_of_the_run_is_not_the_runs(tallyfy):
 
 @pytest.mark.usefixtures("worlds")
 @STORES
-def test_a_retry_of_an_update_says_changed_of_what_an_earlier_try_did(tallyfy, has_store, logged):
+def test_a_retry_of_an_update_claims_what_an_earlier_try_changed(tallyfy, has_store, logged):
     tallyfy.add_run(id=RUN_ID, name="before")
     task = Task(TallyfyUpdateRunOperator, has_store=has_store, changes={"name": "after"})
     assert task.try_number(1)["changed"] is True

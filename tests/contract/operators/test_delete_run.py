@@ -59,7 +59,7 @@ def test_an_archived_run_is_deleted_with_its_id_or_exact_name_as_second_key(tall
 
 @every_world
 @pytest.mark.parametrize("confirm", ["", "yes", "acme - 2026", "Acme", MISSING])
-def test_a_confirmation_that_does_not_fit_deletes_nothing(tallyfy, run, confirm):
+def test_a_wrong_confirmation_deletes_nothing(tallyfy, run, confirm):
     end = attempt(lambda: delete(run["id"], confirm=confirm))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert writes(tallyfy) == []
@@ -68,7 +68,7 @@ def test_a_confirmation_that_does_not_fit_deletes_nothing(tallyfy, run, confirm)
 @every_world
 @pytest.mark.parametrize("confirm", ["", None])
 @pytest.mark.parametrize("name", ["", None])
-def test_an_empty_confirmation_does_not_fit_a_run_without_a_name(tallyfy, run, name, confirm):
+def test_an_empty_confirmation_does_not_match_a_run_without_a_name(tallyfy, run, name, confirm):
     tallyfy.update_run(run["id"], name=name)
     end = attempt(lambda: delete(run["id"], confirm=confirm))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -111,7 +111,7 @@ def test_a_try_after_the_run_is_gone_is_a_success_that_changed_nothing(tallyfy, 
 
 @every_world
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_retry_does_not_take_a_wrong_id_for_a_deleted_run(tallyfy, monkeypatch, dry_run):
+def test_a_retry_does_not_mistake_a_wrong_id_for_a_deleted_run(tallyfy, monkeypatch, dry_run):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     store = FakeTaskStateStore()
     tallyfy.faults.add("status", method="GET", status=503)
@@ -145,7 +145,7 @@ def test_before_airflow_3_3_the_snapshot_tells_whether_there_was_a_run(tallyfy, 
 
 
 @every_world
-def test_where_nothing_remembers_a_missing_run_is_a_success_and_the_doubt_is_said(tallyfy, capfd, caplog):
+def test_a_missing_run_without_a_checkpoint_is_a_success_with_a_warning(tallyfy, capfd, caplog):
     caplog.set_level("WARNING")
     result = delete(MISSING, try_number=2)
     logged = caplog.text + capfd.readouterr().out
@@ -160,7 +160,7 @@ def test_a_run_that_never_existed_is_an_error(tallyfy):
 
 
 @every_world
-def test_a_deletion_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyfy, run):
+def test_a_deletion_that_is_accepted_but_not_done_fails_the_task(tallyfy, run):
     tallyfy.faults.add("status", method="DELETE", path="/delete", status=200, body="empty")
     end = attempt(lambda: delete(run["id"]))
     assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
@@ -276,7 +276,7 @@ def test_a_retry_keeps_the_snapshot_that_was_made_before_the_run_was_archived(ta
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
 @pytest.mark.parametrize("content", ['{"run": {"id": "another"}}', '{"run": 1}', "[]", "half a snap"])
-def test_a_retry_does_not_take_any_file_for_its_snapshot(tallyfy, rich_run, tmp_path, content):
+def test_a_retry_does_not_mistake_another_file_for_its_snapshot(tallyfy, rich_run, tmp_path, content):
     tallyfy.archive_run(rich_run["id"])
     (tmp_path / "snapshot.json").write_text(content)
     end = attempt(lambda: delete(rich_run["id"], try_number=2, snapshot_path=str(tmp_path / "snapshot.json")))

@@ -70,7 +70,7 @@ def filled(tallyfy):
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("flag", [True, "True", "true"])
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_dry_run_only_reads_and_tells_the_exact_requests(filled, writer, flag, caplog):
+def test_a_dry_run_only_reads_and_returns_the_exact_requests(filled, writer, flag, caplog):
     before = filled.runs
     with caplog.at_level(logging.INFO):
         plan = task_of(writer, dry_run=flag).execute(context_of())
@@ -89,7 +89,7 @@ def test_a_dry_run_only_reads_and_tells_the_exact_requests(filled, writer, flag,
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_a_dry_run_tells_is_what_is_sent(filled, writer):
+def test_a_dry_run_returns_the_requests_that_are_sent_later(filled, writer):
     plan = task_of(writer, dry_run=True).execute(context_of())
     filled.clear_requests()
     task_of(writer, dry_run="false").execute(context_of())
@@ -109,7 +109,7 @@ def test_what_a_dry_run_tells_is_what_is_sent(filled, writer):
         (TallyfyUpdateRunOperator, {"run_id": LIVE, "changes": {"name": "live"}}),
     ],
 )
-def test_a_dry_run_of_what_is_so_already_says_that_nothing_would_change(filled, operator, arguments):
+def test_a_dry_run_says_that_nothing_would_change(filled, operator, arguments):
     plan = operator(task_id="task", dry_run=True, **arguments).execute(context_of())
     assert plan == {"dry_run": True, "effect": "nothing would change", "requests": []}
 
@@ -171,13 +171,13 @@ def test_a_read_only_connection_reads_and_exports(filled, monkeypatch, tmp_path)
     assert TallyfyRunActivityOperator(task_id="audit", run_id=LIVE).execute(context_of())
 
 
-def test_it_does_not_take_the_place_of_airflows_own_dry_run(filled):
+def test_dry_run_does_not_hide_the_method_of_airflow(filled):
     operator = task_of("launch", dry_run=True)
     operator.dry_run()
     assert filled.requests == []
 
 
-def test_it_is_a_template_field_that_tasks_can_be_mapped_over():
+def test_dry_run_is_templated_and_tasks_can_be_mapped_over_it():
     with DAG("dag", schedule=None):
         templated = task_of("archive", dry_run="{{ params.rehearse }}")
         partial = TallyfyArchiveRunOperator.partial(task_id="mapped", dry_run="{{ params.rehearse }}")

@@ -280,7 +280,7 @@ def outcome(act: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("make", TRIED, ids=lambda make: make.__name__)
-def test_what_means_the_same_is_taken_alike(make, bench):
+def test_equal_values_of_different_types_mean_the_same(make, bench):
     problems = []
     for name in sorted(arguments_of(make)):
         if KIND_OF[name] not in NATURAL or (KIND_OF[name], name) in DIFFERENT:

@@ -73,7 +73,7 @@ def test_completion_ends_the_wait_with_the_run(tallyfy, meanwhile, deferrable):
 
 @pytest.mark.usefixtures("worlds")
 @both_modes
-def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, deferrable):
+def test_the_next_try_waits_for_the_same_run(tallyfy, meanwhile, deferrable):
     launcher(tallyfy, wait_for_completion=False).execute(context_of())
     end = wait(tallyfy, meanwhile, tallyfy.complete_run, context_of(try_number=2), deferrable=deferrable)
     assert len(tallyfy.runs) == 1
@@ -93,13 +93,13 @@ def test_the_next_try_goes_on_waiting_for_the_same_run(tallyfy, meanwhile, defer
     ],
     ids=["archived", "problem", "problem in a template", "deleted", "timeout"],
 )
-def test_a_wait_ends_badly_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, deed, error):  # noqa: PLR0917
+def test_a_wait_fails_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, deed, error):  # noqa: PLR0917
     end = wait(tallyfy, meanwhile, getattr(tallyfy, deed), context_of(), deferrable=deferrable, **arguments)
     assert (end.state, end.error) == ("failed", error)
 
 
 @both_modes
-def test_the_end_of_the_tasks_own_time_is_airflows_timeout(tallyfy, meanwhile, deferrable):
+def test_an_execution_timeout_raises_the_error_of_airflow(tallyfy, meanwhile, deferrable):
     arguments = {"deferrable": deferrable, "execution_timeout": timedelta(milliseconds=1)}
     end = wait(tallyfy, meanwhile, tallyfy.restore_run, context_of(), **arguments)
     assert isinstance(end.exception, AirflowTaskTimeout)
@@ -137,7 +137,7 @@ def test_killing_the_task_leaves_the_run_to_the_people(tallyfy, meanwhile, defer
 
 
 @pytest.mark.usefixtures("worlds")
-def test_the_way_to_the_run_is_known_while_the_task_waits(tallyfy):
+def test_the_run_is_linked_while_the_task_waits(tallyfy):
     context = context_of()
     with pytest.raises(TaskDeferred):
         launcher(tallyfy, deferrable=True).execute(context)
@@ -173,26 +173,26 @@ def test_a_project_can_be_waited_for_too(tallyfy, meanwhile, deferrable):
         {"deferrable": "perhaps"},
     ],
 )
-def test_a_wait_that_cannot_be_is_refused_before_anything_is_launched(tallyfy, arguments):
+def test_an_invalid_wait_is_refused_before_anything_is_launched(tallyfy, arguments):
     end = attempt(lambda: launcher(tallyfy, **arguments).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert (tallyfy.runs, tallyfy.requests) == ([], [])
 
 
 @pytest.mark.parametrize("timeout", [0, 5, timedelta(seconds=5), float("inf")])
-def test_any_time_that_is_one_can_be_waited_for(tallyfy, meanwhile, timeout):
+def test_every_valid_duration_can_be_a_timeout(tallyfy, meanwhile, timeout):
     tallyfy.add_template("Onboarding")
     meanwhile(tallyfy.complete_run)
     end = attempt(lambda: launcher(tallyfy, timeout=timeout, deferrable=False).execute(context_of()))
     assert end.error == (None if timeout else "AirflowSensorTimeout")
 
 
-def test_false_as_text_is_no_wish_to_wait(tallyfy):
+def test_the_text_false_does_not_wait(tallyfy):
     end = attempt(lambda: launcher(tallyfy, wait_for_completion="false", poll_interval=0).execute(context_of()))
     assert (end.state, end.result["status"]) == ("success", "active")
 
 
-def test_false_as_text_does_not_defer_the_wait(tallyfy, meanwhile):
+def test_the_text_false_does_not_defer_the_wait(tallyfy, meanwhile):
     tallyfy.add_template("Onboarding")
     meanwhile(tallyfy.complete_run)
     end = attempt(lambda: launcher(tallyfy, deferrable="false").execute(context_of()))
@@ -215,7 +215,7 @@ def test_a_look_that_fails_is_one_attempt(tallyfy, meanwhile, deferrable):
     assert looks(tallyfy) == 1
 
 
-def test_a_limit_is_heeded_from_look_to_look(tallyfy, meanwhile):
+def test_no_look_is_made_while_retry_after_lasts(tallyfy, meanwhile):
     tallyfy.faults.add(status=429, retry_after=600, times=None, method="GET", path="/runs/")
     meanwhile(lambda run_id: None, lambda run_id: None, kill)
     with pytest.raises(KeyboardInterrupt):

@@ -49,7 +49,7 @@ def test_a_first_launch_with_a_key_looks_through_the_templates_runs_once(tallyfy
     assert pauses == []
 
 
-def test_looking_back_can_be_limited(tallyfy):
+def test_look_back_limits_the_search(tallyfy):
     tallyfy.add_template("Onboarding")
     tallyfy.add_runs(250, "Onboarding", created_at="40 days ago")
     template_run(tallyfy, launch_key="4711", look_back="30d").execute(context_of())
@@ -63,7 +63,7 @@ def test_an_invalid_age_is_refused(tallyfy, age):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(tallyfy):
+def test_a_run_older_than_look_back_neither_prevents_nor_reverts_a_launch(tallyfy):
     old = template_run(tallyfy, launch_key="4711").execute(context_of())
     tallyfy.update_run(old["id"], created_at="2020-01-01T00:00:00.000Z")
     new = template_run(tallyfy, launch_key="4711", look_back="30d").execute(context_of())
@@ -75,7 +75,7 @@ def test_a_run_from_before_looking_back_began_neither_ends_nor_undoes_a_launch(t
     ("days", "pages"),
     [pytest.param(3, 1, id="before this DAG run"), pytest.param(0, 3, id="since")],
 )
-def test_a_retry_looks_no_further_back_than_its_dag_run(tallyfy, days, pages, pauses):
+def test_a_retry_searches_from_the_start_of_its_dag_run(tallyfy, days, pages, pauses):
     tallyfy.add_template("Onboarding")
     tallyfy.add_runs(250, "Onboarding", created_at=f"{days} days ago")
     template_run(tallyfy).execute(context_of(try_number=2))
@@ -94,7 +94,7 @@ def test_a_retry_looks_no_further_back_than_its_dag_run(tallyfy, days, pages, pa
         pytest.param(FakeDagRun(run_after=None), id="neither"),
     ],
 )
-def test_a_run_is_found_whatever_moment_its_dag_run_is_for(tallyfy, dag_run):
+def test_a_run_is_found_whatever_the_logical_date_of_its_dag_run(tallyfy, dag_run):
     first = template_run(tallyfy).execute(context_of(dag_run=dag_run))
     again = template_run(tallyfy).execute(context_of(try_number=2, dag_run=dag_run))
     assert again["id"] == first["id"]
@@ -126,7 +126,7 @@ def test_a_retry_archives_what_overlapping_tries_launched_twice(tallyfy):
     assert tallyfy.run(surplus["id"])["archived_at"]
 
 
-def test_a_first_try_looks_at_the_newest_hundred_runs_only(tallyfy, pauses):
+def test_a_first_try_searches_the_newest_hundred_runs_only(tallyfy, pauses):
     tallyfy.add_template("Onboarding")
     tallyfy.add_runs(250, "Onboarding")
     template_run(tallyfy).execute(context_of())

@@ -32,7 +32,7 @@ SINGLE_BEHAVIORS = [
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_launch_hands_on_the_run_and_leads_to_it_by_xcom(tallyfy):
+def test_a_launch_pushes_its_result_and_the_id_and_address_of_the_run(tallyfy):
     context = context_of()
     result = template_run(tallyfy, summary="For Acme.").execute(context)
     [run] = tallyfy.runs
@@ -60,7 +60,7 @@ def test_the_first_launch_of_a_project_costs_a_look_at_it_as_well(tallyfy):
     assert asked(tallyfy) == ["GET runs", "POST tasks", f"GET {result['id']}", "GET runs"]
 
 
-def test_a_first_launch_waits_only_for_a_list_that_lags(tallyfy, pauses):
+def test_a_first_launch_waits_only_for_a_lagging_list(tallyfy, pauses):
     template_run(tallyfy).execute(context_of())
     assert pauses == []
     tallyfy.behavior = Behavior(list_lag=1)
@@ -92,7 +92,7 @@ def test_a_launch_whose_answer_is_lost_is_found_and_adopted(tallyfy, launcher, f
 
 @pytest.mark.usefixtures("worlds")
 @both_kinds
-def test_a_run_that_was_there_before_is_not_this_trys_even_if_answers_are_lost(tallyfy, launcher):
+def test_a_run_from_before_is_not_claimed_even_if_answers_are_lost(tallyfy, launcher):
     first = launcher(tallyfy, launch_key="4711").execute(context_of())
     tallyfy.faults.add("reset", method="POST", applied=True)
     second = launcher(tallyfy, launch_key="4711").execute(context_of(run_id="tomorrow"))
@@ -102,7 +102,7 @@ def test_a_run_that_was_there_before_is_not_this_trys_even_if_answers_are_lost(t
 
 @pytest.mark.usefixtures("worlds")
 @both_kinds
-def test_a_retry_whose_own_launch_loses_its_answer_says_that_it_launched(tallyfy, launcher, monkeypatch):
+def test_a_retry_claims_its_own_launch_although_the_answer_was_lost(tallyfy, launcher, monkeypatch):
     told: list[str] = []
     operator = launcher(tallyfy)
     monkeypatch.setattr(operator.log, "info", lambda message, *facts: told.append(message % facts))
@@ -127,7 +127,7 @@ def test_a_launch_that_failed_before_the_write_is_launched_by_the_next_try(tally
 
 @pytest.mark.usefixtures("worlds")
 @both_kinds
-def test_a_launch_that_tallyfy_declined_is_neither_looked_for_nor_repeated(tallyfy, launcher):
+def test_a_refused_launch_is_neither_looked_for_nor_repeated(tallyfy, launcher):
     tallyfy.faults.add("status", method="POST", status=422)
     end = attempt(lambda: launcher(tallyfy).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -147,7 +147,7 @@ def test_a_worker_killed_after_the_write_leaves_its_run_to_the_next_try(tallyfy,
 
 @both_kinds
 @pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIORS, indirect=True, ids=str)
-def test_no_single_open_question_makes_a_retry_launch_again(tallyfy, launcher):
+def test_a_retry_does_not_launch_again_in_any_single_behavior(tallyfy, launcher):
     tallyfy.faults.add("reset", method="POST", applied=True)
     attempt(lambda: launcher(tallyfy).execute(context_of()))
     again = launcher(tallyfy).execute(context_of(try_number=2))
@@ -163,7 +163,7 @@ def test_a_cleared_task_adopts_its_run(tallyfy, launcher):
 
 
 @both_kinds
-def test_text_that_says_false_launches_no_other_run_when_cleared(tallyfy, launcher):
+def test_the_text_false_launches_no_other_run_when_cleared(tallyfy, launcher):
     first = launcher(tallyfy, relaunch_on_clear="false").execute(context_of())
     cleared = launcher(tallyfy, relaunch_on_clear="false").execute(context_of(try_number=2, max_tries=1))
     assert cleared["id"] == first["id"]
@@ -171,7 +171,7 @@ def test_text_that_says_false_launches_no_other_run_when_cleared(tallyfy, launch
 
 @pytest.mark.usefixtures("worlds")
 @both_kinds
-def test_a_cleared_task_launches_another_run_once_if_asked_to(tallyfy, launcher):
+def test_relaunch_on_clear_launches_another_run_once(tallyfy, launcher):
     first = launcher(tallyfy, relaunch_on_clear=True).execute(context_of())
     second = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=2, max_tries=1))
     retried = launcher(tallyfy, relaunch_on_clear=True).execute(context_of(try_number=3, max_tries=1))
@@ -287,7 +287,7 @@ def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
     assert live_runs(tallyfy) == [again["id"]]
 
 
-def test_a_launch_that_no_retry_would_find_is_said_in_the_log(tallyfy, monkeypatch):
+def test_a_launch_that_no_retry_would_find_is_logged(tallyfy, monkeypatch):
     told: list[str] = []
     operator = template_run(tallyfy)
     monkeypatch.setattr(operator.log, "warning", lambda message, *facts: told.append(message % facts))
@@ -307,7 +307,7 @@ def test_mapped_tasks_and_other_dag_runs_launch_runs_of_their_own(tallyfy):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_task_that_was_changed_to_launch_something_else_does_so(tallyfy):
+def test_a_changed_task_launches_what_it_says_now(tallyfy):
     store, other = FakeTaskStateStore(), tallyfy.add_template("Offboarding")["id"]
     template_run(tallyfy).execute(context_of(store=store))
     changed = [template_run(tallyfy, template_id=other), project(tallyfy)]

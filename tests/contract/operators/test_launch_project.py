@@ -42,7 +42,7 @@ def test_a_project_is_a_run_with_a_task_for_each_assignee(tallyfy, deadline):
     assert {(task["task_type"], task["deadline"]) for task in run["tasks"]} == {("approval", "2026-01-31 17:00:00")}
 
 
-def test_a_project_is_due_in_a_week_unless_said_otherwise(tallyfy):
+def test_a_project_is_due_in_a_week_by_default(tallyfy):
     owners = {"users": [tallyfy.user["id"]]}
     for arguments, days in (({}, 7), ({"deadline": timedelta(days=2)}, 2)):
         project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners=owners, **arguments)
@@ -53,7 +53,7 @@ def test_a_project_is_due_in_a_week_unless_said_otherwise(tallyfy):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("shape", ["run", "wrapped run", "run_id"])
-def test_a_projects_run_is_found_wherever_the_answer_names_it(tallyfy, shape):
+def test_the_run_of_a_project_is_found_wherever_the_answer_names_it(tallyfy, shape):
     run = tallyfy.add_run(name="Move")
     named = {"run": {"run": {"id": run["id"]}}, "wrapped run": {"run": {"data": {"id": run["id"]}}}}
     body = {"data": {"id": "f" * 32, "title": "Move"} | named.get(shape, {"run_id": run["id"]})}
@@ -63,7 +63,7 @@ def test_a_projects_run_is_found_wherever_the_answer_names_it(tallyfy, shape):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_project_whose_run_is_not_shown_at_once_is_waited_for(tallyfy, pauses):
+def test_a_launch_waits_for_a_project_that_is_not_shown_at_once(tallyfy, pauses):
     tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=2)
     project = TallyfyLaunchProjectOperator(task_id="task", title="Move", owners={"users": [tallyfy.user["id"]]})
     assert project.execute(context_of())["name"] == "Move"
@@ -71,7 +71,7 @@ def test_a_project_whose_run_is_not_shown_at_once_is_waited_for(tallyfy, pauses)
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_project_whose_run_is_not_shown_at_all_is_left_to_the_next_try(tallyfy):
+def test_a_project_that_is_never_shown_is_left_to_the_next_try(tallyfy):
     tallyfy.faults.add("status", method="GET", path="/runs/", status=404, times=3)
     arguments = {"task_id": "task", "title": "Move", "owners": {"users": [tallyfy.user["id"]]}}
     end = attempt(lambda: TallyfyLaunchProjectOperator(**arguments).execute(context_of()))

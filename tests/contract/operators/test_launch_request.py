@@ -70,7 +70,7 @@ def test_kick_off_values_are_found_by_label_alias_or_id_and_encoded_by_type(tall
 
 
 @pytest.mark.usefixtures("worlds")
-def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyfy, template):
+def test_all_problems_are_reported_at_once_and_nothing_is_launched(tallyfy, template):
     arguments = {
         "kickoff": {"Compny": "x", "Contact": "nobody", "Go-live": "soon", "Tier": "Bronze", "Order": ["one"]},
         "prerun": {"no-such-id": "x"},
@@ -102,14 +102,14 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_launched(tallyf
 
 
 @pytest.mark.usefixtures("worlds")
-def test_raw_values_go_along_as_they_are_and_win(tallyfy, template):
+def test_raw_values_are_sent_as_they_are_and_win(tallyfy, template):
     company, contact, *_, notes = (field["id"] for field in template["prerun"])
     result = launch(template, kickoff={"Notes": "lost"}, prerun={company: "Raw", contact: "r@w.example", notes: "kept"})
     assert stored(tallyfy, result, template) == {"Company name": "Raw", "Contact": "r@w.example", "Notes": "kept"}
 
 
 @pytest.mark.usefixtures("worlds")
-def test_all_other_fields_arrive(tallyfy):
+def test_all_other_fields_are_sent(tallyfy):
     template = tallyfy.add_template("Plain")
     parent = tallyfy.add_run()["id"]
     tag = tallyfy.add_tag("emea")["id"]
@@ -136,7 +136,7 @@ def test_all_other_fields_arrive(tallyfy):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_what_is_not_given_is_not_sent(tallyfy):
+def test_arguments_that_are_not_given_are_not_sent(tallyfy):
     template = tallyfy.add_template("Plain")
     result = launch(template, tags="", folders="[]", users=None, groups=None)
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]

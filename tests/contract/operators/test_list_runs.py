@@ -32,7 +32,7 @@ def queries(tallyfy) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_listed_runs_are_slim_dicts_that_the_other_operators_know(tallyfy):
+def test_listed_runs_are_small_dicts_that_other_operators_take(tallyfy):
     run = tallyfy.add_run(name="Acme")
     [row] = listed()
     assert row == {
@@ -113,7 +113,7 @@ SINGLE_BEHAVIORS = {
 
 @pytest.mark.parametrize("tallyfy_sandbox", SINGLE_BEHAVIORS.values(), indirect=True, ids=SINGLE_BEHAVIORS)
 @pytest.mark.parametrize(("archived", "status"), ARCHIVED)
-def test_archived_and_status_mean_the_same_whatever_tallyfy_makes_of_them(tallyfy, archived, status):
+def test_archived_and_status_mean_the_same_in_both_behaviors(tallyfy, archived, status):
     tallyfy.add_run(name="live")
     tallyfy.add_run(name="done", status="complete")
     tallyfy.add_run(name="archived", archived=True)
@@ -149,7 +149,7 @@ def test_no_more_pages_are_read_than_the_limit_takes(tallyfy, limit, pages):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_that_slides_to_the_next_page_while_the_list_is_read_is_listed_once(tallyfy):
+def test_a_run_that_moves_to_the_next_page_while_the_list_is_read_is_listed_once(tallyfy):
     run_ids = tallyfy.add_runs(150)
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
     first = next(rows)
@@ -169,7 +169,7 @@ def test_runs_that_leave_the_list_while_it_is_read_hide_no_others(tallyfy):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_list_that_its_reader_empties_fails_instead_of_leaving_runs_out(tallyfy):
+def test_a_list_that_its_reader_empties_fails_instead_of_missing_runs(tallyfy):
     tallyfy.add_runs(1000)
     rows = iter(TallyfyListRunsOperator(task_id="list", fields="id")._rows())
     end = attempt(lambda: [tallyfy.archive_run(run_id) for run_id in rows])
@@ -203,7 +203,7 @@ LESS_SAID = {
 
 
 @pytest.mark.parametrize("less", LESS_SAID)
-def test_a_list_is_read_to_its_end_also_if_tallyfy_says_less_of_it(tallyfy, less):
+def test_a_list_is_read_to_its_end_although_the_count_is_too_low(tallyfy, less):
     run_ids = tallyfy.add_runs(250)
     shown_as(tallyfy, LESS_SAID[less])
     assert listed(fields="id") == run_ids
@@ -225,7 +225,7 @@ FEWER_SHOWN = {
 
 
 @pytest.mark.parametrize("fewer", FEWER_SHOWN)
-def test_a_list_that_shows_less_than_there_is_fails_the_task(tallyfy, tmp_path, fewer):
+def test_a_list_with_fewer_runs_than_its_count_fails_the_task(tallyfy, tmp_path, fewer):
     tallyfy.add_runs(250)
     shown_as(tallyfy, FEWER_SHOWN[fewer])
     path = tmp_path / "runs.jsonl"
@@ -265,7 +265,7 @@ BROKEN_PAGES = {
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("page", BROKEN_PAGES)
-def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, tmp_path, page):
+def test_an_unreadable_page_fails_the_task_and_leaves_no_file(tallyfy, tmp_path, page):
     tallyfy.add_runs(250)
     tallyfy.faults.add("status", status=200, path="[?&]page=2", times=None, **BROKEN_PAGES[page])
     path = tmp_path / "runs.jsonl"
@@ -275,14 +275,14 @@ def test_a_page_that_is_not_readable_fails_the_task_and_leaves_no_file(tallyfy, 
 
 
 @pytest.mark.usefixtures("worlds")
-def test_an_empty_list_is_a_list(tallyfy):
+def test_an_empty_list_is_a_valid_result(tallyfy):
     assert listed() == []
 
 
 FILTERS = ["status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit"]
 
 
-def test_a_filter_of_none_is_not_given(tallyfy):
+def test_a_filter_of_none_counts_as_not_given(tallyfy):
     tallyfy.add_runs(2)
     assert len(listed(**dict.fromkeys(FILTERS))) == 2
     assert len(list(TallyfyHook().list_runs(**dict.fromkeys(FILTERS[:6])))) == 2

@@ -86,7 +86,7 @@ def test_a_shorter_one_is_waited_for_in_the_task(tallyfy, pauses):
 
 @since_3_3
 @pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "reset"}, {"status": 200, "body": "html"}], ids=str)
-def test_passing_trouble_is_retried_after_the_tasks_own_delay(tallyfy, run_task, fault):
+def test_a_transient_failure_is_retried_after_the_delay_of_the_task(tallyfy, run_task, fault):
     tallyfy.faults.add(method="POST", times=None, **fault)
     message, state = run_task(launch())
     assert state.value == "up_for_retry"
@@ -109,7 +109,7 @@ def test_permanent_errors_fail_the_task_at_once(tallyfy, run_task, status):
 
 
 @since_3_3
-def test_what_is_not_about_tallyfy_is_left_to_the_task():
+def test_errors_of_other_origin_follow_the_settings_of_the_task():
     from airflow.sdk import RetryAction
 
     decision = retry_policy.TallyfyRetryPolicy().evaluate(KeyError("x"), 1, 3)
@@ -132,7 +132,7 @@ def test_a_dag_that_uses_it_can_be_serialized():
 
 
 @since_3_3
-def test_it_is_one_of_airflows_and_can_be_chained():
+def test_the_policy_is_an_airflow_retry_policy_and_can_be_chained():
     from airflow.providers.common.compat.sdk import ChainRetryPolicy
     from airflow.sdk import ExceptionRetryPolicy
 
@@ -141,6 +141,6 @@ def test_it_is_one_of_airflows_and_can_be_chained():
 
 
 @pytest.mark.skipif(TASKS_HAVE_RETRY_POLICIES, reason="Airflow >= 3.3 has retry policies")
-def test_older_versions_say_what_they_lack():
+def test_older_versions_say_which_airflow_is_needed():
     with pytest.raises(AirflowOptionalProviderFeatureException, match=r"needs Airflow 3\.3 or newer"):
         retry_policy.TallyfyRetryPolicy()

@@ -52,7 +52,7 @@ def audited(tallyfy) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_the_audit_trail_is_told_in_order_and_in_plain_values(tallyfy, audited):
+def test_the_audit_trail_is_in_order_and_in_plain_values(tallyfy, audited):
     entries = activity(audited["id"])
     assert [entry["verb"] for entry in entries] == ["created", "updated", "archived", "unarchived", "updated"]
     assert entries[1].keys() == {
@@ -77,7 +77,7 @@ def test_the_audit_trail_is_told_in_order_and_in_plain_values(tallyfy, audited):
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", [Behavior(activity_timestamps="sql")], indirect=True, ids=["sql"])
-def test_the_other_way_to_write_times_means_the_same(tallyfy, audited):
+def test_times_in_the_other_format_mean_the_same(tallyfy, audited):
     sql = activity(audited["id"])
     tallyfy.behavior = Behavior(activity_timestamps="iso")
     assert activity(audited["id"]) == sql
@@ -100,7 +100,7 @@ def test_verbs_and_a_span_of_time_choose_entries(tallyfy, audited):
     assert verbs(until=moment)[-1:] == ["updated"]
 
 
-def test_the_feed_is_read_no_further_back_than_asked_for(tallyfy, audited):
+def test_the_feed_is_not_read_beyond_the_requested_time(tallyfy, audited):
     stored = tallyfy.store.find(audited["id"])
     for _ in range(250):
         tallyfy.store.log(stored, "commented", "Comment", "again")
@@ -122,7 +122,7 @@ def test_a_long_audit_trail_goes_to_a_file(tallyfy, audited, tmp_path):
 
 
 @strict_world
-def test_the_hidden_activity_of_an_archived_run_is_told_from_a_missing_run(tallyfy, audited):
+def test_hidden_activity_of_an_archived_run_differs_from_a_missing_run(tallyfy, audited):
     tallyfy.archive_run(audited["id"])
     end = attempt(lambda: activity(audited["id"]))
     assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
@@ -150,7 +150,7 @@ def test_an_export_is_written_without_its_wrapping(tallyfy, tmp_path):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"status": 503}, {"kind": "truncated"}], ids=str)
-def test_an_export_that_got_lost_is_asked_for_again(tallyfy, tmp_path, fault):
+def test_a_lost_export_is_requested_again(tallyfy, tmp_path, fault):
     run = tallyfy.add_run(name="Acme")
     tallyfy.faults.add(method="POST", **fault)
     export(run["id"], tmp_path / "export.json")
@@ -168,7 +168,7 @@ def test_an_export_of_nothing_fails_the_task_and_writes_no_file(tallyfy, tmp_pat
 
 
 @strict_world
-def test_an_archived_run_that_is_not_exported_is_explained(tallyfy, tmp_path):
+def test_the_error_explains_that_an_archived_run_is_not_exported(tallyfy, tmp_path):
     run = tallyfy.add_run(archived=True)
     end = attempt(lambda: export(run["id"], tmp_path / "export.json"))
     assert "The run is archived" in str(end.exception)
@@ -205,7 +205,7 @@ def test_a_completion_whose_answer_is_lost_is_looked_up_and_not_repeated(tallyfy
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_completion_that_never_arrived_says_that_nobody_knows(tallyfy, hook):
+def test_a_completion_that_never_arrived_has_an_unknown_outcome(tallyfy, hook):
     run = tallyfy.add_run()
     tallyfy.faults.add("status", method="POST", status=500)
     with pytest.raises(TallyfyUnknownOutcomeError):
@@ -275,7 +275,7 @@ def test_an_ambiguous_label_and_an_unknown_one_are_errors(tallyfy, hook, filled)
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("template", ["live", "archived"])
-def test_values_survive_the_list_of_fields_that_fails_for_good(tallyfy, hook, filled, pauses, template):
+def test_form_values_are_read_although_the_list_of_fields_fails(tallyfy, hook, filled, pauses, template):
     body = {"message": "Attempt to read property capture on null"}
     tallyfy.faults.add("status", path="form-fields", status=500, body=body, times=None)
     if template == "archived":
@@ -288,7 +288,7 @@ def test_values_survive_the_list_of_fields_that_fails_for_good(tallyfy, hook, fi
 
 
 @pytest.mark.usefixtures("worlds")
-def test_passing_trouble_with_the_list_of_fields_is_waited_out(tallyfy, hook, filled, pauses):
+def test_a_transient_failure_of_the_list_of_fields_is_retried(tallyfy, hook, filled, pauses):
     tallyfy.faults.add("status", path="form-fields", status=503)
     assert hook.get_form_values(filled["id"])["Tax number"] == "DE 123"
     assert len(pauses) == 1

@@ -68,7 +68,7 @@ FORMS = {
 @pytest.mark.usefixtures("worlds")
 @UNDOING
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_what_a_task_changed_is_taken_back(tallyfy, do, form):
+def test_an_undo_reverts_what_a_task_changed(tallyfy, do, form):
     run_id = add_for(tallyfy, do, name='Ada\'s "run" {{ no template }}')
     result = run_task(do, run_id=run_id)
     context = context_of()
@@ -80,7 +80,7 @@ def test_what_a_task_changed_is_taken_back(tallyfy, do, form):
 
 @pytest.mark.usefixtures("worlds")
 @UNDOING
-def test_what_was_so_before_is_left_alone(tallyfy, do):
+def test_an_undo_leaves_alone_what_the_task_did_not_change(tallyfy, do):
     run_id = tallyfy.add_run(archived=do is TallyfyArchiveRunOperator)["id"]
     result = run_task(do, run_id=run_id)
     context = context_of()
@@ -91,7 +91,7 @@ def test_what_was_so_before_is_left_alone(tallyfy, do):
 
 @pytest.mark.usefixtures("worlds")
 @UNDOING
-def test_of_a_mapped_task_only_what_it_changed_is_taken_back(tallyfy, do):
+def test_an_undo_of_a_mapped_task_reverts_only_what_it_changed(tallyfy, do):
     changed = [add_for(tallyfy, do) for _ in range(3)]
     before = tallyfy.add_run(archived=do is TallyfyArchiveRunOperator)["id"]
     results = LazySequence(*(run_task(do, run_id=run_id) for run_id in [before, *changed]), None)
@@ -121,7 +121,7 @@ NOTHING = {
 @UNDOING
 @pytest.mark.parametrize("given", NOTHING.values(), ids=NOTHING)
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_nothing_to_undo_is_a_logged_success_that_sends_and_pushes_nothing(tallyfy, do, given, dry_run, logged):
+def test_an_undo_of_nothing_is_a_logged_success_that_sends_and_pushes_nothing(tallyfy, do, given, dry_run, logged):
     context = context_of()
     result = run_task(UNDO_OF[do], context, undo=given, dry_run=dry_run)
     assert result == ({"dry_run": True, "effect": "nothing would change", "requests": []} if dry_run else [])
@@ -152,7 +152,7 @@ WRONG = {
 
 @UNDOING
 @pytest.mark.parametrize("given", WRONG.values(), ids=WRONG)
-def test_what_is_not_a_result_is_refused_before_anything_is_sent(tallyfy, do, given):
+def test_an_undo_of_anything_but_a_result_is_refused_before_anything_is_sent(tallyfy, do, given):
     context = context_of()
     end = attempt(lambda: run_task(UNDO_OF[do], context, undo=given))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -161,7 +161,7 @@ def test_what_is_not_a_result_is_refused_before_anything_is_sent(tallyfy, do, gi
 
 
 @UNDOING
-def test_a_change_is_not_taken_back_by_doing_it_again(tallyfy, do):
+def test_an_undo_by_the_same_operator_is_refused(tallyfy, do):
     result = run_task(do, run_id=add_for(tallyfy, do))
     sent = len(tallyfy.requests)
     end = attempt(lambda: run_task(do, undo=result))
@@ -182,7 +182,7 @@ def test_the_result_of_a_real_deletion_is_refused(tallyfy):
     assert attempt(lambda: run_task(TallyfyActivateRunOperator, undo=result)).error == "TallyfyValidationError"
 
 
-def test_a_launch_is_taken_back_by_archiving_what_it_launched(tallyfy):
+def test_an_undo_of_a_launch_archives_the_launched_run(tallyfy):
     template = tallyfy.add_template("Plain", steps=["One"])
     result = run_task(TallyfyLaunchRunOperator, template_id=template["id"])
     run_task(TallyfyArchiveRunOperator, undo=result)
@@ -191,7 +191,7 @@ def test_a_launch_is_taken_back_by_archiving_what_it_launched(tallyfy):
 
 @pytest.mark.parametrize("arguments", [{}, {"run_id": None}, {"undo": None}, {"run_id": "a" * 32, "undo": RESULT}])
 @UNDOING
-def test_exactly_one_of_run_id_and_undo_is_to_be_given(tallyfy, do, arguments):
+def test_exactly_one_of_run_id_and_undo_is_required(tallyfy, do, arguments):
     context = context_of()
     end = attempt(lambda: run_task(do, context, **arguments))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -201,7 +201,7 @@ def test_exactly_one_of_run_id_and_undo_is_to_be_given(tallyfy, do, arguments):
 
 @pytest.mark.usefixtures("worlds")
 @UNDOING
-def test_a_dry_run_says_what_would_be_taken_back(tallyfy, do):
+def test_a_dry_run_says_what_an_undo_would_revert(tallyfy, do):
     results = [run_task(do, run_id=add_for(tallyfy, do)) for _ in range(2)]
     sent = len(writes(tallyfy))
     planned = run_task(UNDO_OF[do], undo=results, dry_run=True)
@@ -212,7 +212,7 @@ def test_a_dry_run_says_what_would_be_taken_back(tallyfy, do):
 
 
 @UNDOING
-def test_a_read_only_connection_takes_nothing_back(tallyfy, do, monkeypatch):
+def test_a_read_only_connection_undoes_nothing(tallyfy, do, monkeypatch):
     run_id = add_for(tallyfy, do)
     result = run_task(do, run_id=run_id)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(read_only=True))
@@ -232,7 +232,7 @@ def test_a_run_that_is_gone_does_not_stop_the_undo_of_the_others(tallyfy):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_retry_of_an_undo_repeats_no_write_and_tells_all_it_took_back(tallyfy, monkeypatch):
+def test_a_retry_of_an_undo_repeats_no_write_and_returns_all_that_it_reverted(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     runs = [tallyfy.add_run(archived=True)["id"] for _ in range(2)]
     results = [run_task(TallyfyActivateRunOperator, run_id=run_id) for run_id in runs]
@@ -250,7 +250,7 @@ def test_a_retry_of_an_undo_repeats_no_write_and_tells_all_it_took_back(tallyfy,
 
 
 @pytest.mark.usefixtures("worlds")
-def test_an_undo_is_taken_back_by_an_undo(tallyfy):
+def test_an_undo_can_be_undone(tallyfy):
     run_id = tallyfy.add_run(archived=True)["id"]
     undone = run_task(TallyfyArchiveRunOperator, undo=run_task(TallyfyActivateRunOperator, run_id=run_id))
     run_task(TallyfyActivateRunOperator, undo=undone)

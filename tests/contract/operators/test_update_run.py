@@ -49,7 +49,7 @@ def run(tallyfy) -> dict[str, Any]:
 
 
 @every_world
-def test_an_update_leaves_users_groups_and_all_else_alone(tallyfy, run):
+def test_an_update_changes_no_other_field(tallyfy, run):
     result = update(run["id"], name="Acme Inc")
     after = tallyfy.run(run["id"])
     assert after["name"] == "Acme Inc"
@@ -114,7 +114,7 @@ def test_a_kick_off_value_that_tallyfy_drops_silently_fails_the_task(tallyfy, ru
 
 
 @every_world
-def test_what_is_so_already_is_not_written(tallyfy, run):
+def test_an_update_without_a_change_sends_nothing(tallyfy, run):
     result = update(run["id"], name="Acme", owner_id=str(run["owner_id"]), users=list(map(str, run["users"])))
     assert result["changed"] is False
     assert puts(tallyfy) == []
@@ -140,7 +140,7 @@ def test_nothing_is_sent_when_the_run_does_not_show_what_must_be_kept(tallyfy, r
 
 
 @every_world
-def test_a_change_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyfy, run):
+def test_an_update_that_is_accepted_but_not_made_fails_the_task(tallyfy, run):
     tallyfy.faults.add("status", method="PUT", status=200, body={"data": {"id": run["id"], "status": "active"}})
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
     assert (end.state, end.error) == ("up_for_retry", "TallyfyResponseError")
@@ -148,7 +148,7 @@ def test_a_change_that_tallyfy_accepts_and_does_not_make_fails_the_task(tallyfy,
 
 
 @every_world
-def test_something_else_that_changed_with_it_fails_the_task(tallyfy, run):
+def test_an_update_that_changes_another_field_fails_the_task(tallyfy, run):
     body = {"data": run | {"name": "Acme Inc", "users": [], "groups": []}}
     tallyfy.faults.add("status", method="GET", path=run["id"], after=1, times=None, status=200, body=body)
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
@@ -196,7 +196,7 @@ def change_with_the_update(tallyfy):
         ("roles", {}),
     ],
 )
-def test_what_is_lost_or_altered_besides_fails_the_task(tallyfy, run, change_with_the_update, name, value):
+def test_a_lost_or_altered_value_fails_the_task(tallyfy, run, change_with_the_update, name, value):
     tallyfy.update_run(run["id"], **HELD)
     change_with_the_update(run, **{name: value})
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
@@ -205,7 +205,7 @@ def test_what_is_lost_or_altered_besides_fails_the_task(tallyfy, run, change_wit
 
 
 @every_world
-def test_a_lost_tag_fails_the_task_where_tallyfy_shows_tags(tallyfy, run, change_with_the_update):
+def test_a_lost_tag_fails_the_task_if_tallyfy_shows_tags(tallyfy, run, change_with_the_update):
     body = shown(tallyfy, run, tags=[{"id": 1, "title": "vip"}, {"id": 2, "title": "eu"}])
     tallyfy.faults.add("status", method="GET", path=run["id"], status=200, body=body)
     change_with_the_update(run, tags=[{"id": 2, "title": "eu"}])
@@ -214,7 +214,7 @@ def test_a_lost_tag_fails_the_task_where_tallyfy_shows_tags(tallyfy, run, change
 
 
 @every_world
-def test_people_who_work_on_the_run_meanwhile_do_not_fail_the_task(tallyfy, run, change_with_the_update):
+def test_changes_by_people_at_the_same_time_do_not_fail_the_task(tallyfy, run, change_with_the_update):
     tallyfy.update_run(run["id"], **HELD)
     moment = "2026-11-30T09:00:00.000Z"
     work = {
@@ -248,7 +248,7 @@ def test_people_who_work_on_the_run_meanwhile_do_not_fail_the_task(tallyfy, run,
 
 
 @pytest.mark.parametrize("tallyfy_sandbox", ["strict"], indirect=True)
-def test_an_archived_run_that_cannot_be_updated_is_told_from_a_missing_one(tallyfy, run):
+def test_an_archived_run_that_refuses_updates_differs_from_a_missing_one(tallyfy, run):
     tallyfy.archive_run(run["id"])
     end = attempt(lambda: update(run["id"], name="Acme Inc"))
     assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
@@ -259,7 +259,7 @@ def test_an_archived_run_that_cannot_be_updated_is_told_from_a_missing_one(tally
     assert "archived" not in str(end.exception)
 
 
-def test_an_archived_run_that_is_shown_and_not_updated_is_explained_too(tallyfy, run):
+def test_the_error_explains_that_an_archived_run_cannot_be_updated(tallyfy, run):
     tallyfy.archive_run(run["id"])
     tallyfy.faults.add("status", method="PUT", status=404)
     end = attempt(lambda: update(run["id"], name="Acme Inc"))

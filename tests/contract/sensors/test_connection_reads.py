@@ -44,7 +44,7 @@ def test_a_connection_that_cannot_be_read_for_a_moment_is_read_again(tallyfy, fa
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_one_that_cannot_be_read_for_two_minutes_leaves_the_task_its_retries(tallyfy, failing, after, kind):
+def test_a_connection_unreadable_for_two_minutes_leaves_the_task_its_retries(tallyfy, failing, after, kind):
     failures = failing(RuntimeError("the API server is down"), LASTING)
     end = attempt(lambda: sensor(kind).execute(new_context()))
     assert (end.state, end.error) == ("up_for_retry", "TallyfyTransportError")
@@ -52,7 +52,7 @@ def test_one_that_cannot_be_read_for_two_minutes_leaves_the_task_its_retries(tal
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_one_that_does_not_exist_is_a_mistake(tallyfy, failing, after, kind):
+def test_a_missing_connection_fails_the_task_without_retries(tallyfy, failing, after, kind):
     failures = failing(AirflowNotFoundException("tallyfy_default"), LASTING)
     end = attempt(lambda: sensor(kind).execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyConfigurationError")

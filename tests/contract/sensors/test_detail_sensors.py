@@ -91,20 +91,20 @@ def test_a_skipped_task_ends_the_wait_for_it(tallyfy, run_id, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_archive_ends_the_wait_for_a_task_badly(tallyfy, run_id, mode):
+def test_an_archived_run_fails_the_wait_for_a_task(tallyfy, run_id, mode):
     end = MODES[mode](wait_for_task(run_id), lambda: tallyfy.archive_run(run_id))
     assert (end.state, end.error) == ("failed", "AirflowFailException")
     assert "archived" in str(end.exception)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_run_that_is_deleted_ends_the_wait_for_a_task_badly(tallyfy, run_id, mode):
+def test_a_deleted_run_fails_the_wait_for_a_task(tallyfy, run_id, mode):
     end = MODES[mode](wait_for_task(run_id), lambda: tallyfy.delete_run(run_id))
     assert (end.state, end.error) == ("failed", "TallyfyNotFoundError")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_task_that_a_complete_run_does_not_have_is_not_waited_for(tallyfy, run_id, mode):
+def test_a_task_that_a_complete_run_lacks_fails_the_wait(tallyfy, run_id, mode):
     end = MODES[mode](wait_for_task(run_id, "Negotiate"), lambda: tallyfy.complete_run(run_id))
     assert (end.state, end.error) == ("failed", "AirflowFailException")
     assert "There is no task 'Negotiate'" in str(end.exception)
@@ -116,7 +116,7 @@ def test_a_task_that_is_not_done_is_waited_for_until_the_timeout(tallyfy, run_id
     assert (end.state, end.error) == ("failed", "AirflowSensorTimeout")
 
 
-def test_a_name_of_two_tasks_is_refused(tallyfy):
+def test_a_name_that_two_tasks_share_is_refused(tallyfy):
     tallyfy.add_template("Twins", steps=["Sign", "Sign"])
     twins = tallyfy.add_run("Twins")["id"]
     end = attempt(lambda: wait_for_task(twins, "Sign")(timeout=0).execute(new_context()))
@@ -140,7 +140,7 @@ def test_tasks_that_are_not_included_are_listed(tallyfy, run_id):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_value_ends_the_wait_for_it_and_is_returned(tallyfy, run_id, mode, kind):
+def test_a_value_ends_the_wait_and_is_returned(tallyfy, run_id, mode, kind):
     label, field, stored, value = ANSWERS[kind]
     end = MODES[mode](wait_for_field(run_id, field), lambda: answer(tallyfy, run_id, label, stored))
     assert (end.state, end.result) == ("success", value)
@@ -148,21 +148,21 @@ def test_a_value_ends_the_wait_for_it_and_is_returned(tallyfy, run_id, mode, kin
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("stored", [None, "", "  ", [], {}])
-def test_an_empty_field_is_waited_for(tallyfy, run_id, mode, stored):
+def test_an_empty_field_keeps_the_wait_waiting(tallyfy, run_id, mode, stored):
     end = MODES[mode](wait_for_field(run_id, "Verdict"), lambda: answer(tallyfy, run_id, "Verdict", stored))
     assert end.error == "AirflowSensorTimeout"
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("stored", "error"), [("approved", None), ("rejected", "AirflowSensorTimeout")])
-def test_only_the_values_that_are_waited_for_end_the_wait(tallyfy, run_id, mode, stored, error):
+def test_only_the_given_values_end_the_wait(tallyfy, run_id, mode, stored, error):
     make = wait_for_field(run_id, "Verdict", values=["approved", "waived"])
     end = MODES[mode](make, lambda: answer(tallyfy, run_id, "Verdict", stored))
     assert end.error == error
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_complete_run_with_another_value_ends_the_wait_badly(tallyfy, run_id, mode):
+def test_a_complete_run_with_another_value_fails_the_wait(tallyfy, run_id, mode):
     def finish() -> None:
         answer(tallyfy, run_id, "Verdict", "rejected")
         tallyfy.complete_run(run_id)
@@ -172,7 +172,7 @@ def test_a_complete_run_with_another_value_ends_the_wait_badly(tallyfy, run_id, 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_archive_ends_the_wait_for_a_value_badly(tallyfy, run_id, mode):
+def test_an_archived_run_fails_the_wait_for_a_value(tallyfy, run_id, mode):
     end = MODES[mode](wait_for_field(run_id, "Verdict"), lambda: tallyfy.archive_run(run_id))
     assert (end.state, end.error) == ("failed", "AirflowFailException")
 
@@ -202,7 +202,7 @@ def test_a_trigger_without_values_waits_for_any(tallyfy, run_id):
     assert only_event(rebuilt(deferred.trigger)).payload["outcome"] == "reached"
 
 
-def test_a_wait_tells_how_far_the_run_is_and_only_when_that_changes(tallyfy, run_id, monkeypatch):
+def test_a_wait_logs_the_progress_of_the_run_when_it_changes(tallyfy, run_id, monkeypatch):
     sensor, told = wait_for_task(run_id)(timeout=1000), []
     monkeypatch.setattr(type(sensor), "_log_line", staticmethod(told.append))
     for _ in range(2):

@@ -66,7 +66,7 @@ def _waited(tallyfy_sandbox) -> None:
 
 
 @every_wait
-def test_a_wait_ends_on_a_worker_unless_its_author_asks_for_the_triggerer(wait):
+def test_a_wait_ends_on_a_worker_by_default(wait):
     assert trigger_of(made(wait)).end_task is False
     assert trigger_of(made(wait, do_xcom_push=True)).end_task is False
     assert trigger_of(made(wait, end_from_trigger=True)).end_task is TRIGGERS_END_TASKS
@@ -74,7 +74,7 @@ def test_a_wait_ends_on_a_worker_unless_its_author_asks_for_the_triggerer(wait):
 
 @every_wait
 @pytest.mark.parametrize("loss", LOSSES)
-def test_while_the_dag_is_parsed_it_is_refused_where_something_would_be_lost(wait, loss, tallyfy_sandbox):
+def test_an_end_in_the_triggerer_is_refused_at_parse_time_if_something_would_be_lost(wait, loss, tallyfy_sandbox):
     with pytest.raises(TallyfyConfigurationError, match=f"skip {loss.partition(',')[0]}") as refusal:
         made(wait, end_from_trigger=True, **LOSSES[loss])
     assert "task wait" in str(refusal.value)
@@ -83,14 +83,14 @@ def test_while_the_dag_is_parsed_it_is_refused_where_something_would_be_lost(wai
 
 @every_wait
 @pytest.mark.parametrize("method", ["execute_complete", "post_execute"])
-def test_it_is_refused_for_a_class_that_does_something_of_its_own_at_the_end(wait, method):
+def test_an_end_in_the_triggerer_is_refused_for_a_class_with_code_at_the_end(wait, method):
     own = type("Own", (wait,), {method: lambda self, *args, **kwargs: None, "__module__": __name__})
     with pytest.raises(TallyfyConfigurationError, match=method):
         own(task_id="wait", do_xcom_push=False, end_from_trigger=True, **WAITS[wait])
 
 
 @every_wait
-def test_what_is_added_after_the_task_was_made_is_refused_before_anything_is_sent(wait, tallyfy_sandbox):
+def test_an_outlet_or_callback_added_later_is_refused_before_anything_is_sent(wait, tallyfy_sandbox):
     task = made(wait, end_from_trigger=True)
     task.outlets = ["asset"]
     tallyfy_sandbox.clear_requests()
@@ -101,7 +101,7 @@ def test_what_is_added_after_the_task_was_made_is_refused_before_anything_is_sen
 
 @pytest.mark.skipif(not TASKS_START_IN_TRIGGERER, reason="Airflow >= 3.3 starts tasks in the triggerer")
 @pytest.mark.parametrize("loss", ["on_execute_callback", "pre_execute"])
-def test_a_task_that_never_has_a_worker_loses_what_one_does_at_the_beginning_as_well(loss):
+def test_a_task_without_a_worker_refuses_what_one_does_at_the_beginning_as_well(loss):
     both = {"start_from_trigger": True, "end_from_trigger": True}
     assert made(TallyfyRunStatusSensor, **both).start_trigger_args.trigger_kwargs["end_task"] is True
     with pytest.raises(TallyfyConfigurationError, match=f"skip {loss}"):

@@ -44,7 +44,7 @@ def test_all_runs_complete_end_the_wait_with_each_of_them_in_order(tallyfy, mode
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_mapped_launches_hand_on_names_the_runs(tallyfy, mode):
+def test_results_of_mapped_launches_name_the_runs(tallyfy, mode):
     first, second, third = tallyfy.add_runs(3)
     launched = [{"id": first, "name": "First", "url": "https://..."}, {"id": second}, third, first]
     end = MODES[mode](wait_for(launched), lambda: [tallyfy.complete_run(run_id) for run_id in (first, second, third)])
@@ -53,7 +53,7 @@ def test_what_mapped_launches_hand_on_names_the_runs(tallyfy, mode):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
-def test_all_means_all(tallyfy, mode):
+def test_a_wait_for_all_ends_when_all_runs_are_there(tallyfy, mode):
     run_ids = tallyfy.add_runs(7)
     end = MODES[mode](wait_for(run_ids), lambda: [tallyfy.complete_run(run_id) for run_id in run_ids[1:]])
     assert (end.state, end.error) == ("failed", "AirflowSensorTimeout")
@@ -61,7 +61,7 @@ def test_all_means_all(tallyfy, mode):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
-def test_any_run_complete_ends_a_wait_for_any(tallyfy, mode):
+def test_one_complete_run_ends_a_wait_for_any(tallyfy, mode):
     first, second, third = tallyfy.add_runs(3)
 
     def happen() -> None:
@@ -85,7 +85,7 @@ def test_a_wait_for_any_fails_when_none_can_end_it_any_more(tallyfy, mode):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
-def test_the_first_bad_end_fails_the_wait_at_once(tallyfy, mode):
+def test_the_first_failed_run_fails_the_wait_at_once(tallyfy, mode):
     run_ids = tallyfy.add_runs(5)
     end = MODES[mode](wait_for(run_ids), lambda: tallyfy.archive_run(run_ids[2]))
     assert (end.state, end.error) == ("failed", "AirflowFailException")
@@ -96,7 +96,7 @@ def test_the_first_bad_end_fails_the_wait_at_once(tallyfy, mode):
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("rest_completes", [True, False])
-def test_a_bad_end_fails_the_wait_at_the_end_if_that_is_wished(tallyfy, mode, rest_completes):
+def test_a_failed_run_fails_the_wait_at_the_end_without_fail_fast(tallyfy, mode, rest_completes):
     bad, *rest = tallyfy.add_runs(5)
 
     def happen() -> None:
@@ -117,7 +117,7 @@ def test_a_missing_run_fails_the_wait_as_missing(tallyfy, mode):
     assert gone in str(end.exception)
 
 
-def test_one_trigger_waits_for_all_of_them_for_a_page_a_round(tallyfy):
+def test_one_trigger_waits_for_all_runs_with_one_page_a_round(tallyfy):
     run_ids = tallyfy.add_runs(100)
     deferred = deferral(wait_for(run_ids)(deferrable=True, timeout=60, poke_interval=0.5))
     for run_id in run_ids:
@@ -139,7 +139,7 @@ def test_runs_that_have_ended_are_not_looked_at_any_more(tallyfy):
     assert [request.path.rpartition("/")[2] for request in tallyfy.requests] == [run_ids[0]]
 
 
-def test_trouble_with_one_run_is_borne_while_the_others_are_looked_at(tallyfy, monkeypatch):
+def test_a_failure_of_one_run_is_tolerated_while_the_others_are_read(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     run_ids = tallyfy.add_runs(3)
     tallyfy.faults.add("status", status=500, path=run_ids[0], times=1)
@@ -150,7 +150,7 @@ def test_trouble_with_one_run_is_borne_while_the_others_are_looked_at(tallyfy, m
     assert sensor.poke(new_context())
 
 
-def test_a_token_that_is_declined_fails_the_wait(tallyfy):
+def test_a_refused_token_fails_the_wait(tallyfy):
     run_ids = tallyfy.add_runs(10)
     tallyfy.revoke_token()
     end = attempt(lambda: wait_for(run_ids)(timeout=1000).execute(new_context()))
@@ -172,7 +172,7 @@ def test_lists_may_come_out_of_templates_as_text(tallyfy, write, as_dicts):
     assert set(outcomes(attempt(lambda: sensor.execute(new_context())).result)) == set(run_ids)
 
 
-def test_every_run_that_is_not_named_rightly_is_told_of():
+def test_every_invalid_run_id_is_reported():
     sensor = wait_for(["a", {"name": "b"}, {"id": "c"}, ""])(timeout=0)
     end = attempt(lambda: sensor.execute(new_context()))
     assert "run_ids has 2 problems" in str(end.exception)
@@ -180,7 +180,7 @@ def test_every_run_that_is_not_named_rightly_is_told_of():
     assert "run_ids[4]" in str(end.exception)
 
 
-def test_it_tells_how_many_have_ended_and_only_when_that_changes(tallyfy, monkeypatch):
+def test_the_number_of_finished_runs_is_logged_when_it_changes(tallyfy, monkeypatch):
     run_ids = tallyfy.add_runs(3)
     sensor, told = wait_for(run_ids)(timeout=1000), []
     monkeypatch.setattr(type(sensor), "_log_line", staticmethod(told.append))
@@ -206,7 +206,7 @@ def handed_on(run_id: str, folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("form", ["an id", "a result", "ids", "results", "text of ids", "a reference"])
-def test_it_takes_what_other_tasks_hand_on(tallyfy, form, tmp_path):
+def test_run_ids_take_the_results_of_other_tasks(tallyfy, form, tmp_path):
     [run_id] = tallyfy.add_runs(1)
     tallyfy.complete_run(run_id)
     end = attempt(lambda: wait_for(handed_on(run_id, tmp_path)[form])(timeout=0).execute(new_context()))
@@ -251,7 +251,7 @@ def test_more_runs_than_an_xcom_holds_are_written_to_a_file(tallyfy, mode, tmp_p
     assert all(row["name"].startswith(name) and row["outcome"] == "reached" for row in rows)
 
 
-def test_how_a_run_ended_stands_in_the_file_too_even_if_it_is_reopened_meanwhile(tallyfy, tmp_path):
+def test_the_file_keeps_the_end_of_a_run_that_is_reopened_meanwhile(tallyfy, tmp_path):
     path = tmp_path / "runs.jsonl"
     run_ids = tallyfy.add_runs(2)
 
@@ -288,7 +288,7 @@ NAMES = ["Onboarding", "\N{SNOWMAN}" * 300, "\N{PILE OF POO}" * 300, '"' * 300, 
 
 @pytest.mark.parametrize("fields", ["name", RESULT_FIELDS, KNOWN_FIELDS])
 @pytest.mark.parametrize("name", NAMES)
-def test_no_result_is_larger_than_was_reckoned_with(tallyfy, name, fields):
+def test_no_result_is_larger_than_its_estimate(tallyfy, name, fields):
     run_ids = tallyfy.add_runs(4, name=name)
     for run_id in run_ids:
         tallyfy.complete_run(run_id)

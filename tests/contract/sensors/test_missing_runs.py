@@ -59,7 +59,7 @@ def after(monkeypatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_it_is_found_at_the_last_look_at_the_latest(tallyfy, after, kind):
+def test_a_run_that_appears_archived_is_found_at_the_last_look_at_the_latest(tallyfy, after, kind):
     after(1, lambda: appear(tallyfy))
     end = attempt(lambda: sensor(kind, timeout=6).execute(new_context()))
     assert end.state == ENDS[kind]
@@ -67,7 +67,7 @@ def test_it_is_found_at_the_last_look_at_the_latest(tallyfy, after, kind):
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_it_is_found_now_and_then_before(tallyfy, after, kind):
+def test_a_run_that_appears_archived_is_found_at_a_tenth_look(tallyfy, after, kind):
     after(1, lambda: appear(tallyfy))
     waiting = sensor(kind, timeout=1000)
     end = attempt(lambda: waiting.execute(new_context()))
@@ -75,7 +75,7 @@ def test_it_is_found_now_and_then_before(tallyfy, after, kind):
     assert sum(request.path.endswith(f"/runs/{RUN_ID}") for request in tallyfy.requests) <= 11
 
 
-def test_a_run_that_never_comes_costs_little_more_than_a_request_a_look(tallyfy, after):
+def test_a_run_that_never_appears_costs_little_more_than_a_request_a_look(tallyfy, after):
     end = attempt(lambda: sensor(timeout=30).execute(new_context()))
     assert end.error == "AirflowSensorTimeout"
     lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
@@ -83,6 +83,6 @@ def test_a_run_that_never_comes_costs_little_more_than_a_request_a_look(tallyfy,
     assert len(tallyfy.requests) <= 37
 
 
-def test_a_rescheduled_look_finds_it_at_once(tallyfy):
+def test_a_rescheduled_look_finds_a_run_that_appears_archived(tallyfy):
     appear(tallyfy)
     assert attempt(lambda: sensor(mode="reschedule").execute(new_context())).state == "success"

@@ -34,7 +34,7 @@ def started(tallyfy):
 
 
 @WRONG
-def test_in_poke_mode_it_fails_after_a_minute(started, after, kind, name):
+def test_a_misspelt_name_fails_a_poke_sensor_after_a_minute(started, after, kind, name):
     end = attempt(lambda: misspelt(kind, name).execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     looks = [request for request in started.requests if request.path.endswith(RUN_ID)]
@@ -48,20 +48,20 @@ def looked_first(monkeypatch, minutes_ago: int | None) -> None:
 
 @WRONG
 @pytest.mark.parametrize("minutes_ago", [None, 0])
-def test_in_reschedule_mode_it_is_put_off_at_first(started, monkeypatch, kind, name, minutes_ago):
+def test_a_misspelt_name_reschedules_the_first_look(started, monkeypatch, kind, name, minutes_ago):
     looked_first(monkeypatch, minutes_ago)
     with pytest.raises(AirflowRescheduleException):
         misspelt(kind, name, mode="reschedule").execute(new_context())
 
 
 @WRONG
-def test_in_reschedule_mode_the_first_look_of_another_process_counts(started, monkeypatch, kind, name):
+def test_a_first_look_in_another_process_counts_in_reschedule_mode(started, monkeypatch, kind, name):
     looked_first(monkeypatch, 2)
     end = attempt(lambda: misspelt(kind, name, mode="reschedule").execute(new_context()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
 
 
-def test_when_a_task_looked_first_is_what_airflow_says(monkeypatch):
+def test_the_time_of_the_first_look_comes_from_airflow(monkeypatch):
     from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
     from airflow_provider_tallyfy.compat import first_look_at
@@ -75,6 +75,6 @@ def test_when_a_task_looked_first_is_what_airflow_says(monkeypatch):
 
 
 @WRONG
-def test_what_may_appear_later_is_waited_for(started, after, kind, name):
+def test_a_name_that_may_appear_later_keeps_the_wait_waiting(started, after, kind, name):
     end = attempt(lambda: misspelt(kind, name, may_appear_later=True).execute(new_context()))
     assert (end.state, end.error) == ("failed", "AirflowSensorTimeout")

@@ -44,7 +44,7 @@ def test_an_event_trigger_takes_timedeltas_and_stores_seconds():
 
 @pytest.mark.parametrize("wrong", ["600", "soon", float("nan"), [60], True])
 @pytest.mark.parametrize("name", ["max_poke_interval", "poll_interval", "replay"])
-def test_a_duration_that_cannot_be_used_is_refused_by_name(name, wrong):
+def test_an_invalid_duration_is_refused_by_name(name, wrong):
     is_of_a_sensor = name == "max_poke_interval"
     make, fixed = (
         (TallyfyRunStatusSensor, {"task_id": "wait", "run_id": "a"}) if is_of_a_sensor else (TallyfyRunEventTrigger, {})
@@ -53,7 +53,7 @@ def test_a_duration_that_cannot_be_used_is_refused_by_name(name, wrong):
         make(**fixed, **{name: wrong})
 
 
-def test_numbers_that_native_rendering_made_of_names_are_names(tallyfy):
+def test_names_that_native_rendering_made_numbers_are_names(tallyfy):
     tallyfy.add_template("Plain", kickoff=[{"label": "42"}], steps=["2026"])
     run = tallyfy.add_run("Plain", name="x", prerun={})
     tallyfy.complete_task(run["id"], "2026")

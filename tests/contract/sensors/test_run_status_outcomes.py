@@ -113,7 +113,7 @@ def test_a_run_ends_a_wait_alike_in_every_mode(tallyfy, wait, run, mode):
 
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("run", RUNS)
-def test_a_deferrable_wait_for_what_is_already_so_ends_without_the_triggerer(tallyfy, run):
+def test_a_deferrable_wait_for_a_reached_status_does_not_defer(tallyfy, run):
     outcome = WAITS["default"][1].get(run)
     set_run(tallyfy, RUNS[run])
     if outcome is None:

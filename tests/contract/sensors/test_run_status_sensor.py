@@ -79,7 +79,7 @@ def test_soft_fail_skips_permanent_failures_and_leaves_transient_ones_their_retr
 
 
 @pytest.mark.parametrize(("event", "mode"), CASES)
-def test_never_fail_skips_whatever_goes_wrong_but_the_timeout(waited, event, mode):
+def test_never_fail_skips_every_failure_but_the_timeout(waited, event, mode):
     end = wait(waited, mode, EVENTS[event][0], never_fail=True, max_poll_failures=0)
     assert end.state == ("failed" if event == "the timeout passes" else "skipped")
 
@@ -117,7 +117,7 @@ def test_a_deferral_tells_airflow_when_to_give_up_and_the_trigger_earlier(waited
     assert not deferred.kwargs
 
 
-def test_an_execution_timeout_bounds_the_wait_although_airflow_does_not(waited):
+def test_an_execution_timeout_limits_a_deferred_wait(waited):
     deferred = deferral(sensor(deferrable=True, timeout=600, execution_timeout=timedelta(seconds=5)))
     assert deferred.trigger.deadline <= time.time() + 5
     task = sensor(deferrable=True, execution_timeout=timedelta(seconds=0.001), timeout=600)
@@ -126,14 +126,14 @@ def test_an_execution_timeout_bounds_the_wait_although_airflow_does_not(waited):
         resume(task, deferred, fired)
 
 
-def test_airflows_own_deferral_timeout_is_the_sensors(waited):
+def test_the_timeout_of_the_deferral_is_the_timeout_of_the_sensor(waited):
     deferred = deferral(sensor(deferrable=True))
     with pytest.raises(AirflowSensorTimeout, match="Timed out waiting for"):
         sensor(deferrable=True).resume_execution("__fail__", {"error": "Trigger/execution timeout"}, new_context())
     assert deferred.trigger.run_id == RUN_ID
 
 
-def test_the_trigger_knows_all_that_the_task_was_told(waited):
+def test_the_trigger_has_all_arguments_of_the_task(waited):
     deferred = deferral(
         sensor(
             deferrable=True,
@@ -172,7 +172,7 @@ def test_one_argument_makes_long_waits_ask_less_often_in_every_mode(waited):
 
 
 @pytest.mark.parametrize("arguments", [{"poke_interval": 0}, {"timeout": 0, "exponential_backoff": True}])
-def test_what_airflow_lets_a_sensor_do_its_trigger_can_do_too(waited, arguments):
+def test_a_trigger_takes_every_timeout_that_its_sensor_takes(waited, arguments):
     deferred = deferral(sensor(deferrable=True, **{"timeout": 1} | arguments))
     assert only_event(rebuilt(deferred.trigger)).payload["outcome"] == "timed_out"
 
@@ -186,7 +186,7 @@ def test_an_interval_that_cannot_grow_stays_as_it_is_in_every_mode(waited, longe
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"outcome": "waiting", "message": ""}, "reached"])
-def test_an_event_it_does_not_know_never_turns_the_task_green(event):
+def test_an_unknown_event_never_succeeds(event):
     with pytest.raises(TallyfyResponseError, match="Do triggerer and workers run the same version"):
         sensor(deferrable=True).execute_complete(new_context(), event=event)
 
@@ -201,7 +201,7 @@ def test_the_event_is_all_that_the_resumed_task_needs(waited, monkeypatch):
     assert (result["id"], result["status"], waited.requests) == (RUN_ID, "complete", [])
 
 
-def test_passing_trouble_is_borne_within_one_poke_sensor_and_told_once_per_change(waited, capfd, caplog):
+def test_one_poke_sensor_tolerates_transient_failures_and_logs_each_change_once(waited, capfd, caplog):
     caplog.set_level("INFO")
     waited.faults.add(status=503, times=5)
     waited.complete_run(RUN_ID)
@@ -211,7 +211,7 @@ def test_passing_trouble_is_borne_within_one_poke_sensor_and_told_once_per_chang
     assert len(set(told)) == 1
 
 
-def test_more_trouble_than_that_is_the_end_of_the_attempt(waited):
+def test_too_many_failed_looks_in_a_row_fail_the_try(waited):
     waited.faults.add(status=503, times=3)
     end = attempt(lambda: sensor(timeout=60, poke_interval=0.01, max_poll_failures=2).execute(new_context()))
     assert (end.state, end.error) == ("up_for_retry", "TallyfyServerError")
@@ -226,7 +226,7 @@ def test_a_failure_names_the_run_its_state_and_where_to_look(waited):
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), 1e12])
-def test_a_wait_for_ever_is_one_that_airflow_can_store(waited, timeout):
+def test_airflow_can_store_an_endless_timeout(waited, timeout):
     deferred = deferral(sensor(deferrable=True, timeout=timeout))
     assert timedelta(days=3649) < deferred.timeout < timedelta(days=3651)
     assert deferred.trigger.deadline < time.time() + deferred.timeout.total_seconds()
@@ -234,6 +234,6 @@ def test_a_wait_for_ever_is_one_that_airflow_can_store(waited, timeout):
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
-def test_a_wait_for_ever_may_end_on_a_worker_too(waited, mode):
+def test_a_wait_with_an_endless_timeout_can_end_on_a_worker(waited, mode):
     waited.complete_run(RUN_ID)
     assert sensor(mode=mode, timeout=float("inf")).execute(new_context())["status"] == "complete"

@@ -90,7 +90,7 @@ def test_failed_looks_are_counted_not_requests(tallyfy):
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_trouble_is_told_once_per_change_in_poke_mode(tallyfy, caplog, capfd, kind):
+def test_a_change_of_failures_is_logged_once_in_poke_mode(tallyfy, caplog, capfd, kind):
     caplog.set_level("INFO")
     looks = REQUESTS[kind]
     tallyfy.faults.add(status=503, times=2 * looks)
@@ -104,7 +104,7 @@ def test_trouble_is_told_once_per_change_in_poke_mode(tallyfy, caplog, capfd, ki
 
 
 @pytest.mark.parametrize("kind", SENSORS)
-def test_trouble_is_told_once_before_deferring(tallyfy, caplog, capfd, kind):
+def test_a_failed_look_is_logged_once_before_deferring(tallyfy, caplog, capfd, kind):
     caplog.set_level("INFO")
     tallyfy.faults.add(status=503, times=None)
     deferral(sensor(kind, deferrable=True))
@@ -140,7 +140,7 @@ def test_runs_that_cannot_be_read_do_not_hide_the_others_for_long(tallyfy):
     assert set(asked(tallyfy)) == set(RUN_IDS)
 
 
-def test_what_is_wrong_with_each_run_is_not_taken_for_an_outage(tallyfy):
+def test_an_error_of_each_run_is_not_mistaken_for_an_outage(tallyfy):
     tallyfy.faults.add(status=503, times=None, path="/runs\\?")
     for run_id in RUN_IDS[:10]:
         tallyfy.faults.add(status=403, times=None, path=run_id)
@@ -154,7 +154,7 @@ def limit(tallyfy, retry_after: float | str = 60, **arguments: Any) -> None:
 
 @pytest.mark.parametrize("kind", SENSORS)
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_poke_that_was_told_to_wait_asks_nothing_before(tallyfy, clock, kind, status):
+def test_a_poke_sends_nothing_before_retry_after_is_over(tallyfy, clock, kind, status):
     limit(tallyfy, status=status)
     waiting = sensor(kind, timeout=1000)
     waiting.poke(new_context())
@@ -167,19 +167,19 @@ def test_a_poke_that_was_told_to_wait_asks_nothing_before(tallyfy, clock, kind, 
     assert len(tallyfy.requests) == 2
 
 
-def test_looks_that_are_left_out_are_not_counted_as_failed(tallyfy, clock):
+def test_skipped_looks_do_not_count_as_failed(tallyfy, clock):
     limit(tallyfy)
     waiting = sensor(timeout=1000, max_poll_failures=1)
     assert not any(waiting.poke(new_context()) for _ in range(5))
 
 
-def test_a_limit_reached_between_runs_leaves_the_rest_alone(tallyfy, clock):
+def test_a_rate_limit_between_runs_ends_the_look(tallyfy, clock):
     limit(tallyfy, path=RUN_IDS[1])
     sensor("runs", timeout=1000).poke(new_context())
     assert asked(tallyfy) == RUN_IDS[:2]
 
 
-def test_a_limit_on_the_list_leaves_the_runs_alone(tallyfy, clock):
+def test_a_rate_limit_on_the_list_ends_the_look(tallyfy, clock):
     limit(tallyfy, path="/runs\\?")
     assert not many(timeout=1000).poke(new_context())
     assert len(tallyfy.requests) == 1
@@ -203,7 +203,7 @@ def test_a_wait_in_poke_mode_ends_in_time_although_retry_after_is_longer(tallyfy
     ],
     ids=["for longer than usual", "for less", "beyond the timeout", "for ever", "not at all"],
 )
-def test_a_rescheduled_look_comes_when_tallyfy_wants_it_or_as_usual(tallyfy, retry_after, arguments, seconds):
+def test_a_rescheduled_look_waits_for_retry_after_or_the_poke_interval(tallyfy, retry_after, arguments, seconds):
     limit(tallyfy, retry_after)
     waiting = sensor(mode="reschedule", **arguments)
     before = datetime.now(UTC)
@@ -214,7 +214,7 @@ def test_a_rescheduled_look_comes_when_tallyfy_wants_it_or_as_usual(tallyfy, ret
     assert before + span <= again.value.reschedule_date <= after + span
 
 
-def test_a_first_look_that_is_told_to_wait_leaves_that_to_the_triggerer(tallyfy):
+def test_a_first_look_with_retry_after_defers_at_once(tallyfy):
     limit(tallyfy)
     deferral(sensor(deferrable=True, timeout=1000))
     assert len(tallyfy.requests) == 1

@@ -53,7 +53,7 @@ def ending(wait: TallyfyRunStatusTrigger) -> WaitResult:
     return WaitResult.from_event(json.loads(json.dumps(only_event(wait).payload)))
 
 
-def test_it_comes_back_from_airflows_database_as_it_was():
+def test_a_trigger_survives_airflows_database_unchanged():
     original = trigger(
         organization_id="o",
         poll_interval=2.5,
@@ -69,7 +69,7 @@ def test_it_comes_back_from_airflows_database_as_it_was():
     assert json.loads(json.dumps(arguments)) == arguments
 
 
-def test_its_row_in_the_database_holds_ids_and_times_and_no_secret(tallyfy):
+def test_the_row_of_a_trigger_holds_ids_and_times_and_no_secret(tallyfy):
     tallyfy.add_run(id=RUN_ID, status="complete")
     wait = trigger()
     only_event(wait)
@@ -103,7 +103,7 @@ def test_its_row_in_the_database_holds_ids_and_times_and_no_secret(tallyfy):
         (None, Outcome.MISSING),
     ],
 )
-def test_it_fires_one_event_of_a_closed_set(tallyfy, run, outcome):
+def test_a_wait_fires_one_of_the_known_events(tallyfy, run, outcome):
     if run is not None:
         tallyfy.add_run(id=RUN_ID, **run)
     end = ending(trigger())
@@ -113,7 +113,7 @@ def test_it_fires_one_event_of_a_closed_set(tallyfy, run, outcome):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_it_goes_on_looking_until_people_are_done(tallyfy):
+def test_a_wait_continues_until_people_are_done(tallyfy):
     tallyfy.add_run(id=RUN_ID)
 
     async def work() -> list[Any]:
@@ -127,7 +127,7 @@ def test_it_goes_on_looking_until_people_are_done(tallyfy):
 
 
 @pytest.mark.skipif(not TRIGGERS_END_TASKS, reason="a trigger of Airflow 2 cannot end its task")
-def test_told_to_it_ends_the_task_itself_but_only_on_success(tallyfy):
+def test_end_from_trigger_ends_the_task_only_on_success(tallyfy):
     from airflow.triggers.base import TaskSuccessEvent
 
     tallyfy.add_run(id=RUN_ID, status="complete")
@@ -138,7 +138,7 @@ def test_told_to_it_ends_the_task_itself_but_only_on_success(tallyfy):
     assert event.payload["outcome"] == "timed_out"
 
 
-def test_its_deadline_is_a_moment_that_a_restart_does_not_move(tallyfy):
+def test_a_restart_does_not_move_the_deadline(tallyfy):
     tallyfy.add_run(id=RUN_ID)
     wait = trigger(deadline=time.time() + 0.3)
 
@@ -158,12 +158,12 @@ def test_its_deadline_is_a_moment_that_a_restart_does_not_move(tallyfy):
     asyncio.run(work())
 
 
-def test_what_happened_while_it_was_away_counts_even_after_the_deadline(tallyfy):
+def test_a_run_that_finished_during_a_restart_counts_even_after_the_deadline(tallyfy):
     tallyfy.add_run(id=RUN_ID, status="complete")
     assert ending(trigger(deadline=0.0)).outcome is Outcome.REACHED
 
 
-def test_passing_trouble_is_borne_and_told_once(tallyfy, monkeypatch):
+def test_a_transient_failure_is_tolerated_and_logged_once(tallyfy, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     tallyfy.add_run(id=RUN_ID, status="complete")
     tallyfy.faults.add(status=503, times=3)
@@ -182,7 +182,7 @@ def test_passing_trouble_is_borne_and_told_once(tallyfy, monkeypatch):
         ({"status": 404, "body": "html"}, "TallyfyConfigurationError"),
     ],
 )
-def test_permanent_trouble_ends_the_wait_at_once(impatient, fault, error):
+def test_a_permanent_failure_ends_the_wait_at_once(impatient, fault, error):
     impatient.faults.add(**fault, times=None)
     end = ending(trigger(max_poll_failures=None))
     assert (end.outcome, end.error) == (Outcome.ERROR, error)
@@ -203,14 +203,14 @@ def test_permanent_trouble_ends_the_wait_at_once(impatient, fault, error):
         ({"max_poll_interval": "9"}, "TallyfyValidationError"),
     ],
 )
-def test_what_cannot_be_asked_ends_the_wait_with_an_event_and_nothing_is_asked(impatient, arguments, error):
+def test_an_invalid_request_ends_the_wait_with_an_event_and_sends_nothing(impatient, arguments, error):
     end = ending(trigger(**arguments))
     assert (end.outcome, end.error) == (Outcome.ERROR, error)
     assert impatient.requests == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_no_secret_is_in_its_event_or_its_log(impatient, caplog, capfd, status):
+def test_event_and_log_hold_no_secret(impatient, caplog, capfd, status):
     caplog.set_level("DEBUG")
     impatient.faults.add("echo_authorization", status=status, times=None)
     event = only_event(trigger())
@@ -219,7 +219,7 @@ def test_no_secret_is_in_its_event_or_its_log(impatient, caplog, capfd, status):
     assert impatient.token not in f"{event.payload} {caplog.text} {printed.out} {printed.err}"
 
 
-def test_the_event_loop_runs_on_while_tallyfy_takes_its_time(tallyfy, monkeypatch):
+def test_a_slow_tallyfy_does_not_block_the_event_loop(tallyfy, monkeypatch):
     extra = {"auth": "client_credentials", "user_email": tallyfy.user_email}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
     tallyfy.add_run(id=RUN_ID, status="complete")

@@ -98,7 +98,7 @@ def test_a_token_that_expires_is_replaced_and_costs_no_wait(tallyfy, auth, monke
     assert len(tallyfy.requests) <= 8 * max(2, pages(COUNT))
 
 
-def test_nothing_is_left_when_the_last_of_many_waits_is_cancelled(tallyfy):
+def test_cancelling_the_last_of_many_waits_leaves_nothing_open(tallyfy):
     run_ids = tallyfy.add_runs(20)
 
     async def main() -> None:
@@ -134,7 +134,7 @@ def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
     assert ends[1:] == ["reached", "reached"]
 
 
-def test_the_event_loop_goes_on_while_tallyfy_keeps_an_answer_to_itself(tallyfy, monkeypatch):
+def test_a_hanging_answer_does_not_block_the_event_loop(tallyfy, monkeypatch):
     """A loop that stood still with the request would be free again only when that has timed out, which ends waits."""
     connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=30)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)

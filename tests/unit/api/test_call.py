@@ -42,7 +42,7 @@ def test_an_id_with_reserved_characters_stays_one_segment():
 
 @pytest.mark.parametrize("make", [calls.get_run, calls.archive_run, calls.activate_run, calls.delete_run])
 @pytest.mark.parametrize("bad_id", ["", " ", "..", ".", "a/b", "../x", "a\nb", "a\\b", None, "None"])
-def test_no_call_is_made_for_an_id_that_could_leave_its_place(make, bad_id):
+def test_no_call_is_made_for_an_id_that_could_change_the_path(make, bad_id):
     with pytest.raises(TallyfyValidationError, match=r"^run_id="):
         make(ORGANIZATION, bad_id)
     with pytest.raises(TallyfyValidationError, match=r"^organization_id="):
@@ -80,7 +80,7 @@ def test_a_body_is_json_and_a_call_without_one_sends_no_content_type():
     assert calls.activate_run(ORGANIZATION, RUN_ID).content() == (None, {})
 
 
-def test_no_secret_is_in_what_a_call_looks_like():
+def test_the_repr_of_a_call_holds_no_secret():
     exchange = calls.user_token(ORGANIZATION, "ada@example.com", "application-token")
     assert "application-token" not in repr(exchange)
     assert "s3cret" not in repr(calls.application_token(CLIENT)) + repr(CLIENT)

@@ -218,7 +218,7 @@ def test_local_files_are_told_apart_whatever_leads_to_them(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"run": ', b"\xff\xfe", b"", b"9" * 5_000])
-def test_another_file_is_not_taken_for_a_snapshot_of_a_run(tmp_path, content):
+def test_another_file_is_not_mistaken_for_a_snapshot_of_a_run(tmp_path, content):
     path = tmp_path / "snapshot.json"
     path.write_bytes(content)
     assert read_json(str(path)) in (None, "")

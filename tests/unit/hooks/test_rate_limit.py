@@ -84,7 +84,7 @@ async def send_all(
 @pytest.mark.parametrize("concurrency", [8, 32])
 @pytest.mark.parametrize(("requests", "seconds"), [(10, 1), (100, 10), (600, 60)])
 @pytest.mark.parametrize("limit", [RollingLimit, FixedWindow])
-def test_it_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, requests, seconds, concurrency):
+def test_the_limiter_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, requests, seconds, concurrency):
     total = 3000
     server = limit(requests, seconds)
 
@@ -95,13 +95,13 @@ def test_it_uses_nearly_all_that_a_limit_allows_and_seldom_hits_it(limit, reques
     assert declined <= concurrency + 0.1 * total
 
 
-def test_it_limits_nothing_while_nothing_is_declined():
+def test_the_limiter_limits_nothing_before_the_first_429():
     took, _ = on_turned_clock(send_all(400, 8, AdaptiveRateLimiter(), lambda now: None))
 
     assert took == pytest.approx(400 / 8 * ROUND_TRIP)
 
 
-def test_nobody_sends_until_the_wait_is_over():
+def test_nothing_is_sent_until_the_pause_is_over():
     async def scenario() -> list[float]:
         limiter = AdaptiveRateLimiter()
         turn = await limiter.acquire()
@@ -114,7 +114,7 @@ def test_nobody_sends_until_the_wait_is_over():
     assert turns == sorted(set(turns)), "they come one after the other, not all at once"
 
 
-def test_requests_declined_together_are_one_piece_of_news():
+def test_several_429s_at_once_count_as_one():
     async def scenario() -> list[bool]:
         limiter = AdaptiveRateLimiter()
         turns = [await limiter.acquire() for _ in range(4)]
@@ -123,7 +123,7 @@ def test_requests_declined_together_are_one_piece_of_news():
     assert on_turned_clock(scenario()) == [True, False, False, False]
 
 
-def test_the_longest_wait_counts():
+def test_the_longest_pause_counts():
     async def scenario() -> float:
         limiter = AdaptiveRateLimiter()
         turns = [await limiter.acquire() for _ in range(3)]
@@ -134,7 +134,7 @@ def test_the_longest_wait_counts():
     assert on_turned_clock(scenario()) == pytest.approx(9.0)
 
 
-def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
+def test_a_late_429_for_an_earlier_request_starts_no_second_pause():
     async def scenario() -> tuple[bool, float]:
         limiter = AdaptiveRateLimiter()
         early, late = await limiter.acquire(), await limiter.acquire()
@@ -149,7 +149,7 @@ def test_a_late_answer_to_a_request_of_before_the_stop_stops_nobody_again():
     assert gap < 5
 
 
-def test_a_limit_that_rises_is_found_again():
+def test_a_raised_limit_is_found_again():
     slow, fast = RollingLimit(10, 1), RollingLimit(100, 1)
     limiter = AdaptiveRateLimiter()
 
@@ -163,7 +163,7 @@ def test_a_limit_that_rises_is_found_again():
     assert 6000 / took >= 15, "half as much again as the old limit, and more"
 
 
-def test_a_cancelled_wait_holds_up_nobody():
+def test_a_cancelled_request_does_not_delay_the_others():
     async def scenario() -> float:
         limiter = AdaptiveRateLimiter()
         limiter.throttled(await limiter.acquire(), 1.0)
@@ -175,7 +175,7 @@ def test_a_cancelled_wait_holds_up_nobody():
     assert on_turned_clock(scenario()) == pytest.approx(1.0)
 
 
-def test_the_time_in_line_does_not_count_against_the_budget_of_a_call(monkeypatch):
+def test_time_in_the_queue_does_not_count_against_the_retry_budget(monkeypatch):
     """Each call is declined twice, with all others in between: its own two pauses fit the budget, the line does not."""
     budget, pause = 50.0, 20
 

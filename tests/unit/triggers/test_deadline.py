@@ -89,7 +89,7 @@ def test_it_is_found_at_the_end_of_a_wait_that_shares_its_looks_with_a_longer_on
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
-def test_it_is_found_now_and_then_before(tallyfy, kind):
+def test_a_run_that_appears_archived_is_found_at_a_tenth_look(tallyfy, kind):
     async def main() -> tuple[WaitResult, float]:
         appearing = asyncio.create_task(at(90, lambda: appear(tallyfy)))
         ended = await end_of(TRIGGERS[kind]())
@@ -101,7 +101,7 @@ def test_it_is_found_now_and_then_before(tallyfy, kind):
     assert moment < 12 * 60
 
 
-def test_a_run_that_never_comes_costs_little_more_than_a_request_a_look(tallyfy):
+def test_a_run_that_never_appears_costs_little_more_than_a_request_a_look(tallyfy):
     async def main() -> WaitResult:
         return (await end_of(TRIGGERS["run"](deadline=3600.0)))[0]
 

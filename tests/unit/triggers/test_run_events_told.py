@@ -68,7 +68,7 @@ def names(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["event"], event["run"]["id"]) for event in events]
 
 
-def test_it_tells_what_happens_to_a_run_of_its_template_as_it_happens(tallyfy):
+def test_events_of_a_run_fire_as_they_happen(tallyfy):
     tallyfy.add_template("Onboarding")
     tallyfy.add_template("Other")
     run_id = tallyfy.add_run("Onboarding")["id"]

@@ -117,7 +117,7 @@ def test_a_description_is_small_and_json():
     }
 
 
-def test_form_data_is_not_in_what_a_run_looks_like():
+def test_the_repr_of_a_run_holds_no_form_data():
     assert "hunter2" not in repr(Run.from_json(RUN | {"prerun": {"f": "hunter2"}}))
 
 

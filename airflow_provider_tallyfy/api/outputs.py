@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.api.text import short_repr
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.models.form import FormValues
-    from airflow_provider_tallyfy.api.models.records import Activity, Task
+    from airflow_provider_tallyfy.api.models.records import Activity, Task, Titled
 
 #: The names of facts: one as text for a flat list of values, several for dicts.
 Fields = str | tuple[str, ...]
@@ -96,6 +96,14 @@ class ActivityResult(TypedDict):
     created_at: str | None
 
 
+class TitledResult(TypedDict):
+    """A template or a tag. ``raw`` is everything Tallyfy sent, if it was asked for."""
+
+    id: str
+    title: str
+    raw: NotRequired[dict[str, Any]]
+
+
 def run_result(run: Run, url: str, *, changed: bool = False, raw: bool = False) -> RunResult:
     """Describe a run."""
     result = cast(
@@ -135,6 +143,16 @@ def task_result(task: Task, *, raw: bool = False) -> TaskResult:
     if raw:
         result["raw"] = dict(task.raw)
     return result
+
+
+def titled_results(items: Iterable[Titled], *, raw: bool) -> list[TitledResult]:
+    """Describe templates or tags."""
+    return [
+        TitledResult(id=item.id, title=item.title, raw=dict(item.raw))
+        if raw
+        else TitledResult(id=item.id, title=item.title)
+        for item in items
+    ]
 
 
 def field_results(values: FormValues) -> list[FormFieldResult]:

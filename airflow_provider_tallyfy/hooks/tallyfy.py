@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from itertools import islice
@@ -24,8 +25,10 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_count,
     checked_flag,
     checked_id,
+    checked_text,
     checked_time,
     listed,
+    moment_before,
     required_organization,
 )
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
@@ -35,11 +38,13 @@ from airflow_provider_tallyfy.api.outputs import (
     FormFieldResult,
     RunResult,
     TaskResult,
+    TitledResult,
     activity_result,
     deleted_result,
     field_results,
     run_result,
     task_result,
+    titled_results,
     values_by_label,
 )
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
@@ -171,15 +176,23 @@ class TallyfyHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask Tallyfy once whose token this is, and say what is wrong if that fails. Used by Airflow's UI."""
         try:
-            with self:
-                organization_id = self.settings.organization_id or None
-                user = self.execute(calls.current_user(organization_id), retry_budget=0)
+            return True, self.check_connection()
         except TallyfyError as error:
             return False, str(error)
+
+    def check_connection(self) -> str:
+        """
+        Ask Tallyfy once whose token this is, and say it in a sentence.
+
+        :raises TallyfyError: in the kind of what is wrong.
+        """
+        with self:
+            organization_id = self.settings.organization_id or None
+            user = self.execute(calls.current_user(organization_id), retry_budget=0)
         who = f"user {user.get('id', 'unknown')}"
         if organization_id is None:
-            return True, f"Connected to Tallyfy as {who}; no organization is set."
-        return True, f"Connected to organization {organization_id} as {who}."
+            return f"Connected to Tallyfy as {who}; no organization is set."
+        return f"Connected to organization {organization_id} as {who}."
 
     def get_run(self, run_id: str, *, raw: bool = False) -> RunResult:
         """
@@ -203,6 +216,7 @@ class TallyfyHook(BaseHook):
         owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str = "exclude",
+        older_than: timedelta | str | None = None,
         sort: str = "created_at",
         limit: int | str | None = None,
         raw: bool = False,
@@ -219,6 +233,9 @@ class TallyfyHook(BaseHook):
         :param owners: only runs that one of these users owns or has tasks in: ids.
         :param folder: only runs in this folder: its id.
         :param archived: ``exclude``, ``include`` or ``only`` archived runs. Default: ``exclude``.
+        :param older_than: only runs that have been in their state for longer than this: a timedelta, or text like
+            ``"90d"``. The age counts from completion for ``status="complete"``, from archiving for
+            ``archived="only"``, otherwise from launch.
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending. Default: ``created_at``.
         :param limit: at most this many runs. No more pages are read than needed. By default all runs.
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
@@ -237,6 +254,7 @@ class TallyfyHook(BaseHook):
             archived=archived,
             sort=sort,
         )
+        wanted = replace(wanted, before=moment_before(datetime.now(UTC), older_than, "older_than"))
         runs = islice(self.each_run(wanted), at_most)
         return [run_result(run, self.run_url(run.id), raw=raw) for run in runs]
 
@@ -251,6 +269,27 @@ class TallyfyHook(BaseHook):
         with redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:
                 yield from filter(wanted.accepts, pager.accept(self.execute(call)))
+
+    def list_templates(self, *, query: str | None = None, raw: bool = False) -> list[TitledResult]:
+        """
+        List the templates that are not archived, by pages of 100.
+
+        :param query: only templates whose title matches this text. How it matches is up to Tallyfy.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyResponseError: if the list is incomplete.
+        """
+        text, raw = None if query is None else checked_text(query, "query"), checked_flag(raw, "raw")
+        return titled_results(self.execute(flows.list_templates(self.organization_id, text)), raw=raw)
+
+    def list_tags(self, *, raw: bool = False) -> list[TitledResult]:
+        """
+        List the organization's tags, by pages of 100.
+
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyResponseError: if the list is incomplete.
+        """
+        raw = checked_flag(raw, "raw")
+        return titled_results(self.execute(flows.list_tags(self.organization_id)), raw=raw)
 
     def archive_run(self, run_id: str) -> RunResult:
         """

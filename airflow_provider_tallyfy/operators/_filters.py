@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,21 +60,6 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         limit = checked_count(self.limit, "limit")
         wanted = RunQuery.checked(
             **{name: getattr(self, name) for name in QUERY_FILTERS},
-            archived=self._archived,
+            archived=self.archived or self._default_archived,
         )
-        runs = self.hook.each_run(wanted)
-        chosen = (run for run in runs if before is None or self._is_older(run, before))
-        return islice(chosen, limit)
-
-    @property
-    def _archived(self) -> str:
-        return self.archived or self._default_archived
-
-    def _is_older(self, run: Run, before: datetime) -> bool:
-        if self.status == "complete":
-            moment = run.completed_at
-        elif self._archived == "only" or self.status == "archived":
-            moment = run.archived_at
-        else:
-            moment = run.created_at
-        return moment is not None and moment < before
+        return islice(self.hook.each_run(replace(wanted, before=before)), limit)

@@ -17,6 +17,8 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "get_run": lambda hook, ids: hook.get_run(ids["run"], raw=True),
     "list_runs": lambda hook, ids: hook.list_runs(archived="include", raw=True),
+    "list_templates": lambda hook, ids: hook.list_templates(query="Onb", raw=True),
+    "list_tags": lambda hook, ids: hook.list_tags(raw=True),
     "archive_run": lambda hook, ids: hook.archive_run(ids["run"]),
     "activate_run": lambda hook, ids: hook.activate_run(ids["archived"]),
     "launch_run": lambda hook, ids: hook.launch_run(ids["template"], kickoff={"Company": "Acme"}),
@@ -32,6 +34,7 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "add_tag": lambda hook, ids: hook.add_tag(ids["run"], ids["tag"]),
     "remove_tag": lambda hook, ids: hook.remove_tag(ids["run"], ids["tag"]),
     "run_url": lambda hook, ids: hook.run_url(ids["run"]),
+    "check_connection": lambda hook, ids: hook.check_connection(),
     "test_connection": lambda hook, ids: list(hook.test_connection()),
 }
 #: What a task has no use for handing on: the session, and what operators build on.

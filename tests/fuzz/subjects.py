@@ -93,6 +93,9 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
         lambda case: is_of(case, case.archived, archived=False),
     ),
     "list_runs": (lambda hook, case: list(hook.list_runs(archived="include")), all_shown),
+    "list_templates": (lambda hook, case: hook.list_templates(query="On"), anything),
+    "list_tags": (lambda hook, case: hook.list_tags(raw=True), anything),
+    "check_connection": (lambda hook, case: hook.check_connection(), anything),
     "launch_run": (lambda hook, case: hook.launch_run(case.template, launch_key="key", name="A"), launched),
     "launch_project": (
         lambda hook, case: hook.launch_project("Project", case.owners, DEADLINE, launch_key="key"),
@@ -116,7 +119,7 @@ WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run"} | {
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
 }
-ONLY_SYNC = {"list_runs", "test_connection", "first_write"}
+ONLY_SYNC = {"check_connection", "list_runs", "list_tags", "list_templates", "test_connection", "first_write"}
 
 
 def _archiving(case: Case) -> Any:

@@ -14,8 +14,15 @@ from airflow_provider_tallyfy.api.calls.runs import (
     list_runs,
     update_run,
 )
-from airflow_provider_tallyfy.api.calls.tasks import complete_task, launch_project, list_tasks, tag_run, untag_run
-from airflow_provider_tallyfy.api.calls.templates import get_template
+from airflow_provider_tallyfy.api.calls.tasks import (
+    complete_task,
+    launch_project,
+    list_tags,
+    list_tasks,
+    tag_run,
+    untag_run,
+)
+from airflow_provider_tallyfy.api.calls.templates import get_template, list_templates
 
 #: Headers of every request (documentation page "Open API"; without the client header: "endpoint not found").
 HEADERS = {"Accept": "application/json", "X-Tallyfy-Client": "APIClient"}
@@ -37,7 +44,9 @@ __all__ = [
     "list_form_fields",
     "list_run_tags",
     "list_runs",
+    "list_tags",
     "list_tasks",
+    "list_templates",
     "tag_run",
     "untag_run",
     "update_run",

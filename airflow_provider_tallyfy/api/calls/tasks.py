@@ -48,6 +48,17 @@ def launch_project(organization_id: str, body: Mapping[str, Any]) -> Call[str]:
     )
 
 
+def list_tags(organization_id: str, page: int) -> Call[Page]:
+    """``GET /tags``, one page of it."""
+    return Call(
+        action=f"list tags (page {page})",
+        method="GET",
+        path=in_organization(organization_id, "tags"),
+        parse=lambda answer: read_page(answer, page),
+        query=page_parameters(page),
+    )
+
+
 def tag_run(organization_id: str, run_id: str, tag_id: str) -> Call[Mapping[str, Any]]:
     """``POST /checklists/tags`` for a run. Tagging again fires the tag's events again."""
     return Call(

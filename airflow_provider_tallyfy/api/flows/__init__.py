@@ -9,6 +9,7 @@ After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request w
 """
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
+from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
 from airflow_provider_tallyfy.api.flows.contents import (
     collect,
     complete_task,
@@ -55,7 +56,9 @@ __all__ = [
     "launch_project",
     "launch_run",
     "list_activity",
+    "list_tags",
     "list_tasks",
+    "list_templates",
     "locate_run",
     "look_up_run",
     "new_token",

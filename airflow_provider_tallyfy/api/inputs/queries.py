@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
@@ -94,6 +95,8 @@ class RunQuery:
     :param archived: ``exclude`` archived runs, ``include`` them, or ``only`` those.
     :param sort: ``name`` or ``created_at``, with ``-`` in front for descending; ascending creation keeps
         pages stable while runs are launched.
+    :param before: only runs that have been in their state since before this moment: in status ``complete`` since their
+        completion, archived since they were archived, otherwise since their launch. Tallyfy has no such filter.
     :param includes: what to show of each run besides its own fields, for example ``tasks``.
     """
 
@@ -105,6 +108,7 @@ class RunQuery:
     folder: str | None = None
     archived: str = "exclude"
     sort: str = "created_at"
+    before: datetime | None = None
     includes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -170,5 +174,14 @@ class RunQuery:
             return False
         if self.template_id is not None and run.template_id not in (None, self.template_id):
             return False
+        if self.before is not None and not self._is_from_before(run, self.before):
+            return False
         is_issue = self.status == RunStatus.PROBLEM and run.status == RunStatus.ISSUE  # Tallyfy lists both as problems
         return self.status is None or run.has_status(self.status) or is_issue
+
+    def _is_from_before(self, run: Run, before: datetime) -> bool:
+        if self.status == RunStatus.COMPLETE:
+            moment = run.completed_at
+        else:
+            moment = run.archived_at if self.only_archived else run.created_at
+        return moment is not None and moment < before

@@ -1,4 +1,4 @@
-"""Readers of what belongs to a run: its tasks and its activity."""
+"""Readers of what belongs to a run, its tasks and its activity, and of what lists only name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import is_code, optional_text, read_item
+from airflow_provider_tallyfy.api.models.envelope import is_code, optional_text, read_id, read_item
 from airflow_provider_tallyfy.api.models.run import format_time, parse_time
+from airflow_provider_tallyfy.api.models.template import without_bom
 from airflow_provider_tallyfy.api.text import MAX_NAME, truncated
 
 # fmt: off
@@ -104,6 +105,24 @@ class Activity:
     def describe(self) -> dict[str, Any]:
         """Reduce it to plain JSON types."""
         return {**vars(self), "created_at": format_time(self.created_at)}
+
+
+@dataclass(frozen=True)
+class Titled:
+    """
+    A template or a tag as a list shows it.
+
+    :param raw: everything Tallyfy sent.
+    """
+
+    id: str
+    title: str
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Titled:
+        """Read an item of a list."""
+        return cls(read_id(data), truncated(without_bom(data.get("title")), MAX_NAME), raw=data)
 
 
 @dataclass(frozen=True)

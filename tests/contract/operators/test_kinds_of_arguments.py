@@ -24,7 +24,7 @@ from tests.task_contexts import context_of
 
 CLASSES = [getattr(module, name) for module in (single, bulk, sensors, triggers) for name in sorted(module.__all__)]
 PLUMBING = {"close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
-PLUMBING |= {"execute", "test_connection"}
+PLUMBING |= {"check_connection", "execute", "test_connection"}
 METHODS = {
     name: method
     for name, method in inspect.getmembers(TallyfyHook, inspect.isfunction)

@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.api.models.run import Run, format_time
 from airflow_provider_tallyfy.api.text import short_repr
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.models.comment import CommentChange
     from airflow_provider_tallyfy.api.models.form import FormValues
     from airflow_provider_tallyfy.api.models.records import Activity, Task, Titled
 
@@ -81,6 +82,20 @@ class FormFieldResult(TypedDict):
     label: str
     value: Any
     task_id: str | None
+
+
+class CommentResult(TypedDict):
+    """
+    A comment on a run or a task. ``created_at`` is ISO 8601 text, UTC.
+
+    ``changed`` says whether the call wrote it. ``id`` is ``None`` where Tallyfy shows it only in the run's activity.
+    """
+
+    id: str | None
+    run_id: str
+    task_id: str | None
+    created_at: str | None
+    changed: bool
 
 
 class ActivityResult(TypedDict):
@@ -167,6 +182,17 @@ def values_by_label(values: FormValues) -> dict[str, Any]:
         entry.field.label if entry.field.label and labels[entry.field.label] == 1 else entry.field.id: entry.value
         for entry in values.entries
     }
+
+
+def comment_result(change: CommentChange, run_id: str, task_id: str | None) -> CommentResult:
+    """Describe a comment."""
+    return CommentResult(
+        id=change.comment.id,
+        run_id=run_id,
+        task_id=task_id,
+        created_at=format_time(change.comment.created_at),
+        changed=change.changed,
+    )
 
 
 def activity_result(entry: Activity) -> ActivityResult:

@@ -27,6 +27,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_id,
     checked_text,
     checked_time,
+    free_text,
     listed,
     moment_before,
     required_organization,
@@ -35,11 +36,13 @@ from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.outputs import (
     ActivityResult,
+    CommentResult,
     FormFieldResult,
     RunResult,
     TaskResult,
     TitledResult,
     activity_result,
+    comment_result,
     deleted_result,
     field_results,
     run_result,
@@ -566,6 +569,40 @@ class TallyfyHook(BaseHook):
         chosen = listed(verbs, "verbs")
         entries = self.execute(flows.list_activity(self.organization_id, run_id, since, until, chosen))
         return [activity_result(entry) for entry in entries]
+
+    def add_comment(
+        self,
+        run_id: str,
+        content: str,
+        *,
+        task_id: str | None = None,
+        problem: bool = False,
+        comment_key: str | int | None = None,
+    ) -> CommentResult:
+        """
+        Comment on a run or on one of its tasks, or report a problem there.
+
+        :param run_id: id of the run, which must not be archived.
+        :param content: the words. A marker is added to them, by which a later call finds the comment.
+        :param task_id: id of the task. By default the run itself.
+        :param problem: whether to report a problem, which holds the run until somebody resolves it. Default:
+            ``False``.
+        :param comment_key: one comment per run or task and key, which is looked for first. By default every call
+            comments.
+        :return: the comment; ``changed`` is false if it was there before.
+        :raises TallyfyValidationError: if the content or the key is empty.
+        :raises TallyfyNotFoundError: if there is no such run or task, or the run is archived.
+        :raises TallyfyUnknownOutcomeError: if it is not known yet whether the comment is there. A later try finds out.
+        """
+        run_id, problem = checked_id(run_id), checked_flag(problem, "problem")
+        if task_id is not None:
+            task_id = checked_id(task_id, "task_id")
+        content = free_text(content, "content", may_be_empty=False)
+        key = LaunchKey(uuid4().hex, pages=0)
+        if comment_key is not None:
+            key = LaunchKey("/".join(("comment", run_id, task_id or "", checked_text(comment_key, "comment_key"))))
+        flow = flows.comment(self.organization_id, run_id, content, key, task_id=task_id, problem=problem)
+        return comment_result(self.execute(flow), run_id, task_id)
 
     def add_tag(self, run_id: str, tag_id: str) -> bool:
         """

@@ -51,6 +51,8 @@ class Behavior:
     :param launch_archived_template: Status of launching an archived template. Source: undocumented.
     :param project_summary: Whether the ``summary`` of a template-less launch stands on its run, or on its tasks.
         Source: page "launch-process-without-template", which calls it "for the tasks".
+    :param run_comments: Whether comments on a run itself are shown by ``with=threads``, or only in its activity.
+        Source: page "how-to-integrate-with-tallyfy-using-api", which says only how to write them.
     """
 
     archived_visible_to_get: bool = True
@@ -84,6 +86,7 @@ class Behavior:
     export_wrapped: bool = True
     launch_archived_template: Literal[404, 403, 422] = 404
     project_summary: Literal["run", "tasks"] = "run"
+    run_comments: Literal["threads", "activity"] = "threads"
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -134,6 +137,7 @@ class Behavior:
             export_wrapped=False,
             launch_archived_template=422,
             project_summary="tasks",
+            run_comments="activity",
         )
 
     @classmethod

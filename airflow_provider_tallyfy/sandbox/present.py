@@ -91,6 +91,8 @@ def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Jso
     if "checklist" in wanted or "checklist.steps" in wanted:
         template = store.templates[run.data["checklist_id"]]
         shown["checklist"] = {"data": template_json(template, steps="checklist.steps" in wanted)}
+    if "threads" in wanted and behavior.run_comments == "threads":
+        shown["threads"] = {"data": [thread for thread in run.threads if thread["on"] == "run"]}
     if "tags" in wanted:
         shown["tags"] = {"data": run.tags}
     if "ko_form_fields" in wanted:

@@ -133,13 +133,27 @@ def report_run(call: Call) -> Answer:
 
 def _add_thread(call: Call, run: Run, task: Json | None, *, issue: bool) -> Answer:
     content = call.json().get("content")
+    if run.archived:
+        raise missing()
     if not content:
         raise invalid_field("content", "The content field is required.")
     add = run.open_issue if issue else run.comment
     thread = add(content, call.store.now(), call.user_id, task)
     verb = "issue-reported" if issue else "commented"
-    call.store.log(run, verb, "Comment", content, task)
+    is_told = task is None and call.behavior.run_comments == "activity"
+    call.store.log(run, verb, "Comment", content if is_told else f"{verb}: {thread['id']}", task, by=call.user_id)
     return Answer.data(thread, 201)
+
+
+def delete_comment(call: Call) -> Answer:
+    """``DELETE /tasks/{task}/comment/{comment}``."""
+    run, task = _run_of_task(call)
+    thread = next((each for each in run.threads if str(each["id"]) == call.params["comment"]), None)
+    if thread is None:
+        raise missing()
+    run.threads.remove(thread)
+    call.store.log(run, "comment-deleted", "Comment", f"comment-deleted: {thread['id']}", task, by=call.user_id)
+    return Answer.empty()
 
 
 def resolve_on_task(call: Call) -> Answer:
@@ -216,6 +230,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/runs/{run}/problem", report_run),
     ("POST", "/runs/{run}/resolved-threads", resolve_on_run),
     ("POST", "/tasks/{task}/comment", comment_task),
+    ("DELETE", "/tasks/{task}/comment/{comment}", delete_comment),
     ("POST", "/tasks/{task}/problem", report_task),
     ("POST", "/tasks/{task}/resolved-threads", resolve_on_task),
     ("POST", "/tasks", launch_project),

@@ -109,6 +109,7 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "get_form_values": (lambda hook, case: hook.get_form_values(case.live), anything),
     "list_form_fields": (lambda hook, case: hook.list_form_fields(case.live), anything),
     "list_activity": (lambda hook, case: hook.list_activity(case.live), anything),
+    "add_comment": (lambda hook, case: hook.add_comment(case.live, "Done.", task_id=case.task), anything),
     "add_tag": (lambda hook, case: hook.add_tag(case.live, case.tag), anything),
     "remove_tag": (lambda hook, case: hook.remove_tag(case.live, case.tag), anything),
     "test_connection": (lambda hook, case: hook.test_connection(), anything),

@@ -1,6 +1,7 @@
 """One small function per endpoint of the Tallyfy API. The paths, parameters and headers are written here only."""
 
 from airflow_provider_tallyfy.api.calls.account import application_token, current_user, user_token
+from airflow_provider_tallyfy.api.calls.comments import add_comment, delete_comment, list_comments
 from airflow_provider_tallyfy.api.calls.runs import (
     activate_run,
     archive_run,
@@ -30,10 +31,12 @@ HEADERS = {"Accept": "application/json", "X-Tallyfy-Client": "APIClient"}
 __all__ = [
     "HEADERS",
     "activate_run",
+    "add_comment",
     "application_token",
     "archive_run",
     "complete_task",
     "current_user",
+    "delete_comment",
     "delete_run",
     "export_run",
     "get_run",
@@ -41,6 +44,7 @@ __all__ = [
     "launch_project",
     "launch_run",
     "list_activity",
+    "list_comments",
     "list_form_fields",
     "list_run_tags",
     "list_runs",

@@ -10,6 +10,7 @@ After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request w
 
 from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
 from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
+from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
     collect,
     complete_task,
@@ -44,6 +45,7 @@ __all__ = [
     "activate_run",
     "archive_run",
     "collect",
+    "comment",
     "complete_task",
     "delete_located_run",
     "delete_run",

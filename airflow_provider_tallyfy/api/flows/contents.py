@@ -37,7 +37,7 @@ def collect(pager: Pager[T]) -> Flow[list[T]]:
 def list_tasks(organization_id: str, run_id: str) -> Flow[list[Task]]:
     """Read all tasks of a run, hidden ones included; Tallyfy may not find those of an archived run."""
     pager = Pager(lambda page: calls.list_tasks(organization_id, run_id, page), Task.from_json, lambda task: task.id)
-    return (yield from _unless_hidden(organization_id, run_id, collect(pager)))
+    return (yield from explain_archived(organization_id, run_id, collect(pager)))
 
 
 def list_activity(
@@ -62,7 +62,7 @@ def list_activity(
             f"The activity of a run knows: {', '.join(sorted(VERBS))}.",
             run_id=run_id,
         )
-    entries: list[Activity] = yield from _unless_hidden(
+    entries: list[Activity] = yield from explain_archived(
         organization_id, run_id, newest_activity(organization_id, run_id, since)
     )
     return [
@@ -95,7 +95,9 @@ def export_run(organization_id: str, run_id: str) -> Flow[Any]:
 
     :raises TallyfyNotFoundError: also if it is archived and Tallyfy does not export those.
     """
-    exported: Any = yield from _unless_hidden(organization_id, run_id, _ask(calls.export_run(organization_id, run_id)))
+    exported: Any = yield from explain_archived(
+        organization_id, run_id, _ask(calls.export_run(organization_id, run_id))
+    )
     return exported
 
 
@@ -175,15 +177,15 @@ def _done_task(organization_id: str, run_id: str, task_id: str) -> Flow[Task | N
     return next((task for task in tasks if task.id == task_id and task.is_done), None)
 
 
-def _unless_hidden(organization_id: str, run_id: str, reading: Flow[T]) -> Flow[T]:
-    """Read a part of a run; if Tallyfy does not find it because the run is archived, say that."""
+def explain_archived(organization_id: str, run_id: str, reading: Flow[T]) -> Flow[T]:
+    """Read or change a part of a run; if Tallyfy does not find it because the run is archived, say that."""
     try:
         return (yield from reading)
     except TallyfyNotFoundError as hidden:
         archived: Run | None = yield from find_archived_run(organization_id, run_id)
         if archived is not None:
             hidden.args = (
-                f"{hidden}\nThe run is archived, and Tallyfy does not show this of archived runs.\nRestore it first.",
+                f"{hidden}\nThe run is archived, and Tallyfy hides this part of archived runs.\nRestore it first.",
             )
         raise
 

@@ -72,6 +72,7 @@ class Activity:
     :param kind: what it was done to: ``Process``, ``Task``, ``Comment`` ...
     :param subject_id: id of that thing.
     :param description: the sentence Tallyfy shows.
+    :param text: the words of a comment, where Tallyfy shows them.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Activity:
     actor_name: str | None
     actor_email: str | None
     created_at: datetime | None
+    text: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Activity:
@@ -100,11 +102,13 @@ class Activity:
             actor_name=optional_text(actor.get("full_name")),
             actor_email=optional_text(actor.get("email")),
             created_at=parse_time(_only(row.get("created_at"))),
+            text=str(_only(row.get("text")) or ""),
         )
 
     def describe(self) -> dict[str, Any]:
         """Reduce it to plain JSON types."""
-        return {**vars(self), "created_at": format_time(self.created_at)}
+        shown = {name: value for name, value in vars(self).items() if name != "text"}
+        return {**shown, "created_at": format_time(self.created_at)}
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def _serve(sandbox: Sandbox) -> None:
         signal.signal(number, lambda *_: stop.set())
     with sandbox:
         sys.stdout.write(
+            f"web app       {sandbox.url}/\n"
             f"base URL      {sandbox.base_url}\n"
             f"organization  {sandbox.organization_id}\n"
             f"token         {sandbox.token}\n"

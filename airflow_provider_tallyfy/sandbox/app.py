@@ -1,10 +1,9 @@
-"""The ASGI application: the documented API, its faults, the control endpoints and the web page of a run."""
+"""The ASGI application: the documented API, its faults, the control endpoints and the web app."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from html import escape
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -15,11 +14,10 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
 from airflow_provider_tallyfy.sandbox.accepted_credentials import Token
 from airflow_provider_tallyfy.sandbox.control import ControlApp
-from airflow_provider_tallyfy.sandbox.ids_and_times import Json
-from airflow_provider_tallyfy.sandbox.present import run_json
 from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
 from airflow_provider_tallyfy.sandbox.state import RecordedRequest, SandboxState
+from airflow_provider_tallyfy.sandbox.web.app import WebApp
 from airflow_provider_tallyfy.sandbox.wire import Exchange, apply_fault
 
 Guard = Callable[[Call], Token | None]
@@ -34,31 +32,24 @@ class SandboxApp:
         self.state = state
         self.api = api_router(state)
         self.control = ControlApp(state, any_host=any_host)
-        self.web = Router([Route("/{org}/processes/{run}", _web_page(state))], default=_unknown)
+        self.web = WebApp(state, any_host=any_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         path = scope["raw_path"].decode("ascii")
+        below = path.removeprefix(self.state.prefix) if path.startswith(f"{self.state.prefix}/") else path
+        # Routing the encoded path keeps an encoded slash inside its segment.
+        scope = dict(scope) | {"path": below}
         if path.startswith("/_sandbox"):
             await self.control(scope, receive, send)
-            return
-        below = path.removeprefix(self.state.prefix) if path.startswith(f"{self.state.prefix}/") else path
-        if below.split("/")[2:3] == ["processes"] or below == "/health":
-            await self._plain(below, scope, receive, send)
-            return
-        body = await _read(receive)
-        if body is not None:
-            # Routing the encoded path keeps an encoded slash inside its segment.
-            scope = dict(scope) | {"path": below}
-            await self._api(Exchange(scope, body, receive, send, self.api, self._transport(scope)))
-
-    async def _plain(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if path == "/health":
+        elif below == "/health":
             await Response('{"status":"ok"}', media_type="application/json")(scope, receive, send)
-        else:
-            await self.web(dict(scope) | {"path": path}, receive, send)
+        elif path == below and self.web.serves(scope):
+            await self.web(scope, receive, send)
+        elif (body := await _read(receive)) is not None:
+            await self._api(Exchange(scope, body, receive, send, self.api, self._transport(scope)))
 
     async def _api(self, exchange: Exchange) -> None:
         state, request = self.state, record(exchange)
@@ -171,28 +162,3 @@ def _response(request: Request, answer: Answer) -> Response:
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     await _response(request, wrong_path().answer)(scope, receive, send)
-
-
-def _web_page(state: SandboxState) -> Endpoint:
-    """Return the page a run's link leads to. Source: documentation page "how-to-find-your-tallyfy-ids"."""
-
-    async def endpoint(request: Request) -> Response:
-        with state.lock:
-            state.store.complete_due_runs()
-            run = state.store.runs.get(request.path_params["run"])
-            here = request.path_params["org"] == state.organization_id
-            shown = run_json(run, state.behavior) if run and here else None
-        page = _run_page(shown) if shown else NOT_FOUND_PAGE
-        return Response(page, 200 if shown else 404, media_type="text/html")
-
-    return endpoint
-
-
-def _run_page(run: Json) -> str:
-    names = ("status", "archived_at", "completed_at", "created_at", "checklist_title", "id")
-    rows = "".join(f"<tr><th>{name}</th><td>{escape(str(run[name]))}</td></tr>" for name in names)
-    title = escape(run["name"])
-    return (
-        f"<!DOCTYPE html><html><head><meta charset='utf-8'><title>{title}</title></head>"
-        f"<body><h1>{title}</h1><table>{rows}</table></body></html>"
-    )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from ipaddress import ip_address
 from typing import Any
 
 from starlette.requests import Request
@@ -15,11 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_tallyfy.sandbox.guards import foreign_host
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.state import SandboxState
-
-# An IPv6 address in brackets, or a name or an IPv4 address; then the port.
-_HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::\d+)?")
 
 Action = Callable[[SandboxState, Json, dict[str, str]], Any]
 
@@ -144,12 +140,8 @@ class ControlApp:
         await (refusal or self._routes)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "")
-        name = _HOST.fullmatch(host)
-        if not self._any_host and not (name and is_loopback(name[1] or name[2])):
-            return _error(
-                403, f"Host {host!r} is not this machine. Start the sandbox with a host of its own to allow it."
-            )
+        if not self._any_host and (problem := foreign_host(request)):
+            return _error(403, problem)
         has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if (has_body or request.method in _WRITING) and content_type != "application/json":
@@ -159,14 +151,6 @@ class ControlApp:
 
 # DELETE is not here: browsers ask for permission before they send it, and the sandbox gives none.
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a name or an address is this machine's own."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _error(status: int, message: str) -> Response:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_tallyfy.sandbox.app import SandboxApp
 from airflow_provider_tallyfy.sandbox.behavior import Behavior
-from airflow_provider_tallyfy.sandbox.control import is_loopback
+from airflow_provider_tallyfy.sandbox.guards import is_loopback
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.state import Connections, SandboxState
 
@@ -33,7 +33,7 @@ class Sandbox(SandboxState):
     Attributes may be read and methods called from any thread while the server runs.
 
     :param behavior: How it answers open questions: ``lenient``, ``strict`` or a :class:`Behavior`.
-    :param host: Address to listen on; by default 127.0.0.1, where the control endpoints answer only requests to a
+    :param host: Address to listen on; by default 127.0.0.1, where pages and control endpoints answer only requests to a
         name of this machine. At any other address everybody who reaches it may use them, as a warning says.
     :param port: Port to listen on; a free one by default.
     :param organization_id: 32 hexadecimal digits; random by default.
@@ -118,6 +118,7 @@ class Sandbox(SandboxState):
             sys.stderr.write(
                 f"Warning: the sandbox listens on {self.host}, where other machines may reach it.\n"
                 f"{self.url}/_sandbox/state shows its token and its client secret to everybody.\n"
+                "Everybody may change its runs on its pages.\n"
                 "Keep real data out of it.\n"
             )
         self._thread.start()

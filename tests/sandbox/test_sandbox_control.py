@@ -190,10 +190,10 @@ def test_the_command_line_serves_until_it_is_told_to_stop(tmp_path):
     process = subprocess.Popen([*command, "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
     with process:
         try:
-            lines = dict(line.split(None, 1) for line in (process.stdout.readline() for _ in range(3)))
-            connection = json.loads([process.stdout.readline() for _ in range(3)][-1].split("=", 1)[1].strip(" '\n"))
+            printed = [process.stdout.readline().strip() for _ in range(7)]
+            connection = json.loads(printed[-1].split("=", 1)[1].strip("'"))
         finally:
-            url = lines["base"].split()[-1].removesuffix("/api")
+            url = printed[0].removeprefix("web app").strip().rstrip("/")
             state = requests.get(f"{url}/_sandbox/state", timeout=10).json()
             process.send_signal(signal.SIGTERM)
         assert process.wait() == 0

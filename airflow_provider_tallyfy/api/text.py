@@ -56,6 +56,11 @@ def short_repr(value: object) -> str:
     return truncated(_SHORT_REPR.repr(value), MAX_ECHO)
 
 
+def without_bom(text: object) -> str:
+    """Read text without the byte order marks that Tallyfy and spreadsheets leave in names."""
+    return "" if text is None else str(text).replace("\ufeff", "")
+
+
 def truncated(text: str, limit: int) -> str:
     """Cut text after ``limit`` characters, and add dots if something was cut."""
     return text if len(text) <= limit else f"{text[:limit]}..."

@@ -59,7 +59,7 @@ class Prefetch:
             nonlocal last
             page: Page = await self.hook.execute(calls.list_runs(self.organization_id, query, page_number))
             last = page.total_pages
-            self._take(page, missing)
+            self._keep_wanted(page, missing)
 
         while 0 <= last - number < len(missing) - 1:
             batch = range(number, min(number + self.concurrency, last + 1))
@@ -79,7 +79,7 @@ class Prefetch:
             if run is not None:
                 self.runs[run_id] = run.without_raw()
 
-    def _take(self, page: Page, missing: set[str]) -> None:
+    def _keep_wanted(self, page: Page, missing: set[str]) -> None:
         for row in page.rows:
             run_id = row.get("id")
             if not isinstance(run_id, str) or run_id not in missing:

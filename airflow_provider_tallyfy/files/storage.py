@@ -101,7 +101,7 @@ class NewFile:
             _check_is_file(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._beside = target.with_name(beside or f".{uuid4().hex}.tmp")
-            self.file: TextIO = _opened(self._beside, private=private)
+            self.file: TextIO = _open_new(self._beside, private=private)
             if not private and target.is_file() and not target.is_symlink():
                 shutil.copymode(target, self._beside)
         else:
@@ -226,7 +226,7 @@ def _check_is_file(target: Path) -> None:
         )
 
 
-def _opened(path: Path, *, private: bool) -> TextIO:
+def _open_new(path: Path, *, private: bool) -> TextIO:
     """Open a new file, with the rights that it keeps."""
     mode = 0o600 if private else 0o666
     return open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode))

@@ -6,8 +6,8 @@ import asyncio
 from typing import Protocol
 
 # How long a rate takes to double: at first, when it is a guess from a burst and a rounded Retry-After, and later.
-_SECONDS_OF_SEARCH = 10.0
-_SECONDS_OF_CAUTION = 240.0
+_SECONDS_TO_DOUBLE_AT_FIRST = 10.0
+_SECONDS_TO_DOUBLE_LATER = 240.0
 
 
 class RateLimiter(Protocol):
@@ -17,13 +17,7 @@ class RateLimiter(Protocol):
         """Wait until a request may be sent, and return that moment on the event loop's clock."""
 
     def throttled(self, sent_at: float, after: float) -> bool:
-        """
-        Stop all requests for a while, since Tallyfy answered one with 429.
-
-        :param sent_at: what :meth:`acquire` returned for that request.
-        :param after: seconds to wait.
-        :return: whether this is the first 429 of the requests that were on their way together.
-        """
+        """Stop all requests for so long after a 429; tell whether it is the first of those that were sent together."""
 
 
 class AdaptiveRateLimiter:
@@ -37,12 +31,12 @@ class AdaptiveRateLimiter:
     """
 
     def __init__(self) -> None:
-        self._learned: float | None = None
-        self._doubling = _SECONDS_OF_SEARCH
+        self._accepted_rate: float | None = None
+        self._seconds_to_double = _SECONDS_TO_DOUBLE_AT_FIRST
         self._lock = asyncio.Lock()  # held by the coroutine that sends next
-        self._next = float("-inf")  # when that may be
-        self._opened = float("-inf")  # since when requests are sent
-        self._reopens = float("-inf")  # until when none is
+        self._next_at = float("-inf")
+        self._sending_since = float("-inf")
+        self._paused_until = float("-inf")
         self._sent = 0
         self._refused = 0
 
@@ -50,36 +44,38 @@ class AdaptiveRateLimiter:
         """Wait until a request may be sent, and return that moment on the event loop's clock."""
         clock = asyncio.get_running_loop().time
         async with self._lock:
-            while (wait := max(self._next, self._reopens) - clock()) > 0:  # noqa: ASYNC110 - the clock is no event
+            while (wait := max(self._next_at, self._paused_until) - clock()) > 0:  # noqa: ASYNC110 - the clock is no event
                 await asyncio.sleep(wait)
-            return self._count(clock())
+            return self._register(clock())
 
     def throttled(self, sent_at: float, after: float) -> bool:
         """Stop all requests for a while, unless the 429 is for one that was sent before the last stop."""
-        if sent_at < self._opened:
+        if sent_at < self._sending_since:
             return False
         is_first = not self._refused
         self._refused += 1
-        self._reopens = max(self._reopens, asyncio.get_running_loop().time() + after)
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + after)
         return is_first
 
-    def _count(self, now: float) -> float:
+    def _register(self, now: float) -> float:
+        age = now - self._sending_since
         if self._refused:
-            self._learn(max(1, self._sent - self._refused) / max(now - self._opened, 0.001), now - self._opened)
+            self._learn(max(1, self._sent - self._refused) / max(age, 0.001), age)
         if self._refused or not self._sent:
-            self._opened, self._sent, self._refused, self._next = now, 0, 0, now
+            self._sending_since, self._sent, self._refused, self._next_at = now, 0, 0, now
         self._sent += 1
-        rate = self._rate(now - self._opened)
-        self._next = now if rate is None else max(now, self._next) + 1.0 / rate
+        rate = self._rate(now - self._sending_since)
+        self._next_at = now if rate is None else max(now, self._next_at) + 1.0 / rate
         return now
 
     def _learn(self, accepted: float, age: float) -> None:
         too_high = self._rate(age)
         if too_high is None:
-            self._learned = accepted
+            self._accepted_rate = accepted
         else:
-            self._learned, self._doubling = (accepted + 3 * too_high) / 4, _SECONDS_OF_CAUTION
+            self._accepted_rate, self._seconds_to_double = (accepted + 3 * too_high) / 4, _SECONDS_TO_DOUBLE_LATER
 
     def _rate(self, age: float) -> float | None:
         """Grow with the cube of the time since the last stop: hardly at first, then ever faster."""
-        return None if self._learned is None else self._learned * (1.0 + (age / self._doubling) ** 3)
+        rate = self._accepted_rate
+        return None if rate is None else rate * (1.0 + (age / self._seconds_to_double) ** 3)

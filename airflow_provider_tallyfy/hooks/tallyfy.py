@@ -659,18 +659,17 @@ class TallyfyHook(BaseHook):
     def _drive(self, flow: Flow[T], budget: float | None) -> T:
         step = advance(flow)
         while not isinstance(step, Done):
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+                step = advance(flow)
+                continue
             try:
-                reply = self._take(step, budget)
+                reply = self._send(step, budget)
             except TallyfyError as error:
                 step = advance(flow, error=error)
             else:
                 step = advance(flow, reply)
         return step.value
-
-    def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
-        if isinstance(step, Pause):
-            return time.sleep(step.seconds)
-        return self._send(step, budget)
 
     def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)

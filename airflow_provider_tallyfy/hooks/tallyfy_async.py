@@ -92,18 +92,17 @@ class TallyfyAsyncHook:
     async def _drive(self, flow: Flow[T], budget: float | None) -> T:
         step = advance(flow)
         while not isinstance(step, Done):
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                step = advance(flow)
+                continue
             try:
-                reply = await self._take(step, budget)
+                reply = await self._send(step, budget)
             except TallyfyError as error:
                 step = advance(flow, error=error)
             else:
                 step = advance(flow, reply)
         return step.value
-
-    async def _take(self, step: Call[Any] | Pause, budget: float | None) -> Any:
-        if isinstance(step, Pause):
-            return await asyncio.sleep(step.seconds)
-        return await self._send(step, budget)
 
     async def _send(self, call: Call[T], budget: float | None) -> T:
         attempts = Attempts(call, self.settings, budget)

@@ -61,15 +61,14 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
         before the task was cleared. The activity tells that, if it can be read.
         """
         from airflow_provider_tallyfy.api import flows
-        from airflow_provider_tallyfy.api.flows import Author
+        from airflow_provider_tallyfy.api.flows import LastActor
 
         hook = self.hook
-        author = hook.execute(
-            flows.who_did(hook.organization_id, run_id, self._verb, _beginning(context.get("dag_run")))
-        )
+        began = _beginning(context.get("dag_run"))
+        actor = hook.execute(flows.last_actor(hook.organization_id, run_id, self._verb, began))
         if is_noted:
-            return author is not Author.OTHERS
-        if author is Author.UNKNOWN:
+            return actor is not LastActor.OTHERS
+        if actor is LastActor.UNKNOWN:
             self.log.warning(
                 "Run %s was %s already, perhaps by an earlier try.\n"
                 "Its activity since the DAG run began does not tell, so changed is False.\n"
@@ -77,7 +76,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
                 run_id,
                 self._verb,
             )
-        return author is Author.SELF
+        return actor is LastActor.SELF
 
     def _take_back(self, context: Context) -> Any:
         from airflow_provider_tallyfy.api.inputs.undo import read_undo

@@ -8,7 +8,6 @@ A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as
 After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request was applied; a later try finds out.
 """
 
-from airflow_provider_tallyfy.api.flows.authorship import Author, who_did
 from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
 from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
@@ -20,6 +19,7 @@ from airflow_provider_tallyfy.api.flows.contents import (
     list_tasks,
     snapshot,
 )
+from airflow_provider_tallyfy.api.flows.last_actor import LastActor, last_actor
 from airflow_provider_tallyfy.api.flows.launch import launch_marked, launch_project, launch_run
 from airflow_provider_tallyfy.api.flows.lifecycle import (
     activate_run,
@@ -38,7 +38,7 @@ from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, Pr
 
 __all__ = [
     "PROJECTS",
-    "Author",
+    "LastActor",
     "LaunchKey",
     "LaunchRequest",
     "ProjectRequest",
@@ -54,6 +54,7 @@ __all__ = [
     "find_marked",
     "find_run",
     "get_form_values",
+    "last_actor",
     "launch_marked",
     "launch_project",
     "launch_run",
@@ -70,5 +71,4 @@ __all__ = [
     "tag_run",
     "untag_run",
     "update_run",
-    "who_did",
 ]

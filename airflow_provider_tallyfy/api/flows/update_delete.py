@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import read_id
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
-from airflow_provider_tallyfy.api.models.template import without_bom
+from airflow_provider_tallyfy.api.text import without_bom
 
 #: Fields an update may set (documentation page "Update process").
 UPDATABLE_FIELDS = (

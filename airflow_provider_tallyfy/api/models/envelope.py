@@ -56,9 +56,7 @@ def read_page(answer: Answer, asked: int = 1) -> Page:
 
 def read_token(answer: Answer) -> str:
     """Read the access token that a token endpoint issued, wrapped in ``data`` or not."""
-    envelope = _envelope(answer)
-    data = envelope.get("data", envelope)
-    token = data.get("access_token") if isinstance(data, Mapping) else None
+    token = read_object(answer).get("access_token")
     if not isinstance(token, str) or not is_token(token):
         raise ValueError("the answer holds no access_token, or one that no header can carry")
     return token
@@ -96,12 +94,14 @@ def read_id(row: Mapping[str, Any]) -> str:
 
 
 def optional_text(value: object) -> str | None:
-    """
-    Read text that no decision needs.
-
-    :return: ``None`` if it is not text.
-    """
+    """Read text that no decision needs; ``None`` if it is not text."""
     return value if isinstance(value, str) else None
+
+
+def optional_id(value: object) -> str | None:
+    """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
+    text = str(value) if isinstance(value, int) else value
+    return text if is_code(text) else None
 
 
 def _envelope(answer: Answer) -> Mapping[str, Any]:

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import is_code, optional_text, read_id, read_item
+from airflow_provider_tallyfy.api.models.envelope import is_code, optional_id, optional_text, read_id, read_item
 from airflow_provider_tallyfy.api.models.run import format_time, parse_time
-from airflow_provider_tallyfy.api.models.template import without_bom
-from airflow_provider_tallyfy.api.text import MAX_NAME, truncated
+from airflow_provider_tallyfy.api.text import MAX_NAME, truncated, without_bom
 
 # fmt: off
 #: What a run's activity can say was done (page "Get process activity"; ``executed`` was measured, but not documented).
@@ -97,7 +96,7 @@ class Activity:
             id=row["id"],
             verb=verb,
             kind=str(_only(row.get("type")) or ""),
-            subject_id=_subject_id(_only(row.get("auditable_id"))),
+            subject_id=optional_id(_only(row.get("auditable_id"))),
             description=str(_only(row.get("description")) or ""),
             actor_name=optional_text(actor.get("full_name")),
             actor_email=optional_text(actor.get("email")),
@@ -176,11 +175,6 @@ def read_project_run_id(answer: Answer) -> str:
     if not is_code(run_id):
         raise ValueError("the answer does not say which run was launched")
     return run_id
-
-
-def _subject_id(value: object) -> str | None:
-    """Read an id that is text for runs and tasks, and a number for comments."""
-    return str(value) if isinstance(value, int) else optional_text(value)
 
 
 def _only(value: Any) -> Any:

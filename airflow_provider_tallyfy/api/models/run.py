@@ -9,10 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import is_code, kind_of, read_item
-from airflow_provider_tallyfy.api.text import MAX_NAME, one_line, truncated
-
-_BYTE_ORDER_MARK = "\ufeff"
+from airflow_provider_tallyfy.api.models.envelope import is_code, kind_of, optional_id, read_item
+from airflow_provider_tallyfy.api.text import MAX_NAME, one_line, truncated, without_bom
 
 #: The largest number of tasks or percent that is believed; NaN is not below it either.
 _MAX_COUNT = 10**9
@@ -109,9 +107,9 @@ class Run:
             raise ValueError("the run in the answer has no status")
         return cls(
             id=data["id"],
-            name=truncated(str(data.get("name") or "").replace(_BYTE_ORDER_MARK, ""), MAX_NAME),
+            name=truncated(without_bom(data.get("name") or ""), MAX_NAME),
             stored_status=data["status"],
-            template_id=_optional_id(data.get("checklist_id")),
+            template_id=optional_id(data.get("checklist_id")),
             archived_at=parse_time(data.get("archived_at")),
             completed_at=parse_time(data.get("completed_at")),
             created_at=parse_time(data.get("created_at")),
@@ -207,7 +205,7 @@ def _time_if_readable(value: object) -> datetime | None:
 
 
 def _first_object(value: object) -> Mapping[str, Any]:
-    """Read an object that may be wrapped in ``data``, in a list, or in both; an empty one if there is none."""
+    """Read an object that may be wrapped in ``data``, in a list, or in both; without one an empty object."""
     unwrapped = value.get("data", value) if isinstance(value, Mapping) else value
     first = next(iter(unwrapped), None) if isinstance(unwrapped, list) else unwrapped
     return first if isinstance(first, Mapping) else {}
@@ -217,9 +215,3 @@ def _rounded(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_COUNT:
         return None
     return round(value)
-
-
-def _optional_id(value: object) -> str | None:
-    """Read an id that no decision needs: some of Tallyfy's are numbers in one place and text in another."""
-    text = str(value) if isinstance(value, int) else value
-    return text if is_code(text) else None

@@ -9,11 +9,10 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer, T
 from airflow_provider_tallyfy.api.models.envelope import is_code, read_item
+from airflow_provider_tallyfy.api.text import MAX_NAME, without_bom
 
-_BYTE_ORDER_MARK = "\ufeff"
 # Under which names a step may show its form.
 _STEP_FORMS = ("captures", "form_fields")
-_MAX_NAME = 1_000
 
 
 @dataclass(frozen=True)
@@ -175,14 +174,9 @@ def normalized(text: str) -> str:
 
     Normalizing takes quadratic time, so text of more than 1,000 characters stays as it is.
     """
-    if len(text) > _MAX_NAME:
+    if len(text) > MAX_NAME:
         return text
     return " ".join(unicodedata.normalize("NFKC", without_bom(text)).casefold().split())
-
-
-def without_bom(text: object) -> str:
-    """Read text without the byte order marks that Tallyfy and spreadsheets leave in names."""
-    return "" if text is None else str(text).replace(_BYTE_ORDER_MARK, "")
 
 
 def _places_named(choices: Sequence[Choice], text: str) -> list[int]:

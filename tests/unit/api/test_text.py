@@ -25,7 +25,7 @@ EVIL = [FORGED, FORGED * 10_000]
 CALL = calls.get_run("org", RUN_ID)
 
 
-def assert_presentable(text: str) -> None:
+def assert_short_and_printable(text: str) -> None:
     assert text.isprintable()
     assert len(text) < 4_000
 
@@ -33,7 +33,7 @@ def assert_presentable(text: str) -> None:
 def assert_message(text: str) -> None:
     failed, answered, *advice = text.split("\n")
     for line in (failed, answered, *advice):
-        assert_presentable(line)
+        assert_short_and_printable(line)
     assert failed == f"Could not read run {RUN_ID}."
     assert answered.startswith("Tallyfy answered ")
     assert "forged" not in "".join(advice)
@@ -52,7 +52,7 @@ def test_a_refusal_says_nothing_in_a_line_of_its_own(evil, status):
         assert_message(str(error))
         shown = [error.code or "", error.request_id or "", *error.fields]
         for text in [*shown, *(text for texts in error.fields.values() for text in texts)]:
-            assert_presentable(text)
+            assert_short_and_printable(text)
         assert_message(str(unexpected_answer(CALL, Answer(200, {"x-request-id": evil}, content), evil)))
 
 
@@ -68,7 +68,7 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
         (FormFieldGoal.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
     ]
     for wait, observation in waits:
-        assert_presentable(wait.judge(observation, "https://web").description)
+        assert_short_and_printable(wait.judge(observation, "https://web").description)
 
 
 def test_a_message_has_a_limit():

@@ -19,39 +19,34 @@ from airflow_provider_tallyfy.api.models.records import Activity
 _OPPOSITES = {"archived": "unarchived", "unarchived": "archived"}
 
 
-class Author(Enum):
-    """Who did something to a run since a moment."""
+class LastActor(Enum):
+    """Who archived or restored a run last since a moment."""
 
     SELF = auto()  # the user of the connection's token
     OTHERS = auto()
     UNKNOWN = auto()  # the activity cannot be read, does not show it, or allows more than one answer
 
 
-def who_did(organization_id: str, run_id: str, verb: str, since: datetime | None) -> Flow[Author]:
-    """
-    Find in the run's activity who archived or restored it since a moment; after an error that is ``UNKNOWN``.
-
-    :param verb: ``archived`` or ``unarchived``.
-    :param since: the moment; ``None`` makes the answer ``UNKNOWN``.
-    """
+def last_actor(organization_id: str, run_id: str, verb: str, since: datetime | None) -> Flow[LastActor]:
+    """Find in the run's activity who archived (verb ``archived``) or restored (``unarchived``) it since a moment."""
     if since is None:
-        return Author.UNKNOWN
+        return LastActor.UNKNOWN
     since = since.replace(microsecond=0)  # the activity may have whole seconds only
     try:
-        latest = yield from _latest_moves(organization_id, run_id, verb, since)
+        latest = yield from _latest_entries(organization_id, run_id, verb, since)
         if not latest:
-            return Author.UNKNOWN
+            return LastActor.UNKNOWN
         user = yield calls.current_user(organization_id)
     except TallyfyError:
-        return Author.UNKNOWN
-    return _author(latest, optional_text(user.get("email")))
+        return LastActor.UNKNOWN
+    return _actor_of(latest, optional_text(user.get("email")))
 
 
-def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime) -> Flow[Sequence[Activity]]:
+def _latest_entries(organization_id: str, run_id: str, verb: str, since: datetime) -> Flow[Sequence[Activity]]:
     """
-    Read who brought the run into its state since it was last in the opposite one; wait a little if the activity lags.
+    Read the newest entries with the verb, back to the last opposite one; wait a little if the activity lags.
 
-    Several entries may do so, because repeating an archive or a restore may be logged although it changes nothing.
+    There may be several, because Tallyfy may log a repeated archive or restore although it changes nothing.
     """
 
     def look() -> Flow[Sequence[Activity]]:
@@ -69,8 +64,8 @@ def _latest_moves(organization_id: str, run_id: str, verb: str, since: datetime)
     return (yield from look_until(look))
 
 
-def _author(latest: Sequence[Activity], email: str | None) -> Author:
+def _actor_of(latest: Sequence[Activity], email: str | None) -> LastActor:
     actors = {(entry.actor_email or "").casefold() for entry in latest}
     if not email or len(actors) != 1 or "" in actors:
-        return Author.UNKNOWN
-    return Author.SELF if actors == {email.casefold()} else Author.OTHERS
+        return LastActor.UNKNOWN
+    return LastActor.SELF if actors == {email.casefold()} else LastActor.OTHERS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_tallyfy.defaults import MAX_XCOM_BYTES
+from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator
 
 if TYPE_CHECKING:
@@ -37,6 +37,23 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     ``skipped``), ``reason``, ``url``, and ``job``, which tells jobs apart. A local report is written to a file beside
     it, whose name ends with ``.partial``, and replaces an earlier report when the task ends. A killed try leaves the
     ``.partial`` file for its retry.
+
+    :param max_concurrency: how many runs to work on at the same time, 1 to 32. A 429 slows all of them down. Default:
+        ``8``.
+    :param max_failures: stop when more runs than this have failed (templated): a number, or a share as text like
+        ``"5%"``. By default the task goes on to the last run.
+    :param fail_on_errors: whether the task fails if any run failed. With ``False`` it fails only if it had to stop
+        early. Default: ``True``.
+    :param report_path: write one JSON line per run to this file (templated): a local path, or a URL that
+        ``ObjectStoragePath`` knows. It must not be a file that the input comes from. By default no report is written.
+    :param max_xcom_bytes: how many bytes the XCom ``changed`` may take. With ``report_path`` a longer one becomes a
+        reference to the report, which the bulk operators read. Without, the task fails before it begins. Default:
+        ``49152``.
+    :param dry_run: read the states of the runs and change nothing (templated, as the field ``simulate``). The log has
+        the requests of all runs, the result those of the first twenty and the number of the others. No report is
+        written. Default: ``False``.
+    :param organization_id: id of the organization (templated). By default the connection's.
+    :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     """
 
     template_fields: Sequence[str] = ("max_failures", "report_path", *TallyfyWriteOperator.template_fields)
@@ -49,9 +66,12 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         fail_on_errors: bool = True,
         report_path: str | os.PathLike[str] | None = None,
         max_xcom_bytes: int = MAX_XCOM_BYTES,
+        dry_run: bool | str = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(dry_run=dry_run, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.max_concurrency = max_concurrency
         self.max_failures = max_failures
         self.fail_on_errors = fail_on_errors

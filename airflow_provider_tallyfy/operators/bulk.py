@@ -1,12 +1,14 @@
-"""Operators that restore, archive, delete or launch many runs in one task."""
+"""Operators that restore, archive, delete or launch many runs in one task, and their base."""
 
 from airflow_provider_tallyfy.operators._bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
+from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 from airflow_provider_tallyfy.operators._bulk_delete import TallyfyDeleteRunsOperator
 from airflow_provider_tallyfy.operators._bulk_launch import TallyfyLaunchRunsOperator
 
 __all__ = [
     "TallyfyActivateRunsOperator",
     "TallyfyArchiveRunsOperator",
+    "TallyfyBulkOperator",
     "TallyfyDeleteRunsOperator",
     "TallyfyLaunchRunsOperator",
 ]

@@ -6,6 +6,7 @@ A few hundred examples by default. ``make fuzz`` runs 20,000 with a seed that it
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -189,5 +190,6 @@ def _public(kind: type) -> set[str]:
 
 def test_everything_public_is_tried():
     assert _public(TallyfyHook) == METHODS.keys() | WITHOUT_QUESTIONS
-    assert {name for module in (tallyfy, bulk) for name in module.__all__} == OPERATORS.keys()
+    public = {name: getattr(module, name) for module in (tallyfy, bulk) for name in module.__all__}
+    assert {name for name, kind in public.items() if not inspect.isabstract(kind)} == OPERATORS.keys()
     assert {name for name in triggers.__all__ if name not in ("TallyfyRunEventTrigger",)} == TRIGGERS.keys()

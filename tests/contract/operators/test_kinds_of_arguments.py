@@ -22,7 +22,8 @@ from airflow_provider_tallyfy.sensors import tallyfy as sensors
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
 from tests.task_contexts import context_of
 
-CLASSES = [getattr(module, name) for module in (single, bulk, sensors, triggers) for name in sorted(module.__all__)]
+PUBLIC = [getattr(module, name) for module in (single, bulk, sensors, triggers) for name in sorted(module.__all__)]
+CLASSES = [kind for kind in PUBLIC if not inspect.isabstract(kind)]
 PLUMBING = {"close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
 PLUMBING |= {"check_connection", "execute", "test_connection"}
 METHODS = {

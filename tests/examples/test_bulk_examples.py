@@ -28,7 +28,7 @@ def test_many_runs_are_restored_with_a_report(example, tallyfy_sandbox, tmp_path
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tmp_path):
+def test_a_restore_of_too_many_runs_is_undone(example, tallyfy_sandbox, tmp_path):
     before = set(tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True))
     live = set(tallyfy_sandbox.add_runs(4, name="Onboarding"))
     dag_run = example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path), at_most=5)
@@ -39,7 +39,7 @@ def test_a_restore_that_was_not_meant_is_taken_back(example, tallyfy_sandbox, tm
     assert not live & archived(tallyfy_sandbox)
 
 
-def test_a_restore_that_failed_half_way_is_taken_back(example, tallyfy_sandbox, tmp_path):
+def test_a_restore_that_failed_half_way_is_undone(example, tallyfy_sandbox, tmp_path):
     before = tallyfy_sandbox.add_runs(12, name="Onboarding", archived=True)
     tallyfy_sandbox.faults.add("status", method="PUT", path=before[3], status=403, times=None)
     dag_run = example("example_tallyfy_bulk_restore", query="Onboarding", folder=str(tmp_path))
@@ -49,7 +49,7 @@ def test_a_restore_that_failed_half_way_is_taken_back(example, tallyfy_sandbox, 
     assert archived(tallyfy_sandbox) == set(before)
 
 
-def test_a_restore_that_never_began_leaves_nothing_to_take_back(example, tallyfy_sandbox, tmp_path):
+def test_a_restore_that_never_began_leaves_nothing_to_undo(example, tallyfy_sandbox, tmp_path):
     tallyfy_sandbox.add_runs(3, name="Onboarding", archived=True)
     dag_run = example("example_tallyfy_bulk_restore", query="", folder=str(tmp_path))
     assert task_states(dag_run)["undo"] == "success"

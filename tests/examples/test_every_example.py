@@ -60,7 +60,7 @@ def what_only_the_user_knows(seeded: Sandbox) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_it_can_be_imported_and_defines_its_dag_where_airflow_can_run_it(name):
+def test_an_example_defines_its_dag_where_airflow_can_run_it(name):
     module = import_module(f"example_dags.{name}")
     assert hasattr(module, "dag") is (name not in ABSENT)
     if name not in ABSENT:
@@ -83,7 +83,7 @@ def test_a_dag_with_a_schedule_needs_no_param(name):
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_it_succeeds_with_its_defaults_on_what_the_sandbox_seeds(name, seeded, example, tmp_path):
+def test_an_example_succeeds_with_its_defaults_on_the_seed_of_the_sandbox(name, seeded, example, tmp_path):
     files = {"folder": str(tmp_path), "snapshots": str(tmp_path)}
     known = what_only_the_user_knows(seeded) | files
     given = {param: known.get(param, default) for param, default in DEFAULTS[name].items()}
@@ -91,7 +91,7 @@ def test_it_succeeds_with_its_defaults_on_what_the_sandbox_seeds(name, seeded, e
     assert str(dag_run.state) == "success", task_states(dag_run)
 
 
-def test_waiting_for_people_asks_for_what_a_seeded_template_has(seeded):
+def test_the_default_names_of_waiting_for_people_exist_in_a_seeded_template(seeded):
     params = dag_of("example_tallyfy_wait_for_people").params
     template = seeded.store.template("Customer onboarding")
     assert params["task"] in [step["title"] for step in template["steps"]]

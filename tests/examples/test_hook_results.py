@@ -118,7 +118,7 @@ def test_a_task_returns_what_the_hook_returns_and_the_next_one_reads_it(run_dag,
     assert received["complete_task"]["is_done"] is True
 
 
-def test_the_raw_answer_comes_only_when_it_is_asked_for(tallyfy_sandbox, ids):
+def test_the_raw_answer_is_returned_only_on_request(tallyfy_sandbox, ids):
     with TallyfyHook() as hook:
         results = [hook.get_run(ids["run"]), *hook.list_runs(), *hook.list_tasks(ids["run"])]
 

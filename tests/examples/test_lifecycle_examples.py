@@ -47,7 +47,7 @@ def onboard(example, seeded, monkeypatch):
     return run
 
 
-def test_a_customer_is_onboarded_and_the_run_is_handed_over(onboard, seeded):
+def test_a_customer_is_onboarded_and_the_run_is_updated(onboard, seeded):
     before = len(seeded.runs)
     states = task_states(onboard("DE 123", company="Stark Industries"))
     assert states == {
@@ -77,7 +77,7 @@ def test_a_second_order_of_the_same_customer_launches_nothing(onboard, seeded):
     assert len(seeded.runs) == count
 
 
-def test_a_rehearsal_deletes_nothing(example, seeded, tmp_path):
+def test_a_dry_run_deletes_nothing(example, seeded, tmp_path):
     before = seeded.runs
     states = task_states(example("example_tallyfy_purge", days=30, snapshots=str(tmp_path / "snapshots")))
     assert states == {

@@ -15,7 +15,7 @@ def task_states(dag_run) -> dict[str, str]:
     }
 
 
-def test_an_archived_run_is_restored_and_handed_on(example, tallyfy_sandbox):
+def test_an_archived_run_is_restored_and_passed_on(example, tallyfy_sandbox):
     run = tallyfy_sandbox.add_run(name="Onboarding", archived=True)
     dag_run = example("example_tallyfy_restore_run", run_id=run["id"])
     assert set(task_states(dag_run).values()) == {"success"}, task_states(dag_run)

@@ -56,7 +56,7 @@ def xcoms(dag_run: Any, key: str) -> list[Any]:
     return [json.loads(row["value"]) for row in stored("xcom", dag_run) if row["key"] == key]
 
 
-def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(tallyfy, run_dag):
+def test_mapped_tasks_are_named_after_their_runs_and_link_to_them(tallyfy, run_dag):
     run_ids = tallyfy.add_runs(3, archived=True)
     with new_dag("mapped") as dag:
         restore = TallyfyActivateRunOperator.partial(task_id="restore", map_index_template="{{ task.run_id }}")
@@ -72,7 +72,7 @@ def test_mapped_tasks_restore_each_run_and_each_is_named_by_it_and_leads_to_it(t
         assert links == xcoms(dag_run, "run_url")
 
 
-def test_steps_chain_by_xcom_without_a_task_in_between(tallyfy, run_dag):
+def test_tasks_chain_by_xcom_without_a_task_in_between(tallyfy, run_dag):
     run = tallyfy.add_run(name="Onboarding", status="complete", archived=True)
     with new_dag("chained") as dag:
         restore = TallyfyActivateRunOperator(task_id="restore", run_id=run["id"])
@@ -126,7 +126,7 @@ def test_deferred_waits_end_alike_and_only_an_end_in_the_trigger_skips_the_callb
     assert [result["status"] for result in xcoms(dag_run, "return_value")] == ["complete"]
 
 
-def test_a_failed_task_leads_to_its_run_too_and_no_secret_is_stored(tallyfy, run_dag):
+def test_a_failed_task_links_to_its_run_and_no_secret_is_stored(tallyfy, run_dag):
     run = tallyfy.add_run()
     tallyfy.faults.add("echo_authorization", status=403, method="DELETE", times=None)
     with new_dag("failing") as dag:

@@ -31,7 +31,7 @@ def result_of(dag_run: Any, task_id: str) -> Any:
     return ti.xcom_pull(task_ids=task_id)
 
 
-def test_of_the_results_of_a_mapped_task_those_that_changed_a_run_are_taken_back(tallyfy, run_dag, runs):
+def test_an_undo_of_a_mapped_task_reverts_the_results_that_changed_a_run(tallyfy, run_dag, runs):
     with new_dag("undo_mapped") as dag:
         restore = TallyfyActivateRunOperator.partial(task_id="restore").expand(run_id=runs)
         TallyfyArchiveRunOperator(task_id="undo", undo=restore.output)
@@ -41,7 +41,7 @@ def test_of_the_results_of_a_mapped_task_those_that_changed_a_run_are_taken_back
     assert not any(row["value"] in (None, "null") for row in stored("xcom", dag_run))
 
 
-def test_a_mapped_undo_takes_back_each_result(tallyfy, run_dag, runs):
+def test_a_mapped_undo_reverts_each_result(tallyfy, run_dag, runs):
     with new_dag("mapped_undo") as dag:
         restore = TallyfyActivateRunOperator.partial(task_id="restore").expand(run_id=runs)
         TallyfyArchiveRunOperator.partial(task_id="undo").expand(undo=restore.output)
@@ -51,7 +51,7 @@ def test_a_mapped_undo_takes_back_each_result(tallyfy, run_dag, runs):
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_the_text_that_a_template_renders_is_a_result(tallyfy, run_dag, native):
+def test_undo_takes_the_text_that_a_template_renders(tallyfy, run_dag, native):
     run_id = tallyfy.add_run(name='It\'s "quoted"', archived=True)["id"]
     with new_dag(f"undo_text_{native}") as dag:
         dag.render_template_as_native_obj = native
@@ -64,7 +64,7 @@ def test_the_text_that_a_template_renders_is_a_result(tallyfy, run_dag, native):
 
 @pytest.mark.parametrize("setup", ["skipped", "failed"])
 @pytest.mark.parametrize("undo", ["output", "{{ ti.xcom_pull('restore') }}"])
-def test_a_task_that_handed_on_nothing_leaves_nothing_to_undo(tallyfy, run_dag, setup, undo):
+def test_a_task_without_a_result_leaves_nothing_to_undo(tallyfy, run_dag, setup, undo):
     run_id = tallyfy.add_run(archived=True)["id"]
     with new_dag(f"undo_{setup}_{len(undo)}") as dag:
 

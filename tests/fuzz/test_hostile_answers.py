@@ -161,7 +161,7 @@ def _examples(test: Callable[..., None]) -> Callable[..., None]:
 
 @_examples
 @given(st.sampled_from(SUBJECTS), st.sampled_from(["lenient", "strict"]), PLANS)
-def test_no_answer_breaks_anything(recorder, subject, behavior, plan):
+def test_no_hostile_answer_breaks_anything(recorder, subject, behavior, plan):
     mutations, everywhere = plan
     server = HostileTallyfy(behavior, mutations, everywhere=everywhere)
     with pytest.MonkeyPatch.context() as patched:
@@ -170,7 +170,7 @@ def test_no_answer_breaks_anything(recorder, subject, behavior, plan):
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids="-".join)
 @pytest.mark.parametrize("behavior", ["lenient", "strict"])
-def test_what_is_tried_works_while_answers_are_whole(recorder, monkeypatch, subject, behavior):
+def test_every_subject_works_while_answers_are_good(recorder, monkeypatch, subject, behavior):
     server = HostileTallyfy(behavior, [], everywhere=False)
     assert _try(*subject, server, recorder, monkeypatch) is None
     assert server.calls
@@ -188,7 +188,7 @@ def _public(kind: type) -> set[str]:
     }
 
 
-def test_everything_public_is_tried():
+def test_every_public_class_and_method_is_tested():
     assert _public(TallyfyHook) == METHODS.keys() | WITHOUT_QUESTIONS
     public = {name: getattr(module, name) for module in (tallyfy, bulk) for name in module.__all__}
     assert {name for name, kind in public.items() if not inspect.isabstract(kind)} == OPERATORS.keys()

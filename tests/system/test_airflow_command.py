@@ -18,7 +18,7 @@ def airflow(*arguments: str) -> str:
     return done.stdout
 
 
-def test_it_gets_the_provider():
+def test_the_command_shows_the_provider():
     shown = airflow("providers", "get", "airflow-provider-tallyfy", "--full", "--output", "json")
     assert '"airflow-provider-tallyfy"' in shown
     assert "airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook" in shown
@@ -31,5 +31,5 @@ def test_it_gets_the_provider():
         ("links", "airflow_provider_tallyfy.links.tallyfy.TallyfyRunLink"),
     ],
 )
-def test_it_lists_hook_and_link(listing, entry):
+def test_the_command_lists_hook_and_link(listing, entry):
     assert entry in airflow("providers", listing, "--output", "json")

@@ -46,7 +46,7 @@ def test_one_task_waits_for_a_list_of_runs_through_a_killed_triggerer(system):
     assert [(run["id"], run["outcome"]) for run in result] == [(run_id, "reached") for run_id in run_ids]
 
 
-def test_a_wait_begins_without_a_worker_and_leads_to_its_run(system):
+def test_a_wait_that_begins_without_a_worker_links_to_its_run(system):
     airflow, tallyfy = system.airflow, system.tallyfy
     run = tallyfy.add_run()
     airflow.wait_for_dags(["system_wait_without_worker"])

@@ -66,7 +66,7 @@ def test_a_token_is_all_that_a_connection_needs():
         ({"host": "  "}, "https://go.tallyfy.com/api"),
     ],
 )
-def test_the_base_url_is_put_together_from_what_the_fields_hold(fields, base_url):
+def test_the_base_url_is_made_from_the_fields(fields, base_url):
     assert settings(**fields).base_url == base_url
 
 
@@ -123,7 +123,7 @@ def test_an_invalid_host_is_refused_and_not_quoted(host):
 @pytest.mark.parametrize(
     "url", ["http://evil.com\\.localhost/", "https://☃.invalid", f"https://x.invalid/{'a' * 9000}"]
 )
-def test_other_addresses_are_held_to_the_same(name, url):
+def test_other_addresses_are_checked_alike(name, url):
     with pytest.raises(TallyfyConfigurationError, match=f"its {name} is"):
         settings({"auth": "client_credentials", name: url}, **CLIENT)
     with pytest.raises(TallyfyConfigurationError, match="its extra proxies for https is not a URL"):
@@ -183,7 +183,7 @@ PIECES += [
 
 @settings_of_hypothesis(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join))
-def test_a_host_that_is_accepted_is_the_same_one_to_both_libraries(rest):
+def test_both_http_libraries_read_an_accepted_host_alike(rest):
     try:
         base_url = settings({"allow_http": True}, host=f"http://{rest}").base_url
     except TallyfyConfigurationError:
@@ -207,7 +207,7 @@ def test_a_password_in_the_host_is_refused_and_not_quoted(host):
 @pytest.mark.parametrize(
     "host", ["http://tallyfy.example", "http://10.0.0.1", "http://localhost.example", "http://0.0.0.0"]
 )
-def test_plain_http_is_for_this_machine_only_unless_it_is_allowed(host):
+def test_plain_http_is_refused_for_another_machine_unless_allowed(host):
     with pytest.raises(TallyfyConfigurationError, match="would send the token unencrypted"):
         settings(host=host)
     assert settings({"allow_http": True}, host=host).base_url == host
@@ -238,7 +238,7 @@ def test_links_lead_to_the_web_app_of_the_api(host, web_url):
     assert settings(host=host).web_url == web_url
 
 
-def test_links_lead_elsewhere_if_the_connection_says_so():
+def test_links_lead_to_the_web_url_of_the_connection():
     known = settings({"web_url": "https://tallyfy.example/app/"})
     assert known.run_url("o/1", "r 1") == "https://tallyfy.example/app/o%2F1/processes/r%201"
     with pytest.raises(TallyfyConfigurationError, match="its web_url"):
@@ -276,7 +276,7 @@ def test_an_extra_means_the_same_typed_and_as_text(key, value, meaning):
 
 @pytest.mark.parametrize("key", EXTRAS)
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_an_extra_left_empty_in_the_form_is_the_default(key, nothing):
+def test_an_extra_left_empty_in_the_form_has_its_default(key, nothing):
     assert settings({key: nothing}) == settings()
 
 
@@ -328,7 +328,7 @@ def test_a_malformed_extra_is_refused_naming_its_key(key, value):
         settings({key: value})
 
 
-def test_an_unknown_extra_is_refused_naming_it_and_the_known_ones():
+def test_an_unknown_extra_is_refused_with_the_known_ones():
     with pytest.raises(
         TallyfyConfigurationError, match=r"unknown keys: organisation_id, tiemout\.\nKnown: organization_id, auth"
     ) as refusal:
@@ -336,7 +336,7 @@ def test_an_unknown_extra_is_refused_naming_it_and_the_known_ones():
     assert "hunter2" not in str(refusal.value)
 
 
-def test_every_extra_is_tried_here():
+def test_every_extra_is_tested_here():
     assert {key for key, *_ in GOOD_EXTRAS + BAD_EXTRAS} == set(EXTRAS)
 
 
@@ -355,7 +355,7 @@ def test_an_extra_other_than_a_json_object_is_refused(extra):
 
 
 @pytest.mark.parametrize("password", [None, "", "  "])
-def test_an_empty_password_says_what_belongs_there(password):
+def test_an_error_for_an_empty_password_says_what_belongs_there(password):
     with pytest.raises(TallyfyConfigurationError, match="its password is empty"):
         settings(password=password)
 
@@ -369,7 +369,7 @@ def test_a_token_that_a_header_cannot_carry_is_refused_and_not_quoted(password):
     assert password not in str(refusal.value)
 
 
-def test_white_space_around_a_pasted_token_is_not_part_of_it():
+def test_white_space_around_a_pasted_token_is_removed():
     assert settings(password=" t0ken\n").credentials == "t0ken"
 
 

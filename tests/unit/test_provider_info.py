@@ -27,7 +27,7 @@ def schema(name: str) -> Any:
     return json.loads((HOME / name).read_text())
 
 
-def test_it_is_valid_for_airflow():
+def test_the_metadata_is_valid_for_airflow():
     jsonschema.validate(INFO, schema("provider_info.schema.json"))
 
 

@@ -95,7 +95,7 @@ def is_told(default: Any, text: str) -> bool:
 
 
 @each_one
-def test_every_parameter_is_documented_and_nothing_else_is(it):
+def test_exactly_the_parameters_are_documented(it):
     assert documentation_of(it).keys() == parameters_of(it).keys()
 
 
@@ -121,7 +121,7 @@ def test_a_signature_shows_the_parameters_of_all_bases(kind):
 
 
 @each_one
-def test_nothing_is_collected_but_what_airflow_takes(it):
+def test_only_kwargs_of_airflow_are_collected(it):
     function = function_of(it)
     collected = [each for each in inspect.signature(function).parameters.values() if each.kind in (2, 4)]
     assert [each.name for each in collected] == (["kwargs"] if it in TASKS else [])
@@ -152,7 +152,7 @@ def test_parameters_of_tasks_are_keyword_only(kind):
 
 
 @each_task
-def test_what_is_templated_is_documented_so(kind):
+def test_templated_parameters_are_documented_as_templated(kind):
     fields = {name: FIELDS.get(name, name) for name in parameters_of(kind)}
     templated = {name for name, field in fields.items() if field in kind.template_fields}
     assert templated == fields.keys() - NOT_TEMPLATED
@@ -161,7 +161,7 @@ def test_what_is_templated_is_documented_so(kind):
 
 
 @each_task
-def test_what_is_given_is_kept_under_its_name_and_judged_when_the_task_runs(kind):
+def test_arguments_are_kept_under_their_names_and_checked_when_the_task_runs(kind):
     judged_at_once = {"end_from_trigger", "start_from_trigger", "max_poke_interval"}
     given = {name: f"the {name}" for name in parameters_of(kind) if name not in judged_at_once}
     task = concrete(kind)(task_id="task", **given)

@@ -15,11 +15,11 @@ def manager() -> ProvidersManager:
     return ProvidersManager()
 
 
-def test_it_lists_the_provider_with_its_version(manager):
+def test_airflow_lists_the_provider_with_its_version(manager):
     assert manager.providers["airflow-provider-tallyfy"].version == __version__
 
 
-def test_it_finds_the_hook_by_connection_type_and_can_test_it(manager):
+def test_airflow_finds_the_hook_by_connection_type_and_can_test_it(manager):
     hook = manager.hooks["tallyfy"]
     assert hook is not None
     assert hook.hook_class_name == "airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook"
@@ -27,11 +27,11 @@ def test_it_finds_the_hook_by_connection_type_and_can_test_it(manager):
     assert hook.connection_testable
 
 
-def test_it_knows_the_link(manager):
+def test_airflow_knows_the_link(manager):
     assert "airflow_provider_tallyfy.links.tallyfy.TallyfyRunLink" in manager.extra_links_class_names
 
 
-def test_it_can_draw_the_connection_form(manager):
+def test_airflow_can_draw_the_connection_form(manager):
     fields = [name for name in manager.connection_form_widgets if name.startswith("extra__tallyfy__")]
     assert {name.removeprefix("extra__tallyfy__") for name in fields} == set(EXTRAS)
     assert manager.field_behaviours["tallyfy"]["relabeling"]["host"] == "API base URL"

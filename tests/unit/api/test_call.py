@@ -49,7 +49,7 @@ def test_no_call_is_made_for_an_id_that_could_change_the_path(make, bad_id):
         make(bad_id, RUN_ID)
 
 
-def test_only_calls_that_cannot_do_harm_twice_may_be_repeated():
+def test_only_calls_that_are_harmless_twice_can_be_repeated():
     assert calls.get_run(ORGANIZATION, RUN_ID).repeatable
     assert calls.archive_run(ORGANIZATION, RUN_ID).repeatable
     assert calls.activate_run(ORGANIZATION, RUN_ID).repeatable
@@ -57,7 +57,7 @@ def test_only_calls_that_cannot_do_harm_twice_may_be_repeated():
     assert not calls.launch_run(ORGANIZATION, {"checklist_id": "t"}).repeatable
 
 
-def test_what_changes_tallyfy_is_known_as_a_write():
+def test_every_call_that_changes_tallyfy_is_a_write():
     assert calls.archive_run(ORGANIZATION, RUN_ID).writes
     assert calls.launch_run(ORGANIZATION, {"checklist_id": "t"}).writes
     assert not calls.get_run(ORGANIZATION, RUN_ID).writes

@@ -70,7 +70,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "words"), SHAPES)
-def test_an_answer_becomes_the_error_its_status_and_shape_mean(status, body, kind, code, words):
+def test_an_answer_becomes_the_error_of_its_status_and_shape(status, body, kind, code, words):
     error = error_of(status, body)
     assert type(error) is kind
     assert (error.status, error.code) == (status, code)
@@ -86,7 +86,7 @@ def test_every_error_says_what_was_asked_of_which_run_and_what_tallyfy_answered(
     assert facts == ("DELETE", CALL.path, "r1", "req-77")
 
 
-def test_an_unaccepted_client_is_told_apart_from_an_unaccepted_token():
+def test_a_refused_client_differs_from_a_refused_token():
     error = error_of(401, {"error": "invalid_client"}, TOKEN_CALL)
     assert isinstance(error, TallyfyAuthError)
     assert '401 "invalid_client" to POST https://account.example/oauth/token' in str(error)
@@ -96,7 +96,7 @@ def test_an_unaccepted_client_is_told_apart_from_an_unaccepted_token():
 
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize("body", [b"<html></html>", {"message": "Not Found"}, {"code": "ENDPOINT_NOT_FOUND"}])
-def test_a_token_url_that_leads_nowhere_is_what_the_error_names(status, body):
+def test_the_error_names_a_token_url_that_does_not_exist(status, body):
     error = error_of(status, body, TOKEN_CALL)
     assert type(error) is TallyfyConfigurationError
     assert "The connection's extra token_url is probably not the token endpoint" in str(error)
@@ -163,12 +163,12 @@ def test_nested_problems_are_named_by_their_path():
     assert error.fields == {"prerun.f1": ["is required"], "prerun.f1.why": ["empty"], "name": ["bad"]}
 
 
-def test_problems_nested_beyond_reason_are_still_an_error():
+def test_deeply_nested_problems_are_still_an_error():
     error = error_of(422, b'{"errors": ' + b'{"a": [' * 40 + b"]}" * 40 + b"}")
     assert list(error.fields.values()) == [["(nested too deeply)"]]
 
 
-def test_a_request_id_of_any_length_fits_the_message():
+def test_a_request_id_of_any_length_fits_into_the_message():
     assert len(str(error_of(500, None, **{"x-request-id": "9" * 10_000}))) < 600
 
 
@@ -200,7 +200,7 @@ def test_a_2xx_that_is_not_as_documented_names_the_base_url():
     assert (error.status, error.request_id, error.run_id) == (200, "req-77", "r1")
 
 
-def test_an_unknown_outcome_keeps_what_is_known():
+def test_an_unknown_outcome_keeps_the_known_facts():
     cause = error_of(503, {"code": "DOWN"}, **{"x-request-id": "req-77"})
     error = unknown_outcome(cause)
     assert type(error) is TallyfyUnknownOutcomeError

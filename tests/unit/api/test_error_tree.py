@@ -13,7 +13,7 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_error_is_airflows_and_stops_its_task_retries_if_it_is_permanent(kind):
+def test_an_error_is_an_airflow_exception_and_permanent_ones_stop_task_retries(kind):
     error: TallyfyError = kind("why", status=404, run_id="r1")
     assert issubclass(kind, AirflowException)
     assert isinstance(error, AirflowFailException) is kind.permanent
@@ -22,7 +22,7 @@ def test_an_error_is_airflows_and_stops_its_task_retries_if_it_is_permanent(kind
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
-def test_it_is_the_same_in_another_process(kind, copied):
+def test_an_error_survives_the_way_to_another_process(kind, copied):
     error = kind("why", method="PUT", retry_after=3.0, fields={"name": ["bad"]})
     other = copied(error)
     assert type(other) is type(error)
@@ -30,14 +30,14 @@ def test_it_is_the_same_in_another_process(kind, copied):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_module_draws_it_where_it_stands(kind):
+def test_the_docstring_of_the_module_shows_each_error_at_its_place(kind):
     name = kind.__name__
     line = next(line for line in errors.__doc__.splitlines() if f"-- {name}" in line)
     depth = line.index("-- ") // 4 - 1
     assert depth == (0 if kind is TallyfyError else 2 if kind.permanent and name != "PermanentTallyfyError" else 1)
 
 
-def test_only_what_may_pass_by_itself_is_not_permanent():
+def test_only_transient_errors_are_not_permanent():
     assert {kind.__name__ for kind in KINDS if not kind.permanent} == {
         "TallyfyError",
         "TallyfyRateLimitError",

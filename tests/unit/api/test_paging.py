@@ -38,7 +38,7 @@ def walk(*pages: Page, whole: bool = True) -> list[str]:
     return found
 
 
-def test_pages_are_asked_for_as_long_as_the_server_says_there_are_more():
+def test_pages_are_requested_while_the_server_says_there_are_more():
     assert walk(page(1, 3, "a", "b"), page(2, 3, "c"), page(3, 3, "d")) == ["a", "b", "c", "d"]
 
 
@@ -47,7 +47,7 @@ def test_an_empty_list_is_one_page():
     assert walk(page(1, 0)) == []
 
 
-def test_a_run_that_slid_to_the_next_page_is_given_once():
+def test_a_run_that_moved_to_the_next_page_is_listed_once():
     assert walk(page(1, 2, "a", "b"), page(2, 2, "b", "c")) == ["a", "b", "c"]
 
 
@@ -56,19 +56,19 @@ def test_a_list_that_grew_or_shrank_meanwhile_ends_where_the_server_says():
     assert walk(page(1, 3, "a"), page(2, 1)) == ["a"]
 
 
-def test_a_list_that_grows_is_read_on():
+def test_a_list_that_grows_is_read_to_its_new_end():
     assert walk(page(1, 2, "a", "b", total=3), page(2, 2, "c", "d", total=4)) == ["a", "b", "c", "d"]
     assert walk(page(1, 1, "a", total=1)) == ["a"]
     assert walk(page(1, 2, "a", "b", total=3), page(2, 3, "b", "c", total=5), page(3, 3, "d", total=5)) == [*"abcd"]
 
 
-def test_a_list_that_others_leave_is_read_again_from_the_start_and_gives_each_once():
+def test_a_list_that_runs_leave_is_read_again_and_lists_each_once():
     left = [page(1, 2, "a", "b", total=4), page(2, 2, "d", total=3)]  # c moved up when a left
     again = [page(1, 2, "b", "c", total=3), page(2, 2, "d", total=3)]
     assert walk(*left, *again) == ["a", "b", "d", "c"]
 
 
-def test_a_list_that_others_keep_leaving_is_an_error_in_the_end():
+def test_a_list_that_runs_keep_leaving_is_an_error_in_the_end():
     rounds = [[page(1, 2, f"a{n}", "b", total=9 - n), page(2, 2, "c", total=8 - n)] for n in range(4)]
     assert walk(*rounds[0], *rounds[1], *rounds[2], page(1, 1, "c", total=1)) == ["a0", "b", "c", "a1", "a2"]
     with pytest.raises(TallyfyResponseError, match="left it each time it was read"):

@@ -59,7 +59,7 @@ def search() -> Pager[Run]:
     return Pager(page_call, Run.from_json, str, whole=False, skips_unreadable=True)
 
 
-def test_an_unreadable_item_is_left_out_where_the_others_matter_and_hides_nothing():
+def test_an_unreadable_item_is_left_out_where_the_others_matter():
     pager = Pager(
         lambda number: Call("list", "GET", "/", parse=lambda _: None),
         Run.from_json,
@@ -74,7 +74,7 @@ def test_an_unreadable_item_is_left_out_where_the_others_matter_and_hides_nothin
         pager.raise_if_hidden("b")
 
 
-def test_an_item_without_an_id_may_be_any():
+def test_an_item_without_an_id_fails_the_search_for_a_run():
     pager = Pager(
         lambda number: Call("list", "GET", "/", parse=lambda _: None),
         Run.from_json,
@@ -103,7 +103,7 @@ def test_an_item_without_an_id_may_be_any():
         (b"-Infinity", "-Infinity"),
     ],
 )
-def test_what_an_answer_holds_can_be_stored(body, value):
+def test_text_and_numbers_of_an_answer_become_json_that_can_be_stored(body, value):
     parsed_value = Answer(200, {}, body).json()
     assert parsed_value == value
     assert type(parsed_value) is type(value)
@@ -112,7 +112,7 @@ def test_what_an_answer_holds_can_be_stored(body, value):
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 990, 100_000])
 @pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
-def test_what_is_nested_too_deeply_is_refused(depth, begin, end):
+def test_an_answer_nested_too_deeply_is_refused(depth, begin, end):
     body = begin * depth + b"1" + end * depth
     for read in (loads, lambda text: Answer(200, {}, text).json()):
         with pytest.raises(ValueError, match="nested too deeply"):
@@ -129,7 +129,7 @@ def test_ids_and_statuses_are_one_printable_word(field, value):
             read(shown)
 
 
-def test_what_decisions_do_not_need_is_text_or_missing():
+def test_fields_that_no_decision_needs_are_text_or_missing():
     task = Task.from_json({"id": "t", "status": "in-progress", "alias": {"a": 1}, "title": ["x"] * 9999})
     assert task.alias is None
     assert len(task.title) < 1_100
@@ -142,7 +142,7 @@ def test_what_decisions_do_not_need_is_text_or_missing():
 @pytest.mark.parametrize(
     "meta", [{"total": 10**400}, {"total_pages": "9" * 5000}, {"current_page": {}}, {"total": 1, "per_page": []}]
 )
-def test_counts_of_a_list_that_cannot_be_are_refused(meta):
+def test_impossible_counts_of_a_list_are_refused(meta):
     call = calls.list_tasks("org", RUN_ID, 1)
     decision = decide(call, Answer(200, {}, json.dumps({"data": [], "meta": {"pagination": meta}}).encode()), attempt())
     assert isinstance(decision, GiveUp)
@@ -155,7 +155,7 @@ def test_a_name_of_any_length_is_compared_in_a_moment():
     assert normalized(" A\u0301  B ") == "\u00e1 b"
 
 
-def test_a_parser_that_is_content_is_left_alone():
+def test_the_result_of_a_parser_is_returned():
     assert parsed(len, "abc", TallyfyResponseError) == 3
     assert decide(Call("do it", "GET", "/", parse=lambda _: 5), Answer(200), attempt()) == Accept(5)
     assert isinstance(attempt(), Attempt)

@@ -52,7 +52,7 @@ def answer(status: int, body: object = None, **headers: str) -> Answer:
 
 
 @METHODS
-def test_a_declined_request_is_repeated_whatever_its_method(call):
+def test_a_rate_limited_request_is_repeated_whatever_its_method(call):
     decision = decide(call, answer(429, retry_after="7"), attempt())
     assert isinstance(decision, Retry)
     assert 7.0 <= decision.after <= 7.5
@@ -61,7 +61,7 @@ def test_a_declined_request_is_repeated_whatever_its_method(call):
 
 @METHODS
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_failing_server_is_asked_again_only_where_a_repeat_is_harmless(call, status):
+def test_a_server_error_is_retried_only_where_a_repeat_is_harmless(call, status):
     decision = decide(call, answer(status), attempt())
     if call is POST:
         assert isinstance(decision, GiveUp)
@@ -74,7 +74,7 @@ def test_a_failing_server_is_asked_again_only_where_a_repeat_is_harmless(call, s
 
 @METHODS
 @pytest.mark.parametrize("reason", ["timeout", "reset"])
-def test_a_lost_answer_is_asked_for_again_only_where_a_repeat_is_harmless(call, reason):
+def test_a_lost_answer_is_retried_only_where_a_repeat_is_harmless(call, reason):
     decision = decide(call, Loss(reason, sent=True), attempt())
     assert isinstance(decision, GiveUp if call is POST else Retry)
     assert isinstance(decision.error, TallyfyUnknownOutcomeError if call is POST else TallyfyTransportError)
@@ -82,12 +82,12 @@ def test_a_lost_answer_is_asked_for_again_only_where_a_repeat_is_harmless(call, 
 
 @METHODS
 @pytest.mark.parametrize("reason", ["dns", "refused", "proxy", "connect_timeout"])
-def test_a_connection_that_was_never_made_is_tried_again_whatever_the_method(call, reason):
+def test_a_request_that_was_not_sent_is_retried_whatever_the_method(call, reason):
     assert isinstance(decide(call, Loss(reason, sent=False), attempt()), Retry)
 
 
 @pytest.mark.parametrize("reason", ["tls", "too_large"])
-def test_what_will_not_change_is_not_tried_again(reason):
+def test_a_lasting_failure_is_not_retried(reason):
     decision = decide(GET, Loss(reason, sent=False), attempt())
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, TallyfyTransportError)
@@ -103,14 +103,14 @@ def test_a_refusal_is_final(call, status):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_beyond_the_budget_ends_the_call_at_once_and_is_stated(status):
+def test_a_retry_after_beyond_the_budget_ends_the_call_at_once_and_is_named(status):
     decision = decide(GET, answer(status, retry_after="121"), attempt())
     assert isinstance(decision, GiveUp)
     assert decision.error.retry_after == 121.0
     assert isinstance(decide(GET, answer(status, retry_after="120"), attempt()), Retry)
 
 
-def test_a_used_up_budget_ends_the_call_and_says_what_was_tried():
+def test_a_used_up_budget_ends_the_call_and_says_how_often_it_was_tried():
     decision = decide(GET, answer(503), attempt(number=9, elapsed=120.0))
     assert isinstance(decision, GiveUp)
     assert str(decision.error).endswith("Tried 9 times in 120 s.")
@@ -121,7 +121,7 @@ def test_without_a_budget_nothing_is_repeated():
     assert isinstance(decide(GET, answer(429), attempt(budget=0.0)), GiveUp)
 
 
-def test_waits_double_with_full_jitter_up_to_half_a_minute():
+def test_pauses_double_with_full_jitter_up_to_half_a_minute():
     longest = [decide(GET, answer(503), attempt(number=number, chance=1.0)).after for number in range(1, 10)]
     assert longest == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     assert decide(GET, answer(503), attempt(number=9, chance=0.0)).after == 0.0
@@ -135,7 +135,7 @@ def test_waits_double_with_full_jitter_up_to_half_a_minute():
     elapsed=st.floats(0, 130),
     chance=st.floats(0, 1, exclude_max=True),
 )
-def test_a_wait_is_never_shorter_than_asked_for_and_never_outlasts_the_budget(floor, number, elapsed, chance):
+def test_a_pause_is_at_least_retry_after_and_at_most_the_budget(floor, number, elapsed, chance):
     headers = {} if floor is None else {"retry_after": str(floor)}
     decision = decide(GET, answer(429, **headers), attempt(number=number, elapsed=elapsed, chance=chance))
     if isinstance(decision, Retry):
@@ -193,7 +193,7 @@ def test_a_401_that_is_not_about_the_token_renews_nothing(body):
     assert isinstance(decision.error, TallyfyPermissionError)
 
 
-def test_a_good_answer_is_accepted_with_what_it_means():
+def test_a_good_answer_is_accepted_with_its_parsed_value():
     decision = decide(GET, answer(200, {"data": {"id": "r1", "status": "active"}}), attempt())
     assert isinstance(decision, Accept)
     assert decision.value.id == "r1"
@@ -201,7 +201,7 @@ def test_a_good_answer_is_accepted_with_what_it_means():
 
 @METHODS
 @pytest.mark.parametrize("body", [None, {"data": None}, [], {"data": {"id": "r2", "status": "active"}}, b"<html>"])
-def test_a_2xx_that_shows_something_else_is_an_error_and_not_repeated(call, body):
+def test_an_unexpected_2xx_is_an_error_and_not_repeated(call, body):
     shown = Answer(200, {}, body) if isinstance(body, bytes) else answer(200, body)
     decision = decide(call, shown, attempt())
     if call is POST and isinstance(body, dict) and body["data"]:

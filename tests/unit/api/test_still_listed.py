@@ -30,7 +30,7 @@ def looked_for(run_id: str, archive: list[str], leave_after_first_page: int) -> 
         return end.value, readings
 
 
-def test_a_run_that_moves_up_past_the_reader_is_still_shown():
+def test_a_run_that_moves_to_an_earlier_page_is_still_found():
     archive = [f"{number:032x}" for number in range(250)]
     run_id = archive[110]
     shown, _ = looked_for(run_id, archive, leave_after_first_page=20)

@@ -45,7 +45,7 @@ def evil_run(evil: str) -> Run:
 
 @pytest.mark.parametrize("evil", EVIL, ids=["short", "long"])
 @pytest.mark.parametrize("status", [302, 401, 404, 422, 500])
-def test_a_refusal_says_nothing_in_a_line_of_its_own(evil, status):
+def test_text_of_a_refusal_forges_no_line(evil, status):
     body = json.dumps({"message": evil, "code": evil, "errors": {evil: [evil] * 9, "b": {evil: evil}}}).encode()
     for content in (body, evil.encode(errors="replace"), json.dumps({"error": evil}).encode()):
         error = error_from_answer(CALL, Answer(status, {"x-request-id": evil}, content))
@@ -71,7 +71,7 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
         assert_short_and_printable(wait.judge(observation, "https://web").description)
 
 
-def test_a_message_has_a_limit():
+def test_the_length_of_a_message_is_limited():
     assert len(str(TallyfyError("x" * 10**6))) < 10_100
 
 
@@ -83,6 +83,6 @@ def test_foreign_text_is_one_line_of_limited_length(text, shown):
     assert one_line(text, 10) == shown
 
 
-def test_a_quoted_name_keeps_what_is_odd_in_it_visible():
+def test_a_quoted_name_shows_its_odd_characters():
     assert quoted("a\nb") == r"'a\nb'"
     assert quoted("x" * 12, 10) == "'xxxxxxxxxx...'"

@@ -18,7 +18,7 @@ print(fingerprint({"Plans": {"Trial", "Paid", "Gold", "Free"}, "Groups": [frozen
 """
 
 
-def test_a_row_with_sets_has_the_same_one_in_every_process():
+def test_a_row_with_sets_has_the_same_key_in_every_process():
     """Python orders the texts of a set by hashes that are others in every process."""
     seen = {
         subprocess.run(
@@ -46,7 +46,7 @@ def test_a_row_with_sets_has_the_same_one_in_every_process():
         ({"a": [{"b": 7}, {2, 3}]}, {"a": [{"b": 7.0}, {2.0, 3.0}]}),
     ],
 )
-def test_it_depends_on_the_content_only(row, other):
+def test_the_key_of_a_row_depends_on_its_content_only(row, other):
     assert fingerprint(row) == fingerprint(other)
 
 
@@ -54,11 +54,11 @@ def test_it_depends_on_the_content_only(row, other):
     "value",
     [2, None, "", "x", 1.5, {"x"}, {"x", "y"}, ["y", "x"], {"x": 1}, Decimal("1.50"), UUID(int=7), date(2026, 1, 31)],
 )
-def test_other_content_has_another_one(value):
+def test_other_content_has_another_key(value):
     assert fingerprint({"a": value}) != fingerprint({"a": 1})
 
 
-def test_it_is_what_it_was_before_whole_floats_were_read_as_ints():
+def test_the_key_of_a_row_is_the_same_as_in_earlier_versions():
     """Runs that were launched by it before would not be found again otherwise."""
     row = {"Company": "ACME", "order": 1001, "paid": True, "rate": 1.5, "sizes": {1, 2}, "note": None, "key": 2**60}
 

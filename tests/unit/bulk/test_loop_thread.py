@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.bulk.loop_thread import LoopThread
 from airflow_provider_tallyfy.connection import TallyfySettings
 
 
-def test_a_loop_that_cannot_begin_is_an_error_of_the_task_and_no_wait_for_ever(monkeypatch):
+def test_an_event_loop_that_cannot_start_fails_the_task(monkeypatch):
     def too_many() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 

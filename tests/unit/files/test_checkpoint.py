@@ -22,14 +22,14 @@ def reporting(context: dict[str, Any], purpose: str, path: Path) -> Checkpoint:
     return Checkpoint(context, purpose, str(path), changed_states=("changed", "unknown"), failed_states=("failed",))
 
 
-def test_it_keeps_ten_thousand_ids_in_values_that_airflow_accepts():
+def test_a_checkpoint_keeps_ten_thousand_ids_in_values_that_airflow_accepts():
     store = FakeTaskStateStore()
     Checkpoint(context_of(store), "restore", None).save(IDS)
 
     assert Checkpoint(context_of(store, try_number=2), "restore", None).load().intended == set(IDS)
 
 
-def test_what_is_saved_last_takes_the_place_of_the_rest():
+def test_the_last_save_replaces_earlier_ones():
     store = FakeTaskStateStore()
     checkpoint = Checkpoint(context_of(store), "restore", None)
     checkpoint.save(IDS)
@@ -43,7 +43,7 @@ def test_what_is_saved_last_takes_the_place_of_the_rest():
     assert checkpoint.load().intended == set()
 
 
-def test_a_kill_between_two_writes_leaves_what_was_saved_before():
+def test_a_kill_between_two_writes_keeps_the_previous_save():
     class Killed(BaseException):
         pass
 
@@ -66,7 +66,7 @@ def test_a_kill_between_two_writes_leaves_what_was_saved_before():
         assert checkpoint.load().intended == set(IDS[:4000])
 
 
-def test_jobs_do_not_share_a_checkpoint():
+def test_different_tasks_do_not_share_a_checkpoint():
     store = FakeTaskStateStore()
     Checkpoint(context_of(store), ["restore", ["a"]], None).save(["a"])
 
@@ -74,7 +74,7 @@ def test_jobs_do_not_share_a_checkpoint():
     assert Checkpoint(context_of(store, map_index=1), ["restore", ["a"]], None).load().intended == set()
 
 
-def test_what_is_added_later_is_kept_with_the_rest():
+def test_later_additions_are_kept_with_the_rest():
     store = FakeTaskStateStore()
     checkpoint = Checkpoint(context_of(store), "delete", None)
     checkpoint.save(IDS[:3])
@@ -83,7 +83,7 @@ def test_what_is_added_later_is_kept_with_the_rest():
     assert checkpoint.load().intended == set(IDS[:5])
 
 
-def test_a_store_knows_all_changes_and_a_report_those_in_it(tmp_path):
+def test_a_store_has_all_changes_and_a_report_those_in_it(tmp_path):
     store, path = FakeTaskStateStore(), tmp_path / "report.jsonl"
     Checkpoint(context_of(store), "delete", None).save(["a"])
     stored = Checkpoint(context_of(store, try_number=2), "delete", None).load()

@@ -28,7 +28,7 @@ from airflow_provider_tallyfy.files.ids_and_rows import files_of_ids, read_rows,
         '[{"id": "a1"}, {"id": "b2"}]',
     ],
 )
-def test_ids_come_in_many_shapes(given):
+def test_ids_are_read_from_many_shapes(given):
     assert read_run_ids(given) == ["a1", "b2"]
 
 
@@ -41,7 +41,7 @@ def test_numbers_that_native_rendering_makes_of_ids_are_ids():
     assert read_run_ids([123, "b2"]) == ["123", "b2"]
 
 
-def test_every_bad_id_is_named():
+def test_every_invalid_id_is_named():
     with pytest.raises(TallyfyValidationError) as error:
         read_run_ids(["good", "", None, "../etc", {"name": "no id"}, "a b"])
 

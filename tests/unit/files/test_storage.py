@@ -79,7 +79,7 @@ def object_store() -> str:
 
 
 @pytest.mark.parametrize("store", ["local", "object store"])
-def test_rows_that_break_off_leave_the_earlier_file(tmp_path, object_store, store):
+def test_an_error_in_the_middle_of_the_rows_leaves_the_earlier_file(tmp_path, object_store, store):
     path = f"{tmp_path if store == 'local' else object_store}/rows.jsonl"
     write_lines(path, ["earlier"])
 
@@ -175,7 +175,7 @@ def test_a_path_that_is_not_a_file_is_refused_and_stays(tmp_path, write):
     assert fifo.is_fifo()
 
 
-def test_local_files_need_nothing_of_airflow(tmp_path, monkeypatch):
+def test_local_files_load_nothing_of_airflow(tmp_path, monkeypatch):
     """Airflow 2.11.0 and 3.0 cannot open any local path with a newer universal-pathlib."""
 
     def no_path(*arguments: object) -> None:
@@ -202,11 +202,11 @@ def test_local_files_need_nothing_of_airflow(tmp_path, monkeypatch):
         ("memory://folder/report.jsonl", "/folder/report.jsonl", False),
     ],
 )
-def test_files_in_object_stores_are_told_apart_by_store_and_path(path, other, same):
+def test_files_in_object_stores_differ_by_store_and_path(path, other, same):
     assert is_same_file(path, other) is same
 
 
-def test_local_files_are_told_apart_whatever_leads_to_them(tmp_path):
+def test_local_files_are_compared_by_file_and_not_by_path(tmp_path):
     file, other, link = tmp_path / "file", tmp_path / "other", tmp_path / "link"
     file.touch()
     other.touch()

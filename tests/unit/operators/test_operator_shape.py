@@ -54,20 +54,20 @@ def test_the_dry_run_switch_is_templated(make):
 
 @EACH
 @pytest.mark.parametrize("value", [None, "", "a/b", 5, ["x"], object()])
-def test_nothing_is_judged_or_changed_when_a_dag_is_parsed(make, value):
+def test_arguments_are_neither_checked_nor_changed_when_a_dag_is_parsed(make, value):
     task = make(task_id="task", run_id=value, organization_id=value, tallyfy_conn_id=value)
     assert (task.run_id, task.organization_id, task.tallyfy_conn_id) == (value, value, value)
 
 
 @EACH
-def test_a_task_leads_to_its_run(make):
+def test_a_task_links_to_its_run(make):
     (link,) = make.operator_extra_links
     assert isinstance(link, TallyfyRunLink)
     assert (link.name, link.xcom_key) == ("Open run in Tallyfy", "run_url")
 
 
 @EACH
-def test_it_maps_over_run_ids(make):
+def test_a_task_can_be_mapped_over_run_ids(make):
     with DAG("dag", schedule=None):
         mapped = make.partial(task_id="task", organization_id="o", map_index_template="{{ task.run_id }}").expand(
             run_id=["r1", "r2"]

@@ -176,7 +176,7 @@ def test_a_project_that_tallyfy_would_refuse_is_refused(wrong):
     refusal(TallyfyLaunchProjectOperator(task_id="task", **arguments))
 
 
-def test_everything_that_is_wrong_with_a_project_is_said_at_once():
+def test_every_problem_of_a_project_is_reported_at_once():
     error = refusal(
         TallyfyLaunchProjectOperator(task_id="task", title="", owners={}, task_kind="chore", deadline="soon")
     )

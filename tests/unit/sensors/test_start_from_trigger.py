@@ -74,18 +74,18 @@ def test_a_mapped_sensor_is_refused_with_the_reason():
 
 
 @pytest.mark.skipif(TASKS_START_IN_TRIGGERER, reason="the older Airflow versions")
-def test_older_airflow_refuses_it():
+def test_older_airflow_refuses_start_from_trigger():
     with pytest.raises(TallyfyConfigurationError, match=r"needs Airflow 3\.3"):
         sensor()
 
 
 @pytest.mark.filterwarnings("ignore:Task 'wait' was never mapped")
-def test_it_is_nothing_to_map_over_either():
+def test_start_from_trigger_cannot_be_mapped_over():
     with DAG("d"), pytest.raises(TypeError, match="unexpected keyword argument 'start_from_trigger'"):
         TallyfyRunStatusSensor.partial(task_id="wait").expand(run_id=["r1"], start_from_trigger=[True])
 
 
-def test_a_mapped_sensor_that_begins_on_a_worker_is_as_ever():
+def test_a_mapped_sensor_can_begin_on_a_worker():
     with DAG("d"):
         mapped = TallyfyRunStatusSensor.partial(task_id="wait", start_from_trigger=False).expand(run_id=["r1", "r2"])
     assert (mapped.operator_class, mapped.start_from_trigger) == (TallyfyRunStatusSensor, False)

@@ -91,7 +91,7 @@ def renew(tallyfy: VirtualTallyfy) -> None:
 
 @every_kind
 @pytest.mark.parametrize("error", NOT_READ, ids=lambda error: type(error).__name__)
-def test_a_connection_that_cannot_be_read_for_a_while_costs_no_wait_and_is_told_once(tallyfy, monkeypatch, kind, error):
+def test_a_connection_that_is_unreadable_for_a_while_fails_no_wait_and_logs_once(tallyfy, monkeypatch, kind, error):
     unreadable(tallyfy, monkeypatch, error, until=200)
     ending, _, told = ended(TRIGGERS[kind](), (300, lambda: tallyfy.complete_run(RUN_ID)))
     assert ending.outcome is Outcome.REACHED
@@ -160,7 +160,7 @@ REFUSALS = pytest.mark.parametrize(
 
 @REFUSALS
 @pytest.mark.parametrize("kind", TRIGGERS)
-def test_refused_credentials_are_tolerated_for_five_minutes_and_told_once(tallyfy, refuse, error, kind):
+def test_refused_credentials_are_tolerated_for_five_minutes_and_logged_once(tallyfy, refuse, error, kind):
     ending, moment, told = ended(TRIGGERS[kind](), (30, refuse(tallyfy)))
     assert (ending.outcome, ending.error) == (Outcome.ERROR, error)
     assert 60 + 300 - 10 <= moment <= 60 + 300 + 40
@@ -170,7 +170,7 @@ def test_refused_credentials_are_tolerated_for_five_minutes_and_told_once(tallyf
 
 @REFUSALS
 @pytest.mark.parametrize("grace", [0, 600])
-def test_for_how_long_is_the_connections_choice(tallyfy, refuse, error, grace):
+def test_the_connection_says_how_long_refused_credentials_are_tolerated(tallyfy, refuse, error, grace):
     tallyfy.settings["credentials_grace"] = grace
     ending, moment, _ = ended(TRIGGERS["run"](), (30, refuse(tallyfy)))
     assert ending.error == error
@@ -211,7 +211,7 @@ def test_the_deadline_holds_while_the_credentials_are_refused(tallyfy, kind):
 
 
 @pytest.mark.parametrize("grace", [0, 300])
-def test_a_check_of_the_old_token_heard_after_the_new_one_costs_no_wait(tallyfy, monkeypatch, grace):
+def test_a_late_refusal_of_the_old_token_fails_no_wait(tallyfy, monkeypatch, grace):
     """The token is replaced while the event loop is busy between the read of the connection and its answer."""
     tallyfy.settings["credentials_grace"] = grace
     connect: Callable[[], Awaitable[TallyfyAsyncHook]] = tallyfy.connect

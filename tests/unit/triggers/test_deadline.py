@@ -75,7 +75,7 @@ def test_a_run_that_appears_archived_is_found_at_the_end(tallyfy, kind):
     assert in_virtual_time(main).outcome is ENDS[kind]
 
 
-def test_it_is_found_at_the_end_of_a_wait_that_shares_its_looks_with_a_longer_one(tallyfy):
+def test_a_run_that_appears_archived_is_found_although_a_longer_wait_shares_looks(tallyfy):
     async def main() -> WaitResult:
         longer = asyncio.create_task(end_of(TRIGGERS["run"]()))
         await asyncio.sleep(30)
@@ -115,7 +115,7 @@ def limited(tallyfy: VirtualTallyfy, retry_after: float, after: int = 0) -> None
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
-def test_a_long_pause_neither_delays_the_end_of_a_wait_nor_costs_it_its_last_look(tallyfy, kind):
+def test_a_long_pause_delays_neither_the_deadline_nor_the_last_look(tallyfy, kind):
     limited(tallyfy, 60)
     ending, moment = in_virtual_time(lambda: end_of(TRIGGERS[kind](deadline=6.0, poll_interval=1)))
     assert ending.outcome is Outcome.TIMED_OUT
@@ -124,7 +124,7 @@ def test_a_long_pause_neither_delays_the_end_of_a_wait_nor_costs_it_its_last_loo
 
 
 @pytest.mark.parametrize("kind", ["run", "runs"])
-def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, kind):
+def test_a_wrong_retry_after_does_not_hide_what_happened_meanwhile(tallyfy, kind):
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
 
@@ -139,7 +139,7 @@ def test_one_wrong_header_does_not_cost_a_wait_what_happened_meanwhile(tallyfy, 
     assert moment == pytest.approx(60.0, abs=1)
 
 
-def test_a_header_silences_a_connection_for_at_most_a_quarter_of_an_hour(tallyfy, caplog):
+def test_a_retry_after_pauses_a_connection_for_a_quarter_of_an_hour_at_most(tallyfy, caplog):
     caplog.set_level("INFO", "airflow_provider_tallyfy.waits.watcher.poller")
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=604_800, times=1)
@@ -157,7 +157,7 @@ def test_a_header_silences_a_connection_for_at_most_a_quarter_of_an_hour(tallyfy
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
-def test_nor_for_one_that_may_not_be_repeated_in_time(tallyfy, kind):
+def test_the_last_look_is_not_repeated_after_the_deadline(tallyfy, kind):
     limited(tallyfy, 60, after=1)
     ending, moment = in_virtual_time(lambda: end_of(TRIGGERS[kind](deadline=6.0)))
     assert ending.outcome is Outcome.TIMED_OUT
@@ -165,7 +165,7 @@ def test_nor_for_one_that_may_not_be_repeated_in_time(tallyfy, kind):
     assert len(tallyfy.asked_at) == 2
 
 
-def test_a_short_pause_does_not_cost_the_wait_its_last_look(tallyfy):
+def test_a_short_pause_does_not_skip_the_last_look(tallyfy):
     tallyfy.add_run(id=RUN_ID)
     tallyfy.faults.add("status", status=429, retry_after=7, times=1)
 

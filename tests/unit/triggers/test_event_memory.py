@@ -39,7 +39,7 @@ def virtually(monkeypatch):
 
 
 @pytest.mark.parametrize("assets", [[ONE], [ONE, OTHER]])
-def test_an_event_is_told_once_across_a_restart(virtually, assets):
+def test_an_event_fires_once_across_a_restart(virtually, assets):
     async def scenario(tallyfy, airflow):
         before, between, after = tallyfy.add_runs(3)
         airflow.start(assets)
@@ -97,7 +97,7 @@ def test_a_kill_after_airflow_was_stuck_loses_no_event(virtually, alive):
 
 
 @pytest.mark.parametrize("events", ["completed", "completed, problem, restored"])
-def test_what_happens_between_the_start_and_the_first_look_is_told(virtually, events):
+def test_events_between_the_start_and_the_first_look_fire(virtually, events):
     async def scenario(tallyfy, airflow):
         tallyfy.add_run(status="complete", completed_at="2026-01-01T00:00:00Z")
         early = tallyfy.add_run()["id"]
@@ -111,7 +111,7 @@ def test_what_happens_between_the_start_and_the_first_look_is_told(virtually, ev
     virtually(scenario)
 
 
-def test_what_happens_between_the_beginning_and_the_first_look_survives_a_restart(virtually):
+def test_events_between_the_beginning_and_the_first_look_survive_a_restart(virtually):
     async def scenario(tallyfy, airflow):
         tallyfy.faults.add("status", status=503, times=1000)
         run_id = tallyfy.add_run()["id"]
@@ -127,7 +127,7 @@ def test_what_happens_between_the_beginning_and_the_first_look_survives_a_restar
     virtually(scenario)
 
 
-def test_what_happens_between_a_first_look_and_a_restart_is_told(virtually):
+def test_events_between_a_first_look_and_a_restart_fire(virtually):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         airflow.start()
@@ -142,7 +142,7 @@ def test_what_happens_between_a_first_look_and_a_restart_is_told(virtually):
     virtually(scenario)
 
 
-def test_events_without_a_pause_are_kept_all_the_same(virtually):
+def test_a_steady_stream_of_events_is_kept_as_well(virtually):
     async def scenario(tallyfy, airflow):
         run_ids = tallyfy.add_runs(40)
         airflow.start(poll_interval=0.5)
@@ -176,7 +176,7 @@ def test_an_asset_that_is_added_later_begins_where_the_others_are(virtually):
     virtually(scenario)
 
 
-def test_what_one_of_two_assets_missed_is_told_again(virtually):
+def test_events_that_one_of_two_assets_missed_fire_again(virtually):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         for assets in ([ONE, OTHER], [ONE], [ONE, OTHER], [ONE, OTHER]):
@@ -192,7 +192,7 @@ def test_what_one_of_two_assets_missed_is_told_again(virtually):
     virtually(scenario)
 
 
-def test_triggers_of_one_asset_for_different_events_do_not_disturb_each_other(virtually):
+def test_two_triggers_of_one_asset_keep_separate_states(virtually):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         for events in ("completed", "problem", "problem", "completed"):
@@ -208,7 +208,7 @@ def test_triggers_of_one_asset_for_different_events_do_not_disturb_each_other(vi
     virtually(scenario)
 
 
-def test_a_state_that_airflow_does_not_keep_stops_nothing_and_is_tried_again(virtually, caplog):
+def test_a_state_that_cannot_be_saved_stops_nothing_and_is_saved_later(virtually, caplog):
     async def scenario(tallyfy, airflow):
         first, second = tallyfy.add_runs(2)
         airflow.start([ONE, OTHER])
@@ -228,7 +228,7 @@ def test_a_state_that_airflow_does_not_keep_stops_nothing_and_is_tried_again(vir
     virtually(scenario)
 
 
-def test_a_state_that_cannot_be_read_for_a_while_loses_nothing_and_is_told_once(virtually, capsys):
+def test_a_state_that_cannot_be_read_for_a_while_loses_nothing_and_is_logged_once(virtually, capsys):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         airflow.broken = {ONE}
@@ -243,7 +243,7 @@ def test_a_state_that_cannot_be_read_for_a_while_loses_nothing_and_is_told_once(
     virtually(scenario)
 
 
-def test_a_defect_of_one_look_does_not_end_the_listening(virtually, capsys, monkeypatch):
+def test_a_defect_of_one_look_does_not_end_the_trigger(virtually, capsys, monkeypatch):
     async def scenario(tallyfy, airflow):
         run_id = tallyfy.add_run()["id"]
         looks = iter([RuntimeError("momentary")])
@@ -264,7 +264,7 @@ def test_a_defect_of_one_look_does_not_end_the_listening(virtually, capsys, monk
     virtually(scenario)
 
 
-def test_the_log_says_from_when_on_and_how_many_runs_are_known(virtually, capsys):
+def test_the_log_says_since_when_and_how_many_runs_are_known(virtually, capsys):
     async def scenario(tallyfy, airflow):
         tallyfy.add_runs(3)
         airflow.start(replay=0)
@@ -276,7 +276,7 @@ def test_the_log_says_from_when_on_and_how_many_runs_are_known(virtually, capsys
 
 
 @pytest.mark.parametrize(("replay", "told"), [(0, 0), (3600, 1), (1e300, 1)])
-def test_a_first_start_tells_what_happened_in_the_seconds_of_replay_before(virtually, replay, told):
+def test_a_first_start_fires_the_events_of_the_replay_before(virtually, replay, told):
     async def scenario(tallyfy, airflow):
         a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
         run_id = tallyfy.add_run(status="complete", completed_at=a_minute_ago)["id"]
@@ -295,7 +295,7 @@ def turn() -> int:
     return loop.turns
 
 
-def test_a_long_archive_is_gone_through_in_parts(virtually, monkeypatch):
+def test_a_long_archive_is_compared_in_parts(virtually, monkeypatch):
     work: Counter[int] = Counter()
 
     def count_calls(owner: type, name: str) -> None:
@@ -320,7 +320,7 @@ def test_a_long_archive_is_gone_through_in_parts(virtually, monkeypatch):
     virtually(scenario)
 
 
-def test_the_state_has_a_short_key_whatever_is_listened_to(virtually):
+def test_the_state_has_a_short_key_for_any_filters(virtually):
     async def scenario(tallyfy, airflow):
         airflow.start(query="A/B " * 500, tags=[f"{number:032x}" for number in range(50)])
         await asyncio.sleep(2)

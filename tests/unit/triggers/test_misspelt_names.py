@@ -76,7 +76,7 @@ def test_a_misspelt_name_ends_the_wait_after_two_looks_with_the_nearest_names(te
 
 
 @pytest.mark.parametrize("wait", [task("Sign contract"), field("Signature")], ids=["task", "field"])
-def test_what_a_rule_of_the_template_hides_is_waited_for(templated, wait):
+def test_a_name_that_a_rule_of_the_template_hides_is_waited_for(templated, wait):
     ending, moment, _ = ended(wait)
     assert ending.outcome is Outcome.TIMED_OUT
     assert moment >= LATER
@@ -88,13 +88,13 @@ def test_what_a_rule_of_the_template_hides_is_waited_for(templated, wait):
     [task("One-off", may_appear_later=True), field("Later", may_appear_later=True)],
     ids=["task", "field"],
 )
-def test_what_may_appear_later_is_waited_for_and_no_template_is_read(templated, wait):
+def test_may_appear_later_waits_on_and_reads_no_template(templated, wait):
     assert ended(wait)[0].outcome is Outcome.TIMED_OUT
     assert not any("/checklists/" in request.path for request in templated.requests)
 
 
 @pytest.mark.parametrize("wait", [task("Collects data"), field("Tax numbers")], ids=["task", "field"])
-def test_nobody_can_tell_without_the_template(templated, wait):
+def test_without_its_template_a_wait_goes_on(templated, wait):
     templated.faults.add("status", status=404, path="/checklists/", times=None)
     assert ended(wait)[0].outcome is Outcome.TIMED_OUT
 

@@ -84,7 +84,7 @@ def test_events_of_a_run_fire_as_they_happen(tallyfy):
     assert len({event["event_id"] for event in events}) == 3
 
 
-def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
+def test_a_launch_fires_with_later_events_of_the_run(tallyfy):
     tallyfy.add_run(created_at="2026-01-01T00:00:00Z")
 
     def act() -> None:
@@ -94,7 +94,7 @@ def test_a_launch_is_told_with_what_happened_to_the_run_since(tallyfy):
     assert names(events) == [("launched", "1" * 32), ("completed", "1" * 32)]
 
 
-def test_what_happened_to_a_run_before_it_was_archived_is_told(tallyfy):
+def test_events_before_a_run_was_archived_fire(tallyfy):
     run_id, store = tallyfy.add_run()["id"], StateStore()
 
     def act() -> None:
@@ -108,7 +108,7 @@ def test_what_happened_to_a_run_before_it_was_archived_is_told(tallyfy):
     assert names(heard(trigger(store))) == [("completed", "2" * 32)]
 
 
-def test_a_problem_is_told(tallyfy):
+def test_a_problem_fires(tallyfy):
     run_id = tallyfy.add_run()["id"]
     events = heard(trigger(events=["problem"]), lambda: tallyfy.add_problem(run_id))
     assert names(events) == [("problem", run_id)]
@@ -134,7 +134,7 @@ def test_without_a_state_store_recent_events_come_again_under_the_same_id(tallyf
     assert before == again
 
 
-def test_it_goes_on_listening_through_trouble(tallyfy):
+def test_a_trigger_goes_on_after_failures(tallyfy):
     tallyfy.settings["retry_budget"] = 0.0
     run_id = tallyfy.add_run()["id"]
 

@@ -107,7 +107,7 @@ def test_a_trigger_stores_plain_json(name):
 
 @pytest.mark.parametrize("tags", ["b, a", ["b", "a"], ("a", "b")])
 @pytest.mark.parametrize("events", ["problem, completed", ["completed", "problem"]])
-def test_event_triggers_are_equal_however_their_arguments_are_written(events, tags):
+def test_event_triggers_are_equal_if_their_arguments_mean_the_same(events, tags):
     _, arguments = module.TallyfyRunEventTrigger(events=events, tags=tags).serialize()
     assert (arguments["events"], arguments["tags"]) == (["completed", "problem"], ["a", "b"])
 
@@ -148,7 +148,7 @@ def test_event_triggers_are_equal_however_their_arguments_are_written(events, ta
         {"poll_interval": -1},
     ],
 )
-def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(arguments):
+def test_an_invalid_event_trigger_is_refused_at_parse_time(arguments):
     with pytest.raises(TallyfyValidationError) as refusal:
         module.TallyfyRunEventTrigger(**arguments)
     [(name, value)] = arguments.items()
@@ -157,7 +157,7 @@ def test_an_event_trigger_that_cannot_work_is_refused_where_it_is_written(argume
         assert "Airflow renders no templates" in str(refusal.value)
 
 
-def test_an_event_trigger_takes_numbers_for_ids_and_words():
+def test_an_event_trigger_takes_numbers_as_ids_and_words():
     trigger = module.TallyfyRunEventTrigger(template_id=1, organization_id=2, tags=[4, 3, 4], query=2026)
     assert (
         trigger.serialize()

@@ -125,7 +125,7 @@ def test_missing_runs_cost_a_look_each_and_hardly_a_list(tallyfy, count):
 
 
 @pytest.mark.parametrize("lie", ["status_filter_honored", "nothing listed"])
-def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
+def test_a_wrong_list_costs_looks_and_fails_no_wait(tallyfy, count, lie):
     run_ids = tallyfy.add_runs(count)
     if lie == "nothing listed":
         tallyfy.faults.add("status", status=200, body={"data": []}, path=r"/runs\?", times=None)
@@ -136,7 +136,7 @@ def test_a_list_that_lies_costs_looks_and_no_wait(tallyfy, count, lie):
     assert ends == {"reached": count}
 
 
-def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count):
+def test_a_storm_of_429_costs_few_requests_and_fails_no_wait(tallyfy, count):
     tallyfy.settings |= {"retry_budget": 60.0}
     run_ids = tallyfy.add_runs(count)
     tallyfy.faults.add("status", status=429, retry_after=1, times=2)
@@ -147,7 +147,7 @@ def test_a_storm_of_429_costs_hardly_a_request_and_no_wait(tallyfy, count):
     assert len(tallyfy.requests) <= 2 + 2 * pages(count) + 2
 
 
-def test_a_storm_of_429_that_lasts_costs_hardly_a_request_and_no_look(tallyfy):
+def test_a_lasting_storm_of_429_costs_few_requests_and_counts_no_failed_look(tallyfy):
     tallyfy.settings |= {"retry_budget": 60.0}
     run_ids = tallyfy.add_runs(200)
     storm = tallyfy.faults.add("status", status=429, retry_after=1, times=None)
@@ -164,7 +164,7 @@ def test_a_storm_of_429_that_lasts_costs_hardly_a_request_and_no_look(tallyfy):
     assert len(tallyfy.requests) <= storm.hits + 3 * pages(200)
 
 
-def test_a_storm_of_5xx_costs_hardly_a_request_and_no_wait(tallyfy, count):
+def test_a_storm_of_5xx_costs_few_requests_and_fails_no_wait(tallyfy, count):
     run_ids = tallyfy.add_runs(count)
     storm = tallyfy.faults.add("status", status=503, times=None)
     during: list[int] = []
@@ -180,7 +180,7 @@ def test_a_storm_of_5xx_costs_hardly_a_request_and_no_wait(tallyfy, count):
     assert during[0] <= 20
 
 
-def test_a_tallyfy_that_hangs_costs_hardly_a_request_and_no_wait(tallyfy, count):
+def test_a_hanging_tallyfy_costs_few_requests_and_fails_no_wait(tallyfy, count):
     tallyfy.settings |= {"retry_budget": 20.0, "timeout": 1.0}
     run_ids = tallyfy.add_runs(count)
     tallyfy.faults.add("hang", seconds=60, times=2)

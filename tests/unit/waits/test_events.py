@@ -56,7 +56,7 @@ def restarted(story: EventLog) -> EventLog:
     return log(json.loads(json.dumps(story.state())))
 
 
-def test_what_was_there_at_the_beginning_is_not_told():
+def test_the_state_at_the_beginning_fires_no_event():
     assert told(log(), run("a"), run("b", completed_at=-5), run("c", archived_at=-5)) == []
 
 
@@ -78,7 +78,7 @@ def test_what_was_there_at_the_beginning_is_not_told():
     ],
 )
 @pytest.mark.parametrize("restart", [False, True])
-def test_what_happened_between_two_lists_is_told_once(before, after, events, restart):
+def test_an_event_between_two_lists_fires_once(before, after, events, restart):
     story = begun(*([before] if before else []), run("other"))
     story = restarted(story) if restart else story
     assert [event for event, _ in told(story, after, run("other"))] == events
@@ -86,7 +86,7 @@ def test_what_happened_between_two_lists_is_told_once(before, after, events, res
     assert told(story, after, run("other")) == []
 
 
-def test_events_are_told_in_the_order_in_which_they_happened():
+def test_events_fire_in_the_order_in_which_they_happened():
     assert told(begun(), run("b", created=2), run("a", created=1, completed_at=3)) == [
         ("launched", "a"),
         ("launched", "b"),
@@ -94,38 +94,38 @@ def test_events_are_told_in_the_order_in_which_they_happened():
     ]
 
 
-def test_only_events_of_interest_are_told():
+def test_only_events_of_interest_fire():
     story = log(events=[Event.COMPLETED])
     told(story)
     assert told(story, run(created=1, completed_at=2, archived_at=3)) == [("completed", "a")]
 
 
-def test_a_list_that_leaves_runs_out_makes_nothing_happen():
+def test_a_list_that_leaves_runs_out_fires_no_event():
     story = begun(run("a", status="problem"), run("b", archived_at=-5))
     assert told(story) == []
     assert told(story, run("a", status="problem"), run("b", archived_at=-5)) == []
 
 
-def test_an_event_that_shows_up_after_a_later_one_is_told():
+def test_an_event_that_shows_up_after_a_later_one_fires():
     story = begun(run("old"))
     assert told(story, run("later", created=5)) == [("launched", "later")]
     assert told(story, run("earlier", created=1), run("later", created=5)) == [("launched", "earlier")]
 
 
-def test_an_event_of_long_ago_is_not_told_because_its_run_was_tagged_today():
+def test_an_old_event_does_not_fire_because_its_run_was_tagged_today():
     story = begun(run("new", created=0))
     assert told(story, run("tagged", created=-500), run("new", created=0)) == []
 
 
 @pytest.mark.parametrize(("minutes", "events"), [(60, ["completed"]), (5, [])])
-def test_what_happened_lately_before_the_beginning_is_told_if_that_is_wished(minutes, events):
+def test_replay_fires_events_from_before_the_beginning(minutes, events):
     story = log(replay=timedelta(minutes=minutes))
     assert [event for event, _ in told(story, run(completed_at=-30))] == events
     assert told(story, run(completed_at=-30)) == []
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_the_first_list_tells_what_happened_since_the_beginning_and_nothing_older(restart):
+def test_the_first_list_fires_what_happened_since_the_beginning_and_nothing_older(restart):
     story = restarted(log()) if restart else log()
     runs = [
         run("completed", completed_at=2),
@@ -148,7 +148,7 @@ def test_the_first_list_tells_what_happened_since_the_beginning_and_nothing_olde
     assert told(restarted(story), *runs, now=9) == [("restored", "long archived")]
 
 
-def test_a_beginning_and_a_state_merge_so_that_nothing_is_lost():
+def test_merging_a_beginning_and_a_state_loses_nothing():
     story = begun(run("old", updated=-5, status="problem"), run("new"))
     told(story, run("new", completed_at=1), now=1)
     merger = log(merged([log().state(), beginning(at(-2)), story.state()]))
@@ -157,7 +157,7 @@ def test_a_beginning_and_a_state_merge_so_that_nothing_is_lost():
     assert told(merger, *runs, now=3) == []
 
 
-def test_a_list_is_compared_in_parts_so_that_others_have_their_turn():
+def test_a_list_is_compared_in_parts_to_let_other_tasks_run():
     story, archive = log(replay=timedelta(days=10)), many(completed_at=-4500, archived_at=-4000)
     compared: list[int] = [0]
     story._keep = lambda run: compared.append(compared.pop() + 1)  # type: ignore[method-assign]
@@ -192,7 +192,7 @@ def test_runs_that_were_archived_long_ago_are_not_remembered():
     assert story.state()["archived"] == ["recent"]
 
 
-def test_an_event_has_the_same_id_wherever_it_is_noticed():
+def test_an_event_has_the_same_id_in_every_process():
     ids = [read(log(replay=timedelta(days=1)), [run(completed_at=-30)], NOON)[-1].id for _ in range(2)]
     assert ids[0] == ids[1]
     other = read(log(replay=timedelta(days=1)), [run(completed_at=-29)], NOON)[-1].id
@@ -213,7 +213,7 @@ def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
 
 
 @pytest.mark.parametrize("facts", [{"status": "problem"}, {"archived_at": -4000}])
-def test_a_restart_tells_nothing_twice_however_many_runs_there_are(facts):
+def test_a_restart_fires_nothing_twice_however_many_runs_there_are(facts):
     story = begun(*many(**facts))
     assert told(restarted(story), *many(**facts)) == []
 
@@ -224,7 +224,7 @@ def test_a_restart_loses_no_restore_however_many_runs_there_are():
 
 
 @pytest.mark.parametrize("event", [Event.LAUNCHED, Event.COMPLETED, Event.ARCHIVED])
-def test_events_that_leave_their_time_on_the_run_are_remembered_by_time(event):
+def test_events_with_a_time_on_the_run_are_remembered_by_time(event):
     story = log(events=[event])
     read(story, many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
     read(story, [run("new", created=1)], at(1))
@@ -239,13 +239,13 @@ def test_only_what_the_events_of_interest_need_is_remembered(event):
     assert {name: ids for name, ids in story.state().items() if name not in ("since", "known")} == kept
 
 
-def test_a_problem_that_an_archived_run_hides_is_not_told_again_after_it_is_restored():
+def test_a_hidden_problem_does_not_fire_again_after_the_run_is_restored():
     story = begun(run(status="problem"))
     assert told(story, run(status="archived", updated=1, archived_at=1)) == [("archived", "a")]
     assert told(story, run(status="problem", updated=2)) == [("restored", "a")]
 
 
-def test_an_event_in_the_future_hides_none_before_it():
+def test_an_event_in_the_future_hides_no_earlier_one():
     story = log()
     told(story, run("a", created=1_000_000))
     assert told(story, run("b", created=1), now=1) == [("launched", "b")]
@@ -257,7 +257,7 @@ def test_states_that_are_equal_merge_into_the_same():
     assert merged([]) is None
 
 
-def test_of_states_that_differ_only_what_all_of_them_told_is_told():
+def test_merged_states_keep_only_what_all_of_them_fired():
     runs = [run("problem", status="problem"), run("old", archived_at=-500)]
     story = begun(*runs)
     runs += [run("early", created=1)]
@@ -271,7 +271,7 @@ def test_of_states_that_differ_only_what_all_of_them_told_is_told():
     assert told(story, *runs, now=31) == []
 
 
-def test_the_payload_is_plain_and_small():
+def test_the_payload_is_small_and_plain_json():
     (event,) = read(log(replay=timedelta(days=1), events=["completed"]), [run(completed_at=-30)], NOON)
     payload = event.describe("https://web/a")
     assert json.loads(json.dumps(payload)) == payload
@@ -293,5 +293,5 @@ def test_an_invalid_list_of_events_is_refused(events):
 
 
 @pytest.mark.parametrize("events", ["problem,completed", ["problem", "completed", "problem"], {"completed", "problem"}])
-def test_events_are_the_same_however_they_are_written(events):
+def test_events_can_be_written_as_text_or_list_or_set(events):
     assert checked_events(events) == (Event.COMPLETED, Event.PROBLEM)

@@ -31,7 +31,7 @@ def run(status: str = "active") -> Run:
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.outcome.value)
-def test_an_ending_travels_as_plain_json_and_comes_back_the_same(ending):
+def test_a_wait_result_survives_as_plain_json(ending):
     event = ending.to_event()
     assert type(event["outcome"]) is str
     assert WaitResult.from_event(event) == ending
@@ -63,7 +63,7 @@ def test_an_event_outside_the_closed_set_is_an_error_and_never_green(event):
         WaitResult.from_event(event)
 
 
-def test_an_ending_gives_back_the_error_that_broke_the_wait():
+def test_a_wait_result_restores_the_error_that_broke_the_wait():
     error = WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError").to_error()
     assert (type(error), str(error)) == (TallyfyAuthError, "no token")
     assert type(WaitResult(Outcome.ERROR, "unknown").to_error()) is PermanentTallyfyError
@@ -80,7 +80,7 @@ def test_an_ending_gives_back_the_error_that_broke_the_wait():
         ({"missing": "ignore"}, "is neither 'fail' nor 'wait'"),
     ],
 )
-def test_a_wait_for_what_does_not_exist_is_refused(arguments, problem):
+def test_a_wait_for_an_unknown_status_is_refused(arguments, problem):
     with pytest.raises(TallyfyValidationError, match=problem):
         RunGoal.checked(**{"run_id": "r1", "target": "complete", "failure": (), "missing": "fail", **arguments})
 
@@ -108,7 +108,7 @@ def watched(max_poll_failures: int | None = None) -> tuple[Progress, list[str]]:
     return Progress(wait, "org", "https://web/{}".format, max_poll_failures, told.append), told
 
 
-def test_a_change_is_told_once_however_often_it_is_seen():
+def test_a_change_is_logged_once_however_often_it_is_seen():
     log, told = watched()
     for _ in range(3):
         assert log.saw(run()) is None
@@ -137,13 +137,13 @@ def test_transient_failures_in_a_row_are_counted_and_a_success_resets_the_count(
     )
 
 
-def test_without_a_limit_transient_failures_are_borne_for_ever_and_permanent_never():
+def test_without_a_limit_transient_failures_never_end_a_wait_and_permanent_ones_do():
     log, _ = watched(max_poll_failures=None)
     assert all(log.stumbled(TallyfyServerError("down")) is None for _ in range(1000))
     assert log.stumbled(TallyfyAuthError("no token")) == WaitResult(Outcome.ERROR, "no token", error="TallyfyAuthError")
 
 
-def test_an_end_names_the_run_what_was_waited_for_and_where_to_look():
+def test_a_message_names_the_run_and_the_goal_and_where_to_look():
     log, _ = watched()
     ending = log.saw(run("complete"))
     assert ending is not None

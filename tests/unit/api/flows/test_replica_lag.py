@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.flows.replica_lag import look_until
         ([1, 3], False, [], 1),
     ],
 )
-def test_it_looks_again_after_pauses_until_what_is_seen_is_good(shown, allow_lag, pauses, seen):
+def test_a_repeated_look_ends_with_the_first_good_result(shown, allow_lag, pauses, seen):
     rest = iter(shown)
 
     def look() -> Flow[int]:

@@ -44,7 +44,7 @@ UNUSABLE_IDS = {
 
 
 @pytest.mark.parametrize("value", UNUSABLE_IDS)
-def test_an_unusable_id_is_refused_with_its_name_and_what_is_wrong(value):
+def test_an_invalid_id_is_refused_with_its_name_and_the_problem(value):
     with pytest.raises(TallyfyValidationError, match=r"^template_id=") as refusal:
         checked_id(value, "template_id")
     assert UNUSABLE_IDS[value] in str(refusal.value)
@@ -53,7 +53,7 @@ def test_an_unusable_id_is_refused_with_its_name_and_what_is_wrong(value):
 
 
 @pytest.mark.parametrize("value", ["0123456789abcdef0123456789abcdef", "a", "a" * 255, "...", "a-b_c.d", "é", 42])
-def test_a_usable_id_is_text(value):
+def test_a_valid_id_is_text(value):
     assert checked_id(value) == str(value)
 
 
@@ -80,7 +80,7 @@ def test_a_switch_may_come_out_of_a_template(value, flag):
 
 
 @pytest.mark.parametrize("value", ["", "yes please", None, 2])
-def test_anything_else_is_not_a_switch(value):
+def test_other_values_are_no_switch(value):
     with pytest.raises(TallyfyValidationError, match=r"^dry_run="):
         checked_flag(value, "dry_run")
 
@@ -98,7 +98,7 @@ def test_an_empty_text_is_refused(value):
         checked_text(value, "launch_key")
 
 
-def test_a_moment_may_come_out_of_a_template():
+def test_a_moment_can_come_out_of_a_template():
     assert checked_time("2026-09-29T21:00:00Z", "since") == datetime(2026, 9, 29, 21, tzinfo=UTC)
     assert checked_time(datetime(2026, 9, 29, 21), "since") == datetime(2026, 9, 29, 21, tzinfo=UTC)
     assert checked_time(None, "since") is None
@@ -126,12 +126,12 @@ NOW = datetime(2026, 9, 29, 21, tzinfo=UTC)
     ],
     ids=str,
 )
-def test_an_age_is_a_timedelta_or_text_with_a_unit_however_a_template_renders_it(age, days):
+def test_an_age_is_a_timedelta_or_text_with_a_unit(age, days):
     assert moment_before(NOW, age, "older_than") == NOW - timedelta(days=days)
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_no_age_gives_no_moment(nothing):
+def test_without_an_age_there_is_no_moment(nothing):
     assert moment_before(NOW, nothing, "older_than") is None
 
 

@@ -88,7 +88,7 @@ ENCODED: list[tuple[str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("field_type", "value", "expected"), ENCODED, ids=str)
-def test_a_value_is_shaped_by_the_type_of_its_field(field_type, value, expected):
+def test_a_value_is_encoded_by_the_type_of_its_field(field_type, value, expected):
     assert encoded(a_field(field_type, options=OPTIONS), value) == expected
 
 
@@ -151,7 +151,7 @@ UNFIT: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("field_type", "value", "problem"), UNFIT)
-def test_a_value_that_does_not_fit_is_refused_with_the_reason(field_type, value, problem):
+def test_an_invalid_value_is_refused_with_the_reason(field_type, value, problem):
     field = a_field(field_type, options=OPTIONS, columns=COLUMNS)
     [text] = problems(field, {"Field": value})["Field"]
     assert problem in text
@@ -168,7 +168,7 @@ def test_an_exact_text_wins_over_a_folded_one_and_both_over_an_id():
     assert "2, 3" in text
 
 
-def test_a_key_is_an_id_else_an_alias_else_a_label_else_a_label_in_any_case():
+def test_a_key_matches_an_id_then_an_alias_then_a_label_then_a_label_in_any_case():
     fields = [
         a_field(id="name", alias="a1", label="Code"),
         a_field(id="f2", alias="name", label="a1"),
@@ -191,14 +191,14 @@ def test_a_field_that_is_given_twice_is_refused():
     assert text == "it is given more than once, as 'Field', 'f1'; keep one"
 
 
-def test_an_unknown_key_is_refused_with_what_may_have_been_meant():
+def test_an_unknown_key_is_refused_with_the_nearest_names():
     fields = [a_field(label="Company name"), a_field(id="f2", alias="", label="Tier")]
     assert "did you mean 'Company name'?" in problems(fields, {"Compny name": 1})["Compny name"][0]
     assert "the form has 'Company name', 'Tier'" in problems(fields, {"zzzz": 1})["zzzz"][0]
     assert "has none" in problems([], {"zzzz": 1})["zzzz"][0]
 
 
-def test_every_problem_is_in_the_one_error():
+def test_one_error_has_every_problem():
     template = Template(
         id="a" * 32,
         title="Onboarding",
@@ -215,19 +215,19 @@ def test_every_problem_is_in_the_one_error():
     assert "have 5 problems" in str(caught.value)
 
 
-def test_a_long_value_is_echoed_in_short():
+def test_a_long_value_is_shortened_in_the_error():
     [text] = problems(a_field("date"), {"Field": "x" * 10_000})["Field"]
     assert len(text) < 300
 
 
-def test_encoded_values_are_passed_on_and_win_over_what_is_encoded_here():
+def test_encoded_values_are_sent_as_they_are_and_win():
     fields = [a_field(required=True), a_field("radio", id="f2", label="Other", alias="other", options=OPTIONS)]
     raw = {"f1": "raw", "f2": ["in Tallyfy's own encoding"]}
     assert encode_kickoff(fields, {"Field": "lost", "Other": "Bronze"}, raw) == raw
 
 
 @pytest.mark.parametrize("values", ["Field=1", ["Field"], 7])
-def test_values_that_are_not_by_field_are_refused(values):
+def test_values_without_field_names_are_refused(values):
     assert "expected values by field" in problems([a_field()], values)["kickoff"][0]
     assert "expected values by field" in problems([a_field()], {}, encoded=values)["prerun"][0]
 
@@ -240,11 +240,11 @@ def test_a_text_that_a_template_renders_for_a_missing_value_is_refused(field_typ
 
 
 @pytest.mark.parametrize("word", ["none", "NONE", "None.", "Nonesuch"])
-def test_the_word_none_can_be_written_otherwise(word):
+def test_the_word_none_can_be_an_answer(word):
     assert encoded(a_field(), word) == word
 
 
-def test_an_option_may_be_called_none():
+def test_an_option_can_be_called_none():
     field = a_field("radio", options=(Choice(1, "None"), Choice(2, "Some")))
     assert encoded(field, "None") == "None"
 

@@ -138,13 +138,13 @@ def test_settings_of_a_step_that_tallyfy_would_drop_are_refused(settings):
 
 
 @pytest.mark.parametrize("tasks", ["due tomorrow", ["a step"], 5], ids=str)
-def test_settings_that_are_not_by_step_are_refused_with_the_other_problems(tasks):
+def test_settings_without_step_ids_are_refused_with_the_other_problems(tasks):
     error = refused(STRICT, tasks=tasks)
     assert "is not an object with settings by step id" in str(error)
     assert "Company: it is required" in str(error)
 
 
-def test_everything_that_is_wrong_with_the_steps_is_said_at_once():
+def test_every_problem_of_the_steps_is_reported_at_once():
     tasks = {ONE: {"deadlin": 1, "deadline": "31/01/2026", "owners": {"users": ["Ada"]}}, TWO: "soon", "three": {}}
     error = refused(tasks=tasks)
     for problem in ("'deadlin'", "deadline, owners", "31/01/2026", "'Ada'", "'soon'", "three"):

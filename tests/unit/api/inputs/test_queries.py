@@ -14,7 +14,7 @@ def run(**fields: object) -> Run:
 ARCHIVED = {"archived_at": "2026-01-01T00:00:00Z"}
 
 
-def test_status_archived_is_asked_for_as_archived_only():
+def test_status_archived_is_sent_as_archived_only():
     assert dict(RunQuery(status="archived").parameters()) == {"archived": "only", "sort": "created_at"}
     assert dict(RunQuery(archived="only").parameters()) == {"archived": "only", "sort": "created_at"}
 
@@ -34,15 +34,15 @@ def test_every_filter_has_its_documented_parameter():
 
 
 @pytest.mark.parametrize(("archived", "sent"), [("exclude", None), ("include", "true"), ("only", "only")])
-def test_whether_archived_runs_are_listed_is_asked_the_documented_way(archived, sent):
+def test_archived_is_sent_the_documented_way(archived, sent):
     assert dict(RunQuery(archived=archived).parameters()).get("archived") == sent
 
 
-def test_a_status_among_archived_runs_is_left_to_the_reader():
+def test_a_status_among_archived_runs_is_filtered_by_the_client():
     assert "status" not in dict(RunQuery("complete", archived="include").parameters())
 
 
-def test_ids_of_users_may_be_numbers_but_one_text_is_not_a_list_of_letters():
+def test_ids_of_users_can_be_numbers_and_one_text_is_no_list():
     assert dict(RunQuery(owners=(1001, 1002)).parameters())["owners"] == "1001,1002"
     for name in ("tags", "owners"):
         with pytest.raises(TallyfyValidationError, match=rf"{name}='abc' is text, not a list of ids"):
@@ -58,7 +58,7 @@ def test_a_filter_that_is_given_and_empty_is_refused(name, empty):
 
 
 @pytest.mark.parametrize("name", QUERY_FILTERS)
-def test_none_is_a_filter_that_is_not_given(name):
+def test_none_counts_as_a_filter_that_is_not_given(name):
     assert RunQuery(**{name: None}) == RunQuery()
 
 
@@ -89,7 +89,7 @@ def test_a_misspelt_filter_is_refused(wrong):
         ({"template_id": "c1"}, {"checklist_id": None}, True),
     ],
 )
-def test_a_filter_that_the_server_ignored_lets_no_other_run_in(query, listed, accepted):
+def test_a_filter_that_the_server_ignored_is_applied_by_the_client(query, listed, accepted):
     assert RunQuery(**query).accepts(run(**listed)) is accepted
 
 

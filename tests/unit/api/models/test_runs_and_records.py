@@ -46,7 +46,7 @@ def test_a_moment_is_written_to_the_second_in_utc():
     assert format_time(None) is None
 
 
-def test_a_run_is_archived_by_either_sign_of_it():
+def test_either_sign_of_an_archived_run_is_enough():
     assert Run.from_json(RUN | {"status": "archived"}).status == "archived"
     assert Run.from_json(RUN | {"archived_at": "2025-01-15T10:00:00Z"}).status == "archived"
     assert Run.from_json(RUN | {"archived_at": None}).status == "active"
@@ -99,7 +99,7 @@ def test_the_next_task_is_an_object_or_the_first_of_a_list(upcoming):
 
 
 @pytest.mark.parametrize("upcoming", [None, "", [], {}, {"data": []}, {"data": None}, [5], {"data": {"title": ["x"]}}])
-def test_without_a_next_task_the_progress_is_told_all_the_same(upcoming):
+def test_the_progress_is_shown_without_a_next_task(upcoming):
     progress = Run.from_json(RUN | {"progress": {"complete": 7, "total": 12}, "next_task": upcoming}).progress
     assert str(progress) == "7 of 12 tasks"
 

@@ -119,7 +119,7 @@ def test_the_call_refuses_another_template_than_it_asked_for():
 
 
 @pytest.mark.parametrize("template_id", ["", "None", "a/b", None])
-def test_an_unusable_template_id_never_becomes_a_path(template_id):
+def test_an_invalid_template_id_never_becomes_a_path(template_id):
     with pytest.raises(TallyfyValidationError, match="template_id"):
         calls.get_template(ORGANIZATION, template_id)
 

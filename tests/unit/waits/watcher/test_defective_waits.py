@@ -44,7 +44,7 @@ async def hear_all(subscribing: AbstractContextManager[Subscription]) -> None:
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 30), (10, 0), (10, 30)])
-def test_a_wait_that_cannot_say_whether_it_is_over_breaks_alone(count, seconds):
+def test_a_wait_whose_goal_raises_an_error_breaks_alone(count, seconds):
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         run_ids = tallyfy.add_runs(count)

@@ -9,7 +9,7 @@ from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, virtually,
 
 
 @virtually
-async def test_a_hint_from_outside_is_looked_into_at_once(tallyfy):
+async def test_a_hint_leads_to_a_look_at_once(tallyfy):
     run_ids = tallyfy.add_runs(100)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(10)
@@ -53,7 +53,7 @@ async def test_a_hint_while_an_older_list_is_under_way_is_followed(tallyfy):
 
 
 @virtually
-async def test_a_look_that_is_asked_for_is_told_even_if_nothing_changed(tallyfy):
+async def test_a_requested_look_is_reported_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     watcher = await tallyfy.watcher()
     watch = RunProbe(watcher.organization_id, run_id)

@@ -39,18 +39,18 @@ def test_many_due_runs_are_looked_for_in_their_list():
     assert step(due) == ReadList("active", tuple(due))
 
 
-def test_few_due_runs_are_read_one_by_one_longest_wanted_first():
+def test_few_due_runs_are_read_one_by_one_and_the_longest_due_first():
     due = [watched("late", 99), watched("later", 98), watched("not yet", 101)]
     assert step(due) == ReadOne(due[1])
 
 
-def test_what_probably_changed_is_read_first():
+def test_a_run_that_probably_changed_is_read_first():
     due = [watched("late", 50, None), watched("changed", 99)]
     due[1].hurry(99)
     assert step(due) == ReadOne(due[1])
 
 
-def test_a_run_that_is_never_listed_does_not_push_ahead():
+def test_a_run_that_is_never_listed_gets_no_priority():
     one = watched("run", 100)
     one.was_not_listed()
     assert not one.is_urgent
@@ -59,21 +59,21 @@ def test_a_run_that_is_never_listed_does_not_push_ahead():
     assert one.is_urgent
 
 
-def test_nothing_is_asked_before_something_is_due():
+def test_nothing_is_sent_before_a_run_is_due():
     assert step([watched("b", 130), watched("a", 120)]) == Rest(120)
 
 
-def test_nothing_watched_is_nothing_to_do():
+def test_without_waits_there_is_nothing_to_do():
     assert step([]) == Rest(float("inf"))
 
 
-def test_a_list_also_serves_runs_that_are_due_soon():
+def test_a_list_also_covers_runs_that_are_due_soon():
     now_and_soon = [watched("now", 100), *(watched(f"soon{number}", 105) for number in range(3))]
     later = watched("later", 107)
     assert step([*now_and_soon, later]) == ReadList("active", tuple(now_and_soon))
 
 
-def test_runs_due_soon_alone_do_not_make_a_list_be_read():
+def test_runs_that_are_due_soon_cause_no_list_by_themselves():
     assert step([watched(f"soon{number}", 105) for number in range(10)]) == Rest(105)
 
 
@@ -98,21 +98,21 @@ def test_pages_of_a_list_and_single_looks_take_turns():
     assert step([], page_due=120) == Rest(120)
 
 
-def test_what_probably_changed_does_not_wait_for_a_list():
+def test_a_run_that_probably_changed_does_not_wait_for_a_list():
     changed, listed = watched("changed", 100), [watched(f"run{number}", 100) for number in range(4)]
     changed.hurry(100)
     assert step([changed, *listed]) == ReadOne(changed)
     assert step([changed, *listed], page_due=0, page_first=True) == ReadOne(changed)
 
 
-def test_one_list_is_read_at_a_time_and_what_it_may_show_waits_for_it():
+def test_one_list_is_read_at_a_time_and_its_runs_wait_for_it():
     sought, due = watched("sought", 90), [watched(f"run{number}", 100) for number in range(4)]
     sought.is_sought = True
     assert step([sought, *due], page_due=float("inf")) == Rest(float("inf"))
     assert step([sought, due[0]], page_due=float("inf")) == ReadOne(due[0])
 
 
-def test_a_list_that_showed_hardly_anything_is_left_alone_for_a_while():
+def test_a_list_that_showed_hardly_anything_is_skipped_for_a_while():
     due, record = [watched(f"run{number}", 100) for number in range(8)], ListRecord()
     record.note(sought=8, paid_off=False, now=90)
     assert step(due, lists={"active": record}) == ReadOne(due[0])
@@ -165,13 +165,13 @@ def test_an_interval_that_doubles_does_so_from_look_to_look_up_to_its_limit():
     assert [later - earlier for earlier, later in pairwise(moments)] == [10, 20, 40, 60, 60, 60]
 
 
-def test_who_is_in_the_greatest_hurry_sets_the_pace():
+def test_the_shortest_interval_sets_the_pace():
     one = watched("run", 0, interval=60)
     one.subscriptions.add(Subscription([], Pace(5, 0, 0), is_end=lambda value: False))
     assert one.interval_at(1000) == 5
 
 
-def test_a_retry_after_holds_everybody_back():
+def test_a_retry_after_delays_every_look():
     trouble = Trouble()
     trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), asked_at=100, now=100, chance=0)
     assert trouble.is_general
@@ -179,7 +179,7 @@ def test_a_retry_after_holds_everybody_back():
     assert trouble.until >= 130
 
 
-def test_what_tallyfy_asked_to_wait_is_waited_even_if_another_answer_arrives():
+def test_a_good_answer_does_not_shorten_a_retry_after():
     trouble = Trouble()
     trouble.note_failure("run", TallyfyRateLimitError("slow down", retry_after=30), asked_at=100, now=100, chance=0)
     trouble.note_success()
@@ -187,7 +187,7 @@ def test_what_tallyfy_asked_to_wait_is_waited_even_if_another_answer_arrives():
     assert trouble.until >= 130
 
 
-def test_one_thing_that_fails_again_and_again_is_nobody_elses_trouble():
+def test_repeated_failures_of_one_run_are_no_outage():
     trouble = Trouble()
     for _ in range(20):
         trouble.note_failure("run", TallyfyServerError("503"), asked_at=0, now=0, chance=0.5)
@@ -195,7 +195,7 @@ def test_one_thing_that_fails_again_and_again_is_nobody_elses_trouble():
     assert trouble.until == float("-inf")
 
 
-def test_many_things_that_fail_in_a_row_are_everybodys_trouble_and_pauses_grow():
+def test_failures_of_many_runs_in_a_row_are_an_outage_with_growing_pauses():
     trouble, now, pauses = Trouble(), 0.0, []
     for number in range(3000):
         trouble.note_failure(f"run{number}", TallyfyServerError("503"), asked_at=now, now=now, chance=0.5)
@@ -256,7 +256,7 @@ def test_a_scan_goes_on_while_fewer_pages_than_runs_are_left():
     assert scan.paid_off
 
 
-def test_a_scan_takes_a_list_that_runs_leave_as_it_comes():
+def test_a_scan_reads_on_although_runs_leave_the_list():
     sought = [f"run{number}" for number in range(10)]
     scan = Scan("org", "active", sought)
     for number, (shown, total) in enumerate([(["x"], 300), (["y"], 250), (sought[:2], 201)], start=1):
@@ -273,7 +273,7 @@ def test_a_scan_that_read_many_pages_for_little_did_not_pay_off():
     assert not scan.paid_off
 
 
-def test_an_empty_list_is_little_to_learn_that_the_runs_left():
+def test_an_empty_list_pays_off_because_it_shows_that_the_runs_left():
     scan = Scan("org", "active", [f"run{number}" for number in range(10)])
     assert read(scan, [[]]) == 1
     assert scan.paid_off
@@ -289,5 +289,5 @@ def test_a_scan_begins_with_the_newest_runs_in_the_status():
     ("per_second", "seconds_for_one", "at_a_time"),
     [(4.5, 0.0, 1), (4.5, 0.05, 1), (4.5, 0.2, 1), (4.5, 1.0, 5), (4.5, 30.0, 8), (9000, 0.05, 8)],
 )
-def test_looks_overlap_only_as_far_as_the_rate_needs_it(per_second, seconds_for_one, at_a_time):
+def test_looks_overlap_only_as_far_as_the_rate_needs(per_second, seconds_for_one, at_a_time):
     assert looks_at_a_time(per_second, seconds_for_one, most=8) == at_a_time

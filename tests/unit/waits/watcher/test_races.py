@@ -39,7 +39,7 @@ def heard_at(waits, name: str, status: str) -> float:
 
 
 @virtually
-async def test_a_hint_is_not_forgotten_when_somebody_joins_while_a_list_is_read(tallyfy):
+async def test_a_hint_survives_a_wait_that_joins_while_a_list_is_read(tallyfy):
     run_ids = tallyfy.add_runs(10)
     async with waiting(tallyfy, []) as waits:
         for run_id in run_ids:
@@ -92,7 +92,7 @@ async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(t
 
 
 @virtually
-async def test_a_list_of_which_no_run_is_readable_is_not_asked_for_again_and_again(tallyfy):
+async def test_a_list_without_a_readable_run_is_not_read_again_and_again(tallyfy):
     run_ids = tallyfy.add_runs(50)
     tallyfy.faults.add("status", status=200, body={"data": [{"name": "no id"}]}, path=r"/runs\?", times=None)
     async with waiting(tallyfy, run_ids) as waits:
@@ -135,7 +135,7 @@ def test_a_defect_of_one_run_ends_no_other_wait(defect):
 
 
 @virtually
-async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
+async def test_a_look_that_began_before_a_wait_does_not_end_it(tallyfy):
     """Tallyfy read the run as complete; then it was reopened, and only then somebody began to wait."""
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
@@ -150,7 +150,7 @@ async def test_what_was_asked_for_before_a_wait_began_does_not_end_it(tallyfy):
 
 
 @virtually
-async def test_a_wait_for_a_state_that_is_known_already_hears_of_it_although_it_is_not_new(tallyfy):
+async def test_a_wait_for_a_known_state_ends_although_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     tallyfy.complete_run(run_id)
     async with waiting(tallyfy, []) as waits:
@@ -200,7 +200,7 @@ async def test_a_secrets_backend_that_is_down_while_the_token_is_replaced_ends_n
 
 
 @virtually
-async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_told_once(tallyfy):
+async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_logged_once(tallyfy):
     told, handler = [], logging.Handler()
     handler.emit = told.append
     logging.getLogger("airflow_provider_tallyfy.waits.watcher.shared_connection").addHandler(handler)
@@ -223,7 +223,7 @@ async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_told_
 
 
 @virtually
-async def test_a_connection_that_stays_missing_is_told(tallyfy):
+async def test_a_missing_connection_raises_its_error(tallyfy):
     async def missing():
         raise TallyfyConfigurationError("there is no such connection")
 
@@ -232,7 +232,7 @@ async def test_a_connection_that_stays_missing_is_told(tallyfy):
 
 
 @virtually
-async def test_a_look_of_many_requests_keeps_to_the_budget(tallyfy):
+async def test_a_look_of_many_requests_stays_within_the_budget(tallyfy):
     tallyfy.add_runs(1000, archived=True)
     missing = [f"{number:032x}" for number in range(40)]
     async with waiting(tallyfy, missing):
@@ -268,7 +268,7 @@ async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
 
 
 @virtually
-async def test_who_cannot_begin_to_wait_leaves_nothing_behind(tallyfy):
+async def test_a_wait_that_cannot_begin_leaves_nothing_over(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(5)
@@ -301,7 +301,7 @@ async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(ta
 
 
 @virtually
-async def test_a_token_that_the_watcher_of_another_organization_took_up_fails_no_wait(tallyfy):
+async def test_a_token_renewed_by_another_watcher_fails_no_wait(tallyfy):
     connection = await SharedConnection(tallyfy.connect).ready()
     watchers = [Watcher(connection, tallyfy.organization_id) for _ in range(2)]
     heard: list[str] = []

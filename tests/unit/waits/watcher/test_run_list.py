@@ -97,7 +97,7 @@ async def test_a_restored_run_is_shown_live(tallyfy):
 
 
 @in_both_worlds
-async def test_a_run_that_is_nowhere_to_be_found_is_soon_not_looked_for_any_more(tallyfy):
+async def test_a_missing_run_is_soon_not_looked_for_any_more(tallyfy):
     run_id = tallyfy.add_run()["id"]
     tallyfy.add_run()
     looks = Looks(tallyfy)
@@ -137,7 +137,7 @@ async def test_a_look_that_fails_changes_nothing(tallyfy):
 
 
 @in_both_worlds
-async def test_a_run_that_may_not_be_read_hides_no_other(tallyfy):
+async def test_a_run_without_permission_hides_no_other(tallyfy):
     hidden, other = tallyfy.add_runs(2)
     looks = Looks(tallyfy)
     await looks.look()

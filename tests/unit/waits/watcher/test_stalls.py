@@ -58,7 +58,7 @@ async def listen(subscriptions: list[Subscription], by_turn: Counter[int], secon
     await asyncio.gather(*listeners, return_exceptions=True)
 
 
-def test_a_page_of_a_list_wakes_the_waits_for_one_run_a_turn():
+def test_a_page_of_a_list_wakes_the_waits_of_one_run_per_turn_of_the_loop():
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         for wakings in await wakings_by_turn(tallyfy):

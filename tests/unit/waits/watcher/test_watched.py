@@ -37,16 +37,16 @@ def told(each: Subscription) -> Observation | None:
         (run("complete", None), False),
     ],
 )
-def test_a_row_that_ends_a_wait_is_believed_only_if_it_is_newer_than_the_wait(row, believed):
+def test_a_listed_end_counts_only_if_it_is_newer_than_the_wait(row, believed):
     watch = RunProbe("org", "run", newer_than=NOON.isoformat())
     assert watch.is_believable(row, ends_a_wait=row.status == "complete") is believed
 
 
-def test_a_row_that_ends_a_wait_of_unknown_age_is_not_believed():
+def test_a_listed_end_does_not_count_if_the_age_of_the_wait_is_unknown():
     assert not RunProbe("org", "run").is_believable(run("complete"), ends_a_wait=True)
 
 
-def test_a_row_seen_waiting_dates_the_wait():
+def test_a_listed_end_counts_if_it_is_newer_than_a_row_seen_before():
     watch = RunProbe("org", "run")
     assert watch.is_believable(run("active", NOON), ends_a_wait=False)
     assert watch.is_believable(run("complete", NOON + timedelta(seconds=1)), ends_a_wait=True)
@@ -63,7 +63,7 @@ def test_a_run_is_looked_for_in_the_list_of_its_last_status(status, list_status)
     assert watch.list_status == list_status
 
 
-def test_who_comes_late_is_told_at_once_what_is_known():
+def test_a_later_wait_gets_what_is_known_at_once():
     watch = RunProbe("org", "run")
     one = Watched(watch)
     one.join(subscription(watch), watch)
@@ -73,7 +73,7 @@ def test_who_comes_late_is_told_at_once_what_is_known():
     assert told(late) == Observation(run("active"))
 
 
-def test_what_was_seen_before_a_wait_began_does_not_end_it():
+def test_an_observation_from_before_a_wait_does_not_end_it():
     one = Watched(RunProbe("org", "run"))
     one.publish(Observation(run("complete", NOON)), 0)
     own = RunProbe("org", "run", newer_than=NOON + timedelta(hours=1))
@@ -82,7 +82,7 @@ def test_what_was_seen_before_a_wait_began_does_not_end_it():
     assert told(late) is None
 
 
-def test_what_happened_after_a_wait_began_ends_it_at_once():
+def test_an_observation_from_after_the_beginning_of_a_wait_ends_it_at_once():
     one = Watched(RunProbe("org", "run"))
     one.publish(Observation(run("complete", NOON)), 0)
     own = RunProbe("org", "run", newer_than=NOON - timedelta(hours=1))
@@ -91,7 +91,7 @@ def test_what_happened_after_a_wait_began_ends_it_at_once():
     assert told(late) == Observation(run("complete"))
 
 
-def test_a_subscriber_hears_of_changes_only():
+def test_a_subscriber_gets_changes_only():
     watch = RunProbe("org", "run")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
@@ -103,7 +103,7 @@ def test_a_subscriber_hears_of_changes_only():
     assert told(each) == Observation(run("problem"))
 
 
-def test_a_subscriber_hears_of_every_failure_and_of_its_end():
+def test_a_subscriber_gets_every_failure_and_its_end():
     watch, error = RunProbe("org", "run"), TallyfyServerError("503")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
@@ -117,7 +117,7 @@ def test_a_subscriber_hears_of_every_failure_and_of_its_end():
         assert told(each) == observation
 
 
-def test_a_slow_subscriber_hears_the_latest_only():
+def test_a_slow_subscriber_gets_the_latest_observation_only():
     watch = RunProbe("org", "run")
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)

@@ -50,7 +50,7 @@ async def test_half_of_many_finishing_at_once_are_all_noticed_for_a_few_pages_mo
 
 
 @virtually
-async def test_the_end_of_a_single_wait_is_noticed_within_its_interval(tallyfy):
+async def test_the_end_of_one_run_is_noticed_within_the_interval_of_its_wait(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(10)
@@ -78,7 +78,7 @@ async def test_a_stale_list_does_not_end_a_wait(tallyfy):
 
 
 @pytest.mark.parametrize("lie", ["status_filter_honored", "hides_all"])
-def test_a_list_that_lies_fails_no_wait_and_hides_no_end(lie):
+def test_a_wrong_list_fails_no_wait_and_hides_no_end(lie):
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         run_ids = tallyfy.add_runs(120)
@@ -152,7 +152,7 @@ async def test_a_rate_limit_slows_the_watcher_and_fails_no_wait(tallyfy):
 
 
 @virtually
-async def test_a_long_rate_limit_is_told_as_a_failed_look_and_waited_out(tallyfy):
+async def test_a_long_rate_limit_counts_as_a_failed_look_and_is_waited_out(tallyfy):
     run_ids = tallyfy.add_runs(50)
     tallyfy.faults.add("status", status=429, retry_after=900, times=1)
     async with waiting(tallyfy, run_ids) as waits:
@@ -164,7 +164,7 @@ async def test_a_long_rate_limit_is_told_as_a_failed_look_and_waited_out(tallyfy
 
 
 @virtually
-async def test_an_outage_costs_few_requests_is_told_and_is_over_as_soon_as_tallyfy_is_back(tallyfy):
+async def test_an_outage_costs_few_requests_and_ends_as_soon_as_tallyfy_is_back(tallyfy):
     run_ids = tallyfy.add_runs(200)
     outage = tallyfy.faults.add("status", status=503, times=None)
     async with waiting(tallyfy, run_ids) as waits:
@@ -180,7 +180,7 @@ async def test_an_outage_costs_few_requests_is_told_and_is_over_as_soon_as_tally
 
 
 @virtually
-async def test_a_passing_failure_is_not_told_at_all(tallyfy):
+async def test_one_transient_failure_is_not_logged(tallyfy):
     run_ids = tallyfy.add_runs(2)
     tallyfy.faults.add("status", status=503, path=run_ids[0], times=2)
     async with waiting(tallyfy, run_ids) as waits:
@@ -189,7 +189,7 @@ async def test_a_passing_failure_is_not_told_at_all(tallyfy):
 
 
 @virtually
-async def test_trouble_with_one_run_is_not_the_others_trouble(tallyfy):
+async def test_a_failure_of_one_run_does_not_affect_the_others(tallyfy):
     broken, *others = tallyfy.add_runs(3)
     tallyfy.faults.add("status", status=500, path=broken, times=None)
     async with waiting(tallyfy, [broken, *others]) as waits:
@@ -203,7 +203,7 @@ async def test_trouble_with_one_run_is_not_the_others_trouble(tallyfy):
 
 
 @virtually
-async def test_a_look_that_hangs_holds_up_nobody_else(tallyfy):
+async def test_a_look_that_hangs_does_not_delay_others(tallyfy):
     hanging, *others = tallyfy.add_runs(3)
     tallyfy.settings["timeout"] = 10_000
     tallyfy.faults.add("hang", path=hanging, times=None, seconds=10_000)
@@ -216,7 +216,7 @@ async def test_a_look_that_hangs_holds_up_nobody_else(tallyfy):
 
 
 @virtually
-async def test_a_permanent_failure_is_told_at_once_and_to_nobody_else(tallyfy):
+async def test_a_permanent_failure_reaches_only_its_wait_and_at_once(tallyfy):
     tallyfy.settings["credentials_grace"] = 0
     forbidden, other = tallyfy.add_runs(2)
     tallyfy.faults.add("status", status=403, path=forbidden, times=None)
@@ -226,7 +226,7 @@ async def test_a_permanent_failure_is_told_at_once_and_to_nobody_else(tallyfy):
 
 
 @virtually
-async def test_who_comes_late_hears_the_current_state_without_another_request(tallyfy):
+async def test_a_later_wait_gets_the_current_state_without_another_request(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(10)
@@ -237,7 +237,7 @@ async def test_who_comes_late_hears_the_current_state_without_another_request(ta
 
 
 @virtually
-async def test_the_shortest_interval_sets_the_pace_and_leaves_with_its_wait(tallyfy):
+async def test_the_shortest_interval_sets_the_pace_while_its_wait_lasts(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
         hasty = Waits(tallyfy, waits.watcher)
@@ -250,7 +250,7 @@ async def test_the_shortest_interval_sets_the_pace_and_leaves_with_its_wait(tall
 
 
 @virtually
-async def test_what_has_waited_long_is_looked_at_less_often(tallyfy):
+async def test_a_long_wait_looks_less_often(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, []) as waits:
         waits.begin(run_id, interval=10, longest=600)
@@ -260,7 +260,7 @@ async def test_what_has_waited_long_is_looked_at_less_often(tallyfy):
 
 
 @virtually
-async def test_looks_are_not_made_at_the_same_moment_of_every_interval(tallyfy):
+async def test_looks_are_spread_over_the_interval(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]):
         await asyncio.sleep(20 * INTERVAL)
@@ -291,7 +291,7 @@ async def test_a_token_that_was_replaced_in_the_connection_is_picked_up(tallyfy)
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_a_token_that_died_fails_the_waits_and_is_not_asked_for_again_and_again(count):
+def test_a_revoked_token_fails_the_waits_and_is_not_tried_again_and_again(count):
     async def main() -> None:
         tallyfy = VirtualTallyfy()
         run_ids = tallyfy.add_runs(count)
@@ -319,5 +319,5 @@ async def test_a_connection_that_cannot_be_read_fails_every_wait_that_begins(tal
     await connection.close()
 
 
-def test_what_was_seen_is_equal_if_nothing_changed():
+def test_observations_are_equal_if_nothing_changed():
     assert Observation(Run("a", "b", "active")) == Observation(Run("a", "b", "active"))

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-#: No wait in the tests takes this long; it only ends one that would never end.
+#: No wait of a test takes this long; this only ends one that would never end.
 TOO_LONG = 30
 
 
@@ -76,7 +76,7 @@ def attempt(act: Callable[[], Any]) -> End:
 
 
 def rebuilt(trigger: Any) -> Any:
-    """Send a trigger through Airflow's database row and make it anew, as a triggerer does."""
+    """Store a trigger in Airflow's database row and make it again from there, as a triggerer does."""
     row = Trigger.from_object(trigger)
     module, _, name = row.classpath.rpartition(".")
     return getattr(import_module(module), name)(**row.kwargs)
@@ -111,7 +111,7 @@ def resume(operator: Any, deferred: TaskDeferred, event: Any) -> Any:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait for what another thread is about to do, such as a server noticing that a client hung up."""
+    """Wait until another thread has done something, such as noticing that a client hung up."""
     deadline = time.monotonic() + TOO_LONG
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)

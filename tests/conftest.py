@@ -31,5 +31,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def worlds(tallyfy_sandbox: Any) -> Any:
-    """Give the sandbox in each of its behaviors in turn."""
+    """Return the sandbox in each of its behaviors in turn."""
     return tallyfy_sandbox

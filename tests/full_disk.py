@@ -1,4 +1,4 @@
-"""A disk that is full, as far as the kernel can play one."""
+"""Simulates a full disk with a limit of the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk(most_bytes: int = 4096) -> Iterator[None]:
-    """Let the kernel refuse what makes any file longer than this."""
+    """Let the kernel refuse writes beyond this length of a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))

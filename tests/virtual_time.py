@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next thing to do, and a Tallyfy in it: waits of hours, tested in no time."""
+"""An event loop whose clock jumps to the next event, and a Tallyfy in it, so that waits of hours take no time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
 
 
 class _Jump(selectors.SelectSelector):
-    """Selects without waiting, once a turn of the loop, and moves the clock on by the time that was to be waited."""
+    """Selects without waiting, once per turn of the loop, and advances the clock by the timeout."""
 
     now = 0.0
     turns = 0
@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def turns(self) -> int:
-        """How many turns the loop has made: what happens in the same one happens without a pause for others."""
+        """The number of turns of the loop. Within one turn no other task runs."""
         return self._jump.turns
 
 
@@ -62,7 +62,7 @@ class _InTheLoop(Transport):
 
 
 class VirtualTallyfy(SandboxState):
-    """A sandbox that answers inside the event loop, and knows when it was asked."""
+    """A sandbox that answers inside the event loop, and records the moment of each request."""
 
     def __init__(self, behavior: str = "lenient") -> None:
         super().__init__(behavior)

@@ -1,4 +1,4 @@
-"""Both drivers behind one face, so that one table of cases proves both."""
+"""Both drivers behind one interface, so that one table of cases tests both."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CLIENTS: dict[str, type[SyncClient | AsyncClient]] = {"requests": SyncClient, "h
 
 
 class Naps(list[float]):
-    """The pauses that a client made; they take no time, and the clock of its retry budget runs on as if they did."""
+    """The pauses of a client. They take no time, but count against its retry budget."""
 
     #: Called with the length of each pause.
     listener: Callable[[float], None] | None = None
@@ -74,7 +74,7 @@ class Naps(list[float]):
 
 
 class _Replaced:
-    """A module in which a name means something else."""
+    """A module of which one name is replaced."""
 
     def __init__(self, module: Any, **names: Any) -> None:
         self._module = module

@@ -12,7 +12,7 @@ from tests.masked_secrets import forget_masked_secrets
 
 @pytest.fixture
 def tallyfy(tallyfy_sandbox: Sandbox) -> Sandbox:
-    """Give the test a Tallyfy of its own and Airflow the connection ``tallyfy_default`` to it."""
+    """Give each test its own Tallyfy, and Airflow the connection ``tallyfy_default`` to it."""
     return tallyfy_sandbox
 
 

@@ -1,4 +1,4 @@
-"""The example DAGs about many runs do in Tallyfy what their first lines say."""
+"""The example DAGs about many runs do in Tallyfy what their docstrings say."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
 #: Asset watchers came with Airflow 3.
 ABSENT = {"example_tallyfy_on_completion"} if airflow_version.startswith("2.") else set()
 PRESENT = [name for name in EXAMPLES if name not in ABSENT]
-#: Those that people or events have no part in, so that they run to their end by themselves.
+#: Those that wait for no people or events, so that they end by themselves.
 ALONE = sorted(
     set(PRESENT)
     - {
@@ -43,13 +43,13 @@ DEFAULTS = {
 
 @pytest.fixture
 def seeded(tallyfy_sandbox: Sandbox) -> Sandbox:
-    """Give a Tallyfy as the sandbox starts from the command line."""
+    """Return a Tallyfy as the sandbox starts from the command line."""
     tallyfy_sandbox.load(DEFAULT)
     return tallyfy_sandbox
 
 
 def what_only_the_user_knows(seeded: Sandbox) -> dict[str, Any]:
-    """Give params that have no default, from what is seeded."""
+    """Return values from the seed for params without a default."""
     ids = {run["name"]: run["id"] for run in seeded.runs}
     return {
         "run_id": ids["Onboarding - Hooli"],
@@ -99,7 +99,7 @@ def test_the_default_names_of_waiting_for_people_exist_in_a_seeded_template(seed
 
 
 def ends(dag: Any, broken: str) -> dict[str, str]:
-    """Work out how tasks end if one fails and the others do what they are for."""
+    """Return how tasks end if one fails and the others run as they should."""
     states: dict[str, str] = {}
     for task in dag.topological_sort():
         rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
@@ -119,7 +119,7 @@ def ends(dag: Any, broken: str) -> dict[str, str]:
 
 
 def decisive(dag: Any) -> set[str]:
-    """Name the tasks by which Airflow judges a DAG run: the last ones, of teardowns only those that ask for it."""
+    """Return the tasks that decide the state of a DAG run: the leaves, and teardowns only if they ask for it."""
 
     def counts(task: Any) -> bool:
         return not task.is_teardown or task.on_failure_fail_dagrun

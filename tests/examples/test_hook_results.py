@@ -1,4 +1,4 @@
-"""Whatever a method of the hook returns, a ``@task`` can return, and the next task reads it as it was."""
+"""A ``@task`` can return whatever a method of the hook returns, and the next task reads it unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
-#: Each method of the hook that asks or changes something, given the hook and a world with runs.
+#: Each method of the hook that reads or changes something, given the hook and a Tallyfy with runs.
 METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "get_run": lambda hook, ids: hook.get_run(ids["run"], raw=True),
     "list_runs": lambda hook, ids: hook.list_runs(archived="include", raw=True),
@@ -37,7 +37,7 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "check_connection": lambda hook, ids: hook.check_connection(),
     "test_connection": lambda hook, ids: list(hook.test_connection()),
 }
-#: What a task has no use for handing on: the session, and what operators build on.
+#: What a task never returns: the session, and what operators build on.
 NOT_HANDED_ON = {
     "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "execute",
 }  # fmt: skip
@@ -72,7 +72,7 @@ def test_the_table_names_every_public_method():
 
 
 def test_a_task_returns_what_the_hook_returns_and_the_next_one_reads_it(run_dag, tallyfy_sandbox, ids):
-    """One DAG for all methods, since most of the time goes into Airflow."""
+    """One DAG for all methods, because Airflow takes most of the time."""
     returned: dict[str, Any] = {}
     received: dict[str, Any] = {}
 

@@ -1,4 +1,4 @@
-"""The example DAGs about launching, deleting and auditing do in Tallyfy what their first lines say."""
+"""The example DAGs about launching, deleting and auditing do in Tallyfy what their docstrings say."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.usefixtures("worlds")
 
 @pytest.fixture
 def seeded(tallyfy_sandbox):
-    """Give a Tallyfy as the sandbox starts from the command line."""
+    """Return a Tallyfy as the sandbox starts from the command line."""
     tallyfy_sandbox.load(DEFAULT)
     return tallyfy_sandbox
 
 
 @pytest.fixture
 def onboard(example, seeded, monkeypatch):
-    """Return a function that runs the onboarding, in which people finish the run with this tax number."""
+    """Return a function that runs the onboarding and finishes the run with a given tax number."""
     monkeypatch.setattr(example_tallyfy_onboard_customer.onboard, "poll_interval", 0.1)
     template = seeded.store.template("Customer onboarding")
 

@@ -1,4 +1,4 @@
-"""The example DAGs do in Tallyfy what their first lines say."""
+"""The example DAGs about restoring and archiving do in Tallyfy what their docstrings say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_restoring_a_run_that_was_finished_fails_instead_of_waiting(example, tal
 
 @pytest.fixture
 def finished(tallyfy_sandbox) -> tuple[list[str], list[str]]:
-    """Give the runs that were finished long ago, and those that were not."""
+    """Return the runs that were finished long ago, and those that were not."""
     add = tallyfy_sandbox.add_run
     old = [add(created_at="300 days ago", completed_at=f"{days} days ago")["id"] for days in (100, 250)]
     young = add(created_at="200 days ago", completed_at="2 days ago")["id"]
@@ -89,7 +89,7 @@ def test_a_restored_run_is_archived_again_after_people_finished_it(example, tall
 
 def test_a_restored_run_is_archived_again_although_a_task_in_between_failed(example, tallyfy_sandbox):
     run = tallyfy_sandbox.add_run(archived=True)
-    # Restoring it reads it once or twice, depending on what Tallyfy answers; the next task to look is refused.
+    # A restore reads the run once or twice, depending on the answers. The next task that reads it is refused.
     tallyfy_sandbox.faults.add("status", status=403, method="GET", path=run["id"], after=2, times=1)
     dag_run = example("example_tallyfy_restore_in_pipeline", run_id=run["id"])
     states = task_states(dag_run)

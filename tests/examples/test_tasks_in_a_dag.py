@@ -98,7 +98,7 @@ def test_deferred_waits_end_alike_and_only_an_end_in_the_trigger_skips_the_callb
     called: list[str] = []
 
     class CompletedMeanwhile(TallyfyRunStatusSensor):
-        """A wait whose run people complete between its first look and its trigger's."""
+        """A wait whose run is completed between its first look and the first look of its trigger."""
 
         def defer(self, **kwargs: Any) -> Any:
             tallyfy.complete_run(self.run_id)

@@ -1,4 +1,4 @@
-"""`undo` as Airflow hands it over: the result of a task, of a mapped one, of one that did not run, and as text."""
+"""`undo` as Airflow passes it: the result of a task, of a mapped task, of one that did not run, and as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def tallyfy(tallyfy_sandbox):
 
 @pytest.fixture
 def runs(tallyfy) -> list[str]:
-    """Give two archived runs, and a live one between them."""
+    """Return two archived runs, and a live one between them."""
     return [tallyfy.add_run(archived=archived)["id"] for archived in (True, False, True)]
 
 

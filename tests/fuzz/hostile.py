@@ -1,4 +1,4 @@
-"""A Tallyfy without a socket that breaks its answers, and remembers what it answered and was asked."""
+"""A Tallyfy without a socket that breaks its answers, and records them and the requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.hooks.driver import default_headers
 from tests.fuzz.mutations import Mutation, Reply, mutated
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
-#: No conversation of these tests needs more requests.
+#: No subject of these tests needs more requests.
 MOST_REQUESTS = 400
 _MIN_PIECE = 64 * 1024
 

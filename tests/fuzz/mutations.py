@@ -1,4 +1,4 @@
-"""What a broken or hostile server makes of an answer."""
+"""How a broken or hostile server changes an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-#: A line that would pass for one of Airflow's own, and more that a terminal or log obeys.
+#: A line that looks like one of Airflow's, and characters that a terminal or log obeys.
 FORGED = "T\n[2026-11-26] {x.py:1} CRITICAL - forged\r\x1b[2J\u202e\u2028"
 
 BOMB = gzip.compress(b"x" * 5_000_000)
@@ -24,7 +24,7 @@ _REASONS = ("dns", "refused", "tls", "proxy", "connect_timeout", "timeout", "res
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server sends: an answer, or nothing for a reason."""
+    """What a server sends: an answer, or nothing and why."""
 
     status: int
     headers: dict[str, str]
@@ -34,7 +34,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change of one answer; the numbers choose place and value among those that there are."""
+    """One change of one answer. The numbers choose place and value."""
 
     kind: str
     at: int
@@ -109,7 +109,7 @@ class _Mutator:
         return self._edited(lambda root, path: _put(root, path, {name: _get(root, path)}))
 
     def move(self) -> Reply:
-        """Put a value that stands elsewhere in the answer in the place of another."""
+        """Replace a value with another value of the answer."""
 
         def change(root: list[Any], path: tuple[Any, ...]) -> None:
             others = list(_paths(root[0]))
@@ -121,7 +121,7 @@ class _Mutator:
         return Reply(self._pick(_STATUSES), self._reply.headers, self._reply.body)
 
     def refusal(self) -> Reply:
-        """Say in the words of an error whatever a server may repeat."""
+        """Answer with an error that contains what a server may repeat."""
         text = odd_values(self._token)[self._place % len(odd_values(self._token))]
         body = {"message": text, "code": text, "errors": {str(text)[:200]: [text], "name": text}}
         return Reply(self._pick(_STATUSES[7:]), {**self._reply.headers, "x-request-id": str(text)[:500]}, _dumped(body))
@@ -140,7 +140,7 @@ class _Mutator:
         return self._with(bytes(body))
 
     def encoding(self) -> Reply:
-        """Write it in another character encoding, with or without saying so."""
+        """Encode the body in another character encoding, with or without a header for it."""
         text = self._reply.body.decode(errors="replace")
         return self._with(text.encode(self._pick(["utf-16", "utf-32-be", "utf-8-sig", "latin-1"]), errors="replace"))
 
@@ -166,7 +166,7 @@ class _Mutator:
         return self._with(BOMB, **{"content-encoding": self._pick(["gzip", "gzip, gzip", "br", "deflate", FORGED])})
 
     def stale(self) -> Reply:
-        """Give an earlier answer of the conversation again."""
+        """Repeat an earlier answer."""
         return self._pick(self._earlier) if self._earlier else self._reply
 
     def lose(self) -> Reply:
@@ -203,5 +203,5 @@ KINDS = sorted(name for name in vars(_Mutator) if not name.startswith("_"))
 _NUMBERS = st.integers(0, 100_000)
 _KINDS = st.sampled_from([*KINDS, "replace", "replace", "move"])
 MUTATIONS = st.builds(Mutation, _KINDS, st.integers(0, 5), _NUMBERS, _NUMBERS)
-#: What is done to a conversation: to one answer each, or to every answer.
+#: The changes: of one answer each, or of every answer.
 PLANS = st.tuples(st.lists(MUTATIONS, max_size=3), st.booleans())

@@ -1,4 +1,4 @@
-"""What is tried on a hostile Tallyfy, and what has to have been shown for each success."""
+"""What is run against a hostile Tallyfy, and what Tallyfy must have answered for each success."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "test_connection": (lambda hook, case: hook.test_connection(), anything),
     "first_write": (lambda hook, case: str(hook.first_write(_archiving(case))), anything),
 }
-#: Methods that ask nothing of Tallyfy, or are how the others ask.
+#: Methods that send nothing, or through which the others send.
 WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run"} | {
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
@@ -226,7 +226,7 @@ def execute(operator: Any) -> Any:
 _WAIT = {"organization_id": None, "tallyfy_conn_id": "tallyfy_default", "poll_interval": 60, "deadline": 600}
 _RUN = {**_WAIT, "target_status": ["complete"], "failure_status": ["archived"], "max_poll_failures": 2}
 
-#: Triggers, how to make each, and the runs that have to be shown as complete if it says that the end was reached.
+#: Triggers, how to make each, and the runs that Tallyfy must have shown as complete if the goal was reached.
 TRIGGERS: dict[str, Callable[[Case], Any]] = {
     "TallyfyRunStatusTrigger": lambda case: triggers.TallyfyRunStatusTrigger(run_id=case.complete, **_RUN),
     "TallyfyRunsStatusTrigger": lambda case: triggers.TallyfyRunsStatusTrigger(

@@ -1,5 +1,5 @@
 """
-Nothing that a server answers makes a raw exception, a false success, an endless conversation or a leak.
+No answer of a server causes a raw exception, a false success, endless requests or a leak.
 
 A few hundred examples by default. ``make fuzz`` runs 20,000 with a seed that it prints; ``FUZZ_SEED`` repeats one.
 """
@@ -79,7 +79,7 @@ def _no_pauses() -> Iterator[None]:
 
 
 def _run(kind: str, name: str, case: Case) -> tuple[Any, bool]:
-    """Do it; give the result, and whether it was shown."""
+    """Run it. Return the result, and whether Tallyfy showed it."""
     if kind == "operator":
         make, check = OPERATORS[name]
         result = subjects.execute(make(case))
@@ -102,7 +102,7 @@ def _assert_clean(text: str, token: str) -> None:
 
 
 def _assert_storable(value: Any) -> None:
-    """Whether every Airflow keeps a result: UTF-8, finite numbers of 64 bits."""
+    """Whether every Airflow can store a result: UTF-8, finite numbers of 64 bits."""
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     assert all(abs(number) < 2**63 for number in _integers(value))
 

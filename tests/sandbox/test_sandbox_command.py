@@ -1,4 +1,4 @@
-"""The command line says in one line what is wrong with it, and serves nothing then."""
+"""An invalid command line fails with one line that says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.sandbox import Sandbox, __main__
 
 @pytest.fixture
 def complaint(capsys, monkeypatch):
-    """Start the sandbox with arguments that it does not take; give what it says about them."""
+    """Start the sandbox with invalid arguments, and return its message."""
     monkeypatch.setattr(__main__, "_serve", lambda sandbox: pytest.fail("it would have served"))
 
     def start(*arguments: str) -> str:

@@ -134,7 +134,7 @@ def test_invalid_values_are_reported(control, method, path, body):
     ],
 )  # fmt: skip
 def test_only_this_machines_names_lead_to_the_control_endpoints(tallyfy_sandbox, host, status):
-    """A web page whose name was made to lead to this machine (DNS rebinding) sends its own."""
+    """A web page whose name leads to this machine (DNS rebinding) sends its own host."""
     answer = requests.get(f"{tallyfy_sandbox.url}/_sandbox/state", headers={"Host": host}, timeout=10)
 
     assert answer.status_code == status

@@ -26,7 +26,7 @@ _DAG_FOLDERS = (ROOT / "example_dags", Path(__file__).parent / "dags")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is here; on Airflow 2.11 the same DAGs run with ``dag.test()``, see ``tests/examples``."""
+    """Mark the system tests. On Airflow 2.11 the same DAGs run with ``dag.test()``, see ``tests/examples``."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.system)
@@ -60,7 +60,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def system(_running: System) -> Iterator[System]:
-    """Give the test the running Airflow and an empty Tallyfy with the same credentials as ever."""
+    """Return the running Airflow and an empty Tallyfy with the same credentials in every test."""
     tallyfy = _running.tallyfy
     tallyfy.reset(organization_id=tallyfy.organization_id, token=tallyfy.token)
     yield _running

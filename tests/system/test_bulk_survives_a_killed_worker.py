@@ -1,4 +1,4 @@
-"""A bulk job whose worker is killed in the middle, under a real scheduler: every item is done, and done once."""
+"""A bulk job whose worker is killed in the middle, under a real scheduler: every item is done exactly once."""
 
 from __future__ import annotations
 

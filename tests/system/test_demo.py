@@ -1,4 +1,4 @@
-"""The demonstration's story comes out as told, on a real scheduler and triggerer."""
+"""The demo ends as it should, on a real scheduler and triggerer."""
 
 from __future__ import annotations
 

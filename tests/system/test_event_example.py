@@ -1,4 +1,4 @@
-"""The example DAG that starts by itself; ``dag.test()`` has no triggerer that could listen."""
+"""The example DAG that events start. ``dag.test()`` has no triggerer to watch for them."""
 
 from __future__ import annotations
 

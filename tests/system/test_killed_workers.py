@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: everything is done, and done once."""
+"""Whatever is killed, and whenever, everything is done exactly once."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_cleared_launch_adopts_its_run_unless_it_is_to_launch_again(system):
             dag_run,
             lambda found, cleared=task_id: {t["task_id"]: t["try_number"] for t in found}[cleared] > 1,
         )
-        # Airflow loses a clear that comes while its scheduler is about to end the DAG run.
+        # Airflow loses a clear while its scheduler is about to end the DAG run.
         assert airflow.wait_for_dag_run("system_launch", dag_run) == "success"
     second = {task_id: airflow.xcom("system_launch", dag_run, task_id) for task_id in tasks}
     assert (second["launch"]["id"], second["launch"]["changed"]) == (first["launch"], False)

@@ -1,4 +1,4 @@
-"""People take their time; triggerers come and go. No wait is lost, none costs more than it must."""
+"""Waits survive killed triggerers, and cost few requests."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_dag_starts_when_a_run_is_completed_once_whatever_happens_to_the_trigg
         airflow.wait_for("the list of runs is read", lambda: len(tallyfy.requests) >= 2)
         tallyfy.complete_run(first)
         airflow.wait_for("the first completion has started the DAG", lambda: heard() == [first])
-        wait_for_looks(4)  # two seconds each: what was told is kept five seconds later
+        wait_for_looks(4)  # two seconds each: the state is saved five seconds after an event
         airflow.kill_component("triggerer")
         tallyfy.complete_run(second)
         airflow.start_component("triggerer")

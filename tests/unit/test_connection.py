@@ -1,4 +1,4 @@
-"""What a connection may look like, and what is said of one that cannot be used."""
+"""Valid connections, and the errors of invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Airflow learns of the package without importing it."""
+"""What Airflow reads about the package without importing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.provider_info import get_provider_info
 INFO = get_provider_info()
 (CONNECTION_TYPE,) = INFO["connection-types"]
 HOME = Path(airflow.__file__).parent
-#: Airflow 3.2 learned to describe the fields of a connection form in the metadata.
+#: Since Airflow 3.2 the metadata can describe the fields of a connection form.
 DESCRIBES_FORMS = "conn-fields" in (HOME / "provider.yaml.schema.json").read_text()
 
 

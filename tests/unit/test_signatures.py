@@ -1,4 +1,4 @@
-"""What a signature promises: every public class and method names, types and documents each of its parameters."""
+"""Every public class and method names, types and documents each of its parameters."""
 
 from __future__ import annotations
 
@@ -63,35 +63,35 @@ each_one = pytest.mark.parametrize("it", [*CLASSES, TallyfyHook, *METHODS], ids=
 
 
 def function_of(it: Any) -> Callable[..., Any]:
-    """Give what takes the parameters: the constructor of a class, without Airflow's wrapper, or the method itself."""
+    """Return the function with the parameters: the unwrapped constructor of a class, or the method itself."""
     return inspect.unwrap(it.__init__ if inspect.isclass(it) else it)
 
 
 def parameters_of(it: Any) -> dict[str, inspect.Parameter]:
-    """Give the named parameters; what is collected by ``*`` and ``**`` has no name."""
+    """Return the named parameters; what is collected by ``*`` and ``**`` has no name."""
     parameters = inspect.signature(function_of(it)).parameters.values()
     collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {each.name: each for each in parameters if each.name != "self" and each.kind not in collected}
 
 
 def documentation_of(it: Any) -> dict[str, str]:
-    """Give what a docstring says about each parameter."""
+    """Return what a docstring says about each parameter."""
     found = re.findall(r"^:param (\w+): (.*?)(?=^:|\Z)", inspect.getdoc(it) or "", re.M | re.S)
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def is_told(default: Any, text: str) -> bool:
-    """Tell whether the documentation of a parameter says what its default is."""
+def is_documented(default: Any, text: str) -> bool:
+    """Return whether the documentation of a parameter has its default."""
     if default is NOT_GIVEN:
-        return True  # the method says what that means for all of its parameters
+        return True  # the docstring of the method says what None means for all of its parameters
     if isinstance(default, timedelta):
         return f"{default.days} days" in text
     if isinstance(default, tuple) and default:
         return all(f"``{item}``" in text for item in default)
     if "default_deferrable" in text:
         return True  # it comes from Airflow's configuration
-    told = text.lower().partition("default")
-    return any(f"{mark}{default}{mark}" in text for mark in ("``", "`` ", '"')) or f" {default}" in told[2]
+    documented = text.lower().partition("default")
+    return any(f"{mark}{default}{mark}" in text for mark in ("``", "`` ", '"')) or f" {default}" in documented[2]
 
 
 @each_one
@@ -101,9 +101,13 @@ def test_exactly_the_parameters_are_documented(it):
 
 @each_one
 def test_every_default_is_documented(it):
-    told = documentation_of(it)
+    documented = documentation_of(it)
     defaults = {name: each.default for name, each in parameters_of(it).items() if each.default is not each.empty}
-    silent = {name: value for name, value in defaults.items() if value is not None and not is_told(value, told[name])}
+    silent = {
+        name: value
+        for name, value in defaults.items()
+        if value is not None and not is_documented(value, documented[name])
+    }
     assert silent == {}
 
 

@@ -1,4 +1,4 @@
-"""A connection to nowhere: what a task refuses before it asks Tallyfy anything needs no more."""
+"""A connection to a closed port, for tests of what is refused before a request is sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 ORGANIZATION_ID = "f" * 32
 
-#: Nothing listens at this port, so that a request would fail with a ``TallyfyTransportError``, and at once.
+#: Nothing listens at this port, so a request fails at once with a ``TallyfyTransportError``.
 CONNECTION = json.dumps(
     {
         "conn_type": "tallyfy",

@@ -10,7 +10,7 @@ from tests.task_contexts import FakeTaskStateStore
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    """Look for what replicas do not show yet without a pause: the sandbox counts looks, not seconds."""
+    """Repeat looks without a pause: the replicas of the sandbox lag by looks, not by seconds."""
     monkeypatch.setattr("airflow_provider_tallyfy.api.flows.replica_lag.REPLICA_LAG_PAUSES", (0.0, 0.0))
 
 

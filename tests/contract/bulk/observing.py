@@ -1,4 +1,4 @@
-"""What Tallyfy was asked, and what a job said it did."""
+"""What a bulk job requested, and what it logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries of a bulk launch that overlap, or that come again after their DAG run was deleted, leave one run a row."""
+"""A bulk launch whose tries overlap, or whose DAG run is made again, leaves one run for each row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def launch(tallyfy):
 
 
 def live(tallyfy):
-    """Give the live runs by company."""
+    """Return the live runs by company."""
     runs = [run for run in tallyfy.runs if not run["archived_at"]]
     return Counter(next(iter(run["prerun"].values()), None) for run in runs), {run["id"] for run in runs}
 
@@ -52,7 +52,7 @@ def test_a_dag_run_that_was_deleted_and_made_again_adopts_its_runs(tallyfy, trie
 
 
 class Overlap:
-    """Another try of the task, which launches every row again at the moment when this one has launched them all."""
+    """Another try of the task, which launches every row again just after this one has launched them all."""
 
     def __init__(self, monkeypatch, tallyfy, launch, tries, **other):
         self.other = other
@@ -95,7 +95,7 @@ def test_a_launch_by_another_task_with_the_same_key_is_unchanged(tallyfy, tries,
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("key_column", [None, "order"])
 def test_a_try_killed_while_it_archives_leaves_the_rest_to_the_next(tallyfy, tries, launch, key_column, monkeypatch):
-    """Two tries launch every row; the later one is killed while it archives what is surplus; a third one ends it."""
+    """Two tries launch every row. The later one is killed while it archives surplus runs. A third one finishes."""
     Overlap(monkeypatch, tallyfy, launch, tries, key_column=key_column)
     # Only the later one finds rivals: the earlier one has ended before it launched.
     tallyfy.faults.add(method="DELETE", status=403, times=None)

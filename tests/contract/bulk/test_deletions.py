@@ -1,4 +1,4 @@
-"""Runs are deleted for good only with both keys, and it is seen that they are gone."""
+"""Runs are deleted for good only with both keys, and the task checks that they are gone."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def no_patience(tallyfy, monkeypatch):
 
 
 class Killed(BaseException):
-    """What leaves a try no time to note what it did."""
+    """An end that leaves a try no time to save what it did."""
 
 
 @pytest.mark.usefixtures("worlds")
@@ -349,7 +349,7 @@ def test_a_retry_claims_only_what_a_killed_try_deleted(tallyfy, tries, delete, m
 
 @pytest.mark.usefixtures("no_patience")
 def test_a_retry_claims_runs_that_lists_did_not_show_yet(tallyfy, tries, delete):
-    """They were not in the plan, since only their own flows saw them."""
+    """They were not planned, because no list showed them."""
     ids = tallyfy.add_runs(4, archived=True)
     listed = [{"id": run["id"], "status": "archived"} for run in tallyfy.runs if run["id"] in ids[1:3]]
     page = {"data": listed, "meta": {"pagination": {"current_page": 1, "total_pages": 1}}}

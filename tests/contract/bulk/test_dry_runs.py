@@ -1,4 +1,4 @@
-"""What a dry run of a bulk operator says is what would be sent, all of it, and it leaves nothing behind."""
+"""A dry run of a bulk operator returns exactly the requests that would be sent, and writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When some of many runs fail: which go on, what is said, what is retried, and when the job stops."""
+"""When some of many runs fail: which runs go on, what is reported, what is retried, and when the task stops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def archive(run_ids, **options):
 
 @pytest.fixture
 def short_budget(tallyfy, monkeypatch):
-    """Let calls give up at once instead of after two minutes."""
+    """Let calls fail at once instead of after two minutes."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
 
 
@@ -273,12 +273,12 @@ def test_progress_is_logged_now_and_then(tallyfy, tries, monkeypatch):
     assert log.lines[-1].startswith("Archive: 32/32 done, 2 unchanged, 0 failed, ")
 
 
-#: What ends the reading of one run in a list: an id that is no text, and values that are not as documented.
+#: What makes one run of a list unreadable: an id that is no text, and values that are not as documented.
 DEFECTS = [{"id": ["x"]}, {"id": {}}, {"status": None}, {"archived_at": 5}]
 
 
 def show_a_defect_of_the_first(tallyfy, defect):
-    """Archive six runs, and let Tallyfy show the first with a defect wherever it is read; give the ids."""
+    """Archive six runs, and let Tallyfy show the first with a defect wherever it is read. Return the ids."""
     ids = tallyfy.add_runs(6, archived=True)
     rows = [dict(tallyfy.run(run_id)) for run_id in ids]
     rows[0] |= defect

@@ -1,4 +1,4 @@
-"""A task that is ended in the middle of a bulk job: what is said of each run, and what the next try does."""
+"""A task that is killed in the middle of a bulk job: what it reports for each run, and what the next try does."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Terminated(BaseException):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Supervise jobs so closely that a kill finds most of the work still to be done, and give it little grace."""
+    """Check for a kill so often that most runs are still to be done, and leave open requests little time."""
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job._TICK", 0.001)
     monkeypatch.setattr("airflow_provider_tallyfy.bulk.job.GRACE_SECONDS", 0.3)
 
 
 @pytest.fixture
 def end_after(monkeypatch):
-    """End the task, as a signal does, when the report gets its n-th line; a later try is let be."""
+    """End the task, as a signal does, when the report gets its n-th line. A later try goes on."""
 
     def arrange(lines: int) -> None:
         written = 0
@@ -111,7 +111,7 @@ def test_a_try_that_fails_before_it_begins_keeps_the_checkpoint(tallyfy, tries, 
 
 
 def test_a_run_that_somebody_reverted_between_the_tries_is_not_claimed(tallyfy, tries, end_after):
-    """A try that ended in good order knows what it changed, not only what it meant to."""
+    """A try that ended by a signal knows what it changed, not only what it set out to change."""
     ids = tallyfy.add_runs(60)
     end_after(20)
     with pytest.raises(Terminated):
@@ -141,7 +141,7 @@ def test_before_airflow_3_3_a_retry_reads_the_report(tallyfy, tries_without_stor
 
 @contextmanager
 def killed_at_line(lines: int) -> Iterator[None]:
-    """Play ``kill -9`` when the report gets its n-th line: nothing is written from then on. Line 0 is its opening."""
+    """Act as ``kill -9`` at the n-th line of the report: nothing is written afterwards. Line 0 creates the file."""
     written = 0
     enter, write = Report.__enter__, Report.write
 
@@ -219,7 +219,7 @@ def test_nothing_is_written_twice_without_store_and_report(tallyfy, tries_withou
 
 @contextmanager
 def signal_when(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
-    """Interrupt the main thread with a signal, as Airflow does with a task that is to end, and act in its handler."""
+    """Interrupt the main thread with a signal, as Airflow does to end a task, and act in its handler."""
     handler = signal.signal(signal.SIGUSR1, lambda *_: act())
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""A run is launched for each row, exactly once, and nothing is launched while any row is wrong."""
+"""Each row launches exactly one run, and nothing is launched while any row is invalid."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def launch(template):
 
 
 def companies(tallyfy):
-    """Name the companies of the live runs, as often as they have one."""
+    """Return the company of each live run."""
     return Counter(next(iter(run["prerun"].values())) for run in tallyfy.runs if not run["archived_at"])
 
 
@@ -218,7 +218,7 @@ def test_a_launch_whose_answer_is_lost_is_adopted(tallyfy, tries_on_any_airflow,
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 200, "body": "html"}])
 def test_a_launch_that_is_not_shown_yet_is_unknown(tallyfy, tries, launch, fault):
-    """Its answer says nothing, and a run that a replica does not show yet is not a launch that was declined."""
+    """A run that a replica does not show yet may have been launched."""
     tallyfy.faults.add(**fault, method="POST", path="/runs$", applied=False)
 
     end = attempt(lambda: launch(rows_of(1)).execute(tries.next()))
@@ -306,7 +306,7 @@ def test_a_key_column_that_names_the_runs_and_a_field_does_all_three(tallyfy, tr
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize(("first", "second"), [(1001, 1001.0), (1001.0, "1001")])
 def test_a_whole_float_is_the_same_key_as_the_int(tallyfy, tries, launch, first, second):
-    """Pandas makes floats of the ints of a column once it has a gap."""
+    """Pandas turns the ints of a column into floats if the column has a gap."""
     for order in (first, second):
         launch([{"Company": "ACME", "order": order}], key_column="order").execute(tries.next())
 
@@ -339,7 +339,7 @@ def test_zero_is_a_key_and_a_name(tallyfy, tries, launch):
 
 @pytest.mark.usefixtures("worlds")
 def test_two_tries_at_the_same_time_leave_one_run_per_row(tallyfy, tries, launch):
-    """A try that Airflow gave up goes on for a while; both end with the same runs, and the others are archived."""
+    """A try that Airflow gave up runs on for a while. Both end with the same runs, and the others are archived."""
     contexts = [tries.next(), tries.next()]
     barrier = threading.Barrier(2)
     ends = []

@@ -1,4 +1,4 @@
-"""Many runs are restored or archived with few requests, whatever Tallyfy's documentation leaves open."""
+"""Many runs are restored or archived with few requests, in both behaviors of the sandbox."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_result_too_long_for_xcom_refers_to_the_report(tallyfy, tries, tries_w
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("way", ["{0}/report.jsonl", "file://{0}/report.jsonl", "{0}/x/../report.jsonl", "{0}/link"])
 def test_a_report_in_place_of_the_ids_that_it_reports_on_is_refused(tallyfy, tries, tmp_path, way, dry_run):
-    """Opening it would empty the ids, and the next try would find nothing to undo and succeed."""
+    """Opening the report would empty the file with the ids. The next try would find nothing to undo, and succeed."""
     path = tmp_path / "report.jsonl"
     (tmp_path / "x").mkdir()
     (tmp_path / "link").symlink_to(path)

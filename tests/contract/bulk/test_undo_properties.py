@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the way, an undo brings back exactly the states from before, and nothing is done twice."""
+"""Whatever fails, an undo restores exactly the states from before, and no write happens twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.airflow_driver import attempt
 from tests.contract.bulk.conftest import Tries
 from tests.task_contexts import FakeTaskStateStore
 
-#: Each fault ends with its number of strikes, so after so many tries a job has got through.
+#: Each fault strikes a limited number of times, so a job succeeds after this many tries.
 MOST_TRIES = 12
 
 RUNS = st.lists(
@@ -135,6 +135,6 @@ def test_launch_and_undo_leave_one_archived_run_per_row(tallyfy_sandbox_server, 
 
 
 def applied(tallyfy, begun):
-    """Count what was done to each run since, as Tallyfy's activity feed has it."""
+    """Count the changes of each run in Tallyfy's activity feed."""
     rows = tallyfy.store.activity[begun:]
     return Counter((row["run_id"], row["verb"]) for row in rows if row["type"] == "Process")

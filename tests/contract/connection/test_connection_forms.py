@@ -1,4 +1,4 @@
-"""However Airflow stores a connection, it leads to Tallyfy."""
+"""Every way in which Airflow stores a connection leads to Tallyfy."""
 
 from __future__ import annotations
 

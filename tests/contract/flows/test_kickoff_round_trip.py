@@ -1,4 +1,4 @@
-"""Whatever form people make and however they write its values: Tallyfy stores what was meant, or nothing at all."""
+"""For any kick-off form and any way to write its values, Tallyfy stores what was meant, or nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 WORDS = st.text("abcdefghijklmnop", min_size=3, max_size=8)
-# "None" and "null" are what templates render for a missing value, and refused.
+# Templates render "None" and "null" for a missing value, so they are refused.
 TEXTS = st.text(min_size=1, max_size=30).filter(
     lambda text: text.replace("\ufeff", "").strip() not in ("", "None", "null")
 )
@@ -29,7 +29,7 @@ PEOPLE = {
 
 @st.composite
 def filled_fields(draw: Any, label: str) -> tuple[dict[str, Any], Any, Any]:
-    """Draw a field, a value as somebody may write it, and what Tallyfy has to store for it."""
+    """Draw a field, a value as a user may write it, and what Tallyfy must store for it."""
     kind = draw(st.sampled_from(sorted(_KINDS)))
     spec, written, meant = draw(_KINDS[kind]())
     return {"label": label, "field_type": kind} | spec, written, meant
@@ -153,7 +153,7 @@ def test_kick_off_values_are_stored_as_they_were_meant(tallyfy, form, names):
     assert tallyfy.run(run_id)["prerun"] == shown == meant
 
 
-#: For each type, values that cannot be meant.
+#: For each type, invalid values.
 UNFIT: dict[object, list[Any]] = {
     "assignees_form": ["Ada", {"members": [1]}],
     "date": ["soon", 7],

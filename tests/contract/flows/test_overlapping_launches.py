@@ -1,4 +1,4 @@
-"""Two tries of one launch, interleaved request by request in every order that hypothesis thinks of."""
+"""Two tries of one launch, interleaved request by request in any order."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def client(request, tallyfy) -> Iterator[SyncClient | AsyncClient]:
 
 @pytest.fixture
 def naps(monkeypatch) -> Naps:
-    """Let no client really pause."""
+    """Replace the pauses of clients."""
     return Naps().install(monkeypatch)
 
 

@@ -1,4 +1,4 @@
-"""A body is decompressed once and within the cap by both drivers, also the body of a redirect."""
+"""Both drivers decompress a body once and within the limit, the body of a redirect included."""
 
 from __future__ import annotations
 

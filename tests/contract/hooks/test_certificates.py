@@ -1,4 +1,4 @@
-"""Both drivers trust the same CA certificates: the connection's, or else those that the environment names."""
+"""Both drivers trust the same CA certificates: those of the connection, or else those of the environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EACH_VARIABLE_OF_A_FILE = pytest.mark.parametrize("variable", [name for name in 
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Name CA certificates in the environment, and in no other variable."""
+    """Set one variable for CA certificates and unset all others."""
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
 

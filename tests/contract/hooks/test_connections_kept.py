@@ -1,4 +1,4 @@
-"""Coroutines keep connections for the next request, and none that nobody will use or close."""
+"""Coroutines keep connections for the next request, and leave none open."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_request_that_is_cancelled_at_any_moment_leaves_no_connection_behind(t
 
 
 class Line:
-    """Lets requests stand in line until it is opened."""
+    """Queues requests until it is opened."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the machine's environment may change about a request: the way there, never the credentials."""
+"""The environment of the machine can choose the proxy of a request, but never its credentials."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.contract.hooks.wire import answer, full_backlog, wire
 
 
 @pytest.fixture
-def nobody() -> str:
-    """The address of a proxy that is not there."""
+def closed_port() -> str:
+    """The address of a proxy that does not exist."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         return f"http://127.0.0.1:{gone.getsockname()[1]}"
 
@@ -58,7 +58,7 @@ def test_the_token_endpoint_gets_no_credentials_of_netrc_either(tallyfy, client,
 
 @pytest.fixture
 def elsewhere(tallyfy, monkeypatch):
-    """Connect to a host that is not this machine, and that only a proxy would reach."""
+    """Connect to another host, which only a proxy would reach."""
     connection = tallyfy.connection(retry_budget=0, allow_http=True, timeout=5) | {"host": "http://tallyfy.invalid/api"}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
 
@@ -82,25 +82,25 @@ def test_a_proxy_of_the_environment_is_used(client, me, proxies_of_the_environme
 
 @pytest.mark.usefixtures("elsewhere")
 def test_a_host_that_no_proxy_names_uses_no_proxy_of_the_environment(
-    client, me, monkeypatch, nobody, proxies_of_the_environment
+    client, me, monkeypatch, closed_port, proxies_of_the_environment
 ):
-    proxies_of_the_environment(nobody)
+    proxies_of_the_environment(closed_port)
     monkeypatch.setenv("NO_PROXY", "tallyfy.invalid")
     with pytest.raises(TallyfyTransportError, match=r"tallyfy\.invalid could not be resolved"):
         client.execute(me)
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, nobody, proxies_of_the_environment):
-    proxies_of_the_environment(nobody)
+def test_a_broken_proxy_of_the_environment_is_named_as_the_cause(client, me, closed_port, proxies_of_the_environment):
+    proxies_of_the_environment(closed_port)
     with pytest.raises(TallyfyTransportError, match="The proxy on the way"):
         client.execute(me)
 
 
 def test_requests_to_this_machine_never_use_a_proxy_of_the_environment(
-    tallyfy, client, me, nobody, proxies_of_the_environment
+    tallyfy, client, me, closed_port, proxies_of_the_environment
 ):
-    proxies_of_the_environment(nobody)
+    proxies_of_the_environment(closed_port)
     client.execute(me)
     with TallyfyHook() as hook:
         session = hook.get_conn()
@@ -111,15 +111,15 @@ def test_requests_to_this_machine_never_use_a_proxy_of_the_environment(
 
 @pytest.mark.parametrize("host", ["localhost", "api.localhost", "127.0.0.9", "[::1]", "LOCALHOST"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_every_name_of_this_machine_is_recognized(scheme, host, nobody, proxies_of_the_environment):
-    proxies_of_the_environment(nobody)
+def test_every_name_of_this_machine_is_recognized(scheme, host, closed_port, proxies_of_the_environment):
+    proxies_of_the_environment(closed_port)
     assert proxy_for(f"{scheme}://{host}:8765/api", {}, socks_module="socks") is None
-    assert proxy_for(f"{scheme}://{host}:8765/api", {"all": nobody}, socks_module="socks") == nobody
+    assert proxy_for(f"{scheme}://{host}:8765/api", {"all": closed_port}, socks_module="socks") == closed_port
 
 
 @pytest.fixture
 def ask_by_proxy(tallyfy, client, me, monkeypatch):
-    """Ask a host that is not there, by way of a proxy."""
+    """Send a request through a proxy to a host that does not exist."""
 
     def ask(proxy: str, host: str = "https://tallyfy.invalid/api", **extra: object) -> Any:
         extra = {"proxies": {"all": proxy}, "allow_http": True, "retry_budget": 0, "timeout": 0.5, **extra}
@@ -131,9 +131,9 @@ def ask_by_proxy(tallyfy, client, me, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["https://tallyfy.invalid/api", "http://tallyfy.invalid/api"])
-def test_an_unreachable_proxy_is_named_as_the_cause(ask_by_proxy, nobody, host):
+def test_an_unreachable_proxy_is_named_as_the_cause(ask_by_proxy, closed_port, host):
     with pytest.raises(TallyfyTransportError, match=r"The proxy on the way .*\(.+\)") as caught:
-        ask_by_proxy(nobody, host)
+        ask_by_proxy(closed_port, host)
     assert not caught.value.may_be_applied
 
 
@@ -159,15 +159,15 @@ def test_a_tls_error_behind_a_working_proxy_is_not_blamed_on_the_proxy(ask_by_pr
         ask_by_proxy(f"http://127.0.0.1:{port}")
 
 
-def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, monkeypatch, nobody):
+def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, monkeypatch, closed_port):
     asked = []
 
     def talk(connection: socket.socket) -> None:
         asked.append(connection)
         connection.sendall(answer(b'{"data": {"id": 7}}'))
 
-    monkeypatch.setenv("HTTP_PROXY", nobody)
-    monkeypatch.setenv("http_proxy", nobody)
+    monkeypatch.setenv("HTTP_PROXY", closed_port)
+    monkeypatch.setenv("http_proxy", closed_port)
     with wire(talk) as port:
         proxies = {"http": f"http://127.0.0.1:{port}"}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(proxies=proxies))
@@ -175,8 +175,8 @@ def test_the_connections_proxy_wins_over_the_environments(tallyfy, client, me, m
     assert (len(asked), tallyfy.requests) == (1, [])
 
 
-def test_the_connections_proxy_wins_over_the_environments_for_a_scheme(tallyfy, client, me, monkeypatch, nobody):
-    monkeypatch.setenv("http_proxy", nobody)
+def test_the_connections_proxy_wins_over_the_environments_for_a_scheme(tallyfy, client, me, monkeypatch, closed_port):
+    monkeypatch.setenv("http_proxy", closed_port)
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         extra = {"proxies": {"all": f"http://127.0.0.1:{port}"}, "retry_budget": 0}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(**extra))
@@ -204,9 +204,9 @@ def test_a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent(client,
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, nobody):
-    monkeypatch.setenv("HTTP_PROXY", nobody)
-    monkeypatch.setenv("http_proxy", nobody)
+def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, closed_port):
+    monkeypatch.setenv("HTTP_PROXY", closed_port)
+    monkeypatch.setenv("http_proxy", closed_port)
     with wire(lambda connection: connection.sendall(answer(b'{"data": {"id": 7}}'))) as port:
         proxies = {"http": f"http://127.0.0.1:{port}"}
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(proxies=proxies))
@@ -246,7 +246,7 @@ def test_no_cookie_is_kept(tallyfy, client, me, monkeypatch):
 
 @pytest.fixture
 def seen_by_proxy(ask_by_proxy):
-    """What a proxy is sent that is written in a given way."""
+    """Return what a proxy receives if its address is written in a given way."""
 
     def ask(credentials: str) -> bytes:
         received = []

@@ -1,4 +1,4 @@
-"""Restoring and archiving are right in every world the documentation allows, with the fewest requests in each."""
+"""Restoring and archiving are right in every behavior that the documentation allows, with the fewest requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
 NAME = "Onboarding: ACME & Söhne (2026) #7"
 RUN = f"/runs/{RUN_ID}"
 
-#: What the documentation leaves open about restoring and archiving, with every answer to it.
+#: Each question about restoring and archiving that the documentation leaves open, with every answer.
 OPEN_QUESTIONS: list[dict[str, Any]] = [
     {"archived_visible_to_get": True},
     {"archived_visible_to_get": False},
@@ -55,7 +55,7 @@ STATES: dict[str, dict[str, Any] | None] = {
     "archived when complete": {"status": "complete", "archived": True},
     "missing": None,
 }
-#: What may go wrong with the write itself, once.
+#: How the write itself can fail, once.
 TROUBLE: dict[str, dict[str, Any]] = {
     "reset before it was applied": {"kind": "reset"},
     "reset after it was applied": {"kind": "reset", "applied": True},
@@ -65,7 +65,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "422 after it was applied": {"status": 422, "applied": True},
 }
 
-#: Both drivers run the same flows, so the second one need not go through every world.
+#: Both drivers run the same flows, so the second one need not be tested in every behavior.
 IN_ALL_WORLDS = pytest.mark.parametrize(
     ("tallyfy_sandbox", "client"),
     [
@@ -79,7 +79,7 @@ IN_BOTH_WORLDS = pytest.mark.parametrize("tallyfy_sandbox", _PRESETS.values(), i
 
 @pytest.fixture
 def given(tallyfy):
-    """Put the run into a state; other runs, live and archived, are always there."""
+    """Put the run into a state, among other live and archived runs."""
 
     def put(state: str, **fields: Any) -> None:
         template = tallyfy.add_template("Onboarding", id=TEMPLATE_ID)
@@ -105,7 +105,7 @@ BOTH_ACTIONS = pytest.mark.parametrize("action", ACTIONS)
 
 
 def asked(tallyfy) -> list[str]:
-    """What was asked, in short."""
+    """The requests, in short."""
     below = f"/api/organizations/{tallyfy.organization_id}"
     kinds = {f"{below}{RUN}": "run", f"{below}{RUN}/activate": "run", f"{below}/runs": "list"}
     return [f"{request.method} {kinds[request.path]}" for request in tallyfy.requests]

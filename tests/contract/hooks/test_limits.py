@@ -1,4 +1,4 @@
-"""No answer, however slow, long or broken, holds a task up or fills its memory."""
+"""No slow, long or broken answer blocks a task or fills its memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BODY = b'{"data": {"id": "%s", "name": "Onboarding", "status": "active"}}' % RUN
 
 @pytest.fixture
 def connect(tallyfy, monkeypatch):
-    """Give the connection further extras, or another host."""
+    """Return the connection further extras, or another host."""
 
     def change(host: str | None = None, **extra: object) -> None:
         connection = tallyfy.connection_json(retry_budget=0, **extra)
@@ -49,7 +49,7 @@ def test_a_server_that_does_not_answer_fails_at_the_timeout(tallyfy, client, con
 def test_a_slow_body_fails_at_the_timeout_although_each_piece_is_in_time(tallyfy, client, connect):
     tallyfy.add_run(id=RUN_ID)
     connect(timeout=0.5)
-    tallyfy.faults.add("slow", seconds=2.5, times=None)  # in ten drops
+    tallyfy.faults.add("slow", seconds=2.5, times=None)  # in ten pieces
     with pytest.raises(TallyfyTransportError, match="did not answer in time"):
         read_run(client, tallyfy)
     assert eventually(lambda: tallyfy.open_connections == 0)
@@ -59,7 +59,7 @@ HEAD = answer(BODY).partition(b"\r\n\r\n")[0]
 CHUNKS = chunked(BODY, end=False)
 NO_CHUNK = chunked(end=False)
 
-#: What comes before the drops, a drop, and what comes after them.
+#: What is sent before the small pieces, one piece, and what is sent after them.
 DRIPS = {
     "status": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", answer(BODY)),
     "headers": (HEAD, b"\r\nX-Drop: drop", b"\r\n\r\n" + BODY),

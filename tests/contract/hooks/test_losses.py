@@ -1,4 +1,4 @@
-"""Why no answer came is told apart alike by both drivers, and so is whether the request may have arrived."""
+"""Both drivers agree on why no answer came, and on whether the request may have arrived."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_name_that_does_not_resolve(ask, method):
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
+def closed_port() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     yield f"http://127.0.0.1:{port}"
@@ -96,11 +96,11 @@ def refuses_to_connect() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("server", "is_proxy", "words"),
     [
-        (nobody, False, "refused the connection"),
+        (closed_port, False, "refused the connection"),
         (lambda: nullcontext("http://tallyfy.invalid"), False, "could not be resolved"),
         (nobody_accepts, False, "did not accept a connection in time"),
         (silent_handshake, False, "did not accept a connection in time"),
-        (nobody, True, "The proxy on the way"),
+        (closed_port, True, "The proxy on the way"),
         (lambda: nullcontext("http://proxy.invalid:3128"), True, "The proxy on the way"),
         (nobody_accepts, True, "The proxy on the way"),
         (refuses_to_connect, True, "The proxy on the way"),
@@ -180,7 +180,7 @@ RUN = answer(b'{"data": {"id": "r1", "name": "Onboarding", "status": "active"}}'
 
 @pytest.fixture(params=["before the answer", "within the answer"])
 def garbling_server(request, tls):
-    """Answers over TLS, except for the first request, whose answer is garbled; give its address and what was asked."""
+    """Answer over TLS, but garble the answer to the first request. Return the address and the requests."""
     begun = b"" if request.param == "before the answer" else RUN[:-20]
     connections = []
 
@@ -231,7 +231,7 @@ def test_an_exception_that_the_caller_is_handling_does_not_affect_a_loss(tallyfy
 
 @pytest.fixture
 def early_server():
-    """Sends a status that announces the answer, and the answer."""
+    """Sends a 1xx status before the answer."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + RUN)

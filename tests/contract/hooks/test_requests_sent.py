@@ -1,4 +1,4 @@
-"""What reaches Tallyfy, byte by byte, whichever library sends it."""
+"""What reaches Tallyfy, byte by byte, with both libraries."""
 
 from __future__ import annotations
 

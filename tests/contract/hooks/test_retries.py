@@ -1,4 +1,4 @@
-"""The decisions of the retry policy, whose table ``tests/unit/api/test_retry.py`` has, carried out by both drivers."""
+"""Both drivers carry out the decisions of the retry policy; ``tests/unit/api/test_retry.py`` has their table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLS = {
     "POST": lambda organization_id: calls.launch_run(organization_id, {"checklist_id": TEMPLATE_ID}),
 }
 
-#: What a repeat may cure, one of each kind: declined, failed, lost before and after it was applied, cut off.
+#: One failure of each kind that a repeat may cure: refused, failed, lost before and after it was applied, cut off.
 PASSING: dict[str, dict[str, Any]] = {
     "429": {"status": 429, "retry_after": 1},
     "503": {"status": 503, "retry_after": 2},
@@ -39,7 +39,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "truncated answer": {"kind": "truncated"},
 }
 
-#: What no repeat cures, one of each kind: refused, sent elsewhere, an answer that shows nothing of what was asked for.
+#: One failure of each kind that no repeat cures: refused, redirected, an answer about something else.
 FINAL: dict[str, tuple[dict[str, Any], type[TallyfyError]]] = {
     "403": ({"status": 403}, TallyfyPermissionError),
     "307": ({"kind": "redirect", "status": 307}, TallyfyResponseError),

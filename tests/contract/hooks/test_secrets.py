@@ -1,4 +1,4 @@
-"""No secret of a connection, and none that was fetched with it, is ever shown."""
+"""No secret is ever shown: neither those of a connection, nor those that were fetched with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
-#: A token with everything that JSON, PHP's JSON or a URL would write in another way.
+#: A token with every character that JSON, PHP's JSON or a URL encodes.
 SPECIAL = 'a/b+c="d&e\\f%20g?hijklmnop'
 ENCODERS = (b64encode, urlsafe_b64encode)
 
@@ -84,7 +84,7 @@ def test_a_token_is_masked_however_the_server_encodes_it(tallyfy, client, monkey
 
 @pytest.fixture
 def special(tallyfy, monkeypatch, caplog) -> str:
-    """A token that is written differently in every form; httpcore's own debug log shows headers as they come."""
+    """A token that looks different in every form. The debug log of httpcore shows headers as they are."""
     connection = tallyfy.connection(retry_budget=0) | {"password": SPECIAL}
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
     caplog.set_level("INFO", "httpcore")

@@ -1,4 +1,4 @@
-"""The "Test" button: what is wrong is told apart, quickly, without a secret."""
+"""The "Test" button says quickly what is wrong, without a secret."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def without_request_id(result: tuple[bool, str]) -> tuple[bool, str]:
 
 @pytest.fixture
 def check(tallyfy, monkeypatch):
-    """Test a connection that is in some way another, through the hook and through Airflow's own way."""
+    """Test a changed connection, through the hook and through Airflow."""
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
 
     def test(extra: dict | None = None, **fields: object) -> tuple[bool, str]:

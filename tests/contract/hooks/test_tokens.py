@@ -1,4 +1,4 @@
-"""Getting tokens, keeping them, renewing them once."""
+"""Tokens are fetched, kept, and renewed once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def me(tallyfy):
 
 
 def paths(tallyfy) -> list[str]:
-    """What was asked, in short: the token endpoint, the user's token, or the API."""
+    """The requests, in short: to the token endpoint, for the user's token, or to the API."""
     short = {"token": TOKEN, "me": "/me"}
     return [
         "user token" if "/applications/" in request.path else short[request.path.rpartition("/")[2]]
@@ -209,7 +209,7 @@ def test_a_session_for_which_no_token_is_granted_is_refused_as_an_airflow_error(
 
 @pytest.fixture
 def together(me):
-    """Let coroutines of one hook ask at once, some of which are cancelled; give what became of each."""
+    """Let coroutines of one hook send requests at once, and cancel some. Return the outcome of each."""
 
     async def ask(number: int, *, cancelled: int, after: Callable[[], bool]) -> list[Any]:
         async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
@@ -250,7 +250,7 @@ def test_a_coroutine_cancelled_while_it_gets_a_token_leaves_that_to_the_others(t
 
 
 class SlowLimiter:
-    """Lets the requests after the first stand in line."""
+    """Queues the requests after the first."""
 
     def __init__(self, *seconds: float) -> None:
         self._seconds = iter(seconds)

@@ -1,4 +1,4 @@
-"""A server for what no well-behaved HTTP server would send: it answers every connection with given bytes."""
+"""A server that answers every connection with given bytes, valid HTTP or not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _serve(listener: socket.socket, talk: Talk, wrap: Callable[[socket.socket], 
 
 
 def _receive_rest(connection: socket.socket, received: bytes) -> None:
-    """Receive the body of an HTTP request; a connection that is closed before would be reset, and its answer lost."""
+    """Receive the body of an HTTP request. A close before that would reset the connection and lose the answer."""
     head, _, body = received.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     missing = int(length[1]) - len(body) if length else 0
@@ -55,7 +55,7 @@ def _receive_rest(connection: socket.socket, received: bytes) -> None:
 
 @contextlib.contextmanager
 def full_backlog() -> Iterator[int]:
-    """Listen on a loopback port until the end of the block, and accept no connection any more."""
+    """Listen on a loopback port until the end of the block, and accept no connection."""
     with contextlib.ExitStack() as sockets:
         full = sockets.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
@@ -68,7 +68,7 @@ def full_backlog() -> Iterator[int]:
 
 
 def garble(connection: socket.socket) -> None:
-    """Send something that is no TLS over a connection on which TLS was good so far."""
+    """Send plain bytes over a TLS connection."""
     with socket.socket(fileno=connection.detach()) as raw:
         raw.settimeout(10)
         raw.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)

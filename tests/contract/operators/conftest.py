@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch) -> list[float]:
-    """Let no hook really sleep; the test gets how long each would have."""
+    """Replace the pauses of hooks, and record how long they would have been."""
     slept: list[float] = []
     monkeypatch.setattr("airflow_provider_tallyfy.hooks.tallyfy.time", SimpleNamespace(sleep=slept.append))
     return slept

@@ -1,4 +1,4 @@
-"""Launches of runs and projects, and what came of them."""
+"""Launches of runs and projects, and the runs that they leave."""
 
 from __future__ import annotations
 

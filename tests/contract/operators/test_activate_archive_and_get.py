@@ -1,4 +1,4 @@
-"""The three operators about one run: what they hand on, also when they fail, and what they leave alone."""
+"""The operators that restore, archive and read a run: what they return, and what they push even if they fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`changed` says what a task did over all its tries: killed ones, cleared ones, and those that only looked."""
+"""`changed` says what a task changed over all its tries, killed and cleared ones included."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def is_archived(tallyfy) -> bool:
 
 
 def move(tallyfy, make: Any, *, back: bool = False) -> None:
-    """Do what the operator does as another person, or the opposite."""
+    """Restore or archive the run as another person."""
     if starts_archived(make) is back:
         tallyfy.archive_run(RUN_ID)
     else:
@@ -56,7 +56,7 @@ def can_read_activity(tallyfy, make: Any) -> bool:
 
 @pytest.fixture
 def killed_after_the_write(tallyfy, monkeypatch):
-    """Return a function that makes a try whose write is applied, and which ends before it knows."""
+    """Return a function that runs a try whose write is applied, and which is killed before it gets the answer."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
 
     def try_once(task: Task) -> None:

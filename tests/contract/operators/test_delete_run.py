@@ -1,4 +1,4 @@
-"""Nothing is deleted without both keys, or without the snapshot that was asked for; and what is deleted is gone."""
+"""Nothing is deleted without both keys, or without the requested snapshot; and a deleted run is gone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def writes(tallyfy) -> list[str]:
 
 @pytest.fixture
 def run(tallyfy) -> dict[str, Any]:
-    """Give an archived run among others of its template."""
+    """Return an archived run among others of its template."""
     tallyfy.add_runs(3, archived=True)
     return tallyfy.add_run(name="Acme \ufeff- 2026", archived=True)
 
@@ -195,7 +195,7 @@ def test_a_deletion_with_a_snapshot_reads_the_run_once_before_its_first_write(ta
 
 @pytest.fixture
 def rich_run(tallyfy) -> dict[str, Any]:
-    """Give a live run with everything that hangs on one."""
+    """Return a live run with tasks, form values and activity."""
     template = tallyfy.add_template(
         "Onboarding",
         kickoff=[{"label": "Company"}],

@@ -60,7 +60,7 @@ def task_of(writer: str, **arguments: Any) -> Any:
 
 @pytest.fixture
 def filled(tallyfy):
-    """Give a Tallyfy with a live run, an archived one and a template."""
+    """Return a Tallyfy with a live run, an archived one and a template."""
     tallyfy.add_template("Onboarding", id=TEMPLATE, kickoff=[{"label": "Company"}])
     tallyfy.add_run(id=LIVE, name="live")
     tallyfy.add_run(id=ARCHIVED, name="archived", archived=True)

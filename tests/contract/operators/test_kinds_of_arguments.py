@@ -1,4 +1,4 @@
-"""Every public argument has a kind, and takes what is natural for its kind or refuses it by name before any write."""
+"""Every public argument has a kind. It takes the values of its kind, and refuses others by name before a write."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def cyclic() -> list[Any]:
     return value
 
 
-#: What nothing takes, or what only some kinds take: never a bare error, and nothing is written.
+#: Values that no kind or only some kinds take. They never cause a bare error or a write.
 ODD: dict[str, Callable[[], Any]] = {
     "object": object,
     "bytes": lambda: b"x",
@@ -108,10 +108,10 @@ ODD: dict[str, Callable[[], Any]] = {
     "duration": lambda: timedelta(days=1),
 }
 
-#: Arguments whose kind has no plain value that suits them.
+#: Arguments for which the plain value of their kind is invalid.
 DIFFERENT: set[tuple[str, str]] = set()
 
-#: Other triggers are made by this package's own sensors, and the bulk operators for existing runs are alike.
+#: The other triggers are made by this package's sensors, and the bulk operators for existing runs are alike.
 TRIED = [
     make
     for make in CLASSES
@@ -121,7 +121,7 @@ TRIED = [
 
 
 def arguments_of(make: Any) -> set[str]:
-    """Name the arguments of a class, those of its bases in this package included."""
+    """Return the arguments of a class, with those of its bases in this package."""
     homes = [home for home in make.__mro__ if home.__module__.startswith("airflow_provider_tallyfy")]
     signatures = [inspect.signature(vars(home)["__init__"]) for home in homes if "__init__" in vars(home)]
     return {name for each in signatures for name, it in each.parameters.items() if it.kind is not it.VAR_KEYWORD} - {
@@ -145,7 +145,7 @@ def test_every_argument_of_a_hook_method_has_a_kind(name):
 
 
 class Bench:
-    """A Tallyfy with a run for everything, and tasks and calls about it that write nothing by themselves."""
+    """A Tallyfy with a run, and tasks and calls about it that write nothing by themselves."""
 
     def __init__(self, tallyfy: Any, folder: Path) -> None:
         self.tallyfy = tallyfy
@@ -154,7 +154,7 @@ class Bench:
         self.folder = folder
 
     def usual(self, names: set[str]) -> dict[str, Any]:
-        """Give the arguments that are needed, those with which nothing is written among them."""
+        """Return the required arguments, with those that prevent a write."""
         given = {
             "run_id": self.run,
             "template_id": self.template,
@@ -208,7 +208,7 @@ def bench(tallyfy, tmp_path, monkeypatch) -> Bench:
 
 
 def complaint(act: Callable[[], Any], name: str, tallyfy: Any = None) -> str | None:  # noqa: PLR0911
-    """Say what is wrong with how a value was taken, if anything is."""
+    """Return what is wrong with how a value was taken, if anything."""
     try:
         act()
     except (TallyfyValidationError, TallyfyConfigurationError) as refusal:
@@ -270,7 +270,7 @@ NATURAL: dict[str, tuple[Any, list[Any]]] = {
 
 
 def outcome(act: Callable[[], Any]) -> str:
-    """Tell how a task ends, without what is new in each try."""
+    """Return how a task ends, without what differs between tries."""
     try:
         ended = repr(act())
     except TaskDeferred as deferred:

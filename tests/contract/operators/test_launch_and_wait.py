@@ -1,4 +1,4 @@
-"""A launch that waits for its run ends alike wherever it waits, and never touches the run."""
+"""A launch that waits for its run ends alike in both modes, and never changes the run."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def launcher(tallyfy, **arguments: Any) -> TallyfyLaunchRunOperator:
 
 @pytest.fixture
 def meanwhile(tallyfy, monkeypatch):
-    """Return a function that says what people do with the run while a task in poke mode sleeps."""
-    deeds: list[Any] = []
+    """Return a function that sets what people do with the run while a task in poke mode sleeps."""
+    acts: list[Any] = []
 
     def sleep(seconds: float) -> None:
-        if deeds:
-            deeds.pop(0)(tallyfy.runs[0]["id"])
+        if acts:
+            acts.pop(0)(tallyfy.runs[0]["id"])
 
     real = __import__("time")
     monkeypatch.setattr("airflow_provider_tallyfy.operators._launch.time", SimpleNamespace(sleep=sleep, time=real.time))
-    return lambda *new: deeds.extend(new)
+    return lambda *new: acts.extend(new)
 
 
-def wait(tallyfy, meanwhile, deed: Any, context: dict[str, Any], **arguments: Any) -> End:
+def wait(tallyfy, meanwhile, act: Any, context: dict[str, Any], **arguments: Any) -> End:
     """Launch, let people do something with the run while the task waits, and give the task's end."""
     if not arguments["deferrable"]:
-        meanwhile(deed)
+        meanwhile(act)
         return attempt(lambda: launcher(tallyfy, **arguments).execute(context))
     try:
         return attempt(lambda: launcher(tallyfy, **arguments).execute(context))
     except TaskDeferred as deferred:
-        deed(tallyfy.runs[0]["id"])
+        act(tallyfy.runs[0]["id"])
         event = only_event(rebuilt(deferred.trigger))
         # A fresh operator in another process, as after a real deferral.
         return attempt(lambda: launcher(tallyfy, **arguments).execute_complete(context, event.payload))
@@ -83,7 +83,7 @@ def test_the_next_try_waits_for_the_same_run(tallyfy, meanwhile, deferrable):
 @pytest.mark.usefixtures("worlds")
 @both_modes
 @pytest.mark.parametrize(
-    ("arguments", "deed", "error"),
+    ("arguments", "act", "error"),
     [
         ({}, "archive_run", "AirflowFailException"),
         ({"failure_status": ["problem"]}, "add_problem", "AirflowFailException"),
@@ -93,8 +93,8 @@ def test_the_next_try_waits_for_the_same_run(tallyfy, meanwhile, deferrable):
     ],
     ids=["archived", "problem", "problem in a template", "deleted", "timeout"],
 )
-def test_a_wait_fails_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, deed, error):  # noqa: PLR0917
-    end = wait(tallyfy, meanwhile, getattr(tallyfy, deed), context_of(), deferrable=deferrable, **arguments)
+def test_a_wait_fails_alike_in_both_modes(tallyfy, meanwhile, deferrable, arguments, act, error):  # noqa: PLR0917
+    end = wait(tallyfy, meanwhile, getattr(tallyfy, act), context_of(), deferrable=deferrable, **arguments)
     assert (end.state, end.error) == ("failed", error)
 
 

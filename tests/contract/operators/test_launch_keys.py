@@ -1,4 +1,4 @@
-"""By which key a launch is recognized, and how far back its run is looked for."""
+"""By which key a launch is recognized, and how far back it searches for its run."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_first_try_searches_the_newest_hundred_runs_only(tallyfy, pauses):
 
 @pytest.mark.usefixtures("worlds")
 def test_a_retry_archives_nothing_that_a_dag_run_made_again_launched_days_later(tallyfy):
-    """The earlier run was not among the newest hundred, so another one was launched, and people were told of it."""
+    """The earlier run was not among the newest hundred, so another one was launched, and people were notified."""
     first = template_run(tallyfy).execute(context_of())
     created = (datetime.now(UTC) - timedelta(days=5)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     tallyfy.update_run(first["id"], created_at=created)

@@ -1,4 +1,4 @@
-"""Whatever happens to the task that launches a run, exactly one run exists."""
+"""Whatever happens to the task that launches a run, there is exactly one run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.airflow_driver import attempt, eventually
 from tests.contract.operators.launching import asked, both_kinds, launches, live_runs, project, template_run
 from tests.task_contexts import FakeDagRun, FakeTaskStateStore, context_of
 
-#: Single answers to open questions that a launch might rest on by mistake.
+#: Single switches of the behavior that a launch might wrongly depend on.
 SINGLE_BEHAVIORS = [
     Behavior(archived_visible_to_get=False),
     Behavior(archived_status="stored"),
@@ -103,13 +103,13 @@ def test_a_run_from_before_is_not_claimed_even_if_answers_are_lost(tallyfy, laun
 @pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_retry_claims_its_own_launch_although_the_answer_was_lost(tallyfy, launcher, monkeypatch):
-    told: list[str] = []
+    logged: list[str] = []
     operator = launcher(tallyfy)
-    monkeypatch.setattr(operator.log, "info", lambda message, *facts: told.append(message % facts))
+    monkeypatch.setattr(operator.log, "info", lambda message, *facts: logged.append(message % facts))
     tallyfy.faults.add("reset", method="POST", applied=True)
     result = operator.execute(context_of(try_number=2))
     assert (live_runs(tallyfy), result["changed"]) == ([result["id"]], True)
-    assert told[-1].startswith("Launched run")
+    assert logged[-1].startswith("Launched run")
 
 
 @pytest.mark.usefixtures("worlds")
@@ -138,7 +138,7 @@ def test_a_refused_launch_is_neither_looked_for_nor_repeated(tallyfy, launcher):
 @pytest.mark.usefixtures("worlds")
 @both_kinds
 def test_a_worker_killed_after_the_write_leaves_its_run_to_the_next_try(tallyfy, launcher):
-    launcher(tallyfy).execute(context_of())  # nobody ever learns of its result
+    launcher(tallyfy).execute(context_of())  # its result is lost
     again = launcher(tallyfy).execute(context_of(try_number=2))
     assert live_runs(tallyfy) == [again["id"]]
     assert again["changed"] is False
@@ -288,15 +288,15 @@ def test_a_try_whose_confirmation_failed_leaves_its_run_to_the_next(tallyfy):
 
 
 def test_a_launch_that_no_retry_would_find_is_logged(tallyfy, monkeypatch):
-    told: list[str] = []
+    logged: list[str] = []
     operator = template_run(tallyfy)
-    monkeypatch.setattr(operator.log, "warning", lambda message, *facts: told.append(message % facts))
+    monkeypatch.setattr(operator.log, "warning", lambda message, *facts: logged.append(message % facts))
     operator.execute(context_of())
-    assert told == []
+    assert logged == []
     run = tallyfy.runs[0] | {"summary": "replaced by the template"}
     tallyfy.faults.add("status", method="POST", status=201, body={"data": run})
     operator.execute(context_of(map_index=1))
-    assert told[0].startswith("Tallyfy did not keep [airflow:")
+    assert logged[0].startswith("Tallyfy did not keep [airflow:")
 
 
 @pytest.mark.usefixtures("worlds")

@@ -1,4 +1,4 @@
-"""What a launch sends is what its author meant, or it is refused with everything that is wrong with it."""
+"""A launch sends what its author meant, or is refused with all of its problems."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_steps_that_a_launch_does_not_name_are_not_lost(tallyfy):
     assert [task["title"] for task in tasks] == ["One", "Two", "Three"]
     assert [task["deadline"] for task in tasks] == [None, "2026-01-31 18:00:00", None]
     assert tasks[1]["owners"] == {"users": [1001], "guests": [], "groups": []}
-    # Whether Tallyfy counts a step with nothing set as named is not documented, so each says something.
+    # It is not documented whether Tallyfy counts a step without settings as named, so each step has one.
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert [post["tasks"][step["id"]]["position"] for step in template["steps"]] == [1, 2, 3]
 
@@ -181,7 +181,7 @@ def test_a_launch_without_the_values_that_its_form_requires_is_not_sent(tallyfy,
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("write", [json.dumps, str], ids=["JSON", "Python"])
 def test_objects_may_come_out_of_templates_as_text(tallyfy, write):
-    """A template without render_template_as_native_obj makes text of every object."""
+    """Without render_template_as_native_obj a template turns every object into text."""
     form = [{"label": "Company", "field_type": "text"}, {"label": "Plan", "field_type": "text"}]
     template = tallyfy.add_template("Plain", steps=["One"], kickoff=form)
     step, plan = template["steps"][0]["id"], template["prerun"][1]["id"]

@@ -1,4 +1,4 @@
-"""A list of runs is complete, or the task fails; and it is no bigger than its author meant it to be."""
+"""A list of runs is complete, or the task fails. It is never longer than its limit."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_list_that_its_reader_empties_fails_instead_of_missing_runs(tallyfy):
 
 
 def shown_as(tallyfy, change: Any) -> None:
-    """Let Tallyfy describe each page of its list in another way."""
+    """Change how Tallyfy describes each page of its list."""
     rows = [{"id": run["id"], "name": run["name"], "status": "active"} for run in tallyfy.runs]
     for page in (1, 2, 3):
         described = {"total": len(rows), "per_page": 100, "current_page": page, "total_pages": 3}

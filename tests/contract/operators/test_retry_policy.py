@@ -20,7 +20,7 @@ since_3_3 = pytest.mark.skipif(not TASKS_HAVE_RETRY_POLICIES, reason="Airflow < 
 
 
 class Supervisor:
-    """Takes what a task tells its supervisor, and answers nothing."""
+    """Collects the messages of a task to its supervisor, and answers nothing."""
 
     def send(self, message):
         return None
@@ -28,7 +28,7 @@ class Supervisor:
 
 @pytest.fixture
 def run_task(monkeypatch, tallyfy):
-    """Return a function that has Airflow's task runner run a task, and gives what it tells its supervisor."""
+    """Return a function that runs a task in Airflow's task runner and returns its message to the supervisor."""
     tallyfy.add_template("Onboarding", id=RUN_ID)
     import structlog
     from airflow.sdk.api.datamodels import _generated as api

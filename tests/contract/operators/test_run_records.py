@@ -42,7 +42,7 @@ def hook(tallyfy):
 
 @pytest.fixture
 def audited(tallyfy) -> dict[str, Any]:
-    """Give a run of ten days with a history."""
+    """Return a run of ten days with a history."""
     run = tallyfy.add_run(name="Acme", created_at="10 days ago")
     stored = tallyfy.store.find(run["id"])
     for days, verb in ((8, "updated"), (6, "archived"), (4, "unarchived"), (2, "updated")):
@@ -228,7 +228,7 @@ def test_an_approval_needs_a_decision(tallyfy, hook):
 
 @pytest.fixture
 def filled(tallyfy) -> dict[str, Any]:
-    """Give a run whose kick-off form and tasks' forms people have filled in, in part."""
+    """Return a run whose kick-off form and tasks' forms are partly filled in."""
     template = tallyfy.add_template(
         "Onboarding",
         kickoff=[{"label": "Company", "alias": "company"}, {"label": "Notes"}],
@@ -284,7 +284,7 @@ def test_form_values_are_read_although_the_list_of_fields_fails(tallyfy, hook, f
     stored = {**filled["prerun"], **filled["tasks"][0]["taskdata"]}
     assert set(values.values()) >= set(stored.values())
     assert ("Company" in values) == (template == "live")
-    assert pauses == []  # it is not asked again and again
+    assert pauses == []  # it is not requested again and again
 
 
 @pytest.mark.usefixtures("worlds")

@@ -1,4 +1,4 @@
-"""`undo` takes back exactly what another task changed."""
+"""`undo` reverts exactly what another task changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESULT = {"id": "a" * 32, "name": "x", "status": "active", "changed": True}
 
 
 class LazySequence(Sequence):
-    """The results of a mapped task as Airflow hands them on: read when they are needed."""
+    """The results of a mapped task as Airflow passes them: read when they are needed."""
 
     def __init__(self, *results: Any) -> None:
         self._results = results

@@ -1,4 +1,4 @@
-"""An update changes what it names, and nothing else."""
+"""An update changes the given fields, and nothing else."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _reschedule_without_a_database(monkeypatch):
-    """Airflow 2 asks its database when a rescheduled task began; newer versions ask the task instance."""
+    """Replace Airflow 2's look into its database for the time at which a rescheduled task began."""
     try:
         from airflow.sensors import base
     except ImportError:

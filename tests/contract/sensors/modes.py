@@ -1,4 +1,4 @@
-"""The ways in which a sensor waits, each brought to the end of the task."""
+"""Runs a sensor to the end of its task, in each mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Mode = Callable[[Make, Callable[[], Any]], End]
 
 
 def at_once(**mode: Any) -> Mode:
-    """Wait for what is already so."""
+    """Wait for a goal that is already reached."""
 
     def wait(make: Make, happen: Callable[[], Any]) -> End:
         happen()

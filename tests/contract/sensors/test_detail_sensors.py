@@ -203,15 +203,15 @@ def test_a_trigger_without_values_waits_for_any(tallyfy, run_id):
 
 
 def test_a_wait_logs_the_progress_of_the_run_when_it_changes(tallyfy, run_id, monkeypatch):
-    sensor, told = wait_for_task(run_id)(timeout=1000), []
-    monkeypatch.setattr(type(sensor), "_log_line", staticmethod(told.append))
+    sensor, logged = wait_for_task(run_id)(timeout=1000), []
+    monkeypatch.setattr(type(sensor), "_log_line", staticmethod(logged.append))
     for _ in range(2):
         sensor.poke(new_context())
     tallyfy.complete_task(run_id, "Prepare")
     sensor.poke(new_context())
-    assert len(told) == 2 if tallyfy.behavior.progress == "object" else len(told) >= 1
-    assert "next: Prepare" in told[0]
-    assert "next: Legal review" in told[-1]
+    assert len(logged) == 2 if tallyfy.behavior.progress == "object" else len(logged) >= 1
+    assert "next: Prepare" in logged[0]
+    assert "next: Legal review" in logged[-1]
 
 
 def test_a_wait_for_a_task_links_to_the_run(tallyfy, run_id):

@@ -1,4 +1,4 @@
-"""Waits that end in the triggerer: only where their authors ask, never where Airflow would skip something."""
+"""Waits end in the triggerer only on request, and never where Airflow would skip something."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN_ID = "0123456789abcdef0123456789abcdef"
 STEPS = [{"title": "Review", "form_fields": [{"label": "Verdict", "field_type": "text"}]}]
 TEMPLATE_ID = "fedcba9876543210fedcba9876543210"
 
-#: Every class whose tasks may wait in the triggerer -> the arguments of a wait that its first look does not end.
+#: Every class whose tasks can wait in the triggerer -> arguments of a wait that the first look does not end.
 WAITS: dict[type, dict[str, Any]] = {
     TallyfyRunStatusSensor: {"run_id": RUN_ID},
     TallyfyRunsStatusSensor: {"run_ids": [RUN_ID]},
@@ -35,18 +35,18 @@ WAITS: dict[type, dict[str, Any]] = {
 every_wait = pytest.mark.parametrize("wait", WAITS, ids=lambda wait: wait.__name__)
 
 
-def told(*_: Any) -> None:
-    """Stand in for a message to the team."""
+def callback(*_: Any) -> None:
+    """Stand in for a notification of the team."""
 
 
 #: What a worker does at the end of a task, and its name in the refusal.
 LOSSES: dict[str, dict[str, Any]] = {
     "the result": {"do_xcom_push": True},
     "the asset events of outlets": {"outlets": ["asset"]},
-    "on_success_callback": {"on_success_callback": told},
-    "on_success_callback, one of several": {"on_success_callback": [told]},
-    "on_success_callback, of all tasks": {"default_args": {"on_success_callback": told}},
-    "post_execute": {"post_execute": told},
+    "on_success_callback": {"on_success_callback": callback},
+    "on_success_callback, one of several": {"on_success_callback": [callback]},
+    "on_success_callback, of all tasks": {"default_args": {"on_success_callback": callback}},
+    "post_execute": {"post_execute": callback},
 }
 
 
@@ -105,5 +105,5 @@ def test_a_task_without_a_worker_refuses_what_one_does_at_the_beginning_as_well(
     both = {"start_from_trigger": True, "end_from_trigger": True}
     assert made(TallyfyRunStatusSensor, **both).start_trigger_args.trigger_kwargs["end_task"] is True
     with pytest.raises(TallyfyConfigurationError, match=f"skip {loss}"):
-        made(TallyfyRunStatusSensor, **both, **{loss: told})
-    assert made(TallyfyRunStatusSensor, end_from_trigger=True, **{loss: told}).end_from_trigger
+        made(TallyfyRunStatusSensor, **both, **{loss: callback})
+    assert made(TallyfyRunStatusSensor, end_from_trigger=True, **{loss: callback}).end_from_trigger

@@ -18,7 +18,7 @@ from tests.contract.sensors.modes import MODES
 
 @pytest.fixture(autouse=True)
 def _unhurried(tallyfy, monkeypatch):
-    """The budget of requests is not what is tested here."""
+    """Raise the limit of requests, which is not tested here."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(wait_requests_per_minute=600_000))
 
 
@@ -182,17 +182,17 @@ def test_every_invalid_run_id_is_reported():
 
 def test_the_number_of_finished_runs_is_logged_when_it_changes(tallyfy, monkeypatch):
     run_ids = tallyfy.add_runs(3)
-    sensor, told = wait_for(run_ids)(timeout=1000), []
-    monkeypatch.setattr(type(sensor), "_log_line", staticmethod(told.append))
+    sensor, logged = wait_for(run_ids)(timeout=1000), []
+    monkeypatch.setattr(type(sensor), "_log_line", staticmethod(logged.append))
     sensor.poke(new_context())
     sensor.poke(new_context())
     tallyfy.complete_run(run_ids[0])
     sensor.poke(new_context())
-    assert told == ["0 of 3 runs are complete.", "1 of 3 runs are complete."]
+    assert logged == ["0 of 3 runs are complete.", "1 of 3 runs are complete."]
 
 
 def handed_on(run_id: str, folder: Path) -> dict[str, object]:
-    """Give one run in every form in which tasks hand runs on."""
+    """Return one run in every form in which tasks return runs."""
     report = folder / "report.jsonl"
     report.write_text(f'{{"id": "{run_id}", "state": "changed"}}\n{{"id": "other", "state": "unchanged"}}\n')
     return {
@@ -308,7 +308,7 @@ def test_a_wait_for_a_thousand_runs_fits_the_smallest_column_for_triggers(tallyf
 
 
 def test_a_run_that_the_worker_could_not_read_is_read_before_a_list_is_believed(tallyfy, monkeypatch):
-    """What the worker saw of the others says nothing about it: a list that lags may show it before it was reopened."""
+    """The worker did not read this run, and a lagging list may show it as it was before it was reopened."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=0))
     run_ids = tallyfy.add_runs(3)
     assert deferral(wait_for(run_ids)(deferrable=True, timeout=60)).trigger.newer_than is not None

@@ -1,4 +1,4 @@
-"""A run that appears already finished and archived, where archived runs are hidden and where they are not."""
+"""A run that appears already finished and archived, with archived runs hidden or shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENSORS: dict[str, Any] = {
     "task": lambda **arguments: TallyfyTaskSensor(run_id=RUN_ID, task_name="Sign", **arguments),
     "field": lambda **arguments: TallyfyFormFieldSensor(run_id=RUN_ID, field="Verdict", **arguments),
 }
-#: A task or field of a run that is hidden is as good as not there, and will not come any more.
+#: A task or field of a hidden run counts as missing for good.
 ENDS = {"run": "success", "runs": "success", "task": "failed", "field": "failed"}
 
 
@@ -42,20 +42,20 @@ def appear(tallyfy) -> None:
 
 @pytest.fixture
 def after(monkeypatch) -> Callable[..., None]:
-    """Return a function that has something happen after so many seconds, by a clock that only Airflow's sleep moves."""
-    clock = SimpleNamespace(now=1_900_000_000.0, deeds=[])
+    """Return a function that schedules an act after some seconds of a clock that only Airflow's sleep moves."""
+    clock = SimpleNamespace(now=1_900_000_000.0, acts=[])
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
-        for deed in [deed for deed in clock.deeds if deed[0] <= clock.now]:
-            clock.deeds.remove(deed)
-            deed[1]()
+        for act in [act for act in clock.acts if act[0] <= clock.now]:
+            clock.acts.remove(act)
+            act[1]()
 
     read = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now, sleep=sleep)
     for module in ("worker", "deadline"):
         monkeypatch.setattr(f"airflow_provider_tallyfy.waits.{module}.time", read)
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", read)
-    return lambda seconds, deed: clock.deeds.append((clock.now + seconds, deed))
+    return lambda seconds, act: clock.acts.append((clock.now + seconds, act))
 
 
 @pytest.mark.parametrize("kind", SENSORS)

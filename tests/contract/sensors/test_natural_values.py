@@ -1,4 +1,4 @@
-"""Waits and deletions take durations and names in every form that Python and native rendering give them."""
+"""Waits and deletions take durations and names in every form that Python and native rendering produce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same run ends a wait in the same way, wherever Airflow waits and whatever Tallyfy's documentation leaves open."""
+"""The same run ends a wait alike in every mode, and in both behaviors of the sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.sensors.modes import MODES
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 
-#: What a run may be like: the arguments of the sandbox's ``add_run``, or None for no run at all.
+#: The states of a run: arguments of the sandbox's ``add_run``, or None for no run.
 RUNS: dict[str, dict[str, Any] | None] = {
     "active": {},
     "complete": {"status": "complete"},
@@ -30,7 +30,7 @@ FAILED = ("failed", "AirflowFailException")
 MISSING = ("failed", "TallyfyNotFoundError")
 TIMED_OUT = ("failed", "AirflowSensorTimeout")
 
-#: Which of those end a wait, and how; at the others it goes on until its timeout.
+#: Which of those end a wait, and how. With the others it lasts until its timeout.
 WAITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": (
         {},

@@ -1,4 +1,4 @@
-"""What Airflow's own arguments mean to the sensor, alike in every mode, and how it goes through deferral."""
+"""What Airflow's own arguments mean for the sensor, alike in every mode, and how it defers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sensor(**arguments: Any) -> TallyfyRunStatusSensor:
     return TallyfyRunStatusSensor(**{"task_id": "wait", "run_id": RUN_ID, "timeout": 0, **arguments})
 
 
-#: What happens to the wait -> what is done to Tallyfy before it is looked at, and the task's end without soft_fail.
+#: What happens to the wait -> the change of Tallyfy before the look, and the task's end without soft_fail.
 EVENTS: dict[str, tuple[dict[str, Any] | None, str]] = {
     "the timeout passes": (None, "AirflowSensorTimeout"),
     "the run is archived": ({"archive": True}, "AirflowFailException"),
@@ -48,7 +48,7 @@ def happen(tallyfy, event: dict[str, Any] | None) -> None:
 
 
 def wait(tallyfy, mode: str, event: dict[str, Any] | None, **arguments: Any) -> End:
-    """Let something happen to a wait: before its only look, or (deferred) after it was deferred."""
+    """Change Tallyfy during a wait: before its only look, or after it was deferred."""
     return EVERY_MODE[mode](lambda **of_mode: sensor(**arguments | of_mode), lambda: happen(tallyfy, event))
 
 
@@ -207,8 +207,8 @@ def test_one_poke_sensor_tolerates_transient_failures_and_logs_each_change_once(
     waited.complete_run(RUN_ID)
     task = sensor(mode="poke", timeout=60, poke_interval=0.01, max_poll_failures=5)
     assert task.execute(new_context())["status"] == "complete"
-    told = re.findall(r"(?s)Cannot see run .*?\(request id (\w+)\)", capfd.readouterr().out + caplog.text)
-    assert len(set(told)) == 1
+    request_ids = re.findall(r"(?s)Cannot see run .*?\(request id (\w+)\)", capfd.readouterr().out + caplog.text)
+    assert len(set(request_ids)) == 1
 
 
 def test_too_many_failed_looks_in_a_row_fail_the_try(waited):

@@ -1,4 +1,4 @@
-"""What Tallyfy's trouble does to a wait on a worker: a look that fails is one attempt, and told once."""
+"""A wait on a worker while Tallyfy fails: a failed look is one attempt, and is logged once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sensor(kind: str = "run", **arguments: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _patient_connection(tallyfy, monkeypatch):
-    """A connection whose requests may be repeated for a while, unlike looks."""
+    """A connection whose requests are repeated for a while, unlike looks."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(retry_budget=3))
     for run_id in RUN_IDS:
         tallyfy.add_run(id=run_id)
@@ -40,7 +40,7 @@ def _patient_connection(tallyfy, monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch) -> SimpleNamespace:
-    """A clock that only looks move on."""
+    """A clock that only looks advance."""
     made = SimpleNamespace(now=1_900_000_000.0)
     read = SimpleNamespace(time=lambda: made.now, monotonic=lambda: made.now)
     for module in ("worker", "deadline"):
@@ -55,7 +55,7 @@ def clock(monkeypatch) -> SimpleNamespace:
     return made
 
 
-def told(capfd, caplog, pattern: str) -> list[str]:
+def logged_lines(capfd, caplog, pattern: str) -> list[str]:
     return sorted(set(re.findall(pattern, capfd.readouterr().out + caplog.text)))
 
 
@@ -98,9 +98,9 @@ def test_a_change_of_failures_is_logged_once_in_poke_mode(tallyfy, caplog, capfd
     waiting = sensor(kind, timeout=60)
     for _ in range(5):
         waiting.poke(new_context())
-    lines = told(capfd, caplog, r"Cannot see .* at the moment, still waiting\.\n.*\nTallyfy answered (\d+)")
+    lines = logged_lines(capfd, caplog, r"Cannot see .* at the moment, still waiting\.\n.*\nTallyfy answered (\d+)")
     assert lines == ["502", "503"]
-    assert not told(capfd, caplog, "Trying again")
+    assert not logged_lines(capfd, caplog, "Trying again")
 
 
 @pytest.mark.parametrize("kind", SENSORS)
@@ -108,7 +108,7 @@ def test_a_failed_look_is_logged_once_before_deferring(tallyfy, caplog, capfd, k
     caplog.set_level("INFO")
     tallyfy.faults.add(status=503, times=None)
     deferral(sensor(kind, deferrable=True))
-    lines = told(capfd, caplog, r"(Cannot see|Trying again)")
+    lines = logged_lines(capfd, caplog, r"(Cannot see|Trying again)")
     assert lines == ["Cannot see"]
 
 

@@ -14,8 +14,8 @@ def trigger(**arguments: Any) -> TallyfyRunEventTrigger:
     return TallyfyRunEventTrigger(**{"poll_interval": 0.5, "replay": 0, **arguments})
 
 
-async def heard(tallyfy, listening: TallyfyRunEventTrigger, *acts: Any, count: int) -> list[dict[str, Any]]:
-    """Listen, do something after the first look and after every second look since, and stop after some events."""
+async def fired(tallyfy, listening: TallyfyRunEventTrigger, *acts: Any, count: int) -> list[dict[str, Any]]:
+    """Run the trigger, act after the first look and after every second look since, and stop after some events."""
     events: list[dict[str, Any]] = []
 
     async def listen() -> None:
@@ -32,7 +32,7 @@ async def heard(tallyfy, listening: TallyfyRunEventTrigger, *acts: Any, count: i
     task = asyncio.create_task(listen())
     await looks(1)
     for act in (lambda: None, *acts):
-        await looks(2)  # the answer to the last but one is taken in
+        await looks(2)  # the answer to the last but one is processed
         act()
     await looks(3)
     assert await asyncio.to_thread(eventually, lambda: len(events) >= count)
@@ -57,7 +57,7 @@ def test_events_of_a_run_fire_as_they_happen(tallyfy):
     )
     template_id = tallyfy.run(run_id)["checklist_id"]
     listening = trigger(events=["completed", "archived", "restored"], template_id=template_id)
-    events = asyncio.run(heard(tallyfy, listening, *acts, count=3))
+    events = asyncio.run(fired(tallyfy, listening, *acts, count=3))
     assert names(events) == [("completed", run_id), ("archived", run_id), ("restored", run_id)]
     assert len({event["event_id"] for event in events}) == 3
     assert events[0]["run"]["url"] == tallyfy.run_url(run_id)

@@ -1,4 +1,4 @@
-"""The trigger in a real event loop: what it stores, what it fires, and what it does to the loop it lives in."""
+"""The trigger in a real event loop: what it stores, what it fires, and that it does not block the loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _look_often(monkeypatch):
 
 @pytest.fixture
 def impatient(tallyfy, monkeypatch):
-    """Give a Tallyfy whose refusals end a wait at once, like a connection that is missing."""
+    """Return a Tallyfy whose refusals end a wait at once, as does a missing connection."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", tallyfy.connection_json(credentials_grace=0))
     monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.shared_connection.DEFAULT_CREDENTIALS_GRACE", 0)
     return tallyfy

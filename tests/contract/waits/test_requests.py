@@ -1,4 +1,4 @@
-"""What waits cost Tallyfy, over a real socket: a hundred waits, their end, and what they leave behind."""
+"""What a hundred waits cost Tallyfy, over a real socket, and that they leave nothing open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNT = 100
 
 @pytest.fixture(autouse=True)
 def _connection(tallyfy, monkeypatch):
-    """The budget is not what is tested here; where Tallyfy is in trouble, timeouts are short."""
+    """Raise the limit of requests, which is not tested here, and shorten timeouts while Tallyfy fails."""
     connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=5, timeout=2)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
 
@@ -54,7 +54,7 @@ def looks_at(tallyfy) -> int:
 
 
 def outcomes(tallyfy, triggers: list[TallyfyRunStatusTrigger], *acts: Callable[[], Any]) -> Counter[str]:
-    """Let triggers wait together, do each thing after another look, and count how they end."""
+    """Let triggers wait together, act after each look, and count how they end."""
 
     async def main() -> Counter[str]:
         waits = [asyncio.create_task(end_of(each)) for each in triggers]
@@ -135,7 +135,7 @@ def test_cancelling_one_wait_leaves_the_others_alone(tallyfy):
 
 
 def test_a_hanging_answer_does_not_block_the_event_loop(tallyfy, monkeypatch):
-    """A loop that stood still with the request would be free again only when that has timed out, which ends waits."""
+    """If the request blocked the loop, it would be free only after the request timed out, which ends waits."""
     connection = tallyfy.connection_json(wait_requests_per_minute=600_000, retry_budget=0, timeout=30)
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     silence = tallyfy.faults.add("hang", times=None)

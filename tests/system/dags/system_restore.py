@@ -1,4 +1,4 @@
-"""What the system tests run, besides the examples: restores, waits and archives."""
+"""Restores, waits and archives that the system tests run, besides the examples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ with DAG(dag_id="system_restore_many", params={"run_ids": Param([], type="array"
         task_id="wait", target_status="active", deferrable=True, poke_interval=1, map_index_template="{{ task.run_id }}"
     ).expand(run_id=restored.output.map(lambda run: run["id"]))
 
-# Airflow fails a task that it starts again before it has heard of the end of the process before; a retry mends that.
+# Airflow fails a task that resumes before the end of its first process is recorded. A retry mends that.
 with DAG(dag_id="system_wait", params=RUN_ID, default_args={"retries": 3, "retry_delay": 1}, **SETTINGS):
     common = {"run_id": "{{ params.run_id }}", "poke_interval": 1, "timeout": 600}
     TallyfyRunStatusSensor(task_id="poke", mode="poke", **common)

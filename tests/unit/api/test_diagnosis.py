@@ -104,13 +104,13 @@ def test_the_error_names_a_token_url_that_does_not_exist(status, body):
 
 
 def test_every_error_of_the_token_endpoint_names_token_url_and_not_the_host():
-    told = [
+    errors = [
         error_of(302, b"", TOKEN_CALL),
         error_of(403, b"<html></html>", TOKEN_CALL),
         error_from_loss(TOKEN_CALL, Loss("refused", sent=False), "account.example"),
         unexpected_answer(TOKEN_CALL, Answer(200), "got an HTML page"),
     ]
-    for error in told:
+    for error in errors:
         assert "extra token_url" in str(error)
         assert "connection's host" not in str(error)
         assert "organization" not in str(error)

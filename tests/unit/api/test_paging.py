@@ -29,7 +29,7 @@ def new_pager(*, whole: bool = True) -> Pager[Run]:
 
 
 def walk(*pages: Page, whole: bool = True) -> list[str]:
-    """Answer a pager's calls with these pages; it must ask for all of them, each by its number."""
+    """Answer a pager's calls with these pages. It must request each of them by its number."""
     pager, found, asked, waiting = new_pager(whole=whole), [], [], list(pages)
     while (call := pager.next_call()) is not None:
         asked.append(call.action)

@@ -1,4 +1,4 @@
-"""The retry policy alone, as a table; that both drivers obey it is shown over a socket in ``tests/contract/hooks``."""
+"""The retry policy alone, as a table. ``tests/contract/hooks`` tests over a socket that both drivers obey it."""
 
 from __future__ import annotations
 

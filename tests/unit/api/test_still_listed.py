@@ -1,4 +1,4 @@
-"""A deleted run is gone when no list shows it, and a list that moves while it is read proves nothing at once."""
+"""A deleted run is gone when no list shows it. A list that changes while it is read proves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PER_PAGE = 100
 
 
 def looked_for(run_id: str, archive: list[str], leave_after_first_page: int) -> tuple[set[str], int]:
-    """Drive the flow over an archive that some leave while it is read the first time; count the readings."""
+    """Drive the flow over an archive that runs leave during the first reading, and count the readings."""
     flow = flows.still_listed("o" * 32, [run_id])
     step, readings = next(flow), 0
     try:

@@ -1,4 +1,4 @@
-"""What others wrote reaches messages and log lines in one printable line of limited length."""
+"""Foreign text in messages and log lines is one printable line of limited length."""
 
 from __future__ import annotations
 

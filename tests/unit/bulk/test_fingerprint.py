@@ -19,7 +19,7 @@ print(fingerprint({"Plans": {"Trial", "Paid", "Gold", "Free"}, "Groups": [frozen
 
 
 def test_a_row_with_sets_has_the_same_key_in_every_process():
-    """Python orders the texts of a set by hashes that are others in every process."""
+    """Python orders the texts of a set by hashes that differ between processes."""
     seen = {
         subprocess.run(
             [sys.executable, "-c", PRINT_ONE],
@@ -59,7 +59,7 @@ def test_other_content_has_another_key(value):
 
 
 def test_the_key_of_a_row_is_the_same_as_in_earlier_versions():
-    """Runs that were launched by it before would not be found again otherwise."""
+    """Otherwise, runs launched by an earlier version would not be found again."""
     row = {"Company": "ACME", "order": 1001, "paid": True, "rate": 1.5, "sizes": {1, 2}, "note": None, "key": 2**60}
 
     assert fingerprint(row) == "a8ac6696428fa0620b0fad6f8e448d58771022fe424c7c67a5faef6a0fbeec7b"

@@ -1,4 +1,4 @@
-"""The thread of a bulk job, where it cannot even begin."""
+"""The loop thread of a bulk job, when it cannot start."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_a_header_that_names_columns_twice_is_refused(tmp_path):
     ("header", "columns"), [("Company,", "2"), ("Company, ,", "2, 3"), (",Company", "1"), ('Company,"",Plan', "2")]
 )
 def test_a_header_that_does_not_name_a_column_is_refused(tmp_path, header, columns):
-    """Spreadsheets write such a comma behind a column that was emptied, and nobody can tell what one with values is."""
+    """Spreadsheets write such a comma for an emptied column. A column with values and no name is ambiguous."""
     path = tmp_path / "rows.csv"
     path.write_text(f"{header}\nA,B\n")
 

@@ -1,4 +1,4 @@
-"""Files that tasks write: an earlier one stays until the new one is complete, whatever ends the writing."""
+"""An earlier file stays until the new one is complete, whatever ends the writing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def broken_off() -> Iterator[str]:
     raise ConnectionError
 
 
-#: Everything that writes a file, given a path and what to write.
+#: Each function that writes a file, given a path and what to write.
 WRITERS: dict[str, Callable[[str, list[str]], object]] = {
     "lines": lambda path, rows: write_lines(path, some(rows)),
     "document": write_json,
@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, write, p
 
 @pytest.fixture
 def object_store() -> str:
-    """Give the URL of a folder in an object store of this process."""
+    """Return the URL of a folder in an object store of this process."""
     attach = import_module("airflow.sdk.io" if AIRFLOW_V_3_0_PLUS else "airflow.io.store").attach
     attach("memory", fs=MemoryFileSystem())
     return "memory://output"

@@ -1,4 +1,4 @@
-"""The limiter finds out what a server bears, on a clock that the tests turn."""
+"""The limiter finds the rate that a server accepts, on a clock that the tests advance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def on_turned_clock(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 class RollingLimit:
-    """At most so many requests in so many seconds; a declined one is not counted."""
+    """A limit of requests in a span of seconds, which does not count refused ones."""
 
     def __init__(self, requests: int, seconds: float) -> None:
         self.requests, self.seconds = requests, seconds
@@ -40,7 +40,7 @@ class RollingLimit:
 
 
 class FixedWindow:
-    """So many requests in each window of the clock."""
+    """A limit of requests in each window of the clock."""
 
     def __init__(self, requests: int, seconds: float) -> None:
         self.requests, self.seconds = requests, seconds
@@ -59,7 +59,7 @@ class FixedWindow:
 async def send_all(
     total: int, concurrency: int, limiter: AdaptiveRateLimiter, declines: Callable[[float], float | None]
 ) -> tuple[float, int]:
-    """Send requests until all were let pass; give the seconds that took and how many were declined."""
+    """Send requests until all were accepted. Return the seconds that took and how many were refused."""
     clock = asyncio.get_running_loop().time
     todo = iter(range(total))
     declined = 0
@@ -176,7 +176,7 @@ def test_a_cancelled_request_does_not_delay_the_others():
 
 
 def test_time_in_the_queue_does_not_count_against_the_retry_budget(monkeypatch):
-    """Each call is declined twice, with all others in between: its own two pauses fit the budget, the line does not."""
+    """Each call is refused twice, with all others in between. Its two pauses fit the budget, the queue does not."""
     budget, pause = 50.0, 20
 
     async def scenario() -> float:

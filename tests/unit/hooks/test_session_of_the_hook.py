@@ -1,4 +1,4 @@
-"""What the hook's session sends, and to which hosts; requests-mock takes the place of the network."""
+"""What the hook's session sends, and to which hosts. requests-mock replaces the network."""
 
 from __future__ import annotations
 

@@ -7,5 +7,5 @@ from tests.unit.unreachable import CONNECTION
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    """Connect tasks to a Tallyfy that no request reaches."""
+    """Connect tasks to an address at which nothing listens."""
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", CONNECTION)

@@ -1,4 +1,4 @@
-"""What the tests of refusals share."""
+"""Shared by the tests of refusals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.task_contexts import context_of
 
 
 def refusal_of(act: Callable[[], Any]) -> TallyfyValidationError:
-    """Do what fails for good, and give its error."""
+    """Call a function that fails without retries, and return its error."""
     end = attempt(act)
     assert end.state == "failed"
     assert type(end.exception) is TallyfyValidationError
@@ -19,5 +19,5 @@ def refusal_of(act: Callable[[], Any]) -> TallyfyValidationError:
 
 
 def refusal(operator: Any) -> TallyfyValidationError:
-    """Execute a task that fails for good, and give its error."""
+    """Execute a task that fails without retries, and return its error."""
     return refusal_of(lambda: operator.execute(context_of()))

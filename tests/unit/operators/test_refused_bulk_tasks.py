@@ -1,4 +1,4 @@
-"""What a bulk task refuses before it asks Tallyfy anything."""
+"""What a bulk task refuses before it sends a request."""
 
 from __future__ import annotations
 

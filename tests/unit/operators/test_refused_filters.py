@@ -1,4 +1,4 @@
-"""An invalid or empty filter, id or field is refused before Tallyfy is asked anything, and never chooses other runs."""
+"""An invalid or empty filter, id or field is refused before a request is sent, and never selects other runs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_filter_that_a_template_rendered_empty_is_refused(name, empty):
 @pytest.mark.parametrize("make", [TallyfyListRunsOperator, TallyfyArchiveRunsOperator], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_filter_that_is_missing_for_a_mapped_task_is_refused(make, name):
-    """Airflow makes the operator anew with the values, so it cannot note before what was given."""
+    """Airflow makes the operator again with the mapped values, so it cannot know earlier what was given."""
     with DAG("dag", schedule=None):
         mapped = make.partial(task_id="task", archived="include").expand(**{name: [None, "a"]})
     refusal(mapped.unmap({name: None}))

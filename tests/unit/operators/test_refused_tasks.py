@@ -1,4 +1,4 @@
-"""What a task about single runs refuses before it asks Tallyfy anything."""
+"""What a task about one run refuses before it sends a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sensor cannot wait for is refused before Tallyfy is asked anything."""
+"""A sensor refuses an invalid wait before it sends a request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _unreachable(monkeypatch):
 
 
 def refusal(make: Any, **arguments: Any) -> TallyfyValidationError:
-    """Execute a sensor that fails for good, and give its error."""
+    """Execute a sensor that fails without retries, and return its error."""
     end = attempt(lambda: make(task_id="wait", timeout=0, **arguments).execute(new_context()))
     assert end.state == "failed"
     assert isinstance(end.exception, TallyfyValidationError)

@@ -1,4 +1,4 @@
-"""Waits that no worker begins: what Airflow can start rightly in the triggerer, and nothing else."""
+"""Waits begin in the triggerer only where Airflow can start them there."""
 
 from __future__ import annotations
 

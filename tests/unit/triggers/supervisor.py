@@ -19,13 +19,13 @@ class Supervisor:
     """
     The triggerer's two processes: one runs a trigger, the other answers it in order and writes to the database.
 
-    :param tallyfy: what the trigger listens to.
+    :param tallyfy: the Tallyfy that the trigger watches.
     """
 
     def __init__(self, tallyfy: VirtualTallyfy) -> None:
         self.tallyfy = tallyfy
         self.kept: dict[tuple[str, str], str] = {}
-        self.told: list[dict[str, Any]] = []
+        self.fired: list[dict[str, Any]] = []
         self.stuck_until = 0.0
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -80,7 +80,7 @@ class Supervisor:
                 except Exception as error:  # noqa: BLE001 - it is for whoever asked
                     answer.set_exception(error)
             await asyncio.sleep(0.25)
-            self.told += received
+            self.fired += received
 
     def _answer(self, message: Any) -> Any:
         from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
@@ -99,11 +99,11 @@ class Supervisor:
             return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
         return AssetStateStoreResult(value=json.loads(self.kept[place]))
 
-    def times_told(self, run_id: str) -> int:
-        return sum(event["run"]["id"] == run_id for event in self.told)
+    def times_fired(self, run_id: str) -> int:
+        return sum(event["run"]["id"] == run_id for event in self.fired)
 
 
 async def until_told(airflow: Supervisor, run_id: str) -> None:
     async with asyncio.timeout(10 * INTERVAL):
-        while not airflow.times_told(run_id):  # noqa: ASYNC110 - virtual time costs nothing
+        while not airflow.times_fired(run_id):  # noqa: ASYNC110 - virtual time costs nothing
             await asyncio.sleep(0.25)

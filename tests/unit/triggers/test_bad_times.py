@@ -55,11 +55,11 @@ def tallyfy(monkeypatch) -> VirtualTallyfy:
 
 
 def ended(trigger: Any, *acts: tuple[float, Callable[[], Any]]) -> tuple[WaitResult, float, list[str]]:
-    """Run a trigger, and do things to Tallyfy at moments; give how and when the wait ended, and its log lines."""
-    told: list[str] = []
+    """Run a trigger and change Tallyfy at given moments. Return how and when the wait ended, and its log lines."""
+    logged: list[str] = []
     trigger._log = SimpleNamespace(
-        info=lambda form, *values: told.append(form % values),
-        exception=lambda form, *values: told.append(form % values),
+        info=lambda form, *values: logged.append(form % values),
+        exception=lambda form, *values: logged.append(form % values),
     )
 
     async def main() -> tuple[WaitResult, float]:
@@ -70,7 +70,7 @@ def ended(trigger: Any, *acts: tuple[float, Callable[[], Any]]) -> tuple[WaitRes
         return WaitResult.from_event(event.payload), now()
 
     ending, moment = in_virtual_time(main)
-    return ending, moment, told
+    return ending, moment, logged
 
 
 def unreadable(tallyfy: VirtualTallyfy, monkeypatch: Any, error: Exception, until: float) -> None:
@@ -93,9 +93,9 @@ def renew(tallyfy: VirtualTallyfy) -> None:
 @pytest.mark.parametrize("error", NOT_READ, ids=lambda error: type(error).__name__)
 def test_a_connection_that_is_unreadable_for_a_while_fails_no_wait_and_logs_once(tallyfy, monkeypatch, kind, error):
     unreadable(tallyfy, monkeypatch, error, until=200)
-    ending, _, told = ended(TRIGGERS[kind](), (300, lambda: tallyfy.complete_run(RUN_ID)))
+    ending, _, logged = ended(TRIGGERS[kind](), (300, lambda: tallyfy.complete_run(RUN_ID)))
     assert ending.outcome is Outcome.REACHED
-    lines = [line for line in told if "connection" in line]
+    lines = [line for line in logged if "connection" in line]
     assert len(lines) == 1
     assert lines[0].startswith("The Airflow connection cannot be read at the moment, still waiting.\n")
 
@@ -136,10 +136,10 @@ def test_a_defect_ends_its_wait_with_an_event_and_a_traceback(tallyfy, monkeypat
         yield
 
     monkeypatch.setattr(RunProbe, "look", look)
-    ending, _, told = ended(TRIGGERS[kind]())
+    ending, _, logged = ended(TRIGGERS[kind]())
     assert (ending.outcome, ending.error) == (Outcome.ERROR, "TallyfyResponseError")
     assert "ZeroDivisionError" in ending.message
-    assert any(line.endswith("broke off.") for line in told)
+    assert any(line.endswith("broke off.") for line in logged)
 
 
 # -- refused credentials ------------------------------------------------------------------------------------------
@@ -161,10 +161,10 @@ REFUSALS = pytest.mark.parametrize(
 @REFUSALS
 @pytest.mark.parametrize("kind", TRIGGERS)
 def test_refused_credentials_are_tolerated_for_five_minutes_and_logged_once(tallyfy, refuse, error, kind):
-    ending, moment, told = ended(TRIGGERS[kind](), (30, refuse(tallyfy)))
+    ending, moment, logged = ended(TRIGGERS[kind](), (30, refuse(tallyfy)))
     assert (ending.outcome, ending.error) == (Outcome.ERROR, error)
     assert 60 + 300 - 10 <= moment <= 60 + 300 + 40
-    lines = [line for line in told if "The wait fails after 300 s.\nRenew the token" in line]
+    lines = [line for line in logged if "The wait fails after 300 s.\nRenew the token" in line]
     assert len(lines) == 1
 
 
@@ -191,7 +191,7 @@ def test_a_new_token_within_that_time_lets_the_wait_go_on(tallyfy, kind):
 
 @every_kind
 def test_credentials_that_are_accepted_again_let_the_wait_go_on(tallyfy, kind):
-    ending, _, told = ended(
+    ending, _, logged = ended(
         TRIGGERS[kind](),
         (30, forbidden(tallyfy)),
         (250, tallyfy.faults.clear),
@@ -200,7 +200,7 @@ def test_credentials_that_are_accepted_again_let_the_wait_go_on(tallyfy, kind):
         (1000, lambda: tallyfy.complete_run(RUN_ID)),
     )
     assert ending.outcome is Outcome.REACHED
-    assert sum("Renew the token" in line for line in told) == 2
+    assert sum("Renew the token" in line for line in logged) == 2
 
 
 @every_kind

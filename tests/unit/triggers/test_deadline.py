@@ -1,4 +1,4 @@
-"""What a trigger does when its time is over, in virtual time."""
+"""What a trigger does at its deadline, in virtual time."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_an_event_fires_once_across_a_restart(virtually, assets):
         await asyncio.sleep(INTERVAL)
         tallyfy.complete_run(after)
         await asyncio.sleep(2 * INTERVAL)
-        assert [event["run"]["id"] for event in airflow.told] == [before, between, after]
+        assert [event["run"]["id"] for event in airflow.fired] == [before, between, after]
         assert {name for name, _ in airflow.kept} == set(assets)
 
     virtually(scenario)
@@ -72,9 +72,9 @@ def test_a_kill_at_any_moment_loses_no_event_and_repeats_it_only_under_the_same_
         await airflow.kill()
         airflow.start([ONE, OTHER])
         await asyncio.sleep(3 * INTERVAL)
-        times = airflow.times_told(run_id)
+        times = airflow.times_fired(run_id)
         assert times == 1 if alive > 8 else 1 <= times <= 2
-        assert len({event["event_id"] for event in airflow.told}) == 1
+        assert len({event["event_id"] for event in airflow.fired}) == 1
 
     virtually(scenario)
 
@@ -91,7 +91,7 @@ def test_a_kill_after_airflow_was_stuck_loses_no_event(virtually, alive):
         await airflow.kill()
         airflow.start()
         await asyncio.sleep(3 * INTERVAL)
-        assert 1 <= airflow.times_told(run_id) <= 2
+        assert 1 <= airflow.times_fired(run_id) <= 2
 
     virtually(scenario)
 
@@ -106,7 +106,7 @@ def test_events_between_the_start_and_the_first_look_fire(virtually, events):
         await asyncio.sleep(10)
         tallyfy.complete_run(early)
         await asyncio.sleep(2 * INTERVAL)
-        assert [event["run"]["id"] for event in airflow.told] == [early]
+        assert [event["run"]["id"] for event in airflow.fired] == [early]
 
     virtually(scenario)
 
@@ -122,7 +122,7 @@ def test_events_between_the_beginning_and_the_first_look_survive_a_restart(virtu
         tallyfy.faults.clear()
         airflow.start(replay=0)
         await asyncio.sleep(INTERVAL)
-        assert [event["run"]["id"] for event in airflow.told] == [run_id]
+        assert [event["run"]["id"] for event in airflow.fired] == [run_id]
 
     virtually(scenario)
 
@@ -153,7 +153,7 @@ def test_a_steady_stream_of_events_is_kept_as_well(virtually):
         await airflow.kill()
         airflow.start()
         await asyncio.sleep(INTERVAL)
-        times = Counter(event["run"]["id"] for event in airflow.told)
+        times = Counter(event["run"]["id"] for event in airflow.fired)
         assert times.keys() == set(run_ids)
         assert all(times[run_id] == 1 for run_id in run_ids[:-10])
 
@@ -171,7 +171,7 @@ def test_an_asset_that_is_added_later_begins_where_the_others_are(virtually):
         tallyfy.complete_run(new)
         airflow.start([OTHER, ONE])
         await asyncio.sleep(INTERVAL)
-        assert [event["run"]["id"] for event in airflow.told] == [old, new]
+        assert [event["run"]["id"] for event in airflow.fired] == [old, new]
 
     virtually(scenario)
 
@@ -186,8 +186,8 @@ def test_events_that_one_of_two_assets_missed_fire_again(virtually):
                 tallyfy.complete_run(run_id)
                 await asyncio.sleep(2 * INTERVAL)
             await airflow.kill()
-        assert airflow.times_told(run_id) == 2
-        assert len({event["event_id"] for event in airflow.told}) == 1
+        assert airflow.times_fired(run_id) == 2
+        assert len({event["event_id"] for event in airflow.fired}) == 1
 
     virtually(scenario)
 
@@ -203,7 +203,7 @@ def test_two_triggers_of_one_asset_keep_separate_states(virtually):
             await airflow.kill()
             tallyfy.complete_run(run_id)
         assert len(airflow.kept) == 2
-        assert [event["event"] for event in airflow.told] == ["problem", "problem", "completed"]
+        assert [event["event"] for event in airflow.fired] == ["problem", "problem", "completed"]
 
     virtually(scenario)
 
@@ -223,7 +223,7 @@ def test_a_state_that_cannot_be_saved_stops_nothing_and_is_saved_later(virtually
         tallyfy.complete_run(second)
         airflow.start([ONE, OTHER])
         await asyncio.sleep(INTERVAL)
-        assert [event["run"]["id"] for event in airflow.told] == [first, second]
+        assert [event["run"]["id"] for event in airflow.fired] == [first, second]
 
     virtually(scenario)
 
@@ -275,8 +275,8 @@ def test_the_log_says_since_when_and_how_many_runs_are_known(virtually, capsys):
     virtually(scenario)
 
 
-@pytest.mark.parametrize(("replay", "told"), [(0, 0), (3600, 1), (1e300, 1)])
-def test_a_first_start_fires_the_events_of_the_replay_before(virtually, replay, told):
+@pytest.mark.parametrize(("replay", "fired"), [(0, 0), (3600, 1), (1e300, 1)])
+def test_a_first_start_fires_the_events_of_the_replay_before(virtually, replay, fired):
     async def scenario(tallyfy, airflow):
         a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
         run_id = tallyfy.add_run(status="complete", completed_at=a_minute_ago)["id"]
@@ -284,7 +284,7 @@ def test_a_first_start_fires_the_events_of_the_replay_before(virtually, replay, 
             airflow.start(replay=replay)
             await asyncio.sleep(INTERVAL)
             await airflow.kill()
-        assert airflow.times_told(run_id) == told
+        assert airflow.times_fired(run_id) == fired
 
     virtually(scenario)
 

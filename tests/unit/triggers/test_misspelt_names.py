@@ -33,7 +33,7 @@ def field(name: str, **arguments: Any) -> Any:
 
 @pytest.fixture
 def templated(tallyfy) -> VirtualTallyfy:
-    """Give a Tallyfy with a run of a template with two steps, of which a rule hides the second."""
+    """Return a Tallyfy with a run of a template with two steps, of which a rule hides the second."""
     template = tallyfy.add_template(
         steps=[
             {"title": "Collect data", "form_fields": [{"label": "Tax number", "field_type": "text"}]},

@@ -1,4 +1,4 @@
-"""Every trigger survives Airflow's database: a restarted triggerer makes the same one anew."""
+"""Every trigger survives Airflow's database: a restarted triggerer makes an equal one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits cost Tallyfy, in an event loop whose clock jumps: one wait and two hundred, in good and in bad times."""
+"""What one wait and two hundred waits cost Tallyfy, in an event loop whose clock jumps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def count(request) -> int:
 
 @pytest.fixture
 def tallyfy(monkeypatch) -> VirtualTallyfy:
-    """The budget is not what is tested here; where Tallyfy is in trouble, timeouts are short."""
+    """Raise the limit of requests, which is not tested here, and shorten timeouts while Tallyfy fails."""
     virtual = VirtualTallyfy()
     virtual.settings = {"wait_requests_per_minute": 600_000, "retry_budget": 5.0, "timeout": 2.0}
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
@@ -50,7 +50,7 @@ async def end_of(waiting: TallyfyRunStatusTrigger) -> Any:
 
 
 def outcomes(triggers: list[TallyfyRunStatusTrigger], *acts: Callable[[], Any]) -> Counter[str]:
-    """Let triggers wait together, do something in each interval from the third on, and count how they end."""
+    """Let triggers wait together, act in each interval from the third on, and count how they end."""
 
     async def main() -> Counter[str]:
         waits = [asyncio.create_task(end_of(each)) for each in triggers]
@@ -91,7 +91,7 @@ def test_waiting_for_active_runs_costs_a_list_or_a_look_a_round(tallyfy, count):
     triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
     ends = outcomes(triggers, tallyfy.clear_requests, measure, measure, finish)
     assert ends == {"reached": count}
-    rounds = 2 * pages(count)  # an interval sees one round or, where they are shortened by their jitter, two
+    rounds = 2 * pages(count)  # an interval has one round, or two if jitter shortens them
     assert all(cost <= rounds for cost in costs)
     assert len(tallyfy.requests) <= 5 * max(1, pages(count))
 
@@ -119,8 +119,8 @@ def test_missing_runs_cost_a_look_each_and_hardly_a_list(tallyfy, count):
     assert ends == {"missing": count}
     lists, looks = lists_and_looks(tallyfy)
     assert looks == count
-    # Whether it is archived is looked up in the list of archived runs, once each; the lists of other runs,
-    # which show none of them, are tried again only when twice as many are sought.
+    # The list of archived runs is read once for each, to see whether it is archived. The other lists
+    # show none of them, and are read again only when twice as many are searched for.
     assert lists <= count + 2 * count.bit_length() + 2
 
 

@@ -27,12 +27,12 @@ def log(state=None, replay: timedelta = NO_TIME, events=tuple(Event)) -> EventLo
     return EventLog(events, beginning(NOON - replay) if state is None else state)
 
 
-def read(story: EventLog, runs, now: datetime):
-    return collected(story.read(runs, now))[0]
+def read(event_log: EventLog, runs, now: datetime):
+    return collected(event_log.read(runs, now))[0]
 
 
 def collected(work):
-    """Give what a generator returns, and how many parts its work had."""
+    """Return the result of a generator, and how often it paused."""
     parts = 0
     while True:
         parts += 1
@@ -42,22 +42,22 @@ def collected(work):
             return end.value, parts
 
 
-def told(story: EventLog, *runs: Run, now: float = 0) -> list[tuple[str, str]]:
-    return [(event.event.value, event.run.id) for event in read(story, runs, at(now))]
+def fired(event_log: EventLog, *runs: Run, now: float = 0) -> list[tuple[str, str]]:
+    return [(event.event.value, event.run.id) for event in read(event_log, runs, at(now))]
 
 
 def begun(*runs: Run) -> EventLog:
-    story = log()
-    assert told(story, *runs) == []
-    return story
+    event_log = log()
+    assert fired(event_log, *runs) == []
+    return event_log
 
 
-def restarted(story: EventLog) -> EventLog:
-    return log(json.loads(json.dumps(story.state())))
+def restarted(event_log: EventLog) -> EventLog:
+    return log(json.loads(json.dumps(event_log.state())))
 
 
 def test_the_state_at_the_beginning_fires_no_event():
-    assert told(log(), run("a"), run("b", completed_at=-5), run("c", archived_at=-5)) == []
+    assert fired(log(), run("a"), run("b", completed_at=-5), run("c", archived_at=-5)) == []
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_the_state_at_the_beginning_fires_no_event():
 )
 @pytest.mark.parametrize("restart", [False, True])
 def test_an_event_between_two_lists_fires_once(before, after, events, restart):
-    story = begun(*([before] if before else []), run("other"))
-    story = restarted(story) if restart else story
-    assert [event for event, _ in told(story, after, run("other"))] == events
-    story = restarted(story) if restart else story
-    assert told(story, after, run("other")) == []
+    event_log = begun(*([before] if before else []), run("other"))
+    event_log = restarted(event_log) if restart else event_log
+    assert [event for event, _ in fired(event_log, after, run("other"))] == events
+    event_log = restarted(event_log) if restart else event_log
+    assert fired(event_log, after, run("other")) == []
 
 
 def test_events_fire_in_the_order_in_which_they_happened():
-    assert told(begun(), run("b", created=2), run("a", created=1, completed_at=3)) == [
+    assert fired(begun(), run("b", created=2), run("a", created=1, completed_at=3)) == [
         ("launched", "a"),
         ("launched", "b"),
         ("completed", "a"),
@@ -95,38 +95,38 @@ def test_events_fire_in_the_order_in_which_they_happened():
 
 
 def test_only_events_of_interest_fire():
-    story = log(events=[Event.COMPLETED])
-    told(story)
-    assert told(story, run(created=1, completed_at=2, archived_at=3)) == [("completed", "a")]
+    event_log = log(events=[Event.COMPLETED])
+    fired(event_log)
+    assert fired(event_log, run(created=1, completed_at=2, archived_at=3)) == [("completed", "a")]
 
 
 def test_a_list_that_leaves_runs_out_fires_no_event():
-    story = begun(run("a", status="problem"), run("b", archived_at=-5))
-    assert told(story) == []
-    assert told(story, run("a", status="problem"), run("b", archived_at=-5)) == []
+    event_log = begun(run("a", status="problem"), run("b", archived_at=-5))
+    assert fired(event_log) == []
+    assert fired(event_log, run("a", status="problem"), run("b", archived_at=-5)) == []
 
 
 def test_an_event_that_shows_up_after_a_later_one_fires():
-    story = begun(run("old"))
-    assert told(story, run("later", created=5)) == [("launched", "later")]
-    assert told(story, run("earlier", created=1), run("later", created=5)) == [("launched", "earlier")]
+    event_log = begun(run("old"))
+    assert fired(event_log, run("later", created=5)) == [("launched", "later")]
+    assert fired(event_log, run("earlier", created=1), run("later", created=5)) == [("launched", "earlier")]
 
 
 def test_an_old_event_does_not_fire_because_its_run_was_tagged_today():
-    story = begun(run("new", created=0))
-    assert told(story, run("tagged", created=-500), run("new", created=0)) == []
+    event_log = begun(run("new", created=0))
+    assert fired(event_log, run("tagged", created=-500), run("new", created=0)) == []
 
 
 @pytest.mark.parametrize(("minutes", "events"), [(60, ["completed"]), (5, [])])
 def test_replay_fires_events_from_before_the_beginning(minutes, events):
-    story = log(replay=timedelta(minutes=minutes))
-    assert [event for event, _ in told(story, run(completed_at=-30))] == events
-    assert told(story, run(completed_at=-30)) == []
+    event_log = log(replay=timedelta(minutes=minutes))
+    assert [event for event, _ in fired(event_log, run(completed_at=-30))] == events
+    assert fired(event_log, run(completed_at=-30)) == []
 
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_the_first_list_fires_what_happened_since_the_beginning_and_nothing_older(restart):
-    story = restarted(log()) if restart else log()
+    event_log = restarted(log()) if restart else log()
     runs = [
         run("completed", completed_at=2),
         run("long completed", completed_at=-5),
@@ -142,26 +142,26 @@ def test_the_first_list_fires_what_happened_since_the_beginning_and_nothing_olde
         ("problem", "problem"),
         ("launched", "launched"),
     ]
-    assert told(story, *runs, now=6) == events
-    assert told(restarted(story), *runs, now=7) == []
+    assert fired(event_log, *runs, now=6) == events
+    assert fired(restarted(event_log), *runs, now=7) == []
     runs[3], runs[5] = run("long archived", updated=8), run("long problem", updated=8, status="problem")
-    assert told(restarted(story), *runs, now=9) == [("restored", "long archived")]
+    assert fired(restarted(event_log), *runs, now=9) == [("restored", "long archived")]
 
 
 def test_merging_a_beginning_and_a_state_loses_nothing():
-    story = begun(run("old", updated=-5, status="problem"), run("new"))
-    told(story, run("new", completed_at=1), now=1)
-    merger = log(merged([log().state(), beginning(at(-2)), story.state()]))
+    event_log = begun(run("old", updated=-5, status="problem"), run("new"))
+    fired(event_log, run("new", completed_at=1), now=1)
+    merger = log(merged([log().state(), beginning(at(-2)), event_log.state()]))
     runs = [run("old", updated=-5, status="problem"), run("new", completed_at=1), run("early", completed_at=-1)]
-    assert told(merger, *runs, now=2) == [("completed", "early"), ("completed", "new")]
-    assert told(merger, *runs, now=3) == []
+    assert fired(merger, *runs, now=2) == [("completed", "early"), ("completed", "new")]
+    assert fired(merger, *runs, now=3) == []
 
 
 def test_a_list_is_compared_in_parts_to_let_other_tasks_run():
-    story, archive = log(replay=timedelta(days=10)), many(completed_at=-4500, archived_at=-4000)
+    event_log, archive = log(replay=timedelta(days=10)), many(completed_at=-4500, archived_at=-4000)
     compared: list[int] = [0]
-    story._keep = lambda run: compared.append(compared.pop() + 1)  # type: ignore[method-assign]
-    work, parts = story.read(archive, NOON), []
+    event_log._keep = lambda run: compared.append(compared.pop() + 1)  # type: ignore[method-assign]
+    work, parts = event_log.read(archive, NOON), []
     for _ in work:
         parts.append(compared.pop())
         compared.append(0)
@@ -170,26 +170,26 @@ def test_a_list_is_compared_in_parts_to_let_other_tasks_run():
 
 
 def test_runs_that_lists_have_not_shown_for_longer_than_their_lag_are_forgotten():
-    story = begun(run("problem", status="problem"), run("archived", archived_at=-5), run("other"))
+    event_log = begun(run("problem", status="problem"), run("archived", archived_at=-5), run("other"))
     for minute in (1, 10, 20):
-        told(story, run("other"), now=minute)
-    kept = {name: ids for name, ids in story.state().items() if name in ("problem", "archived")}
+        fired(event_log, run("other"), now=minute)
+    kept = {name: ids for name, ids in event_log.state().items() if name in ("problem", "archived")}
     assert kept == {"problem": [], "archived": []}
-    assert list(story._seen) == ["other"]
+    assert list(event_log._seen) == ["other"]
 
 
 def test_a_run_that_one_list_leaves_out_is_not_forgotten():
-    story = begun(run("a", status="problem"))
-    told(story, now=1)
-    told(story, run("a", status="problem"), now=9)
-    told(story, now=15)
-    assert told(story, run("a", updated=16, status="problem"), now=16) == []
+    event_log = begun(run("a", status="problem"))
+    fired(event_log, now=1)
+    fired(event_log, run("a", status="problem"), now=9)
+    fired(event_log, now=15)
+    assert fired(event_log, run("a", updated=16, status="problem"), now=16) == []
 
 
 def test_runs_that_were_archived_long_ago_are_not_remembered():
-    story = log(events=[Event.RESTORED])
-    read(story, [run("recent", archived_at=-5), run("old", archived_at=-100 * 24 * 60)], NOON)
-    assert story.state()["archived"] == ["recent"]
+    event_log = log(events=[Event.RESTORED])
+    read(event_log, [run("recent", archived_at=-5), run("old", archived_at=-100 * 24 * 60)], NOON)
+    assert event_log.state()["archived"] == ["recent"]
 
 
 def test_an_event_has_the_same_id_in_every_process():
@@ -204,71 +204,71 @@ def many(**facts) -> list[Run]:
 
 
 def test_runs_that_are_the_same_as_before_are_not_compared_again(monkeypatch):
-    archive, story = many(archived_at=-4000), log()
-    read(story, archive, NOON)
+    archive, event_log = many(archived_at=-4000), log()
+    read(event_log, archive, NOON)
     compared = []
     monkeypatch.setattr(EventLog, "_keep", lambda self, run: compared.append(run.id))
-    assert told(story, *archive, run("new", created=1), now=1) == [("launched", "new")]
+    assert fired(event_log, *archive, run("new", created=1), now=1) == [("launched", "new")]
     assert compared == ["new"]
 
 
 @pytest.mark.parametrize("facts", [{"status": "problem"}, {"archived_at": -4000}])
 def test_a_restart_fires_nothing_twice_however_many_runs_there_are(facts):
-    story = begun(*many(**facts))
-    assert told(restarted(story), *many(**facts)) == []
+    event_log = begun(*many(**facts))
+    assert fired(restarted(event_log), *many(**facts)) == []
 
 
 def test_a_restart_loses_no_restore_however_many_runs_there_are():
-    story = begun(*many(archived_at=-4000))
-    assert len(told(restarted(story), *many())) == 3000
+    event_log = begun(*many(archived_at=-4000))
+    assert len(fired(restarted(event_log), *many())) == 3000
 
 
 @pytest.mark.parametrize("event", [Event.LAUNCHED, Event.COMPLETED, Event.ARCHIVED])
 def test_events_with_a_time_on_the_run_are_remembered_by_time(event):
-    story = log(events=[event])
-    read(story, many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
-    read(story, [run("new", created=1)], at(1))
-    assert len(json.dumps(story.state())) < 200
+    event_log = log(events=[event])
+    read(event_log, many(completed_at=-4500, archived_at=-4000, status="problem"), NOON)
+    read(event_log, [run("new", created=1)], at(1))
+    assert len(json.dumps(event_log.state())) < 200
 
 
 @pytest.mark.parametrize("event", [Event.PROBLEM, Event.RESTORED])
 def test_only_what_the_events_of_interest_need_is_remembered(event):
-    story = log(events=[event])
-    read(story, [run("a", status="problem"), run("b", archived_at=-5)], NOON)
+    event_log = log(events=[event])
+    read(event_log, [run("a", status="problem"), run("b", archived_at=-5)], NOON)
     kept = {Event.PROBLEM: {"problem": ["a"]}, Event.RESTORED: {"archived": ["b"]}}[event]
-    assert {name: ids for name, ids in story.state().items() if name not in ("since", "known")} == kept
+    assert {name: ids for name, ids in event_log.state().items() if name not in ("since", "known")} == kept
 
 
 def test_a_hidden_problem_does_not_fire_again_after_the_run_is_restored():
-    story = begun(run(status="problem"))
-    assert told(story, run(status="archived", updated=1, archived_at=1)) == [("archived", "a")]
-    assert told(story, run(status="problem", updated=2)) == [("restored", "a")]
+    event_log = begun(run(status="problem"))
+    assert fired(event_log, run(status="archived", updated=1, archived_at=1)) == [("archived", "a")]
+    assert fired(event_log, run(status="problem", updated=2)) == [("restored", "a")]
 
 
 def test_an_event_in_the_future_hides_no_earlier_one():
-    story = log()
-    told(story, run("a", created=1_000_000))
-    assert told(story, run("b", created=1), now=1) == [("launched", "b")]
+    event_log = log()
+    fired(event_log, run("a", created=1_000_000))
+    assert fired(event_log, run("b", created=1), now=1) == [("launched", "b")]
 
 
 def test_states_that_are_equal_merge_into_the_same():
-    story = begun(run("a", status="problem"), run("b", archived_at=-5))
-    assert merged([story.state()] * 2) == merged([story.state()]) == story.state()
+    event_log = begun(run("a", status="problem"), run("b", archived_at=-5))
+    assert merged([event_log.state()] * 2) == merged([event_log.state()]) == event_log.state()
     assert merged([]) is None
 
 
 def test_merged_states_keep_only_what_all_of_them_fired():
     runs = [run("problem", status="problem"), run("old", archived_at=-500)]
-    story = begun(*runs)
+    event_log = begun(*runs)
     runs += [run("early", created=1)]
-    told(story, *runs, now=1)
-    early = story.state()
+    fired(event_log, *runs, now=1)
+    early = event_log.state()
     runs += [run("later", created=30), run("solved", created=-10, updated=29, status="problem")]
     runs[1] = run("old", updated=28)
-    told(story, *runs, now=30)
-    story = log(merged([early, story.state()]))
-    assert told(story, *runs, now=31) == [("restored", "old"), ("problem", "solved"), ("launched", "later")]
-    assert told(story, *runs, now=31) == []
+    fired(event_log, *runs, now=30)
+    event_log = log(merged([early, event_log.state()]))
+    assert fired(event_log, *runs, now=31) == [("restored", "old"), ("problem", "solved"), ("launched", "later")]
+    assert fired(event_log, *runs, now=31) == []
 
 
 def test_the_payload_is_small_and_plain_json():

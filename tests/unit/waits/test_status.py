@@ -103,13 +103,13 @@ class Progress(WaitProgress):
 
 
 def watched(max_poll_failures: int | None = None) -> tuple[Progress, list[str]]:
-    told: list[str] = []
+    logged: list[str] = []
     wait = Wait((RunGoal.checked("r1", "complete", ["archived"], "fail"),))
-    return Progress(wait, "org", "https://web/{}".format, max_poll_failures, told.append), told
+    return Progress(wait, "org", "https://web/{}".format, max_poll_failures, logged.append), logged
 
 
 def test_a_change_is_logged_once_however_often_it_is_seen():
-    log, told = watched()
+    log, logged = watched()
     for _ in range(3):
         assert log.saw(run()) is None
     for number in range(3):
@@ -117,7 +117,7 @@ def test_a_change_is_logged_once_however_often_it_is_seen():
     assert log.stumbled(TallyfyServerError("down", status=502)) is None
     for _ in range(3):
         assert log.saw(run("problem")) is None
-    assert [line.partition(";")[0].partition(", still")[0] for line in told] == [
+    assert [line.partition(";")[0].partition(", still")[0] for line in logged] == [
         "Run r1 ('Onboarding') is active",
         "Cannot see run r1 at the moment",
         "Cannot see run r1 at the moment",

@@ -1,4 +1,4 @@
-"""Flows that wrap another one: they pass on what its driver says, and see what it writes."""
+"""Flows that wrap another flow: they pass on what the driver sends, and see its writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How kick-off values are matched to fields, shaped by their type, and what is said when they do not fit."""
+"""How kick-off values are matched to fields, encoded by their type, and what the error for invalid ones says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of a launch is what its author meant, or every problem of it is in one error."""
+"""The body of a launch is what its author meant, or one error has all of its problems."""
 
 from __future__ import annotations
 

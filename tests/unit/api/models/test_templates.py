@@ -129,7 +129,7 @@ def test_an_invalid_template_id_never_becomes_a_path(template_id):
     [
         ("aa", ["aa"]),  # an id wins over the alias of another field
         ("plan", ["cc"]),  # an alias wins over a label
-        ("Company", ["bb"]),  # the exact label wins over the same label in other case
+        ("Company", ["bb"]),  # the exact label wins over the same label in another case
         ("\ufeffCompany", ["bb"]),
         ("COMPANY", ["bb", "cc"]),
         ("  go-live \u00a0 DATE ", ["dd"]),

@@ -1,4 +1,4 @@
-"""A wait with a defect breaks alone, and a defect of the watcher leaves no wait hanging."""
+"""A wait with a defect fails alone, and a defect of the watcher leaves no wait hanging."""
 
 from __future__ import annotations
 

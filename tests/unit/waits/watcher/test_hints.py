@@ -1,4 +1,4 @@
-"""A hint from outside that a run changed is followed at once, whatever the watcher is doing."""
+"""A hint that a run changed leads to a look at once, whatever the watcher is doing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_hint_while_an_older_look_is_under_way_is_followed(tallyfy):
         tallyfy.complete_run(run_id)
         waits.watcher.run_changed(run_id)
         await asyncio.sleep(8)
-        assert [status for _, status in waits.heard[run_id]] == ["active", "complete"]
+        assert [status for _, status in waits.received[run_id]] == ["active", "complete"]
 
 
 @virtually

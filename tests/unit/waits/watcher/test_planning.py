@@ -229,7 +229,7 @@ def page(ids: list[str], number: int, total_pages: int) -> Page:
 
 
 def read(scan: Scan, pages: list[list[str]]) -> int:
-    """Answer a scan with these pages and tell how many it asked for."""
+    """Answer a scan with these pages, and return how many it requested."""
     asked = 0
     while scan.next_call() is not None:
         scan.accept(page(pages[asked], asked + 1, len(pages)))

@@ -1,4 +1,4 @@
-"""What comes while something else is under way: no hint, no end and no newcomer is lost, nobody pays for another."""
+"""Hints, ends and new waits that come during a request are not lost, and do not affect other waits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LONG = 600
 
 
 async def until_asked(tallyfy: VirtualTallyfy) -> None:
-    """Let time go on until a request is under way."""
+    """Advance the clock until a request is under way."""
     asked = len(tallyfy.asked_at)
     while len(tallyfy.asked_at) == asked:  # noqa: ASYNC110 - only the clock goes on
         await asyncio.sleep(0.5)
 
 
 async def hint_while_a_list_is_read(tallyfy: VirtualTallyfy, waits, run_id: str, latency: float) -> float:
-    """Complete a run and hint at it while the next list is under way; give the moment."""
+    """Complete a run and send a hint while the next list is being read. Return the moment."""
     await asyncio.sleep(10)
     tallyfy.latency = latency
     await until_asked(tallyfy)
@@ -34,8 +34,8 @@ async def hint_while_a_list_is_read(tallyfy: VirtualTallyfy, waits, run_id: str,
     return now()
 
 
-def heard_at(waits, name: str, status: str) -> float:
-    return next(moment for moment, told in waits.heard[name] if told == status)
+def received_at(waits, name: str, status: str) -> float:
+    return next(moment for moment, shown in waits.received[name] if shown == status)
 
 
 @virtually
@@ -48,8 +48,8 @@ async def test_a_hint_survives_a_wait_that_joins_while_a_list_is_read(tallyfy):
         await asyncio.sleep(0.2)
         waits.begin(run_ids[3], interval=LONG, name="late")
         await asyncio.sleep(30)
-        assert heard_at(waits, run_ids[3], "complete") - hinted < 15
-        assert heard_at(waits, "late", "complete") - hinted < 15
+        assert received_at(waits, run_ids[3], "complete") - hinted < 15
+        assert received_at(waits, "late", "complete") - hinted < 15
 
 
 @virtually
@@ -58,7 +58,7 @@ async def test_a_hint_does_not_wait_for_a_long_list(tallyfy):
     async with waiting(tallyfy, run_ids) as waits:
         hinted = await hint_while_a_list_is_read(tallyfy, waits, run_ids[0], latency=1)
         await asyncio.sleep(30)
-        assert heard_at(waits, run_ids[0], "complete") - hinted < 4
+        assert received_at(waits, run_ids[0], "complete") - hinted < 4
 
 
 @virtually
@@ -84,7 +84,7 @@ async def test_a_list_that_fails_again_and_again_does_not_hold_up_single_looks(t
         await asyncio.sleep(10 * INTERVAL)
         lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
         assert len(lists) <= 3 * 11
-        assert {len(heard) for heard in waits.heard.values()} == {1}
+        assert {len(received) for received in waits.received.values()} == {1}
         for run_id in run_ids:
             tallyfy.complete_run(run_id)
         await asyncio.sleep(1.5 * INTERVAL)
@@ -97,12 +97,12 @@ async def test_a_list_without_a_readable_run_is_not_read_again_and_again(tallyfy
     tallyfy.faults.add("status", status=200, body={"data": [{"name": "no id"}]}, path=r"/runs\?", times=None)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(INTERVAL / 2)
-        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+        assert {tuple(shown for _, shown in received) for received in waits.received.values()} == {("active",)}
         lists = [request for request in tallyfy.requests if request.path.endswith("/runs")]
         assert [dict(request.query)["status"] for request in lists] == ["active", "complete"]
 
 
-#: What makes a run unreadable, and what is odd in it and yet decides nothing.
+#: Defects that make a run unreadable, and odd values on which nothing depends.
 BROKEN = [{"status": None}, {"status": "act\nive"}, {"archived_at": 5}, {"archived_at": "9999-12-31T23:59:59-23:59"}]
 ODD = [
     {"progress": {"percent": 10**400}},
@@ -128,15 +128,15 @@ def test_a_defect_of_one_run_ends_no_other_wait(defect):
         async with waiting(tallyfy, run_ids) as waits:
             await asyncio.sleep(3 * INTERVAL)
             assert {waits.last(run_id) for run_id in run_ids[1:]} == {"complete"}
-            heard = waits.last(run_ids[0])
-            assert heard == ("TallyfyResponseError" if defect in BROKEN else "active")
+            received = waits.last(run_ids[0])
+            assert received == ("TallyfyResponseError" if defect in BROKEN else "active")
 
     in_virtual_time(main)
 
 
 @virtually
 async def test_a_look_that_began_before_a_wait_does_not_end_it(tallyfy):
-    """Tallyfy read the run as complete; then it was reopened, and only then somebody began to wait."""
+    """The run was complete when it was read. Then it was reopened, and only then the wait began."""
     (run_id,) = tallyfy.add_runs(1)
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(10)
@@ -146,7 +146,7 @@ async def test_a_look_that_began_before_a_wait_does_not_end_it(tallyfy):
         await until_asked(tallyfy)
         waits.begin(run_id, name="new")
         await asyncio.sleep(45)
-        assert [told for _, told in waits.heard["new"]] == ["active"]
+        assert [shown for _, shown in waits.received["new"]] == ["active"]
 
 
 @virtually
@@ -173,7 +173,7 @@ async def test_a_token_that_is_replaced_just_after_a_check_fails_no_wait(tallyfy
         for run_id in run_ids[1:]:
             waits.begin(run_id)
         await asyncio.sleep(40)
-        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids[1:]] == [["active"], ["active"]]
+        assert [[shown for _, shown in waits.received[run_id]] for run_id in run_ids[1:]] == [["active"], ["active"]]
 
 
 @virtually
@@ -196,13 +196,13 @@ async def test_a_secrets_backend_that_is_down_while_the_token_is_replaced_ends_n
         for run_id in run_ids:
             tallyfy.complete_run(run_id)
         await asyncio.sleep(INTERVAL)
-        assert [[told for _, told in waits.heard[run_id]] for run_id in run_ids] == [["active", "complete"]] * 3
+        assert [[shown for _, shown in waits.received[run_id]] for run_id in run_ids] == [["active", "complete"]] * 3
 
 
 @virtually
 async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_logged_once(tallyfy):
-    told, handler = [], logging.Handler()
-    handler.emit = told.append
+    records, handler = [], logging.Handler()
+    handler.emit = records.append
     logging.getLogger("airflow_provider_tallyfy.waits.watcher.shared_connection").addHandler(handler)
     connect, failures = tallyfy.connect, iter([RuntimeError("down"), OSError("down"), TimeoutError()])
 
@@ -217,9 +217,11 @@ async def test_a_secrets_backend_that_is_down_at_first_ends_no_wait_and_is_logge
         await asyncio.sleep(10)
         tallyfy.complete_run(run_id)
         await asyncio.sleep(INTERVAL)
-        assert [told for _, told in waits.heard[run_id]] == ["active", "complete"]
+        assert [shown for _, shown in waits.received[run_id]] == ["active", "complete"]
     logging.getLogger("airflow_provider_tallyfy.waits.watcher.shared_connection").removeHandler(handler)
-    assert [record.msg for record in told] == ["The Airflow connection could not be read; trying again until it can."]
+    assert [record.msg for record in records] == [
+        "The Airflow connection could not be read; trying again until it can."
+    ]
 
 
 @virtually
@@ -292,7 +294,7 @@ async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(ta
         tallyfy.latency = 1
         await until_asked(tallyfy)
         await until_asked(tallyfy)
-        for run_id in run_ids[200:]:  # the newest, which stood before all others
+        for run_id in run_ids[200:]:  # the newest, which was listed before all others
             tallyfy.complete_run(run_id)
         tallyfy.clear_requests()
         await asyncio.sleep(INTERVAL - 20)
@@ -304,23 +306,23 @@ async def test_runs_that_move_up_while_a_list_is_read_cost_pages_and_no_looks(ta
 async def test_a_token_renewed_by_another_watcher_fails_no_wait(tallyfy):
     connection = await SharedConnection(tallyfy.connect).ready()
     watchers = [Watcher(connection, tallyfy.organization_id) for _ in range(2)]
-    heard: list[str] = []
+    received: list[str] = []
 
     async def wait(watcher: Watcher, run_id: str) -> None:
         with watcher.subscribe([RunProbe(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
             while True:
-                heard.extend(str(seen.error) for seen in (await subscription.updates()).values() if seen.error)
+                received.extend(str(seen.error) for seen in (await subscription.updates()).values() if seen.error)
 
     run_ids = tallyfy.add_runs(2)
     waits = [asyncio.create_task(wait(*pair)) for pair in zip(watchers, run_ids, strict=True)]
     await asyncio.sleep(10)
     tallyfy.revoke_token()
     tallyfy.token = tallyfy.issue_token()
-    tallyfy.latency = 20  # both are under way when the first is declined
+    tallyfy.latency = 20  # both are under way when the first is refused
     await asyncio.sleep(3 * INTERVAL)
     for task in waits:
         task.cancel()
     await asyncio.gather(*waits, *(watcher.close() for watcher in watchers), return_exceptions=True)
     await connection.close()
-    assert heard == []
+    assert received == []
     assert tallyfy.connections_read == 2

@@ -1,4 +1,4 @@
-"""A list of runs that is looked at again and again: it shows what was archived in between, and stays cheap."""
+"""A list that is read repeatedly shows what was archived in between, and stays cheap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_AGO = "2020-01-01T00:00:00.000Z"
 
 
 class Looks:
-    """One watch, and what its looks show and cost."""
+    """One list, and what its looks show and cost."""
 
     def __init__(self, tallyfy: VirtualTallyfy, **query: Any) -> None:
         self.tallyfy = tallyfy

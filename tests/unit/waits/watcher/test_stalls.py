@@ -1,4 +1,4 @@
-"""What happens in one turn of the event loop: all else in the triggerer waits for its end, so it must be little."""
+"""How much work one turn of the event loop has. The rest of the triggerer waits for its end, so it must be little."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def count_wakings(subscription: Subscription, by_turn: Counter[int]) -> No
 
 
 async def wakings_by_turn(tallyfy: VirtualTallyfy) -> tuple[Counter[int], Counter[int]]:
-    """Let five waits for each of a hundred runs hear first that they are active, and then that they are complete."""
+    """Show five waits for each of a hundred runs first as active, and then as complete."""
     run_ids = tallyfy.add_runs(RUNS)
     watcher = await tallyfy.watcher()
     first_seen: Counter[int] = Counter()
@@ -64,6 +64,6 @@ def test_a_page_of_a_list_wakes_the_waits_of_one_run_per_turn_of_the_loop():
         for wakings in await wakings_by_turn(tallyfy):
             assert wakings.total() == RUNS * WAITS_FOR_EACH
             assert max(wakings.values()) == WAITS_FOR_EACH
-        assert len(tallyfy.requests) <= 5, "it was pages that told them"
+        assert len(tallyfy.requests) <= 5, "the ends were shown by pages"
 
     in_virtual_time(main)

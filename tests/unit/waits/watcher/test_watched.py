@@ -21,8 +21,8 @@ def subscription(watch: RunProbe) -> Subscription:
     return Subscription([watch], Pace(60, 0, 0), is_end=lambda seen: seen is None or seen.status == "complete")
 
 
-def told(each: Subscription) -> Observation | None:
-    """What a subscriber has heard and not yet read."""
+def unread(each: Subscription) -> Observation | None:
+    """What a subscriber has received and not yet read."""
     return asyncio.run(asyncio.wait_for(each.updates(), 1)).get(Key("run", "run")) if each._arrived.is_set() else None
 
 
@@ -70,7 +70,7 @@ def test_a_later_wait_gets_what_is_known_at_once():
     one.publish(Observation(run("active")), 0)
     late = subscription(watch)
     assert one.join(late, watch)
-    assert told(late) == Observation(run("active"))
+    assert unread(late) == Observation(run("active"))
 
 
 def test_an_observation_from_before_a_wait_does_not_end_it():
@@ -79,7 +79,7 @@ def test_an_observation_from_before_a_wait_does_not_end_it():
     own = RunProbe("org", "run", newer_than=NOON + timedelta(hours=1))
     late = subscription(own)
     assert not one.join(late, own)
-    assert told(late) is None
+    assert unread(late) is None
 
 
 def test_an_observation_from_after_the_beginning_of_a_wait_ends_it_at_once():
@@ -88,7 +88,7 @@ def test_an_observation_from_after_the_beginning_of_a_wait_ends_it_at_once():
     own = RunProbe("org", "run", newer_than=NOON - timedelta(hours=1))
     late = subscription(own)
     assert one.join(late, own)
-    assert told(late) == Observation(run("complete"))
+    assert unread(late) == Observation(run("complete"))
 
 
 def test_a_subscriber_gets_changes_only():
@@ -96,11 +96,11 @@ def test_a_subscriber_gets_changes_only():
     one, each = Watched(watch), subscription(watch)
     one.join(each, watch)
     one.publish(Observation(run("active")), 0)
-    assert told(each) == Observation(run("active"))
+    assert unread(each) == Observation(run("active"))
     one.publish(Observation(run("active")), 0)
-    assert told(each) is None
+    assert unread(each) is None
     one.publish(Observation(run("problem")), 0)
-    assert told(each) == Observation(run("problem"))
+    assert unread(each) == Observation(run("problem"))
 
 
 def test_a_subscriber_gets_every_failure_and_its_end():
@@ -114,7 +114,7 @@ def test_a_subscriber_gets_every_failure_and_its_end():
         Observation(run("active")),
     ):
         one.publish(observation, 0)
-        assert told(each) == observation
+        assert unread(each) == observation
 
 
 def test_a_slow_subscriber_gets_the_latest_observation_only():
@@ -123,4 +123,4 @@ def test_a_slow_subscriber_gets_the_latest_observation_only():
     one.join(each, watch)
     for status in ("active", "problem", "complete"):
         one.publish(Observation(run(status)), 0)
-    assert told(each) == Observation(run("complete"))
+    assert unread(each) == Observation(run("complete"))

@@ -1,4 +1,4 @@
-"""The watcher against a sandbox in one event loop, whose clock jumps: hours of waiting are exact and take no time."""
+"""The watcher and a sandbox in one event loop whose clock jumps: hours of waiting are exact and take no time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_thousand_waits_cost_no_more_than_the_pages_of_the_list(tallyfy)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(30)
         assert tallyfy.asked_between(0, 30) <= 15
-        assert {len(heard) for heard in waits.heard.values()} == {1}
+        assert {len(received) for received in waits.received.values()} == {1}
         await asyncio.sleep(10 * INTERVAL)
         assert tallyfy.asked_between(30, 30 + 10 * INTERVAL) <= 15 * 12
 
@@ -57,7 +57,7 @@ async def test_the_end_of_one_run_is_noticed_within_the_interval_of_its_wait(tal
         tallyfy.complete_run(run_id)
         finished = now()
         await asyncio.sleep(2 * INTERVAL)
-        moment, status = waits.heard[run_id][-1]
+        moment, status = waits.received[run_id][-1]
         assert status == "complete"
         assert moment - finished <= INTERVAL * 1.1
         assert {request.path.rpartition("/")[2] for request in tallyfy.requests} == {run_id}
@@ -65,7 +65,7 @@ async def test_the_end_of_one_run_is_noticed_within_the_interval_of_its_wait(tal
 
 @virtually
 async def test_a_stale_list_does_not_end_a_wait(tallyfy):
-    """The list still shows a run as it was before it was reopened; a direct look tells."""
+    """The list still shows a run as it was before it was reopened. A direct look shows it as it is."""
     run_ids = tallyfy.add_runs(10)
     stale = run_ids[0]
     async with waiting(tallyfy, run_ids) as waits:
@@ -105,7 +105,7 @@ def test_a_list_that_fails_fails_no_wait(status):
         tallyfy.faults.add("status", status=status, path=r"/runs\?", times=None)
         async with waiting(tallyfy, run_ids) as waits:
             await asyncio.sleep(INTERVAL)
-            assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+            assert {tuple(shown for _, shown in received) for received in waits.received.values()} == {("active",)}
 
     in_virtual_time(main)
 
@@ -115,8 +115,8 @@ async def test_missing_runs_are_looked_for_one_by_one_within_the_budget(tallyfy)
     missing = [f"{number:032x}" for number in range(400)]
     async with waiting(tallyfy, missing) as waits:
         await asyncio.sleep(240)
-        assert all(waits.heard.values())
-        assert {told for heard in waits.heard.values() for _, told in heard} == {None}
+        assert all(waits.received.values())
+        assert {shown for received in waits.received.values() for _, shown in received} == {None}
         assert tallyfy.most_asked_within(60) <= 310
 
 
@@ -137,7 +137,7 @@ async def test_runs_that_are_listed_do_not_wait_for_those_that_are_read_one_by_o
         finished = now()
         await asyncio.sleep(INTERVAL * 1.5)
         assert waits.last(listed[0]) == "complete"
-        assert waits.heard[listed[0]][-1][0] - finished <= INTERVAL * 1.1 + 5
+        assert waits.received[listed[0]][-1][0] - finished <= INTERVAL * 1.1 + 5
 
 
 @virtually
@@ -148,7 +148,7 @@ async def test_a_rate_limit_slows_the_watcher_and_fails_no_wait(tallyfy):
         await asyncio.sleep(110)
         assert tallyfy.asked_between(0.2, 40) == 0
         assert tallyfy.asked_between(0, 110) <= 2 + 3
-        assert {tuple(told for _, told in heard) for heard in waits.heard.values()} == {("active",)}
+        assert {tuple(shown for _, shown in received) for received in waits.received.values()} == {("active",)}
 
 
 @virtually
@@ -171,7 +171,7 @@ async def test_an_outage_costs_few_requests_and_ends_as_soon_as_tallyfy_is_back(
         await asyncio.sleep(3600)
         assert tallyfy.asked_between(0, 600) < 40
         assert tallyfy.asked_between(600, 3600) < 3000 / 30
-        assert all(1 < len(heard) < 60 for heard in waits.heard.values())
+        assert all(1 < len(received) < 60 for received in waits.received.values())
         tallyfy.faults.remove(outage)
         tallyfy.clear_requests()
         await asyncio.sleep(2 * INTERVAL)
@@ -185,7 +185,7 @@ async def test_one_transient_failure_is_not_logged(tallyfy):
     tallyfy.faults.add("status", status=503, path=run_ids[0], times=2)
     async with waiting(tallyfy, run_ids) as waits:
         await asyncio.sleep(INTERVAL / 2)
-        assert [waits.heard[run_id][0][1] for run_id in run_ids] == ["active", "active"]
+        assert [waits.received[run_id][0][1] for run_id in run_ids] == ["active", "active"]
 
 
 @virtually
@@ -199,7 +199,7 @@ async def test_a_failure_of_one_run_does_not_affect_the_others(tallyfy):
         finished = now()
         await asyncio.sleep(INTERVAL * 2)
         assert waits.last(others[0]) == "complete"
-        assert waits.heard[others[0]][-1][0] - finished <= INTERVAL * 1.1
+        assert waits.received[others[0]][-1][0] - finished <= INTERVAL * 1.1
 
 
 @virtually
@@ -211,7 +211,7 @@ async def test_a_look_that_hangs_does_not_delay_others(tallyfy):
         await asyncio.sleep(INTERVAL)
         tallyfy.complete_run(others[1])
         await asyncio.sleep(INTERVAL * 1.2)
-        assert waits.heard[hanging] == []
+        assert waits.received[hanging] == []
         assert [waits.last(run_id) for run_id in others] == ["active", "complete"]
 
 
@@ -232,7 +232,7 @@ async def test_a_later_wait_gets_the_current_state_without_another_request(tally
         await asyncio.sleep(10)
         waits.begin(run_id, name="late")
         await asyncio.sleep(0.01)
-        assert waits.heard["late"] == [(10, "active")]
+        assert waits.received["late"] == [(10, "active")]
         assert len(tallyfy.requests) == 1
 
 

@@ -1,4 +1,4 @@
-"""Waits in an event loop whose clock jumps: what each of them heard, and when."""
+"""Waits in an event loop whose clock jumps: what each of them received, and when."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ def update_of(tallyfy: VirtualTallyfy, run_id: str) -> Any:
 
 
 class Waits:
-    """Some waits for runs to complete, and what each of them heard and when."""
+    """Some waits for runs to complete, and what each of them received and when."""
 
     def __init__(self, tallyfy: VirtualTallyfy, watcher: Watcher) -> None:
         self._tallyfy, self.watcher = tallyfy, watcher
         self._contexts = AsyncExitStack()
-        self.heard: dict[str, list[tuple[float, Any]]] = {}
+        self.received: dict[str, list[tuple[float, Any]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self, run_id: str, interval: float = INTERVAL, longest: float | None = None, name: str = "") -> None:
         exists = run_id in self._tallyfy.store.runs
         watch = RunProbe(self.watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
         subscription = self._contexts.enter_context(self.watcher.subscribe([watch], interval, longest, is_over))
-        heard = self.heard[name or run_id] = []
-        self._tasks.append(asyncio.create_task(self._listen(subscription, heard)))
+        received = self.received[name or run_id] = []
+        self._tasks.append(asyncio.create_task(self._listen(subscription, received)))
 
-    async def _listen(self, subscription: Subscription, heard: list[tuple[float, Any]]) -> None:
+    async def _listen(self, subscription: Subscription, received: list[tuple[float, Any]]) -> None:
         while True:
             for seen in (await subscription.updates()).values():
                 if seen.grace:
                     continue
-                told = type(seen.error).__name__ if seen.error else seen.value and seen.value.status
-                heard.append((now(), told))
+                shown = type(seen.error).__name__ if seen.error else seen.value and seen.value.status
+                received.append((now(), shown))
 
     def last(self, name: str) -> Any:
-        return self.heard[name][-1][1]
+        return self.received[name][-1][1]
 
     async def end(self) -> None:
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""DAGs that start when something happens to a run, in an event loop whose clock jumps."""
+"""The events that a trigger fires, in an event loop whose clock jumps."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def trigger(store: StateStore | None = None, **arguments: Any) -> TallyfyRunEven
     return made
 
 
-def heard(listening: TallyfyRunEventTrigger, *acts: Any) -> list[dict[str, Any]]:
-    """Listen, do something after the first look and after every second look since, and stop a few looks later."""
+def fired(listening: TallyfyRunEventTrigger, *acts: Any) -> list[dict[str, Any]]:
+    """Run the trigger, act after the first look and after every second look since, and stop a few looks later."""
     events: list[dict[str, Any]] = []
 
     async def listen() -> None:
@@ -79,7 +79,7 @@ def test_events_of_a_run_fire_as_they_happen(tallyfy):
     )
     template_id = tallyfy.run(run_id)["checklist_id"]
     listening = trigger(events=["completed", "archived", "restored"], template_id=template_id)
-    events = heard(listening, *acts)
+    events = fired(listening, *acts)
     assert names(events) == [("completed", run_id), ("archived", run_id), ("restored", run_id)]
     assert len({event["event_id"] for event in events}) == 3
 
@@ -90,7 +90,7 @@ def test_a_launch_fires_with_later_events_of_the_run(tallyfy):
     def act() -> None:
         tallyfy.add_run(id="1" * 32, status="complete")
 
-    events = heard(trigger(events=["launched", "completed"]), act)
+    events = fired(trigger(events=["launched", "completed"]), act)
     assert names(events) == [("launched", "1" * 32), ("completed", "1" * 32)]
 
 
@@ -102,24 +102,24 @@ def test_events_before_a_run_was_archived_fire(tallyfy):
         tallyfy.archive_run(run_id)
         tallyfy.add_run(id="1" * 32, status="complete", archived=True)
 
-    told = heard(trigger(store), act)
-    assert sorted(names(told)) == sorted([("completed", run_id), ("completed", "1" * 32)])
+    events = fired(trigger(store), act)
+    assert sorted(names(events)) == sorted([("completed", run_id), ("completed", "1" * 32)])
     tallyfy.add_run(id="2" * 32, status="complete", archived=True)  # while no triggerer runs
-    assert names(heard(trigger(store))) == [("completed", "2" * 32)]
+    assert names(fired(trigger(store))) == [("completed", "2" * 32)]
 
 
 def test_a_problem_fires(tallyfy):
     run_id = tallyfy.add_run()["id"]
-    events = heard(trigger(events=["problem"]), lambda: tallyfy.add_problem(run_id))
+    events = fired(trigger(events=["problem"]), lambda: tallyfy.add_problem(run_id))
     assert names(events) == [("problem", run_id)]
 
 
 def test_a_restart_neither_loses_nor_repeats_an_event(tallyfy):
     run_ids, store = tallyfy.add_runs(4), StateStore()
-    before = heard(trigger(store), lambda: tallyfy.complete_run(run_ids[0]))
+    before = fired(trigger(store), lambda: tallyfy.complete_run(run_ids[0]))
     tallyfy.complete_run(run_ids[1])  # while no triggerer runs
-    after = heard(trigger(store), lambda: tallyfy.complete_run(run_ids[2]))
-    nothing_new = heard(trigger(store))
+    after = fired(trigger(store), lambda: tallyfy.complete_run(run_ids[2]))
+    nothing_new = fired(trigger(store))
     assert [names(events) for events in (before, after, nothing_new)] == [
         [("completed", run_ids[0])],
         [("completed", run_ids[1]), ("completed", run_ids[2])],
@@ -129,8 +129,8 @@ def test_a_restart_neither_loses_nor_repeats_an_event(tallyfy):
 
 def test_without_a_state_store_recent_events_come_again_under_the_same_id(tallyfy):
     run_id = tallyfy.add_run()["id"]
-    before = heard(trigger(replay=3600), lambda: tallyfy.complete_run(run_id))
-    again = heard(trigger(replay=3600))
+    before = fired(trigger(replay=3600), lambda: tallyfy.complete_run(run_id))
+    again = fired(trigger(replay=3600))
     assert before == again
 
 
@@ -142,4 +142,4 @@ def test_a_trigger_goes_on_after_failures(tallyfy):
         tallyfy.faults.add("status", status=503, times=2)
         tallyfy.complete_run(run_id)
 
-    assert names(heard(trigger(), act)) == [("completed", run_id)]
+    assert names(fired(trigger(), act)) == [("completed", run_id)]

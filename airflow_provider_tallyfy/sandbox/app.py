@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import compile_path
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox import auth, routes_organization, routes_runs, routes_tasks
-from airflow_provider_tallyfy.sandbox.accepted_credentials import Token
 from airflow_provider_tallyfy.sandbox.control import ControlApp
 from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
@@ -20,17 +18,13 @@ from airflow_provider_tallyfy.sandbox.state import RecordedRequest, SandboxState
 from airflow_provider_tallyfy.sandbox.web.app import WebApp
 from airflow_provider_tallyfy.sandbox.wire import Exchange, apply_fault
 
-Guard = Callable[[Call], Token | None]
-Table = list[tuple[str, str, Handler]]
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 class SandboxApp:
     """A Tallyfy as an ASGI application."""
 
     def __init__(self, state: SandboxState, *, any_host: bool = False) -> None:
         self.state = state
-        self.api = api_router(state)
+        self.api = Api(state)
         self.control = ControlApp(state, any_host=any_host)
         self.web = WebApp(state, any_host=any_host)
 
@@ -49,7 +43,7 @@ class SandboxApp:
         elif path == below and self.web.serves(scope):
             await self.web(scope, receive, send)
         elif (body := await _read(receive)) is not None:
-            await self._api(Exchange(scope, body, receive, send, self.api, self._transport(scope)))
+            await self._api(Exchange(scope, body, receive, send, self.api.answer, self._transport(scope)))
 
     async def _api(self, exchange: Exchange) -> None:
         state, request = self.state, record(exchange)
@@ -61,7 +55,7 @@ class SandboxApp:
             await _wait_until(due)
             await apply_fault(exchange, fault, state.clock.now())
         else:
-            answer = refusal or await exchange.proper_answer()
+            answer = refusal or exchange.proper_answer()
             await _wait_until(due)
             await exchange.reply(answer)
 
@@ -97,68 +91,58 @@ def record(exchange: Exchange) -> RecordedRequest:
     return RecordedRequest(scope["method"], path, query_pairs(raw_query), raw_query, headers, exchange.body)
 
 
-def api_router(state: SandboxState) -> Router:
-    """Return the API's endpoints below the prefix."""
-    open_to_all: Table = [
-        ("POST", "/oauth/token", auth.issue_application_token),
-        ("POST", "/applications/{org}/users/{email}/token", auth.issue_user_token),
-    ]
-    for_users: Table = [
-        ("GET", "/me", routes_organization.me),
-        ("GET", "/me/organizations", routes_organization.my_organizations),
-    ]
-    below_organization = routes_organization.ROUTES + routes_runs.ROUTES + routes_tasks.ROUTES
-    for_users += [(method, f"/organizations/{{org}}{path}", handler) for method, path, handler in below_organization]
-    routes = [_route(state, *entry, guard=lambda call: None) for entry in open_to_all]
-    routes += [_route(state, *entry, guard=auth.check_workflow) for entry in for_users]
-    return Router(routes, default=_unknown)
+class _Route:
+    """An endpoint; one that is open checks by itself who asks."""
+
+    def __init__(self, method: str, path: str, handler: Handler, *, is_open: bool = False) -> None:
+        self.method = method
+        self.pattern = compile_path(path)[0]
+        self.handler = handler
+        self.is_open = is_open
 
 
-class _ApiRoute(Route):
-    """A route that answers as the API does to a method that its path does not have."""
+class Api:
+    """The documented endpoints."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in (self.methods or ()):
-            await self.app(scope, receive, send)
-        else:
-            await _response(Request(scope, receive), wrong_method().answer)(scope, receive, send)
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        below_organization = routes_organization.ROUTES + routes_runs.ROUTES + routes_tasks.ROUTES
+        self._routes = [
+            _Route("POST", "/oauth/token", auth.issue_application_token, is_open=True),
+            _Route("POST", "/applications/{org}/users/{email}/token", auth.issue_user_token, is_open=True),
+            _Route("GET", "/me", routes_organization.me),
+            _Route("GET", "/me/organizations", routes_organization.my_organizations),
+            *(_Route(method, f"/organizations/{{org}}{path}", handler) for method, path, handler in below_organization),
+        ]
 
+    def answer(self, scope: Scope, body: bytes) -> Answer:
+        """Let a request take effect, and return the answer; a 404 is a web page for those who did not ask for JSON."""
+        headers = Headers(scope=scope)
+        try:
+            answer = self._answer(scope, headers, body)
+        except Refusal as refusal:
+            answer = refusal.answer
+        if answer.status == 404 and "application/json" not in headers.get("accept", ""):
+            return Answer.html(NOT_FOUND_PAGE, 404)
+        return answer
 
-def _route(state: SandboxState, method: str, path: str, handler: Handler, guard: Guard) -> Route:
-    return _ApiRoute(path, _endpoint(state, handler, guard), methods=[method])
-
-
-def _endpoint(state: SandboxState, handler: Handler, guard: Guard) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        call = await _call(state, request)
+    def _answer(self, scope: Scope, headers: Headers, body: bytes) -> Answer:
+        route, params = self._route(scope["path"], "GET" if scope["method"] == "HEAD" else scope["method"])
+        query = dict(query_pairs(scope["query_string"].decode("latin-1")))
+        state = self._state
+        call = Call(state, scope["path"], params, query, headers, body)
         with state.lock:
             state.store.complete_due_runs()
-            try:
-                token = guard(call)
-                call.user_id = (token and token.user_id) or state.user["id"]
-                answer = handler(call)
-            except Refusal as refusal:
-                answer = refusal.answer
-        return _response(request, answer)
+            token = None if route.is_open else auth.check_workflow(call)
+            call.user_id = (token and token.user_id) or state.user["id"]
+            return route.handler(call)
 
-    return endpoint
-
-
-async def _call(state: SandboxState, request: Request) -> Call:
-    params = {name: unquote(text) for name, text in request.path_params.items()}
-    query = dict(query_pairs(request.scope["query_string"].decode("latin-1")))
-    return Call(state, request.scope["path"], params, query, request.headers, await request.body())
-
-
-def _response(request: Request, answer: Answer) -> Response:
-    """Put an answer on the wire; a 404 is a web page for those who did not ask for JSON."""
-    if answer.status == 404 and "application/json" not in request.headers.get("accept", ""):
-        answer = Answer.html(NOT_FOUND_PAGE, 404)
-    response = Response(answer.body, answer.status)
-    response.raw_headers = answer.raw_headers()
-    return response
-
-
-async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive)
-    await _response(request, wrong_path().answer)(scope, receive, send)
+    def _route(self, path: str, method: str) -> tuple[_Route, dict[str, str]]:
+        """Find the endpoint, and what its path names."""
+        found = [(route, match) for route in self._routes if (match := route.pattern.match(path))]
+        if not found:
+            raise wrong_path()
+        for route, match in found:
+            if route.method == method:
+                return route, {name: unquote(text) for name, text in match.groupdict().items()}
+        raise wrong_method()

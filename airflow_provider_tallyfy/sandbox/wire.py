@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from airflow_provider_tallyfy.sandbox.faults import Fault
 from airflow_provider_tallyfy.sandbox.responses import Answer
@@ -27,27 +27,12 @@ class Exchange:
     body: bytes
     receive: Receive
     send: Send
-    api: ASGIApp
+    api: Callable[[Scope, bytes], Answer]
     transport: asyncio.Transport | None
 
-    async def proper_answer(self) -> Answer:
+    def proper_answer(self) -> Answer:
         """Let the request take effect, and return what the API answers."""
-        start: Message = {}
-        parts: list[bytes] = []
-
-        async def collect(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                parts.append(message.get("body", b""))
-
-        async def replay() -> Message:
-            return {"type": "http.request", "body": self.body, "more_body": False}
-
-        await self.api(self.scope, replay, collect)
-        headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in start["headers"]}
-        headers.pop("content-length", None)
-        return Answer(start["status"], b"".join(parts), headers.pop("content-type", None), headers)
+        return self.api(self.scope, self.body)
 
     async def reply(self, answer: Answer) -> None:
         """Send an answer."""
@@ -126,10 +111,7 @@ class Exchange:
 
 async def apply_fault(exchange: Exchange, fault: Fault, now: float) -> None:
     """Answer a request the way a fault wants it."""
-    if fault.applied and fault.kind not in _NEED_ANSWER:
-        proper = await exchange.proper_answer()
-    else:
-        proper = None
+    proper = exchange.proper_answer() if fault.applied and fault.kind not in _NEED_ANSWER else None
     await _FAULTS[fault.kind](exchange, fault, now, proper)
 
 
@@ -139,16 +121,16 @@ async def _status(exchange: Exchange, fault: Fault, now: float, _: Answer | None
 
 async def _hang(exchange: Exchange, fault: Fault, now: float, proper: Answer | None) -> None:
     if not await exchange.disconnected_within(fault.seconds, lambda: fault.cleared):
-        await exchange.reply(proper or await exchange.proper_answer())
+        await exchange.reply(proper or exchange.proper_answer())
 
 
 async def _slow(exchange: Exchange, fault: Fault, now: float, _: Answer | None) -> None:
     seconds = 1.0 if fault.seconds is None else fault.seconds
-    await exchange.drip(await exchange.proper_answer(), seconds)
+    await exchange.drip(exchange.proper_answer(), seconds)
 
 
 async def _truncated(exchange: Exchange, fault: Fault, now: float, _: Answer | None) -> None:
-    answer = await exchange.proper_answer()
+    answer = exchange.proper_answer()
     answer.body = answer.body or b'{"data":{}}'
     answer.status = 200 if answer.status == 204 else answer.status
     await exchange.truncate(answer)
@@ -168,7 +150,7 @@ async def _redirect(exchange: Exchange, fault: Fault, now: float, _: Answer | No
 
 
 async def _content_type(exchange: Exchange, fault: Fault, now: float, _: Answer | None) -> None:
-    answer = await exchange.proper_answer()
+    answer = exchange.proper_answer()
     answer.content_type = fault.content_type or "text/html; charset=UTF-8"
     await exchange.reply(answer)
 

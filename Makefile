@@ -12,7 +12,7 @@ PROCESSES ?= 3
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast fuzz test-matrix lint format docs constraints clean
+.PHONY: help demo airflow test test-fast fuzz test-matrix test-distributed lint format docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,10 @@ test-matrix: ## Run all tests on the oldest and the newest supported Airflow
 	$(MAKE) test AIRFLOW=2.11
 	$(MAKE) test AIRFLOW=3.3
 
+test-distributed: ## Kill and restart parts of an Airflow with Celery, PostgreSQL and Redis, from Debian's packages
+	$(MAKE) .venv-3.3-distributed/.ready AIRFLOW=3.3-distributed
+	.venv-3.3-distributed/bin/python -m pytest tests/distributed
+
 lint: $(VENV)/.ready ## Check style, format, types, spelling and which part imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,7 +56,7 @@ docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 constraints: $(VENV)/.ready ## Resolve constraints/ anew
-	for version in 2.11 3.3; do scripts/constraints $(VENV) $$version; done
+	for version in 2.11 3.3 3.3-distributed; do scripts/constraints $(VENV) $$version; done
 
 clean: ## Remove everything that the targets made
 	rm -rf .venv-* .demo docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import requests
@@ -41,6 +41,9 @@ class LocalAirflow(AirflowApi):
     :param port: of the API server; a free one by default.
     """
 
+    #: Command line by name; several components may have the same.
+    components: Mapping[str, Sequence[str]] = COMPONENTS
+
     def __init__(
         self,
         home: Path,
@@ -50,7 +53,7 @@ class LocalAirflow(AirflowApi):
         port: int | None = None,
     ) -> None:
         self.home = home
-        self.port = port or _free_port()
+        self.port = port or free_port()
         super().__init__(f"http://127.0.0.1:{self.port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         # How the calling process (a test run, say) has set Airflow up for itself is not for this one.
@@ -103,7 +106,7 @@ class LocalAirflow(AirflowApi):
         migrate = self._spawn("migrate", ["db", "migrate"])
         if migrate.wait(_STARTUP_SECONDS):
             raise AirflowProblem(f"airflow db migrate failed:\n{self._component_log('migrate')}")
-        for name in COMPONENTS:
+        for name in self.components:
             self.start_component(name)
         self.wait_for("Airflow is healthy", self._is_healthy, _STARTUP_SECONDS)
 
@@ -111,16 +114,16 @@ class LocalAirflow(AirflowApi):
         """
         Start a component, for the first time or again.
 
-        :param name: of :data:`COMPONENTS`.
+        :param name: of :attr:`components`.
         """
         port = ["--port", str(self.port)] if name == "api-server" else []
-        self.processes[name] = self._spawn(name, COMPONENTS[name] + port)
+        self.processes[name] = self._spawn(name, [*self.components[name], *port])
 
     def kill_component(self, name: str, with_signal: int = signal.SIGKILL) -> None:
         """
         End a component and everything it started.
 
-        :param name: of :data:`COMPONENTS`.
+        :param name: of :attr:`components`.
         :param with_signal: what to send to its process group.
         """
         process = self.processes.pop(name)
@@ -166,7 +169,7 @@ class LocalAirflow(AirflowApi):
         with (self.home / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 _command(arguments),
-                env=self._environment,
+                env=self._environment | {"LOGNAME": name},  # so Airflow's database tells who did what
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -199,7 +202,8 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -98,11 +98,7 @@ class TallyfySettings:
 
 
 def read_settings(connection: AirflowConnection, organization_id: str | None = None) -> TallyfySettings:
-    """
-    Read and check a connection, for an organization instead of its own if one is given.
-
-    :raises TallyfyConfigurationError: naming the field or the key of the extra that is invalid.
-    """
+    """Read and check a connection, for an organization instead of its own if one is given."""
     extra = _read_extra(connection)
     if organization_id:
         extra["organization_id"] = organization_id

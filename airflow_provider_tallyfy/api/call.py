@@ -33,11 +33,7 @@ class Answer:
     unreadable: str = ""
 
     def json(self) -> Any:
-        """
-        Parse the body.
-
-        :raises ValueError: if it is not JSON, or is nested too deeply. See :func:`~.parsing.loads_answer`.
-        """
+        """Parse the body; ``ValueError`` if it is not JSON, or is nested too deeply."""
         return loads_answer(self.body)
 
 

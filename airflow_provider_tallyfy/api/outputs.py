@@ -60,8 +60,7 @@ class TaskResult(TypedDict):
     """
     A task of a run. Moments are ISO 8601 text, UTC.
 
-    ``is_done`` says whether it is completed or skipped. ``raw`` is everything Tallyfy sent, if it was
-    asked for.
+    ``is_done`` says whether it is completed or skipped. ``raw`` is everything Tallyfy sent, if it was asked for.
     """
 
     id: str
@@ -205,11 +204,7 @@ RUN_FACTS = tuple(name for name in run_result(Run("", "", ""), "") if name != "c
 
 
 def checked_fields(fields: object, known: Sequence[str]) -> Fields:
-    """
-    Check which facts are asked for: one name, several, or text of a list as a template renders it.
-
-    :raises TallyfyValidationError: on an unknown name, or none at all.
-    """
+    """Check which facts are asked for: one name, several, or text of a list as a template renders it."""
     given = parse_list(fields) or [fields] if isinstance(fields, str) else fields
     names = tuple(given) if isinstance(given, Iterable) else (given,)
     unknown = [name for name in names if name not in known]

@@ -31,20 +31,12 @@ def parsed(parse: Callable[[SentT], ReadT], sent: SentT, refuse: Callable[[str],
 
 
 def loads(text: str | bytes) -> Any:
-    """
-    Parse JSON into values that any file, database or log takes: a lone surrogate becomes U+FFFD.
-
-    :raises ValueError: if it is not JSON, or is nested more than :data:`MAX_DEPTH` deep.
-    """
+    """Parse JSON; a lone surrogate becomes U+FFFD. ``ValueError`` if it is not JSON, or is nested too deeply."""
     return _parse(text)
 
 
 def loads_answer(text: bytes) -> Any:
-    """
-    Parse the JSON of an answer like :func:`loads`; a number that does not fit into 64 bits is read as its text.
-
-    :raises ValueError: if it is not JSON, or is nested too deeply.
-    """
+    """Parse the JSON of an answer like :func:`loads`; a number that does not fit into 64 bits is read as its text."""
     return _parse(text, parse_int=_storable_int, parse_float=_storable_float, parse_constant=str)
 
 

@@ -111,11 +111,7 @@ MAX_RETRY_AFTER = 900.0
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """
-    Read a ``Retry-After`` header: seconds, with a fraction or not, or an HTTP date.
-
-    :return: seconds to wait, at most :data:`MAX_RETRY_AFTER`; ``None`` if the header is absent or unreadable.
-    """
+    """Read a ``Retry-After`` header, seconds or an HTTP date, as seconds; ``None`` if there is no readable one."""
     if not value:
         return None
     try:

@@ -15,11 +15,7 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:
-    """
-    Reduce a row to a text that depends only on its values.
-
-    :raises TallyfyValidationError: naming the first column whose value may look different in another process.
-    """
+    """Reduce a row to a text that depends only on its values; a value that is not steady is refused."""
     content: dict[str, Any] = {}
     for column, value in row.items():
         try:

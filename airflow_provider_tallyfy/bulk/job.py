@@ -83,13 +83,7 @@ class BulkJob:
             self._executor.kill("the task was killed")
 
     def run(self, context: Any) -> dict[str, Any]:
-        """
-        Do it to all runs, and push and return the result.
-
-        :raises TallyfyValidationError: if the input is invalid; nothing was changed then.
-        :raises TallyfyBulkError: if not every run is in the requested state.
-        :raises TallyfyError: in one of its other kinds, if that stopped the job.
-        """
+        """Do it to all runs, and push and return the result."""
         checkpoint = Checkpoint(
             context,
             self._purpose,

@@ -33,11 +33,7 @@ class LoopThread:
         self._thread = threading.Thread(target=run, args=(self._run_loop,), name="tallyfy-bulk")
 
     def __enter__(self) -> LoopThread:
-        """
-        Start the thread.
-
-        :raises OSError: if no event loop can be started, for want of open files for example.
-        """
+        """Start the thread; ``OSError`` if no event loop can be started, for want of open files for example."""
         self._thread.start()
         try:
             self._loop.result()

@@ -40,11 +40,7 @@ class Prefetch:
     unreadable: set[str] = field(default_factory=set)
 
     async def fetch(self, run_ids: Iterable[str]) -> None:
-        """
-        Read runs. Missing ones, and those that only their own flow can find, are left out.
-
-        :raises TallyfyError: if a list cannot be read.
-        """
+        """Read runs. Missing ones, and those that only their own flow can find, are left out."""
         missing = set(run_ids)
         for archived in self.list_filters:
             if not await self._read_list(RunQuery(archived=archived), missing):

@@ -171,12 +171,7 @@ def read_json(path: str) -> Any:
 
 
 def read_lines(path: str) -> Iterator[str]:
-    """
-    Read a UTF-8 text file line by line, without the byte order mark that spreadsheets put in front.
-
-    :raises FileNotFoundError: if there is none.
-    :raises UnicodeDecodeError: if it is not UTF-8, at the latest when the line comes that is not.
-    """
+    """Read a UTF-8 text file line by line, without the byte order mark that spreadsheets put in front."""
     with _path_object(path).open("r", encoding="utf-8-sig", newline="") as file:
         yield from iter(file.readline, "")  # what Airflow 2 wraps files in cannot be iterated over
 

@@ -18,12 +18,7 @@ VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_
 
 
 def trusted_certificates(verify: bool | str) -> bool | str:
-    """
-    Choose the CA certificates: the connection's, or else the environment's.
-
-    :return: path of a file or directory, ``True`` for certifi's, or ``False`` to verify nothing.
-    :raises TallyfyConfigurationError: if a variable of the environment does not name CA certificates.
-    """
+    """Choose the CA certificates: a path, ``True`` for certifi's, or ``False`` to verify nothing."""
     if verify is False:
         log.warning("The connection's extra `verify` is false: no TLS certificate is verified.")
     if verify is not True:
@@ -42,11 +37,7 @@ def trusted_certificates(verify: bool | str) -> bool | str:
 
 
 def tls_context(trusted: bool | str) -> ssl.SSLContext:
-    """
-    Give the TLS context for what :func:`trusted_certificates` returned; a process loads certificates once.
-
-    :raises OSError: if there is no such file or directory, or the file holds no certificates.
-    """
+    """Give the TLS context for what :func:`trusted_certificates` returned; a process loads certificates once."""
     if trusted is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -16,12 +16,9 @@ _SOURCES = "the connection's extra `proxies`, or HTTPS_PROXY, HTTP_PROXY and ALL
 
 def proxy_for(url: str, own: Mapping[str, str], *, socks_module: str) -> str | None:
     """
-    Choose the proxy to an address: the connection's, or else the environment's.
+    Choose the proxy to an address: the connection's, or else the environment's; ``socks_module`` is needed for SOCKS.
 
     The environment's proxies are not used for this machine: a proxy would reach its own, with a token in plain HTTP.
-
-    :param socks_module: what the HTTP library needs for SOCKS.
-    :raises TallyfyConfigurationError: if the proxy cannot be used.
     """
     proxy = select_proxy(url, own)
     if not proxy and not is_loopback(urlsplit(url).hostname or ""):

@@ -44,11 +44,7 @@ class TallyfyAsyncHook:
 
     @classmethod
     async def connect(cls, tallyfy_conn_id: str, organization_id: str | None = None) -> TallyfyAsyncHook:
-        """
-        Read an Airflow connection without blocking the event loop.
-
-        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
-        """
+        """Read an Airflow connection without blocking the event loop."""
         with explain_missing(tallyfy_conn_id):
             settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
         for secret in settings.secrets:
@@ -78,12 +74,7 @@ class TallyfyAsyncHook:
         await self.close()
 
     async def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
-        """
-        Carry out a call of ``api.calls`` or a flow of ``api.flows``.
-
-        :param retry_budget: seconds within which each call may be repeated; by default the connection's.
-        :raises TallyfyError: in one of its kinds.
-        """
+        """Carry out a call or a flow; each call may be repeated within the budget, by default the connection's."""
         with redacted_errors(self._secrets):
             if isinstance(work, Call):
                 return await self._send(work, retry_budget)

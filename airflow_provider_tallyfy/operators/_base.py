@@ -110,12 +110,7 @@ class TallyfyWriteOperator(TallyfyOperator):
         return self._describe_plan([] if planned is None else [planned])
 
     def _describe_plan(self, requests: Sequence[Call[Any]], most: int | None = None) -> dict[str, Any]:
-        """
-        Log the requests of a dry run and give them as the task's result.
-
-        :param requests: what would be sent, in order.
-        :param most: how many the result holds; of others it says how many there are.
-        """
+        """Log the requests of a dry run and give them, or the first ``most`` of them, as the task's result."""
         for request in requests:
             self.log.info("Dry run, not sent: %s %s %s", request.method, request.path, dict(request.body or {}))
         shown = requests[:most]

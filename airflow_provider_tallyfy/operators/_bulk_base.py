@@ -93,14 +93,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
         """Read the input, and make the action of it."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Do it to all runs.
-
-        :param context: of the running task.
-        :raises TallyfyValidationError: if an argument is invalid. Nothing was changed then.
-        :raises TallyfyBulkError: if not every run is in the requested state.
-        :raises TallyfyError: in one of its other kinds, if that stopped the task.
-        """
+        """Do it to all runs."""
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag
         from airflow_provider_tallyfy.bulk import BulkJob
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes

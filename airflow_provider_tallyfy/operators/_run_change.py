@@ -39,7 +39,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         """
         Tell whether an earlier try changed a run that this try found in the requested state.
 
-        :param is_noted: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
+        ``is_noted``: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
         """
 
     def _purpose(self, run_id: str) -> list[Any]:

@@ -61,11 +61,7 @@ class Pager(Generic[T]):
         return None if self._next_page is None else self._page_call(self._next_page)
 
     def accept(self, page: Page) -> Iterator[T]:
-        """
-        Take the page that was asked for and give its new items.
-
-        :raises TallyfyResponseError: if it is not that page, or is not readable, or ends a list that is not whole.
-        """
+        """Take the page that was asked for and give its new items; another page, or a premature end, is an error."""
         asked, last = self._next_page or 1, self._last
         if page.number != asked:
             raise _unreadable(f"asked for page {asked}, Tallyfy answered page {page.number}.")
@@ -81,11 +77,7 @@ class Pager(Generic[T]):
         return self._new_items(page)
 
     def raise_if_hidden(self, item_id: str) -> None:
-        """
-        Refuse to conclude that an item is not in the list if it may be one that is not readable.
-
-        :raises TallyfyResponseError: saying what is not readable.
-        """
+        """Refuse to conclude that an item is not in the list if it may be one that is not readable."""
         for row_id in (item_id, None):
             if row_id in self.unreadable:
                 raise self.unreadable[row_id]

@@ -47,12 +47,7 @@ def list_activity(
     until: datetime | None = None,
     verbs: tuple[str, ...] = (),
 ) -> Flow[list[Activity]]:
-    """
-    Read the audit trail of a run, the oldest entry first.
-
-    :raises TallyfyValidationError: if there is no such verb; a typing error must not make an audit empty.
-    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its activity.
-    """
+    """Read the audit trail of a run, oldest entry first; an unknown verb is refused, or an audit would be empty."""
     unknown = sorted(set(verbs) - VERBS)
     if unknown:
         raise invalid(
@@ -90,11 +85,7 @@ def newest_activity(organization_id: str, run_id: str, since: datetime | None) -
 
 
 def export_run(organization_id: str, run_id: str) -> Flow[Any]:
-    """
-    Let Tallyfy export a run: the JSON that it answers, without the ``data`` it may be wrapped in.
-
-    :raises TallyfyNotFoundError: also if it is archived and Tallyfy does not export those.
-    """
+    """Let Tallyfy export a run: the JSON that it answers, without the ``data`` it may be wrapped in."""
     exported: Any = yield from explain_archived(
         organization_id, run_id, _ask(calls.export_run(organization_id, run_id))
     )
@@ -134,11 +125,7 @@ def _kickoff_fields(organization_id: str, run: Run) -> Flow[tuple[FormValue, ...
 
 
 def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flow[dict[str, Any]]:
-    """
-    Read everything about a run: itself, its tasks, form values and activity, as Tallyfy shows them.
-
-    :raises TallyfyError: if any part cannot be read.
-    """
+    """Read everything about a run: itself, its tasks, form values and activity, as Tallyfy shows them."""
     run: Run = known or (yield from find_run(organization_id, run_id))
     tasks: list[Task] = yield from list_tasks(organization_id, run_id)
     form: FormValues = yield from form_values_of(organization_id, run, tasks)
@@ -152,11 +139,7 @@ def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flo
 
 
 def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: bool | None = None) -> Flow[Task]:
-    """
-    Complete a task unless it is completed: doing it twice would fire its webhooks twice.
-
-    :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
-    """
+    """Complete a task unless it is completed: doing it twice would fire its webhooks twice."""
     done: Task | None = yield from _done_task(organization_id, run_id, task_id)
     if done is not None:
         return done

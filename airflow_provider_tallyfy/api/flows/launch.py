@@ -27,12 +27,7 @@ from airflow_provider_tallyfy.api.models.template import Template
 
 
 def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> Flow[RunChange]:
-    """
-    Launch a run of a template, or adopt the one that an earlier try launched.
-
-    :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
-    :raises TallyfyValidationError: if the request is not acceptable; nothing was launched.
-    """
+    """Launch a run of a template, or adopt the one of an earlier or overlapping try; then ``changed`` is false."""
 
     def prepare() -> Flow[Call[Run]]:
         template: Template = yield calls.get_template(organization_id, request.template_id)
@@ -43,11 +38,7 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
 
 
 def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
-    """
-    Launch a run without looking for its marker before; only if the outcome is unknown, it is looked for.
-
-    :return: the run; ``changed`` also if only a look showed it.
-    """
+    """Launch a run; its marker is looked for only if the outcome is unknown."""
     try:
         launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as error:
@@ -56,11 +47,7 @@ def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey)
 
 
 def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
-    """
-    Launch a run without a template (Tallyfy: "project"), or adopt the one that an earlier try launched.
-
-    :return: the run; ``changed`` is ``False`` if it was there before, or another try launched it first.
-    """
+    """Launch a run without a template (Tallyfy: "project"), or adopt one, like :func:`launch_run`."""
 
     launch = calls.launch_project(organization_id, {**body, "summary": key.mark(body.get("summary"))})
     return (yield from _launch_once(organization_id, key, None, launch))
@@ -107,8 +94,6 @@ def _adopt_after(error: TallyfyError, lookup: Lookup) -> Flow[RunChange]:
 
     The run was not there before that request, so this try counts as the one that launched it. A try that overlaps with
     this one may report the same: the marker does not show whose request made the run.
-
-    :raises TallyfyUnknownOutcomeError: if no run is found.
     """
     found: list[Run] = yield from lookup.all(allow_lag=True)
     if found:

@@ -26,12 +26,7 @@ from airflow_provider_tallyfy.api.models.run import Run, RunChange
 
 
 def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unreadable: bool = False) -> Pager[Run]:
-    """
-    Walk through a list of runs.
-
-    :param whole: whether the list has to be whole, see :class:`Pager`.
-    :param skips_unreadable: whether a run that is not readable is skipped, see :class:`Pager`.
-    """
+    """Walk through a list of runs; :class:`Pager` explains the switches."""
     return Pager(
         lambda page: calls.list_runs(organization_id, query, page),
         Run.from_json,
@@ -42,14 +37,7 @@ def run_pager(organization_id: str, query: RunQuery, *, whole: bool, skips_unrea
 
 
 def find_run(organization_id: str, run_id: str, known: Run | None = None) -> Flow[Run]:
-    """
-    Read a run, archived or not.
-
-    Where Tallyfy hides archived runs from a direct read, it is looked for in the list of archived runs.
-
-    :param known: the run as seen before; its template and name narrow that list.
-    :raises TallyfyNotFoundError: if it is in neither place.
-    """
+    """Read a run; where Tallyfy hides archived ones, look through their list, which ``known`` narrows."""
     run, _ = yield from locate_run(organization_id, run_id, known)
     return run
 

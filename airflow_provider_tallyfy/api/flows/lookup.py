@@ -48,13 +48,7 @@ class LaunchKey:
     def given(
         cls, launch_key: object, scope: str, since: datetime | None = None, *, just_now: bool = False
     ) -> LaunchKey:
-        """
-        Make the key of a launch that its author named; the launch may have happened at any time.
-
-        :param scope: within which it stands for one run: a template's id, or :data:`PROJECTS`.
-        :param since: no run launched before this moment can be it.
-        :raises TallyfyValidationError: if the text is empty.
-        """
+        """Make the key of a launch that its author named; no run launched before ``since`` can be it."""
         text = f"{scope}/{checked_text(launch_key, 'launch_key')}"
         return cls(text, since=since, just_now=just_now, expires=True)
 
@@ -106,11 +100,7 @@ class Lookup:
         return sorted((yield from self.newest()), key=launch_order) if self._key.pages else []
 
     def all(self, *, allow_lag: bool) -> Flow[list[Run]]:
-        """
-        Find all runs, the first launched first.
-
-        :param allow_lag: whether to look again after pauses: lists are read from replicas that lag behind a launch.
-        """
+        """Find all runs, first launched first; with ``allow_lag`` look again after pauses, since replicas lag."""
         return sorted((yield from look_until(self._scan, allow_lag=allow_lag)), key=launch_order)
 
     def newest(self) -> Flow[list[Run]]:
@@ -135,12 +125,7 @@ class Lookup:
 def find_marked(
     organization_id: str, template_id: str, markers: Collection[str], since: datetime | None
 ) -> Flow[dict[str, list[Run]]]:
-    """
-    Find the runs of many launches of a template with one look through its runs.
-
-    :param since: no run launched before this moment can be one; ``None`` looks through all of the template's.
-    :return: the runs by marker, the first launched first; a marker that no run carries is not in it.
-    """
+    """Find the runs of many launches by marker, first launched first, with one look through the template's runs."""
     found: dict[str, list[Run]] = {}
     query = RunQuery(template_id=template_id, archived="include", sort="-created_at")
     pager, is_too_old = run_pager(organization_id, query, whole=False), False

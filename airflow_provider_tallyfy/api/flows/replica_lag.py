@@ -10,11 +10,7 @@ REPLICA_LAG_PAUSES = (1.0, 2.0)
 
 
 def look_until(look: Callable[[], Flow[T]], is_good: Callable[[T], bool] = bool, *, allow_lag: bool = True) -> Flow[T]:
-    """
-    Look until what is seen is good, and give what was seen last.
-
-    :param allow_lag: whether to look again after pauses; otherwise there is one look.
-    """
+    """Look until what is seen is good, and give what was seen last; without ``allow_lag`` there is one look."""
     for pause in REPLICA_LAG_PAUSES if allow_lag else ():
         seen = yield from look()
         if is_good(seen):

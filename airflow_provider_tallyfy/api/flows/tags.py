@@ -10,12 +10,7 @@ from airflow_provider_tallyfy.api.models.records import TagLink
 
 
 def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
-    """
-    Put a tag on a run unless it is there: tagging again would fire the tag's events again.
-
-    :return: whether it was not there before.
-    :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was put there; a later try finds out.
-    """
+    """Put a tag on a run, and tell whether it is new there; tagging again would fire the tag's events again."""
     if (yield from _links(organization_id, run_id, tag_id)):
         return False
     try:
@@ -27,11 +22,7 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
 
 
 def untag_run(organization_id: str, run_id: str, tag_id: str) -> Flow[bool]:
-    """
-    Take a tag off a run, as often as it is on it.
-
-    :return: whether it was there before.
-    """
+    """Take a tag off a run, as often as it is on it, and tell whether it was."""
     links: list[TagLink] = yield from _links(organization_id, run_id, tag_id)
     for link in links:
         try:

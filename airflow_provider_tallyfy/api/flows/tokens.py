@@ -9,11 +9,7 @@ from airflow_provider_tallyfy.api.inputs.checks import required_organization
 
 
 def new_token(credentials: ClientCredentials, organization_id: str | None) -> Flow[str]:
-    """
-    Get a token with client credentials: the application's, or the user's that they name.
-
-    :raises TallyfyConfigurationError: if there is a user and no organization, before anything is asked.
-    """
+    """Get a token with client credentials: the application's, or the user's that they name."""
     if credentials.user_email is None:
         token: str = yield calls.application_token(credentials)
         return token

@@ -71,10 +71,6 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     Afterwards the run is read again. The fields that an update can set, and those that never change (template, parent,
     type, who started it and when, when it was created), must be as expected if they are shown, and no due date, tag,
     folder, role or custom field may be missing. Other fields change while people work on the run, and are not compared.
-
-    :raises TallyfyValidationError: if there are no changes, or a field or a value is invalid.
-    :raises TallyfyResponseError: if the lists are not shown, or those fields are not as expected.
-    :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not update those.
     """
     changes = parse_rendered(changes)
     _check_changes(run_id, changes)
@@ -168,13 +164,11 @@ def delete_run(
     confirm_gone: bool = True,
 ) -> Flow[RunChange | None]:
     """
-    Delete a run for good.
+    Delete a run for good, and give it as it was; ``None`` if it was gone before.
 
     :param confirm: the run's id or exact name, as a second key.
     :param may_be_gone: an earlier try may have deleted it, so a missing run is a success.
     :param confirm_gone: whether to look for it afterwards; a task that deletes many calls :func:`still_listed` once.
-    :return: the run as it was, or ``None`` if it was gone before.
-    :raises TallyfyValidationError: if ``confirm`` does not fit, or the run is live.
     """
     check_confirm(run_id, confirm)
     try:
@@ -254,11 +248,7 @@ def _listed(organization_id: str, list_filters: Sequence[str]) -> Flow[tuple[set
 
 
 def check_confirm(run_id: str, confirm: str | None) -> None:
-    """
-    Refuse an empty ``confirm``: it would match a run without a name.
-
-    :raises TallyfyValidationError: if it is empty.
-    """
+    """Refuse an empty ``confirm``: it would match a run without a name."""
     if not text_of(confirm):
         raise invalid("confirm", confirm, "is empty", _CONFIRM_HINT, _not_deleted(run_id), run_id=run_id)
 
@@ -268,11 +258,7 @@ def _not_deleted(run_id: str) -> str:
 
 
 def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
-    """
-    Check both keys of a permanent delete.
-
-    :raises TallyfyValidationError: if it must not be deleted.
-    """
+    """Check both keys of a permanent delete."""
     check_confirm(run.id, confirm)
     if text_of(confirm) not in (run.id, run.name, run.raw.get("name")):  # native rendering makes numbers of names
         problem = f"is neither the id nor the exact name of run {run.id}"
@@ -286,11 +272,7 @@ def check_deletable(run: Run, confirm: str, *, archive_first: bool) -> None:
 
 
 def _confirm_gone(organization_id: str, run: Run, refusal: TallyfyError | None, *, is_shown: bool) -> Flow[None]:
-    """
-    See that the run is gone.
-
-    :param is_shown: whether a direct read showed it while it was archived; then not showing it is proof.
-    """
+    """See that the run is gone. Where a direct read showed it (``is_shown``), not showing it is proof."""
 
     def look() -> Flow[bool]:
         try:

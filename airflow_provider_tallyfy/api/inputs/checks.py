@@ -42,12 +42,7 @@ def is_rendered_none(text: str) -> bool:
 
 
 def checked_id(value: object, name: str = "run_id") -> str:
-    """
-    Check an id before it becomes part of a path.
-
-    :param value: text; a whole number, since native template rendering makes them; or a dict with the id, as tasks
-        hand it on, or its text.
-    """
+    """Check an id before it becomes part of a path; it may be a whole number, or a task's result that holds it."""
     given = parse_rendered(value)
     if isinstance(given, Mapping):
         value = given.get(name, given.get("id"))
@@ -217,11 +212,7 @@ def checked_count(value: object, name: str, least: int = 1) -> int | None:
 
 
 def checked_seconds(value: object, name: str, *, least: float | None = None) -> float:
-    """
-    Check a duration that is not templated, so that text is invalid: seconds or a timedelta.
-
-    :param least: the smallest that makes sense; ``None`` for any above zero.
-    """
+    """Check seconds or a timedelta, above zero or of at least ``least``; it is not templated, so text is invalid."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else number_of(value)
     if seconds is not None and (seconds > 0 if least is None else seconds >= least):
         return int(seconds) if isinstance(value, Integral) else seconds
@@ -266,11 +257,7 @@ def checked_flag(value: object, name: str) -> bool:
 
 
 def required_organization(organization_id: object) -> str:
-    """
-    Check that there is an organization id.
-
-    :raises TallyfyConfigurationError: if neither the task nor the connection gives one.
-    """
+    """Check that there is an organization id, the task's or the connection's."""
     if organization_id in (None, ""):
         raise TallyfyConfigurationError(
             "No Tallyfy organization is given.\nPut organization_id into the connection's extra, or pass it."

@@ -36,12 +36,7 @@ class InvalidValue(Exception):
 
 
 def encode_value(field: KickoffField, value: Any) -> Any:
-    """
-    Encode one value.
-
-    :return: what Tallyfy takes; ``None`` if there is no value, where that is allowed.
-    :raises InvalidValue: if it does not fit the field.
-    """
+    """Encode one value; ``None`` if there is none, where that is allowed."""
     if not field.options:
         _refuse_rendered_none(value)
     encoded = None if is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)

@@ -37,11 +37,7 @@ _KIND_READERS: dict[str, Callable[[object, str], Any]] = {
 
 
 def checked_people(people: object, name: str) -> dict[str, list[Any]]:
-    """
-    Check who is assigned, and give every kind of assignee, because Tallyfy empties a kind that a request leaves out.
-
-    :param people: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    """
+    """Check who is assigned; every kind is given, because Tallyfy empties a kind that a request leaves out."""
     people = parse_rendered(people)
     if not isinstance(people, Mapping) or not people.keys() <= set(KINDS):
         raise invalid(name, people, f"is not an object with lists of {', '.join(KINDS)}")
@@ -56,11 +52,7 @@ def checked_people(people: object, name: str) -> dict[str, list[Any]]:
 
 
 def checked_roles(roles: object) -> dict[str, dict[str, list[Any]]]:
-    """
-    Check who fills the roles of a launch.
-
-    :param roles: people by role id, see :func:`checked_people`.
-    """
+    """Check who fills the roles of a launch: people by role id, see :func:`checked_people`."""
     roles = parse_rendered(roles)
     if not isinstance(roles, Mapping):
         raise invalid("roles", roles, "is not an object with people by role id")

@@ -44,11 +44,7 @@ _READERS: dict[str, Callable[[object, str], Any]] = {
 
 
 def refuse_empty(given: Mapping[str, object]) -> None:
-    """
-    Refuse filters that were given and came out empty: without them more runs would be chosen than was meant.
-
-    :raises TallyfyValidationError: naming every empty one.
-    """
+    """Refuse filters that were given and came out empty: without them more runs would be chosen than was meant."""
     empty = [name for name, value in given.items() if is_empty_filter(value)]
     if empty:
         named = ", ".join(f"{name}={short_repr(given[name])}" for name in empty)

@@ -17,12 +17,7 @@ STEP_SETTINGS = ("deadline", "owners", "position", "max_assignable")
 
 
 def complete_steps(template: Template, tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Name every step: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names.
-
-    :param tasks: settings by step id, of :data:`STEP_SETTINGS`; ``owners`` replace all of the step's own.
-    :raises TallyfyValidationError: with every problem of the settings, or if the template does not show its steps.
-    """
+    """Name every step with its settings: Tallyfy makes tasks only of the steps that a launch's ``tasks`` names."""
     tasks = parse_rendered(tasks)
     if not isinstance(tasks, Mapping):
         raise invalid("tasks", tasks, "is not an object with settings by step id")

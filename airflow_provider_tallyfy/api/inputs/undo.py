@@ -33,12 +33,9 @@ class Undo:
 
 def read_undo(given: object, can_undo: Callable[[object], bool]) -> Undo:
     """
-    Read the result of a task, or the results of a mapped one.
+    Read the result of a task, or the results of a mapped one; either may be text, or nothing.
 
-    :param given: a result, several in any iterable, or text of either in JSON's notation or Python's; ``None``, also
-        as text, if the task handed on nothing.
     :param can_undo: whether a change can be taken back that left the run in this status.
-    :raises TallyfyValidationError: naming everything that is not such a result, or cannot be taken back.
     """
     given = _value(given)
     if given is None or isinstance(given, Mapping):

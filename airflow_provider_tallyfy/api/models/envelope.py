@@ -117,11 +117,9 @@ def _envelope(answer: Answer) -> Mapping[str, Any]:
 
 def _pagination(pagination: Mapping[str, Any], rows: int, asked: int) -> tuple[int, int, int | None]:
     """
-    Read the number of a page, how many pages there are, and how many items the whole list has.
+    Read the number of a page, how many pages there are, and how many items the whole list has, if the page says it.
 
     Pages that are not counted follow from the number of items; without that either, a full page may have a next one.
-
-    :return: the third is ``None`` if the page does not say it.
     """
     number = _count(pagination, "current_page", asked)
     pages = number + 1 if rows == PAGE_SIZE else number

@@ -36,19 +36,13 @@ class FormValues(Mapping[str, Any]):
     The values of a run's forms, by field id, alias or label.
 
     Iterating gives the field ids, so ``dict(values)`` has every value once; :meth:`describe` gives names, too.
-
-    :param entries: the fields with their values.
     """
 
     def __init__(self, entries: tuple[FormValue, ...]) -> None:
         self.entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        """
-        Find a value as kick-off values are matched: by id, else alias, else label, else label regardless of case.
-
-        :raises KeyError: if there is no such field, or several.
-        """
+        """Find a value as kick-off values are matched; ``KeyError`` if no field has the name, or several have it."""
         hits = fields_named([entry.field for entry in self.entries], name)
         if len(hits) == 1:
             return next(entry.value for entry in self.entries if entry.field is hits[0])
@@ -88,12 +82,7 @@ def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
 def fill_in(
     entries: tuple[FormValue, ...], kickoff: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
 ) -> FormValues:
-    """
-    Bring the fields of a run's forms together with the values that the run and its tasks store.
-
-    :param kickoff: values of the kick-off form by field id (``prerun``).
-    :param tasks: values of the tasks' forms by task id and field id (``taskdata``).
-    """
+    """Fill in the values that the run (``prerun``, by field) and its tasks (``taskdata``, by field) store."""
     stored: dict[tuple[str | None, str], Any] = {(None, name): value for name, value in kickoff.items()}
     stored |= {(task_id, name): value for task_id, values in tasks.items() for name, value in values.items()}
     known = {(entry.task_id, entry.field.id): entry for entry in entries}

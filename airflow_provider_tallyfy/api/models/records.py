@@ -130,11 +130,7 @@ class Titled:
 
 @dataclass(frozen=True)
 class TagLink:
-    """
-    A tag on a run.
-
-    :param association_id: number by which it is removed.
-    """
+    """A tag on a run; it is removed by the number of the association."""
 
     association_id: int
     tag_id: str

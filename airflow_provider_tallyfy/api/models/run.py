@@ -152,12 +152,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunChange:
-    """
-    What archiving or restoring a run came to.
-
-    :param run: the run as it is now.
-    :param changed: whether it was in another state before.
-    """
+    """A run as it is now, and whether it was in another state before."""
 
     run: Run
     changed: bool

@@ -17,11 +17,7 @@ _STEP_FORMS = ("captures", "form_fields")
 
 @dataclass(frozen=True)
 class Choice:
-    """
-    One option of a kick-off field, or one column of a table.
-
-    :param id: its id, a number or text, exactly as Tallyfy sent it.
-    """
+    """One option of a kick-off field, or one column of a table, with its id exactly as Tallyfy sent it."""
 
     id: int | str | None
     text: str
@@ -75,11 +71,7 @@ class KickoffField:
 
 @dataclass(frozen=True)
 class Step:
-    """
-    A step of a template; launching makes a task of it.
-
-    :param id: the step's timeline id, the key of a launch's ``tasks``.
-    """
+    """A step of a template, which becomes a task; its (timeline) id is the key of a launch's ``tasks``."""
 
     id: str
     title: str
@@ -152,11 +144,7 @@ def read_template(answer: Answer) -> Template:
 
 
 def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]:
-    """
-    Find the fields that a key means; more than one is for the caller to refuse.
-
-    :param key: a field's id, else its alias, else its exact label, else its label without regard to case and spaces.
-    """
+    """Find the fields that a key means, by id, else alias, else exact label, else label without case and spaces."""
     if not normalized(key):
         return []
     return _first_hits(

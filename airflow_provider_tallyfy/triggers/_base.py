@@ -125,13 +125,14 @@ class TallyfyWaitTrigger(BaseTrigger):
             self._log_line,
             newer_than=getattr(self, "newer_than", None),
         )
-        pace = (self.poll_interval, self.max_poll_interval, wait.is_end)
-        with watcher.subscribe(progress.probes, *pace) as subscription:
+        schedule = (self.poll_interval, self.max_poll_interval, progress.accept)
+        with watcher.subscribe(progress.probes, *schedule) as subscription:
             try:
                 async with asyncio.timeout(self._seconds_left()):
                     while True:
                         subscription.wants_all = progress.is_name_open
-                        result = progress.receive(await subscription.updates())
+                        await subscription.updates()
+                        result = progress.result()
                         if result is None and progress.may_be_misspelt:
                             result = await watcher.ask(progress.check_name(asyncio.get_running_loop().time()))
                         if result is not None:
@@ -147,7 +148,7 @@ class TallyfyWaitTrigger(BaseTrigger):
                 absent = progress.absent
                 watcher.leave(subscription, {probe.key for probe in absent})
                 watcher.look_now(subscription)
-                with watcher.subscribe([probe.fresh() for probe in absent], *pace) as search:
+                with watcher.subscribe([probe.fresh() for probe in absent], *schedule) as search:
                     result = await self._look_in_turn(watcher, [subscription, search], progress, until)
             return result or WaitResult.timed_out(wait.text)
 
@@ -170,7 +171,7 @@ class TallyfyWaitTrigger(BaseTrigger):
                 updates = await _updates(watcher, subscription, until)
                 if updates is None:
                     return None
-                result = progress.receive(updates)
+                result = progress.result()
                 if result is not None:
                     return result
                 to_be_seen -= updates.keys()

@@ -139,7 +139,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
         """Give the events of every look, and after those of one look ``None``."""
         probe = RunListProbe(watcher.organization_id, self._runs)
         is_first, is_in_trouble = True, False
-        with watcher.subscribe([probe], self.poll_interval, None, is_end=lambda runs: False) as subscription:
+        with watcher.subscribe([probe], self.poll_interval, None) as subscription:
             while True:
                 for seen in (await memory.updates(subscription)).values():
                     if seen.error is not None:

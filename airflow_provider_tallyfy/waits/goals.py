@@ -62,10 +62,6 @@ class Goal(ABC):
     def judge(self, seen: Any, run_url: str) -> Verdict:
         """Judge what a look showed, which is ``None`` if the run does not exist."""
 
-    def outcome(self, seen: Any) -> Outcome:
-        """Judge what a look showed, without words."""
-        return self.judge(seen, "").outcome
-
     def _absence(self) -> Verdict:
         outcome = Outcome.MISSING if self.missing is Missing.FAIL else Outcome.WAITING
         return Verdict(outcome, f"Run {self.run_id} does not exist in Tallyfy")
@@ -115,21 +111,17 @@ class RunGoal(Goal):
         return RunProbe(organization_id, self.run_id, newer_than)
 
     def judge(self, seen: Run | None, run_url: str) -> Verdict:
-        """Judge the run and put it into words."""
+        """Judge the run. A status that this package does not know keeps the wait waiting."""
         if seen is None:
             return self._absence()
-        outcome = self.outcome(seen)
+        outcome = Outcome.WAITING
+        if any(map(seen.has_status, self.target)):
+            outcome = Outcome.REACHED
+        elif any(map(seen.has_status, self.failure)):
+            outcome = Outcome.FAILED
         progress = f" ({seen.progress})" if outcome is Outcome.WAITING and str(seen.progress) else ""
         description = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
         return Verdict(outcome, description, seen.describe(run_url))
-
-    def outcome(self, seen: Run | None) -> Outcome:
-        """Judge the run. A status that this package has never heard of keeps the wait waiting."""
-        if seen is None:
-            return self._absence().outcome
-        if any(map(seen.has_status, self.target)):
-            return Outcome.REACHED
-        return Outcome.FAILED if any(map(seen.has_status, self.failure)) else Outcome.WAITING
 
 
 @dataclass(frozen=True)
@@ -196,10 +188,6 @@ class Wait:
         if self.is_for_one:
             return self.goals[0].text
         return f"{self.wait_for} of {len(self.goals)} runs to be {self.state}"
-
-    def is_end(self, seen: Any) -> bool:
-        """Whether what is seen of any of the runs ends the wait for it: all of them are waited for alike."""
-        return self.goals[0].outcome(seen) is not Outcome.WAITING
 
 
 def checked_missing(missing: str) -> Missing:

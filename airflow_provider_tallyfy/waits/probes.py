@@ -125,27 +125,16 @@ class RunProbe(Probe):
             if self._known is not None or self._misses % _SEARCH_ARCHIVE_EVERY == 0:
                 run = yield from find_archived_run(self._organization_id, run_id, self._known)
         slim = None if run is None else run.without_raw()
-        self._remember(slim)
+        self.remember(slim)
         self._misses = self._misses + 1 if run is None else 0
         return run if self._keeps_raw else slim
-
-    def is_believable(self, row: Run, *, ends_a_wait: bool) -> bool:
-        """
-        Accept a row of a list as the run's present state, or ask for a direct look instead.
-
-        Lists come from replicas that may lag behind, and can show a run as it was before it was reopened or restored.
-        So a row that would end a wait is believed only if it is newer than what the wait has seen.
-        """
-        if ends_a_wait and not self.is_newer(row):
-            return False
-        self._remember(row)
-        return True
 
     def is_newer(self, run: Run) -> bool:
         """Whether a run is certainly newer than it was when somebody went on waiting."""
         return run.last_updated is not None and self.newer_than is not None and run.last_updated > self.newer_than
 
-    def _remember(self, run: Run | None) -> None:
+    def remember(self, run: Run | None) -> None:
+        """Note how the run was seen, for the next look."""
         self.list_status = run.status if run is not None and run.status in _LISTED else None
         if run is not None:
             self._known = run

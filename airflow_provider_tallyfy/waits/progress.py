@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,29 +118,35 @@ class WaitProgress:
 
     # -- what came of looks ---------------------------------------------------------------------------------
 
-    def receive(self, updates: Mapping[Key, Observation]) -> WaitResult | None:
-        """Judge what came of looks; give how the wait ends, or ``None`` if it goes on."""
-        for key, seen in updates.items():
-            if seen.error is None:
-                self.on_result(key.id, seen.value)
-            else:
-                self.on_error(key.id, seen.error, seen.grace)
-        return self.result()
+    def accept(self, key: Key, seen: Observation, may_end: bool) -> bool:
+        """Judge what came of a look of the watcher; see :meth:`on_result` for what is returned."""
+        if seen.error is None:
+            return self.on_result(key.id, seen.value, may_end=may_end)
+        self.on_error(key.id, seen.error, seen.grace)
+        return True
 
-    def on_result(self, run_id: str, seen: Any) -> None:
-        """Judge a look at one run, whose ``seen`` is ``None`` if the run does not exist."""
+    def on_result(self, run_id: str, seen: Any, *, may_end: bool = True) -> bool:
+        """
+        Judge a look at one run, whose ``seen`` is ``None`` if the run does not exist.
+
+        :param may_end: whether it is certainly newer than the wait.
+        :return: whether it counts; otherwise it would end the wait, and may not.
+        """
         one = self._each[run_id]
         if one.result is not None:
-            return
+            return True
+        verdict = one.goal.judge(seen, self._run_url(run_id))
+        if verdict.outcome is not Outcome.WAITING and not may_end:
+            return False
         one.latest, one.is_absent = seen, seen is None
         one.trouble, one.failures, one.is_unreadable = None, 0, False
         if isinstance(seen, Run):
             one.run = seen
-        verdict = one.goal.judge(seen, self._run_url(run_id))
         one.description = verdict.description
         if verdict.outcome is not Outcome.WAITING:
             error = TallyfyNotFoundError.__name__ if verdict.outcome is Outcome.MISSING else None
             one.result = WaitResult(verdict.outcome, self._end_message(one), verdict.result, error)
+        return True
 
     def on_error(self, run_id: str, error: TallyfyError, grace: float = 0.0, *, was_asked: bool = True) -> None:
         """
@@ -293,8 +299,8 @@ class WaitProgress:
                     page: Page = yield call
                     for run in scan.accept(page):
                         probe = unseen.get(run.id)
-                        if isinstance(probe, RunProbe) and probe.is_believable(run, ends_a_wait=self._wait.is_end(run)):
-                            self.on_result(run.id, run)
+                        if isinstance(probe, RunProbe) and self.on_result(run.id, run, may_end=probe.is_newer(run)):
+                            probe.remember(run)
                             del unseen[run.id]
             except TallyfyAuthError:
                 raise

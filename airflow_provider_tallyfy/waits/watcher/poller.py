@@ -7,7 +7,7 @@ import contextvars
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Set
+from collections.abc import Coroutine, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from airflow_provider_tallyfy.waits.watcher.planning import (
     next_step,
 )
 from airflow_provider_tallyfy.waits.watcher.shared_connection import SharedConnection
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscription, Watched
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Accept, Subscription, Watched
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
@@ -98,19 +98,19 @@ class Watcher:
 
     @contextmanager
     def subscribe(
-        self, probes: Iterable[Probe], interval: float, longest: float | None, is_end: Callable[[Any], bool]
+        self, probes: Iterable[Probe], interval: float, longest: float | None, accept: Accept = lambda *_: True
     ) -> Iterator[Subscription]:
         """
         Have things watched for as long as the context lasts. What is known already is delivered at once.
 
         :param longest: if given, the interval doubles up to this.
-        :param is_end: whether the subscriber will stop waiting because of a value.
+        :param accept: judges each observation, and raises nothing that others suffer from.
         :raises TallyfyValidationError: if an interval is not a number of seconds; others must not suffer from it.
         """
         now = self._loop.time()
         interval = checked_seconds(interval, "poll_interval")
         longest = 0.0 if longest is None else checked_seconds(longest, "max_poll_interval")
-        subscription = Subscription(probes, Pace(interval, longest, now), is_end)
+        subscription = Subscription(probes, interval, longest, now, accept)
         try:
             for probe in subscription.probes:
                 one = self._watched.setdefault(probe.key, Watched(probe))
@@ -257,11 +257,7 @@ class Watcher:
             self._break_off_list(reading, error, asked_at)
             return
         for run in runs:
-            try:
-                self._saw_listed(reading, run, asked_at)
-            except Exception as defect:  # noqa: BLE001 - as in a look at one: it is its subscribers', nobody else's
-                if one := self._watched.get(Key("run", run.id)):
-                    one.break_off(defect)
+            self._saw_listed(reading, run, asked_at)
             await asyncio.sleep(0)  # those whose wait just ended go first: a whole page of them stalls the loop
         reading.due = float("-inf")
         if reading.next_call() is None:
@@ -302,9 +298,12 @@ class Watcher:
         if one is None or one.is_to_be_read_alone or not isinstance(one.probe, RunProbe):
             return
         one.is_listed, one.is_sought = True, False
-        if not one.probe.is_believable(run, ends_a_wait=one.is_end(run)) or not one.publish(Observation(run), asked_at):
+        # Lists lag behind, and may show a run as it was before it was reopened: ends have to be newer than the waits.
+        if not one.publish(Observation(run), asked_at, may_end=one.probe.is_newer(run)):
             one.hurry(self._loop.time())
-        elif one.requested_at <= asked_at:
+            return
+        one.probe.remember(run)
+        if one.requested_at <= asked_at:
             one.plan(reading.began + one.interval_at(reading.began) * reading.jitter)
 
     # -- single looks ---------------------------------------------------------------------------------------

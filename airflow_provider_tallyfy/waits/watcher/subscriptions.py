@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
 from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunProbe
@@ -14,47 +13,35 @@ SHORTEST_INTERVAL = 0.5
 
 _NOBODY_WAITS = 3600.0
 
-
-@dataclass(frozen=True)
-class Pace:
-    """
-    How often somebody wants something read.
-
-    :param longest: if more than ``interval``, the interval doubles from look to look up to this.
-    :param since: when the wait began.
-    """
-
-    interval: float
-    longest: float
-    since: float
-
-    def interval_at(self, now: float) -> float:
-        """Seconds until the look after one made now: an interval that doubles is as long as all before together."""
-        return max(SHORTEST_INTERVAL, self.interval, min(self.longest, self.interval + now - self.since))
+#: Judges an observation. Refuses it, and returns ``False``, if it would end the wait and may not.
+Accept = Callable[[Key, Observation, bool], bool]
 
 
 class Subscription:
     """
     Receives what it asked for: the first observation, every change, and every look that fails.
 
-    Only the latest observation of each thing is kept, so a slow subscriber misses states in between and delays nobody.
-
-    :param is_end: whether the subscriber will stop waiting because of a value.
+    :param interval: seconds between two looks.
+    :param longest: if more than ``interval``, the interval doubles from look to look up to this.
+    :param since: when the wait began.
+    :param accept: judges each observation, at once.
     """
 
-    def __init__(self, probes: Iterable[Probe], pace: Pace, is_end: Callable[[Any], bool]) -> None:
+    def __init__(self, probes: Iterable[Probe], interval: float, longest: float, since: float, accept: Accept) -> None:
         self.probes = list(probes)
-        self.pace = pace
-        self._is_end = is_end
+        self.since = since
+        self._interval = interval
+        self._longest = longest
+        self._accept = accept
         #: Whether observations that are not new are wanted, too.
         self.wants_all = False
         self._received: dict[Key, Observation] = {}
         self._unread: dict[Key, Observation] = {}
-        self._crash: BaseException | None = None
+        self._defect: BaseException | None = None
         self._arrived = asyncio.Event()
 
     async def updates(self) -> dict[Key, Observation]:
-        """Wait for something new, and give all that came since the last call."""
+        """Wait for something new, and give the latest observation of each thing that was seen since the last call."""
         await self._arrived.wait()
         self.check()
         self._arrived.clear()
@@ -63,39 +50,35 @@ class Subscription:
 
     def check(self) -> None:
         """Raise what broke the watching off, if anything did."""
-        if self._crash is not None:
-            raise self._crash
+        if self._defect is not None:
+            raise self._defect
 
-    def deliver(self, key: Key, seen: Observation) -> None:
-        """Receive an observation, unless it repeats the last one."""
-        if seen.error is None and seen == self._received.get(key) and not self.wants_all:
-            return
-        self._received[key] = self._unread[key] = seen
-        self._arrived.set()
+    def receive(self, key: Key, seen: Observation, *, may_end: bool) -> bool:
+        """
+        Receive an observation, unless it repeats the last one.
 
-    def is_end(self, value: Any) -> bool:
-        """Whether the subscriber will stop waiting because of a value; a judge that fails ends its wait, too."""
+        :param may_end: whether it is certainly newer than the wait.
+        :return: ``False`` if it would end the wait and may not, so that another look is needed.
+        """
+        is_new = seen.error is not None or seen != self._received.get(key)
         try:
-            return self._is_end(value)
-        except Exception as crash:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
-            self.break_off(crash)
-            return False
+            if is_new and not self._accept(key, seen, may_end):
+                return False
+        except Exception as defect:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
+            self.break_off(defect)
+            return True
+        if is_new or self.wants_all:
+            self._received[key] = self._unread[key] = seen
+            self._arrived.set()
+        return True
 
     def interval_at(self, now: float) -> float:
-        """Seconds until the look after one made now, for this subscriber."""
-        try:
-            return self.pace.interval_at(now)
-        except Exception as crash:  # noqa: BLE001 - as above
-            self.break_off(crash)
-            return _NOBODY_WAITS
+        """Seconds until the look after one made now: an interval that doubles is as long as all before together."""
+        return max(SHORTEST_INTERVAL, self._interval, min(self._longest, self._interval + now - self.since))
 
-    def is_too_old(self, seen: Observation, asked_at: float) -> bool:
-        """Whether an observation would end the wait although it was asked for before the wait began."""
-        return asked_at < self.pace.since and seen.error is None and self.is_end(seen.value)
-
-    def break_off(self, crash: BaseException) -> None:
-        """Make :meth:`updates` fail with the defect that ended the watching."""
-        self._crash = crash
+    def break_off(self, defect: BaseException) -> None:
+        """Make :meth:`updates` raise the defect that ended the watching."""
+        self._defect = defect
         self._arrived.set()
 
 
@@ -180,47 +163,38 @@ class Watched:
         """Seconds until the next look: whoever is in the greatest hurry sets the pace."""
         return min((each.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
 
-    def is_end(self, value: Any) -> bool:
-        """Whether somebody will stop waiting because of a value."""
-        return any(each.is_end(value) for each in self.subscriptions)
-
     def join(self, subscription: Subscription, probe: Probe) -> bool:
         """
         Add a subscriber, who receives at once what is known.
 
         :param probe: the newcomer's own.
-        :return: whether that suffices; what was seen before a wait began must not end it.
+        :return: whether it did; what was seen before a wait began must not end it.
         """
         self.subscriptions.add(subscription)
-        suffices = False
-        if self.latest is not None and self.latest.error is None:
-            run = self.latest.value
-            is_newer = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_newer(run)
-            suffices = is_newer or not subscription.is_end(run)
-        if suffices and self.latest is not None:
-            subscription.deliver(probe.key, self.latest)
         self.probe.expect_newer_than(probe.newer_than)
-        return suffices
+        if self.latest is None or self.latest.error is not None:
+            return False
+        run = self.latest.value
+        may_end = isinstance(probe, RunProbe) and isinstance(run, Run) and probe.is_newer(run)
+        return subscription.receive(probe.key, self.latest, may_end=may_end)
 
-    def publish(self, seen: Observation, asked_at: float) -> bool:
+    def publish(self, seen: Observation, asked_at: float, *, may_end: bool = True) -> bool:
         """
         Deliver what came of a look.
 
-        :param asked_at: when it was asked for.
-        :return: whether that does for everybody; a result requested before a wait began must not end it.
+        :param asked_at: when it was asked for: what was seen before a wait began must not end it.
+        :param may_end: whether it may end waits at all.
+        :return: whether everybody received it.
         """
         self.latest = seen
         if seen.error is None:
             self.refused_since = float("inf")
-        suffices = True
-        for subscription in self.subscriptions:
-            if subscription.is_too_old(seen, asked_at):
-                suffices = False
-            else:
-                subscription.deliver(self.probe.key, seen)
-        return suffices
+        is_received = True
+        for each in self.subscriptions:
+            is_received &= each.receive(self.probe.key, seen, may_end=may_end and asked_at >= each.since)
+        return is_received
 
-    def break_off(self, crash: BaseException) -> None:
+    def break_off(self, defect: BaseException) -> None:
         """Make everybody's wait for it fail with the defect that ended the watching."""
         for subscription in self.subscriptions:
-            subscription.break_off(crash)
+            subscription.break_off(defect)

@@ -11,8 +11,7 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.waits.probes import Probe, RunProbe
 from airflow_provider_tallyfy.waits.watcher import Subscription
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace
-from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, virtually, waiting
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, until, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 
@@ -26,7 +25,7 @@ class BrokenProbe(Probe):
 async def test_a_defect_in_one_look_breaks_that_wait_only(tallyfy):
     run_ids = tallyfy.add_runs(1)
     async with waiting(tallyfy, run_ids) as waits:
-        subscribing = waits.watcher.subscribe([BrokenProbe("broken", "broken")], INTERVAL, None, is_over)
+        subscribing = waits.watcher.subscribe([BrokenProbe("broken", "broken")], INTERVAL, None, until(is_over))
         with subscribing as subscription, pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(subscription.updates(), 5)
         await asyncio.sleep(INTERVAL)
@@ -61,24 +60,6 @@ def test_a_wait_whose_goal_raises_an_error_breaks_alone(count, seconds):
     in_virtual_time(main)
 
 
-def test_a_wait_whose_schedule_is_defective_breaks_alone(monkeypatch):
-    sane = Pace.interval_at
-    monkeypatch.setattr(Pace, "interval_at", lambda pace, now: defective() if pace.interval == 7 else sane(pace, now))
-
-    async def main() -> None:
-        tallyfy = VirtualTallyfy()
-        (run_id,) = tallyfy.add_runs(1)
-        async with waiting(tallyfy, [run_id]) as waits:
-            watch = RunProbe(tallyfy.organization_id, run_id)
-            with pytest.raises(ZeroDivisionError):
-                await hear_all(waits.watcher.subscribe([watch], 7, None, is_over))
-            tallyfy.complete_run(run_id)
-            await asyncio.sleep(2 * INTERVAL)
-            assert waits.last(run_id) == "complete"
-
-    in_virtual_time(main)
-
-
 @pytest.mark.parametrize(
     ("interval", "longest"),
     [
@@ -93,7 +74,7 @@ def test_an_invalid_interval_is_refused_and_disturbs_no_other_wait(interval, lon
         async with waiting(tallyfy, [run_id]) as waits:
             watch = RunProbe(tallyfy.organization_id, run_id)
             with pytest.raises(TallyfyValidationError, match=r"poll_interval=.* is not a finite number of seconds"):
-                await hear_all(waits.watcher.subscribe([watch], interval, longest, is_over))
+                await hear_all(waits.watcher.subscribe([watch], interval, longest, until(is_over)))
             tallyfy.complete_run(run_id)
             await asyncio.sleep(2 * INTERVAL)
             assert waits.last(run_id) == "complete"
@@ -108,7 +89,7 @@ def test_a_defect_of_the_watcher_breaks_every_wait_instead_of_leaving_it_hanging
         watches = [RunProbe("org", run_id) for run_id in tallyfy.add_runs(10)]
         monkeypatch.setattr("airflow_provider_tallyfy.waits.watcher.poller.next_step", defective)
         for _ in ("first", "late"):
-            with watcher.subscribe(watches, INTERVAL, None, is_over) as each, pytest.raises(ZeroDivisionError):
+            with watcher.subscribe(watches, INTERVAL, None, until(is_over)) as each, pytest.raises(ZeroDivisionError):
                 await asyncio.wait_for(each.updates(), 5)
         await watcher.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from airflow_provider_tallyfy.waits.probes import RunProbe
-from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, virtually, waiting
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, until, virtually, waiting
 
 
 @virtually
@@ -57,7 +57,7 @@ async def test_a_requested_look_is_reported_even_if_nothing_changed(tallyfy):
     (run_id,) = tallyfy.add_runs(1)
     watcher = await tallyfy.watcher()
     watch = RunProbe(watcher.organization_id, run_id)
-    with watcher.subscribe([watch], INTERVAL, None, is_over) as subscription:
+    with watcher.subscribe([watch], INTERVAL, None, until(is_over)) as subscription:
         first = await subscription.updates()
         watcher.look_now(subscription)
         assert await asyncio.wait_for(subscription.updates(), 1) == first

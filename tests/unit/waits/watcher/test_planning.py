@@ -20,12 +20,12 @@ from airflow_provider_tallyfy.waits.watcher.planning import (
     looks_at_a_time,
     next_step,
 )
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscription, Watched
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Subscription, Watched
 
 
 def watched(name: str, due: float, list_status: str | None = "active", interval: float = 60) -> Watched:
     one = Watched(RunProbe("org", name), wanted=due, due=due, list_status=list_status)
-    one.subscriptions.add(Subscription([], Pace(interval, 0, 0), is_end=lambda value: False))
+    one.subscriptions.add(Subscription([], interval, 0, 0, lambda *_: True))
     return one
 
 
@@ -159,7 +159,7 @@ def test_a_round_of_lists_fits_into_the_burst_of_the_default_budget():
 
 
 def test_an_interval_that_doubles_does_so_from_look_to_look_up_to_its_limit():
-    pace, moments = Pace(interval=10, longest=60, since=100), [100.0]
+    pace, moments = Subscription([], 10, 60, 100, lambda *_: True), [100.0]
     while len(moments) < 7:
         moments.append(moments[-1] + pace.interval_at(moments[-1]))
     assert [later - earlier for earlier, later in pairwise(moments)] == [10, 20, 40, 60, 60, 60]
@@ -167,7 +167,7 @@ def test_an_interval_that_doubles_does_so_from_look_to_look_up_to_its_limit():
 
 def test_the_shortest_interval_sets_the_pace():
     one = watched("run", 0, interval=60)
-    one.subscriptions.add(Subscription([], Pace(5, 0, 0), is_end=lambda value: False))
+    one.subscriptions.add(Subscription([], 5, 0, 0, lambda *_: True))
     assert one.interval_at(1000) == 5
 
 

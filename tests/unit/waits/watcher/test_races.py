@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.watcher import SharedConnection, Watcher
-from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, now, virtually, waiting
+from tests.unit.waits.watcher.virtual_waits import INTERVAL, is_over, now, until, virtually, waiting
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 LONG = 600
@@ -155,7 +155,7 @@ async def test_a_wait_for_a_known_state_ends_although_nothing_changed(tallyfy):
     tallyfy.complete_run(run_id)
     async with waiting(tallyfy, []) as waits:
         watch = RunProbe(waits.watcher.organization_id, run_id)
-        with waits.watcher.subscribe([watch], LONG, None, lambda run: run.is_archived) as patient:
+        with waits.watcher.subscribe([watch], LONG, None, until(lambda run: run.is_archived)) as patient:
             assert (await patient.updates())[watch.key].value.status == "complete"
             waits.begin(run_id, name="late")
             await asyncio.sleep(1)
@@ -252,7 +252,7 @@ async def test_the_organizations_of_a_connection_share_its_budget(tallyfy):
 
     async def wait(watcher: Watcher) -> None:
         watches = [RunProbe(watcher.organization_id, run_id) for run_id in run_ids]
-        with watcher.subscribe(watches, 1, None, is_over) as subscription:
+        with watcher.subscribe(watches, 1, None, until(is_over)) as subscription:
             while True:
                 await subscription.updates()
 
@@ -275,7 +275,7 @@ async def test_a_wait_that_cannot_begin_leaves_nothing_over(tallyfy):
     async with waiting(tallyfy, [run_id]) as waits:
         await asyncio.sleep(5)
 
-        def refusing(value):
+        def refusing(*_):
             raise TallyfyConfigurationError("nobody can tell")
 
         watch = RunProbe(waits.watcher.organization_id, run_id)
@@ -309,7 +309,9 @@ async def test_a_token_renewed_by_another_watcher_fails_no_wait(tallyfy):
     received: list[str] = []
 
     async def wait(watcher: Watcher, run_id: str) -> None:
-        with watcher.subscribe([RunProbe(watcher.organization_id, run_id)], INTERVAL, None, is_over) as subscription:
+        with watcher.subscribe(
+            [RunProbe(watcher.organization_id, run_id)], INTERVAL, None, until(is_over)
+        ) as subscription:
             while True:
                 received.extend(str(seen.error) for seen in (await subscription.updates()).values() if seen.error)
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.waits.probes import RunProbe
 from airflow_provider_tallyfy.waits.watcher import Subscription
+from tests.unit.waits.watcher.virtual_waits import is_over, until
 from tests.virtual_time import VirtualLoop, VirtualTallyfy, in_virtual_time
 
 RUNS = 100
@@ -32,9 +33,7 @@ async def wakings_by_turn(tallyfy: VirtualTallyfy) -> tuple[Counter[int], Counte
     ended: Counter[int] = Counter()
     with ExitStack() as subscriptions:
         subscribed = [
-            subscriptions.enter_context(
-                watcher.subscribe([watch_of(tallyfy, run_id)], INTERVAL, None, lambda run: run.has_status("complete"))
-            )
+            subscriptions.enter_context(watcher.subscribe([watch_of(tallyfy, run_id)], INTERVAL, None, until(is_over)))
             for run_id in run_ids
             for _ in range(WAITS_FOR_EACH)
         ]

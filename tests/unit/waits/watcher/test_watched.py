@@ -8,7 +8,8 @@ import pytest
 from airflow_provider_tallyfy.api.errors import TallyfyServerError
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.waits.probes import Key, Observation, RunProbe
-from airflow_provider_tallyfy.waits.watcher.subscriptions import Pace, Subscription, Watched
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Subscription, Watched
+from tests.unit.waits.watcher.virtual_waits import is_over, until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -18,12 +19,23 @@ def run(status: str, updated: datetime | None = NOON) -> Run:
 
 
 def subscription(watch: RunProbe) -> Subscription:
-    return Subscription([watch], Pace(60, 0, 0), is_end=lambda seen: seen is None or seen.status == "complete")
+    return Subscription([watch], 60, 0, 0, until(is_over))
 
 
 def unread(each: Subscription) -> Observation | None:
     """What a subscriber has received and not yet read."""
     return asyncio.run(asyncio.wait_for(each.updates(), 1)).get(Key("run", "run")) if each._arrived.is_set() else None
+
+
+def believes(watch: RunProbe, row: Run) -> bool:
+    """Let a watched run be shown by a list, as the watcher does."""
+    one, each = Watched(watch), subscription(watch)
+    one.join(each, watch)
+    believed = one.publish(Observation(row), 0, may_end=watch.is_newer(row))
+    assert unread(each) == (Observation(row) if believed else None)
+    if believed:
+        watch.remember(row)
+    return believed
 
 
 @pytest.mark.parametrize(
@@ -38,18 +50,17 @@ def unread(each: Subscription) -> Observation | None:
     ],
 )
 def test_a_listed_end_counts_only_if_it_is_newer_than_the_wait(row, believed):
-    watch = RunProbe("org", "run", newer_than=NOON.isoformat())
-    assert watch.is_believable(row, ends_a_wait=row.status == "complete") is believed
+    assert believes(RunProbe("org", "run", newer_than=NOON.isoformat()), row) is believed
 
 
 def test_a_listed_end_does_not_count_if_the_age_of_the_wait_is_unknown():
-    assert not RunProbe("org", "run").is_believable(run("complete"), ends_a_wait=True)
+    assert not believes(RunProbe("org", "run"), run("complete"))
 
 
 def test_a_listed_end_counts_if_it_is_newer_than_a_row_seen_before():
     watch = RunProbe("org", "run")
-    assert watch.is_believable(run("active", NOON), ends_a_wait=False)
-    assert watch.is_believable(run("complete", NOON + timedelta(seconds=1)), ends_a_wait=True)
+    assert believes(watch, run("active", NOON))
+    assert believes(watch, run("complete", NOON + timedelta(seconds=1)))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,7 @@ def test_a_listed_end_counts_if_it_is_newer_than_a_row_seen_before():
 def test_a_run_is_looked_for_in_the_list_of_its_last_status(status, list_status):
     watch = RunProbe("org", "run")
     assert watch.list_status == "active"
-    watch.is_believable(run(status), ends_a_wait=False)
+    assert believes(watch, run(status))
     assert watch.list_status == list_status
 
 

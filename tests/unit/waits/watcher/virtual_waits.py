@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.probes import RunProbe
+from airflow_provider_tallyfy.waits.probes import Key, Observation, RunProbe
 from airflow_provider_tallyfy.waits.watcher import Subscription, Watcher
+from airflow_provider_tallyfy.waits.watcher.subscriptions import Accept
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 INTERVAL = 60
@@ -17,6 +18,15 @@ INTERVAL = 60
 
 def is_over(run: Any) -> bool:
     return run is None or run.has_status("complete")
+
+
+def until(is_end: Callable[[Any], bool]) -> Accept:
+    """Judge as a wait does that such a value ends."""
+
+    def accept(key: Key, seen: Observation, may_end: bool) -> bool:
+        return may_end or seen.error is not None or not is_end(seen.value)
+
+    return accept
 
 
 def update_of(tallyfy: VirtualTallyfy, run_id: str) -> Any:
@@ -35,7 +45,7 @@ class Waits:
     def begin(self, run_id: str, interval: float = INTERVAL, longest: float | None = None, name: str = "") -> None:
         exists = run_id in self._tallyfy.store.runs
         watch = RunProbe(self.watcher.organization_id, run_id, update_of(self._tallyfy, run_id) if exists else None)
-        subscription = self._contexts.enter_context(self.watcher.subscribe([watch], interval, longest, is_over))
+        subscription = self._contexts.enter_context(self.watcher.subscribe([watch], interval, longest, until(is_over)))
         received = self.received[name or run_id] = []
         self._tasks.append(asyncio.create_task(self._listen(subscription, received)))
 

@@ -48,11 +48,7 @@ class Extra:
         """The field of the connection form, as Airflow's provider metadata describes one. No field is required."""
         schema = _SCHEMAS[self.kind]
         description = f"{self.meaning} Default: {self.default}".replace("`", "")
-        return {
-            "label": self.label,
-            "description": description,
-            "schema": schema | {"type": [schema["type"], "null"]},
-        }
+        return {"label": self.label, "description": description, "schema": schema | {"type": [schema["type"], "null"]}}
 
 
 EXTRAS = {
@@ -81,10 +77,7 @@ EXTRAS = {
         f"{DEFAULT_TIMEOUT:.0f}",
     ),
     "retry_budget": Extra(
-        "Retry budget (s)",
-        "Seconds within which one request may be repeated.",
-        "number",
-        f"{DEFAULT_RETRY_BUDGET:.0f}",
+        "Retry budget (s)", "Seconds within which one request may be repeated.", "number", f"{DEFAULT_RETRY_BUDGET:.0f}"
     ),
     "wait_requests_per_minute": Extra(
         "Requests per minute of waits",

@@ -54,8 +54,7 @@ def error_from_loss(call: Call[Any], loss: Loss, host: str) -> TallyfyError:
     what, hint = _LOSSES[loss.reason]
     detail = f" ({loss.detail})" if loss.detail else ""
     return TallyfyTransportError(
-        _message(call, f"{what.format(host=host)}{detail} on {call.method} {call.target}.", hint),
-        **_facts(call),
+        _message(call, f"{what.format(host=host)}{detail} on {call.method} {call.target}.", hint), **_facts(call)
     )
 
 
@@ -146,10 +145,7 @@ _LOSSES: dict[str, tuple[str, str]] = {
         "No secure (TLS) connection to {host} could be made",
         "Check the certificate, and the connection's extra `verify` if a company proxy signs it.",
     ),
-    "proxy": (
-        "The proxy on the way to {host} failed",
-        "Check the connection's extra `proxies` and the environment.",
-    ),
+    "proxy": ("The proxy on the way to {host} failed", "Check the connection's extra `proxies` and the environment."),
     "connect_timeout": ("{host} did not accept a connection in time", _NETWORK_HINT),
     "timeout": (
         "{host} did not answer in time",
@@ -188,10 +184,7 @@ def _address(call: Call[Any]) -> dict[str, str]:
             "setting": "extra token_url",
             "endpoint": "the token endpoint (https://account.tallyfy.com/oauth/token)",
         }
-    return {
-        "setting": "host",
-        "endpoint": "the API base URL (https://go.tallyfy.com/api or https://api.tallyfy.com)",
-    }
+    return {"setting": "host", "endpoint": "the API base URL (https://go.tallyfy.com/api or https://api.tallyfy.com)"}
 
 
 def _facts(call: Call[Any], answer: Answer | None = None) -> dict[str, Any]:

@@ -177,10 +177,7 @@ class BulkJob:
 
 
 def _supervise(
-    loop: LoopThread,
-    executor: BulkExecutor[Any],
-    on_outcome: Callable[[Outcome], None],
-    on_tick: Callable[[], None],
+    loop: LoopThread, executor: BulkExecutor[Any], on_outcome: Callable[[Outcome], None], on_tick: Callable[[], None]
 ) -> None:
     """Run an executor to its end, whatever is raised in this thread meanwhile, as signals and timeouts are."""
     future = loop.submit(executor.run())

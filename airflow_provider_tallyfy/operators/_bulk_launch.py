@@ -16,8 +16,6 @@ from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.bulk import LaunchAction
 
-_IN_BODY = ("summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
-
 
 class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     """
@@ -147,10 +145,12 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
 
     def _checked_body(self) -> dict[str, Any]:
         from airflow_provider_tallyfy.api.inputs.checks import checked_object
+        from airflow_provider_tallyfy.api.inputs.launch_request import LAUNCH_FIELDS
         from airflow_provider_tallyfy.api.inputs.problems import invalid
 
+        in_body = [name for name in LAUNCH_FIELDS if name != "name"]  # each row has its own name
         body = {name: value for name, value in checked_object(self.body, "body").items() if value is not None}
-        if unknown := sorted(map(str, body.keys() - set(_IN_BODY))):
-            known = f"It can hold: {', '.join(_IN_BODY)}."
+        if unknown := sorted(map(str, body.keys() - set(in_body))):
+            known = f"It can hold: {', '.join(in_body)}."
             raise invalid("body", self.body, f"names {', '.join(unknown)}", known, "Nothing was launched.")
         return body

@@ -59,7 +59,6 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         before = moment_before(datetime.now(UTC), self.older_than, "older_than")
         limit = checked_count(self.limit, "limit")
         wanted = RunQuery.checked(
-            **{name: getattr(self, name) for name in QUERY_FILTERS},
-            archived=self.archived or self._default_archived,
+            **{name: getattr(self, name) for name in QUERY_FILTERS}, archived=self.archived or self._default_archived
         )
         return islice(self.hook.each_run(replace(wanted, before=before)), limit)

@@ -372,13 +372,7 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the run."""
         from airflow_provider_tallyfy.api import flows
-        from airflow_provider_tallyfy.api.flows import LaunchRequest
+        from airflow_provider_tallyfy.api.inputs.launch_request import LAUNCH_FIELDS, LaunchRequest
 
-        names = ("name", "prerun", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles")
-        request = LaunchRequest(
-            template_id=self._scope,
-            kickoff=self.kickoff,
-            tasks=self.tasks,
-            fields={name: getattr(self, name) for name in names},
-        )
-        return flows.launch_run(organization_id, request, key)
+        fields = {name: getattr(self, name) for name in LAUNCH_FIELDS}
+        return flows.launch_run(organization_id, LaunchRequest(self._scope, self.kickoff, self.tasks, fields), key)

@@ -68,13 +68,7 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
     :raises TallyfyError: if anything else failed, in one of its kinds.
     """
 
-    template_fields: Sequence[str] = (
-        "title",
-        "owners",
-        "deadline",
-        "summary",
-        *TallyfyLaunchOperator.template_fields,
-    )
+    template_fields: Sequence[str] = ("title", "owners", "deadline", "summary", *TallyfyLaunchOperator.template_fields)
     template_fields_renderers = {"owners": "json"}  # noqa: RUF012
 
     def __init__(

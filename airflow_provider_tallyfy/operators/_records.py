@@ -31,19 +31,9 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
     """
 
     def __init__(
-        self,
-        *,
-        run_id: str,
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = DEFAULT_CONN_ID,
-        **kwargs: Any,
+        self, *, run_id: str, organization_id: str | None = None, tallyfy_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any
     ) -> None:
-        super().__init__(
-            run_id=run_id,
-            organization_id=organization_id,
-            tallyfy_conn_id=tallyfy_conn_id,
-            **kwargs,
-        )
+        super().__init__(run_id=run_id, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the run."""
@@ -98,12 +88,7 @@ class TallyfyRunActivityOperator(TallyfyRunOperator):
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            run_id=run_id,
-            organization_id=organization_id,
-            tallyfy_conn_id=tallyfy_conn_id,
-            **kwargs,
-        )
+        super().__init__(run_id=run_id, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.since = since
         self.until = until
         self.verbs = verbs
@@ -155,12 +140,7 @@ class TallyfyExportRunOperator(TallyfyRunOperator):
         tallyfy_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            run_id=run_id,
-            organization_id=organization_id,
-            tallyfy_conn_id=tallyfy_conn_id,
-            **kwargs,
-        )
+        super().__init__(run_id=run_id, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.output_path = output_path
 
     def execute(self, context: Context) -> dict[str, Any]:

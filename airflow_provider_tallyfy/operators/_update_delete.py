@@ -61,11 +61,7 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            run_id=run_id,
-            dry_run=dry_run,
-            organization_id=organization_id,
-            tallyfy_conn_id=tallyfy_conn_id,
-            **kwargs,
+            run_id=run_id, dry_run=dry_run, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs
         )
         self.changes: Any = changes
 
@@ -134,11 +130,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            run_id=run_id,
-            dry_run=dry_run,
-            organization_id=organization_id,
-            tallyfy_conn_id=tallyfy_conn_id,
-            **kwargs,
+            run_id=run_id, dry_run=dry_run, organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs
         )
         self.confirm = confirm
         self.archive_first = archive_first

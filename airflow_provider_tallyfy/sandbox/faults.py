@@ -42,10 +42,7 @@ BODIES: dict[str, tuple[Any, str]] = {
 #: Bodies that go with a status when none is asked for. Source: documentation page "errors".
 _BY_STATUS: dict[int, Json] = {
     401: {"error": True, "message": "Permission denied. error code: apsh213."},
-    402: {
-        "message": "Trial limit reached: 100 unique task assignments",
-        "code": "TRIAL_LIMIT_REACHED_100_U",
-    },
+    402: {"message": "Trial limit reached: 100 unique task assignments", "code": "TRIAL_LIMIT_REACHED_100_U"},
     403: {"error": True, "message": "You do not have permission to perform this action.", "code": "FORBIDDEN"},
     404: {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"},
     422: {"error": True, "errors": {"name": ["The name is invalid."]}},

@@ -155,10 +155,7 @@ def _links(query: Query, path: str, number: int, pages: int) -> Json:
     def link(target: int) -> str:
         return f"{LINK_HOST}{path}?{urlencode(query | {'page': str(target)}, quote_via=quote)}"
 
-    return {
-        "previous": link(number - 1) if number > 1 else None,
-        "next": link(number + 1) if number < pages else None,
-    }
+    return {"previous": link(number - 1) if number > 1 else None, "next": link(number + 1) if number < pages else None}
 
 
 def _integer(text: str | None, default: int) -> int:

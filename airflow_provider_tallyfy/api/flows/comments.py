@@ -11,11 +11,7 @@ from datetime import UTC, datetime
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import (
-    TallyfyNotFoundError,
-    TallyfyResponseError,
-    TallyfyUnknownOutcomeError,
-)
+from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyResponseError, TallyfyUnknownOutcomeError
 from airflow_provider_tallyfy.api.flows.contents import explain_archived, newest_activity
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until

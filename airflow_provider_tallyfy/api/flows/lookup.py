@@ -87,10 +87,7 @@ class Lookup:
         self._organization_id = organization_id
         self._key = key
         self._query = RunQuery(
-            template_id=template_id,
-            archived="include",
-            sort="-created_at",
-            includes=() if template_id else ("tasks",),
+            template_id=template_id, archived="include", sort="-created_at", includes=() if template_id else ("tasks",)
         )
 
     def before(self) -> Flow[list[Run]]:

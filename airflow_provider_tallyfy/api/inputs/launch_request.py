@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_tallyfy.api.inputs.checks import (
-    checked_text,
-    checked_time,
-    free_text,
-    parse_list,
-    plain_json,
-)
+from airflow_provider_tallyfy.api.inputs.checks import checked_text, checked_time, free_text, parse_list, plain_json
 from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.inputs.people import checked_id_fields, checked_people, checked_roles
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
@@ -23,6 +17,9 @@ from airflow_provider_tallyfy.api.models.template import Template
 
 #: What the tasks of a project can be (page "Launch process without template").
 TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
+
+#: Fields of a launch's body that operators take besides the kick-off values and the settings of steps.
+LAUNCH_FIELDS = ("name", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
 
 # What differs between many launches of a template.
 _OWN_FIELDS = ("name", "prerun")

@@ -6,12 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.inputs.checks import (
-    checked_flag,
-    checked_id,
-    is_rendered_none,
-    parse_rendered,
-)
+from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id, is_rendered_none, parse_rendered
 from airflow_provider_tallyfy.api.inputs.problems import invalid_items
 from airflow_provider_tallyfy.api.text import short_repr
 

@@ -82,10 +82,7 @@ class Step:
     def from_json(cls, data: Mapping[str, Any]) -> Step:
         """Read a step."""
         return cls(
-            id=_id_of(data, "step"),
-            title=without_bom(data.get("title")),
-            alias=str(data.get("alias") or ""),
-            raw=data,
+            id=_id_of(data, "step"), title=without_bom(data.get("title")), alias=str(data.get("alias") or ""), raw=data
         )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from airflow.providers.common.compat.sdk import DAG, Param, TriggerRule, task
 
 from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyGetAnswersOperator,
     TallyfyLaunchProjectOperator,
     TallyfyLaunchRunOperator,
     TallyfyUpdateRunOperator,
@@ -48,17 +49,19 @@ with DAG(
     )
     # [END howto_operator_tallyfy_launch_run]
 
-    # [START howto_hook_tallyfy_form_values]
+    # [START howto_operator_tallyfy_get_answers]
+    answers = TallyfyGetAnswersOperator(
+        task_id="answers",
+        run_id=onboard.output["run_id"],
+        fields=["Tax number"],  # by label, alias or id; an unknown one fails with the nearest names
+    )
+
     @task.branch
-    def has_tax_number(tallyfy_run_id: str) -> str:
-        """Branch on what people filled in."""
-        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+    def has_tax_number(given: dict) -> str:
+        """Branch on what people answered."""
+        return "note_result" if given["Tax number"] else "ask_for_tax_number"
 
-        with TallyfyHook() as hook:
-            values = hook.get_form_values(tallyfy_run_id)
-        return "note_result" if values["Tax number"] else "ask_for_tax_number"
-
-    # [END howto_hook_tallyfy_form_values]
+    # [END howto_operator_tallyfy_get_answers]
 
     # [START howto_operator_tallyfy_launch_project]
     ask_for_tax_number = TallyfyLaunchProjectOperator(
@@ -83,4 +86,4 @@ with DAG(
     )
     # [END howto_operator_tallyfy_update_run]
 
-    has_tax_number(onboard.output["run_id"]) >> [ask_for_tax_number, note_result]
+    has_tax_number(answers.output["answers"]) >> [ask_for_tax_number, note_result]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from airflow_provider_tallyfy.api.inputs.checks import parse_list
-from airflow_provider_tallyfy.api.inputs.problems import invalid
+from airflow_provider_tallyfy.api.inputs.problems import invalid, invalid_items
+from airflow_provider_tallyfy.api.inputs.wording import did_you_mean, quoted_list
 from airflow_provider_tallyfy.api.models.run import Run, format_time
+from airflow_provider_tallyfy.api.models.template import fields_named
 from airflow_provider_tallyfy.api.text import short_repr
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.models.answers import Answers
     from airflow_provider_tallyfy.api.models.comment import CommentChange
     from airflow_provider_tallyfy.api.models.form import FormValues
     from airflow_provider_tallyfy.api.models.records import Activity, Task, Titled
@@ -81,6 +83,15 @@ class FormFieldResult(TypedDict):
     label: str
     value: Any
     task_id: str | None
+
+
+class AnswersResult(TypedDict):
+    """The answers of a run by label; ``hidden`` has the labels of the fields that a rule of the template hides."""
+
+    run_id: str
+    run_name: str
+    answers: dict[str, Any]
+    hidden: list[str]
 
 
 class CommentResult(TypedDict):
@@ -174,13 +185,49 @@ def field_results(values: FormValues) -> list[FormFieldResult]:
     return [cast("FormFieldResult", entry.describe()) for entry in values.entries]
 
 
-def values_by_label(values: FormValues) -> dict[str, Any]:
-    """Give the values of a run's forms by label, or by id where a label is missing or not the only one."""
-    labels = Counter(entry.field.label for entry in values.entries)
-    return {
-        entry.field.label if entry.field.label and labels[entry.field.label] == 1 else entry.field.id: entry.value
-        for entry in values.entries
-    }
+def chosen_answers(answers: Answers, names: Sequence[str] | None) -> dict[str, Any]:
+    """
+    Give the answers in the fields that are asked for, by the names they were asked for with; ``None`` for all.
+
+    :param names: labels, as answers are called, or aliases or ids of fields.
+    :raises TallyfyValidationError: naming every field that the run does not have, or has several of, with candidates.
+    """
+    if names is None:
+        return dict(answers.by_label)
+    known = list(answers.fields.values())
+    labels: dict[str, str] = {}
+    problems: list[str] = []
+    for name in names:
+        hits = fields_named(known, name)
+        found = [name] if name in answers.fields else [k for k, field in answers.fields.items() if field in hits]
+        if len(found) == 1:
+            labels[name] = found[0]
+        elif found:
+            problems.append(f"{short_repr(name)} stands for {quoted_list(found)}")
+        else:
+            called = {each: label for label, field in answers.fields.items() for each in (label, field.alias) if each}
+            guess = did_you_mean(name, called) or f"it has {quoted_list(answers.fields) or 'none'}"
+            problems.append(f"{short_repr(name)} is no field of the run; {guess}")
+    if problems:
+        raise invalid_items("fields", problems, f"That is run {answers.run.id} ({answers.run.name!r}).")
+    return {name: answers.by_label[label] for name, label in labels.items()}
+
+
+def answers_result(answers: Answers, names: Sequence[str] | None) -> AnswersResult:
+    """Describe the answers of a run."""
+    return AnswersResult(
+        run_id=answers.run.id,
+        run_name=answers.run.name,
+        answers=chosen_answers(answers, names),
+        hidden=list(answers.hidden),
+    )
+
+
+def answers_row(answers: Answers, names: Sequence[str] | None) -> dict[str, Any]:
+    """Describe the answers of one of many runs, flat, as a row of a table."""
+    row = {"run_id": answers.run.id, "run_name": answers.run.name}
+    found = chosen_answers(answers, names)
+    return row | {f"{label} (answer)" if label in row else label: value for label, value in found.items()}
 
 
 def comment_result(change: CommentChange, run_id: str, task_id: str | None) -> CommentResult:

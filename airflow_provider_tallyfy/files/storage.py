@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -153,6 +154,33 @@ def write_lines(path: str, rows: Iterable[Any]) -> int:
             file.write(json.dumps(row) + "\n")
             count += 1
     return count
+
+
+def write_table(path: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """
+    Write rows as JSON lines, or as CSV if the path ends so, and count them; if they break off, see :func:`write_lines`.
+
+    The header of a CSV file has the columns of all rows, so that they are kept in a temporary file meanwhile. Lists and
+    objects become JSON text.
+    """
+    if not path.lower().endswith(".csv"):
+        return write_lines(path, rows)
+    columns: dict[str, None] = {}
+    count = 0
+    with TemporaryFile("w+", encoding="utf-8") as kept, replacing(path) as file:
+        for row in rows:
+            columns |= dict.fromkeys(row)
+            kept.write(json.dumps({name: _cell(value) for name, value in row.items()}) + "\n")
+            count += 1
+        kept.seek(0)
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(json.loads, kept))
+    return count
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def write_json(path: str, value: Any, *, private: bool = False) -> None:

@@ -48,7 +48,6 @@ from airflow_provider_tallyfy.api.outputs import (
     run_result,
     task_result,
     titled_results,
-    values_by_label,
 )
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
@@ -526,16 +525,18 @@ class TallyfyHook(BaseHook):
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:
         """
-        Read what people have filled in, as values by label. An empty field is ``None``.
+        Read what people have filled in, as plain values by label.
 
-        A field stands under its id if it has no label, or if another field has the same label.
-        :meth:`list_form_fields` also gives task and alias of each field.
+        Fields of the same label are told apart by their step, as in ``Notes (Legal review)``. Dates are ISO 8601 text,
+        options are text, tables are lists of rows, people have ``id``, ``name`` and ``email``, files ``name`` and
+        ``url``. A field that is empty or hidden is ``None``. :meth:`list_form_fields` gives the values as Tallyfy
+        stores them.
 
         :param run_id: id of the run.
         :raises TallyfyNotFoundError: if there is no such run, or it is archived and Tallyfy does not show its tasks.
         """
-        run_id = checked_id(run_id)
-        return values_by_label(self.execute(flows.get_form_values(self.organization_id, run_id)))
+        answers = self.execute(flows.get_answers(self.organization_id, checked_id(run_id)))
+        return dict(answers.by_label)
 
     def list_form_fields(self, run_id: str) -> list[FormFieldResult]:
         """

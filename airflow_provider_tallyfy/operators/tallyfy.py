@@ -1,5 +1,6 @@
 """Operators for one run, and the one that lists runs."""
 
+from airflow_provider_tallyfy.operators._answers import TallyfyGetAnswersOperator
 from airflow_provider_tallyfy.operators._launch import TallyfyLaunchRunOperator
 from airflow_provider_tallyfy.operators._launch_project import TallyfyLaunchProjectOperator
 from airflow_provider_tallyfy.operators._lifecycle import TallyfyActivateRunOperator, TallyfyArchiveRunOperator
@@ -16,6 +17,7 @@ __all__ = [
     "TallyfyArchiveRunOperator",
     "TallyfyDeleteRunOperator",
     "TallyfyExportRunOperator",
+    "TallyfyGetAnswersOperator",
     "TallyfyGetRunOperator",
     "TallyfyLaunchProjectOperator",
     "TallyfyLaunchRunOperator",

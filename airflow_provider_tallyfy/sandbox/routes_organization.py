@@ -41,6 +41,23 @@ def _organization(call: Call) -> Json:
     return shown | {"created_on": "2020-01-01T00:00:00Z", "user_role": user["role"], "user_status": "active"}
 
 
+def get_user(call: Call) -> Answer:
+    """``GET /users/{id}``."""
+    number = call.params["user"]
+    return _shown(call.store.users.get(int(number)) if number.isdecimal() else None)
+
+
+def get_group(call: Call) -> Answer:
+    """``GET /groups/{id}``."""
+    return _shown(call.store.groups.get(call.params["group"]))
+
+
+def _shown(found: Json | None) -> Answer:
+    if found is None:
+        raise missing()
+    return Answer.data(found)
+
+
 def list_templates(call: Call) -> Answer:
     """``GET /checklists``: templates that are not archived."""
     text = call.query.get("q", "").casefold()
@@ -146,6 +163,8 @@ def _wanted(row: Json, query: dict[str, str], call: Call) -> bool:
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/me", me),
     ("GET", "", organization),
+    ("GET", "/users/{user}", get_user),
+    ("GET", "/groups/{group}", get_group),
     ("GET", "/checklists", list_templates),
     ("POST", "/checklists/tags", tag_run),
     ("DELETE", "/checklists/tags/{association}", untag_run),

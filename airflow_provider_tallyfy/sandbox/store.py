@@ -29,6 +29,7 @@ class Store:
         self.templates: dict[str, Json] = {}
         self.tags: dict[str, Json] = {}
         self.users: dict[int, Json] = {}
+        self.groups: dict[str, Json] = {}
         self.activity: list[Json] = []
         self.webhooks: list[Json] = []
         self.unseen: dict[str, int] = {}
@@ -54,6 +55,12 @@ class Store:
         user |= {"role": role, "status": "active", "is_active": True, "type": "member", "last_login_at": None}
         self.users[user["id"]] = user
         return user
+
+    def add_group(self, name: str) -> Json:
+        """Add a group."""
+        group = {"id": new_id(), "name": name}
+        self.groups[group["id"]] = group
+        return group
 
     def add_template(
         self,

@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 )
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.problems import invalid
+from airflow_provider_tallyfy.api.models.answers import chosen
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, normalized
@@ -238,22 +239,13 @@ class FormFieldGoal(DetailGoal):
         field = self._only(self.things(seen))
         if field is None:
             return self._not_yet(seen.run, f"There is no form field {self.name!r}")
-        value = next(plain_value(each.value) for each in seen.values.entries if each.field is field)
+        value = next(chosen(each.value) for each in seen.values.entries if each.field is field)
         if _is_blank(value):
             return self._not_yet(seen.run, f"Form field {quoted(field.name)} is empty")
-        chosen = value if isinstance(value, list) else [value]
-        if self.values and not set(self.values).intersection(map(str, chosen)):
+        items = value if isinstance(value, list) else [value]
+        if self.values and not set(self.values).intersection(map(str, items)):
             return self._not_yet(seen.run, f"Form field {quoted(field.name)} has another value")
         return Verdict(Outcome.REACHED, f"Form field {quoted(field.name)} of run {seen.run.id} has a value", value)
-
-
-def plain_value(value: Any) -> Any:
-    """Reduce a form field's value to what people chose or wrote: an option to its text, several to a list of texts."""
-    if isinstance(value, Mapping) and "text" in value:
-        return value["text"]
-    if isinstance(value, list) and all(isinstance(item, Mapping) and "text" in item for item in value):
-        return [item["text"] for item in value if item.get("selected", True)]
-    return value
 
 
 def _is_blank(value: Any) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 
 import pytest
 
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
+from example_dags import example_tallyfy_collect_answers
 from tests.examples.test_maintenance_examples import task_states
 
 
@@ -89,3 +91,19 @@ def test_a_purge_pointed_at_another_organization_deletes_nothing(example, tallyf
     )
     assert states == {"purge": "failed"}
     assert len(tallyfy_sandbox.runs) == 1
+
+
+@pytest.mark.usefixtures("worlds")
+def test_the_answers_to_each_order_are_collected(example, tallyfy_sandbox, tmp_path, monkeypatch):
+    template = tallyfy_sandbox.add_template(
+        "Order", kickoff=[{"label": "Customer"}, {"label": "Amount"}], steps=["Check"], complete_after=0.2
+    )
+    (tmp_path / "orders.csv").write_text("Order,Customer,Amount\nA-1,Acme,7\nA-2,Globex,\n")
+    monkeypatch.setattr(example_tallyfy_collect_answers.wait, "poke_interval", 0.1)
+    files = {"orders": str(tmp_path / "orders.csv"), "folder": str(tmp_path)}
+    states = task_states(example("example_tallyfy_collect_answers", template_id=template["id"], **files))
+    assert states == dict.fromkeys(("launch", "wait", "collect", "count_answers"), "success")
+    [collected] = tmp_path.rglob("answers.csv")
+    rows = list(csv.DictReader(collected.read_text().splitlines()))
+    assert [(row["Customer"], row["Amount"]) for row in rows] == [("Acme", "7"), ("Globex", "")]
+    assert [row["run_id"] for row in rows] == [run["id"] for run in tallyfy_sandbox.runs]

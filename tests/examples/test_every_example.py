@@ -22,6 +22,7 @@ PRESENT = [name for name in EXAMPLES if name not in ABSENT]
 ALONE = sorted(
     set(PRESENT)
     - {
+        "example_tallyfy_collect_answers",
         "example_tallyfy_on_completion",
         "example_tallyfy_onboard_customer",
         "example_tallyfy_restore_in_pipeline",

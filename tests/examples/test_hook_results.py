@@ -31,6 +31,7 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "get_form_values": lambda hook, ids: hook.get_form_values(ids["run"]),
     "list_form_fields": lambda hook, ids: hook.list_form_fields(ids["run"]),
     "list_activity": lambda hook, ids: hook.list_activity(ids["run"]),
+    "add_comment": lambda hook, ids: hook.add_comment(ids["run"], "Done."),
     "add_tag": lambda hook, ids: hook.add_tag(ids["run"], ids["tag"]),
     "remove_tag": lambda hook, ids: hook.remove_tag(ids["run"], ids["tag"]),
     "run_url": lambda hook, ids: hook.run_url(ids["run"]),

@@ -2,6 +2,7 @@
 
 from airflow_provider_tallyfy.api.calls.account import application_token, current_user, user_token
 from airflow_provider_tallyfy.api.calls.comments import add_comment, delete_comment, list_comments
+from airflow_provider_tallyfy.api.calls.people import get_person
 from airflow_provider_tallyfy.api.calls.runs import (
     activate_run,
     archive_run,
@@ -39,6 +40,7 @@ __all__ = [
     "delete_comment",
     "delete_run",
     "export_run",
+    "get_person",
     "get_run",
     "get_template",
     "launch_project",

@@ -8,6 +8,7 @@ A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as
 After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request was applied; a later try finds out.
 """
 
+from airflow_provider_tallyfy.api.flows.answers import get_answers
 from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
 from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
@@ -53,6 +54,7 @@ __all__ = [
     "find_archived_run",
     "find_marked",
     "find_run",
+    "get_answers",
     "get_form_values",
     "last_actor",
     "launch_marked",

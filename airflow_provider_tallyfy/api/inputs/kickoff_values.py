@@ -110,6 +110,10 @@ def _multiselect(field: KickoffField, value: Any) -> list[dict[str, Any]] | None
 def _table(field: KickoffField, value: Any) -> list[str] | None:
     """Encode one row: a cell per column in order, or cells by column label; Tallyfy wants exactly one per column."""
     row = _from_json_text(value)
+    if isinstance(row, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in row):
+        if len(row) > 1:
+            raise InvalidValue(f"expected one row, got {len(row)}: how Tallyfy takes several is not documented")
+        row = row[0]
     if isinstance(row, Mapping):
         row = _row_by_column(field, row)
     if not isinstance(row, list | tuple):
@@ -165,6 +169,8 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
     by_kind: dict[str, list[Any]] = {kind: [] for kind in _PEOPLE}
 
     def place(person: Any) -> None:
+        if isinstance(person, Mapping):  # as answers are read
+            person = person.get("email") if person.get("id") is None else person["id"]
         text = _as_text(_present(person)).strip()
         if USER_NUMBER.fullmatch(text):
             by_kind["users"].append(text)
@@ -189,6 +195,8 @@ def _as_file(file: Any) -> dict[str, Any]:
     if isinstance(file, str):
         return _linked_file({"url": file})
     if isinstance(file, Mapping):
+        if file.keys() == {"name", "url"}:  # as answers are read
+            file = {"filename": file["name"], "url": file["url"]}
         if file.keys() <= {"filename", "url", "source"} and file.get("source") in (None, "url"):
             return _linked_file(file)
         if file.get("filename") and (file.get("id") or file.get("url") or file.get("full_url")):

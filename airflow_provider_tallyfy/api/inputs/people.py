@@ -9,10 +9,8 @@ from typing import Any
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_text, listed, parse_rendered
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
+from airflow_provider_tallyfy.api.models.answers import KINDS
 from airflow_provider_tallyfy.api.text import short_repr
-
-#: Kinds of assignees: users by number, guests by e-mail address, groups by id.
-KINDS = ("users", "guests", "groups")
 
 #: What a user's id looks like as text.
 USER_NUMBER = re.compile(r"[0-9]{1,18}")

@@ -1,0 +1,58 @@
+"""Launch a run for each line of a CSV file, wait until people have finished all of them, and collect their answers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_tallyfy.operators.bulk import TallyfyLaunchRunsOperator
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyGetAnswersOperator
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor
+
+with DAG(
+    dag_id="example_tallyfy_collect_answers",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={
+        "template_id": Param(type="string", minLength=1, description="The template, from its address in Tallyfy."),
+        "orders": Param(type="string", minLength=1, description="CSV file: kick-off fields, and Order."),
+        "folder": Param("/tmp/tallyfy", type="string", description="Where the answers go."),  # noqa: S108
+    },
+    tags=["example", "tallyfy"],
+    doc_md=__doc__,
+) as dag:
+    # [START howto_collect_answers]
+    launch = TallyfyLaunchRunsOperator(
+        task_id="launch",
+        template_id="{{ params.template_id }}",
+        rows="{{ params.orders }}",
+        key_column="Order",
+        retries=3,
+    )
+    wait = TallyfyRunsStatusSensor(
+        task_id="wait",
+        run_ids=launch.output["runs"],
+        deferrable=True,
+        poke_interval=60,
+        timeout=timedelta(days=30).total_seconds(),
+    )
+    collect = TallyfyGetAnswersOperator(
+        task_id="collect",
+        run_ids=launch.output["runs"],
+        output_path="{{ params.folder }}/{{ dag_run.start_date.strftime('%Y-%m-%d') }}/answers.csv",
+    )
+
+    @task
+    def count_answers(answers: dict) -> dict[str, int]:
+        """Stand in for the analysis, which may be ``pandas.read_csv(answers["path"])``."""
+        import csv
+
+        with open(answers["path"], newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {column: sum(bool(row[column]) for row in rows) for column in rows[0]} if rows else {}
+
+    wait >> collect
+    count_answers(collect.output)
+    # [END howto_collect_answers]

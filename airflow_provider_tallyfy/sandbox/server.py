@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -40,6 +41,7 @@ class Sandbox(SandboxState):
     :param token: The personal access token to accept; random by default.
     :param seed: What the organization holds at the start, as for :meth:`load`; nothing by default.
     :param prefix: Path the API is served under; it is served at the root as well.
+    :param saved: File to take organization, token and contents from if it exists, and to write them to at the end.
     """
 
     def __init__(
@@ -52,8 +54,12 @@ class Sandbox(SandboxState):
         token: str | None = None,
         seed: Json | None = None,
         prefix: str = "/api",
+        saved: Path | None = None,
     ) -> None:
         super().__init__(behavior, organization_id=organization_id, token=token, seed=seed, prefix=prefix)
+        self._saved = saved
+        if saved and saved.exists():
+            self.load_saved(saved)
         self._listener = _listen(host or DEFAULT_HOST, port)
         self._server = uvicorn.Server(_config(self, any_host=host is not None))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,11 +131,13 @@ class Sandbox(SandboxState):
         return self
 
     def stop(self) -> None:
-        """Close every connection and end the thread."""
+        """Close every connection, end the thread, and save everything if there is a file for it."""
         self.drop_connections()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join()
         self._listener.close()
+        if self._saved:
+            self.save(self._saved)
 
     def __enter__(self) -> Sandbox:
         return self.start()

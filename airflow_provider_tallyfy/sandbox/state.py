@@ -6,11 +6,12 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox import seeds
-from airflow_provider_tallyfy.sandbox.accepted_credentials import Credentials
+from airflow_provider_tallyfy.sandbox.accepted_credentials import Credentials, Token
 from airflow_provider_tallyfy.sandbox.behavior import Behavior
 from airflow_provider_tallyfy.sandbox.faults import Faults, RateLimit
 from airflow_provider_tallyfy.sandbox.ids_and_times import Clock, Json, new_id
@@ -99,6 +100,48 @@ class SandboxState:
             self.token = self.credentials.issue("personal", self.user["id"], text=token)
             if seed is not None:
                 self.load(seed)
+
+    def save(self, path: Path) -> None:
+        """Write what the organization holds, and what it accepts as credentials, to a file for :meth:`load_saved`.
+
+        :param path: The file; one that exists is replaced.
+        """
+        with self.lock:
+            saved = {
+                "organization_id": self.organization_id,
+                "user_id": self.user["id"],
+                "token": self.token,
+                "client": [self.client_id, self.client_secret],
+                "tokens": [asdict(token) | {"text": text} for text, token in self.credentials.tokens.items()],
+                "hidden_template": self._hidden_template and self._hidden_template["id"],
+                "clock_ahead": self.clock.ahead,
+                "store": self.store.contents(),
+            }
+            text = json.dumps(saved)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(text)
+        new.replace(path)
+
+    def load_saved(self, path: Path) -> None:
+        """Hold what :meth:`save` wrote, instead of anything else. Behavior, faults and recorded requests are not saved.
+
+        :param path: The file.
+        :raises SeedError: If the file holds no saved sandbox.
+        """
+        with self.lock:
+            try:
+                saved = json.loads(path.read_bytes())
+                store = Store(self.clock)
+                store.fill(saved["store"])
+                self.store, self.user = store, store.users[saved["user_id"]]
+                self.organization_id, self.token = saved["organization_id"], saved["token"]
+                self.credentials.client_id, self.credentials.client_secret = saved["client"]
+                self.credentials.tokens = {token.pop("text"): Token(**token) for token in saved["tokens"]}
+                self.clock.ahead = saved["clock_ahead"]
+                self._hidden_template = store.templates.get(saved["hidden_template"])
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                raise seeds.SeedError(f"{path} holds no saved sandbox ({error}). Delete it to begin anew.") from error
 
     # -- users and tokens --------------------------------------------------------------------------------------
 

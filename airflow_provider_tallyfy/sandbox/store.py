@@ -6,6 +6,7 @@ import bisect
 import copy
 import heapq
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,20 @@ class Store:
     def now(self) -> str:
         """Return the present moment in the stored form."""
         return stamp(self.clock.now())
+
+    def contents(self) -> Json:
+        """Return everything that is stored, for JSON; :meth:`fill` takes it back."""
+        kept: Json = {name: list(getattr(self, name).values()) for name in ("users", "templates", "tags")}
+        kept |= {"activity": self.activity, "webhooks": self.webhooks, "numbers": self._numbers}
+        return kept | {"runs": [asdict(run) for run in self.runs.values()]}
+
+    def fill(self, contents: Json) -> None:
+        """Take what another store held into this one, which holds nothing."""
+        for name in ("users", "templates", "tags"):
+            getattr(self, name).update({each["id"]: each for each in contents[name]})
+        self.activity, self.webhooks, self._numbers = (contents[name] for name in ("activity", "webhooks", "numbers"))
+        for run in contents["runs"]:
+            self._insert(Run(**run))
 
     # -- people, templates, tags --------------------------------------------------------------------------
 

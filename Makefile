@@ -20,7 +20,7 @@ help: ## List the targets
 demo: $(VENV)/.ready ## Run the restore and nightly DAGs on a real Airflow against the sandbox, and show what happened
 	@$(BIN)/python -m demo
 
-airflow: $(VENV)/.ready ## Start Airflow with its UI, connected to the sandbox, until interrupted
+airflow: $(VENV)/.ready ## Start Airflow's UI and the sandbox's pages, until interrupted; the next start goes on from there
 	@$(BIN)/python -m demo --serve
 
 test: test-fast ## Run all tests

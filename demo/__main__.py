@@ -1,210 +1,127 @@
 """
 ``python -m demo``: three example DAGs on a real Airflow, against the sandbox, from start to end.
 
-With ``--serve`` Airflow keeps running, with its UI, until it is interrupted.
+With ``--serve`` Airflow and the sandbox keep running, with their pages, until they are interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import requests
-from rich.console import Console
-from rich.table import Table
+from importlib.metadata import version
+from pathlib import Path
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
+from airflow_provider_tallyfy.sandbox.seeds import DEFAULT, SeedError
 from demo.airflow_api import AirflowProblem
 from demo.local_airflow import ROOT, LocalAirflow
+from demo.scenarios import console, run_scenarios
 
-_HOME = ROOT / ".demo" / "airflow"
-_PREFIX = "example_tallyfy_"
-
-console = Console(width=120, highlight=False)
+_CONNECTION = "tallyfy_default"
+_EXAMPLES = ROOT / "example_dags"
 
 
-@dataclass
-class Episode:
+def demonstrate() -> list[str]:
+    """Run the scenarios on an Airflow and a sandbox of their own; return what is not as expected."""
+    started = time.monotonic()
+    with Sandbox(seed=DEFAULT) as sandbox:
+        connections = {_CONNECTION: sandbox.connection_json()}
+        home = _home("demo")
+        console.print(f"Starting the sandbox ({sandbox.url}) and Airflow in {home.relative_to(ROOT)} ...")
+        with LocalAirflow(home, _EXAMPLES, connections) as airflow:
+            console.print(f"Airflow {airflow.version} is healthy after {time.monotonic() - started:.0f} s.\n")
+            problems = run_scenarios(sandbox, airflow)
+    if not problems:
+        console.print(f"All as expected, {time.monotonic() - started:.0f} s after the start. Everything is stopped.")
+    return problems
+
+
+def serve(port: int, tallyfy_port: int) -> list[str]:
     """
-    One DAG run of the demonstration, and what it should bring about in Tallyfy.
+    Keep Airflow and a sandbox running until interrupted; both go on from where they were stopped last.
 
-    :param dag_id: the DAG.
-    :param expected: status after it, by name of the run in Tallyfy.
-    :param params: its params; ``None`` leaves it to the DAG's schedule to start it.
-    :param waits: tasks that should wait in the triggerer.
-    :param people: what people do as soon as these tasks were seen to wait.
+    :param port: of Airflow.
+    :param tallyfy_port: of the sandbox.
     """
+    _require_free(port, "--port")
+    _require_free(tallyfy_port, "--tallyfy-port")
+    home = _home("airflow")
+    with Sandbox(seed=DEFAULT, port=tallyfy_port, saved=home / "sandbox.json") as sandbox:
+        console.print(f"Starting the sandbox and Airflow in {home.relative_to(ROOT)} ...")
+        with LocalAirflow(home, _EXAMPLES, {}, port=port, keep=True) as airflow:
+            put_connection(airflow, sandbox)
+            console.print(f"""
+Airflow    {airflow.url} (no login)
+Tallyfy    {sandbox.url} (the sandbox: its runs, and everything that people do with them)
 
-    dag_id: str
-    expected: dict[str, str]
-    params: dict[str, object] | None = None
-    waits: frozenset[str] = frozenset()
-    people: Callable[[], object] = lambda: None
-    dag_run_id: str = ""
-    deferred: set[str] = field(default_factory=set)
+In Airflow the connection {_CONNECTION} leads to the sandbox. Each example DAG says how to try it. Ids for its params:
+""")
+            for run in sandbox.runs:
+                if not run["completed_at"]:
+                    archived = ", archived" if run["archived_at"] else ""
+                    console.print(f"run           {run['id']}  {run['name']}{archived}", markup=False)
+            for template in sandbox.store.templates.values():
+                if not template["archived_at"]:
+                    console.print(f"template      {template['id']}  {template['title']}", markup=False)
+            console.print(f"organization  {sandbox.organization_id}\n")
+            console.print("Stop with Ctrl-C. The next start goes on from where this one stops.")
+            console.print(f"To begin anew, delete {home.relative_to(ROOT)}.")
+            signal.pause()
+    return []
 
 
-def tell(sandbox: Sandbox, airflow: LocalAirflow) -> list[str]:
+def put_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:
     """
-    Run the episodes and show what happened.
+    Store the connection to the sandbox in Airflow's database, where the UI shows it.
 
-    :param sandbox: Tallyfy.
     :param airflow: Airflow, healthy.
-    :return: what is not as expected.
+    :param sandbox: Tallyfy.
     """
-    before = statuses(sandbox)
-    episodes = plan(sandbox)
-    airflow.wait_for_dags(episode.dag_id for episode in episodes)
-    for episode in episodes:
-        if episode.params is None:
-            episode.dag_run_id = airflow.wait_for_scheduled_run(episode.dag_id)
-        else:
-            episode.dag_run_id = airflow.trigger(episode.dag_id, episode.params)
-    problems = [problem for episode in episodes for problem in play(episode, airflow)]
-    after = statuses(sandbox)
-    console.print(task_table(episodes, airflow))
-    console.print(run_table(before, after))
-    expected = {name: status for episode in episodes for name, status in episode.expected.items()}
-    wanted = before | expected
-    return problems + [
-        f"{name} is {after[name]} instead of {status}" for name, status in wanted.items() if after[name] != status
-    ]
+    connection = sandbox.connection()
+    body = connection | {"connection_id": _CONNECTION, "extra": json.dumps(connection["extra"])}
+    stored = airflow.get("/connections", limit=100)["connections"]
+    if _CONNECTION in {each["connection_id"] for each in stored}:
+        airflow.patch(f"/connections/{_CONNECTION}", body)
+    else:
+        airflow.post("/connections", body)
 
 
-def plan(sandbox: Sandbox) -> list[Episode]:
-    """Choose the runs. People finish one of them while a task waits for it."""
-    ids = {run["name"]: run["id"] for run in sandbox.runs}
-    return [
-        Episode(
-            "example_tallyfy_restore_in_pipeline",
-            {"Onboarding - Hooli": "archived, completed"},
-            {"run_id": ids["Onboarding - Hooli"]},
-            waits=frozenset({"wait_for_people"}),
-            people=lambda: sandbox.complete_run(ids["Onboarding - Hooli"]),
-        ),
-        Episode(
-            "example_tallyfy_restore_run",
-            {"Vendor review - Fabrikam": "active"},
-            {"run_id": ids["Vendor review - Fabrikam"]},
-        ),
-        Episode(
-            "example_tallyfy_nightly_maintenance",
-            {"Onboarding - Soylent": "archived, completed", "Vendor review - Northwind": "archived, completed"},
-        ),
-    ]
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            problem = f"Port {port} cannot be used: {error.strerror}."
+            advice = f"Stop what listens there (another `make airflow`?), or choose another with {option}."
+            raise AirflowProblem(f"{problem}\n{advice}") from None
 
 
-def play(episode: Episode, airflow: LocalAirflow) -> list[str]:
-    """
-    Follow an episode to its end.
-
-    :param episode: already triggered.
-    :param airflow: where.
-    :return: what is not as expected, with the log of every failed task.
-    """
-
-    def watch() -> None:
-        tasks = airflow.task_instances(episode.dag_id, episode.dag_run_id)
-        deferred = {task["task_id"] for task in tasks if task["state"] == "deferred"}
-        is_news = not episode.waits <= episode.deferred
-        episode.deferred |= deferred
-        if is_news and episode.waits <= episode.deferred:
-            episode.people()
-
-    state = airflow.wait_for_dag_run(episode.dag_id, episode.dag_run_id, watch=watch)
-    problems = [] if state == "success" else [f"{episode.dag_id} ended as {state}"]
-    problems += airflow.failures(episode.dag_id, episode.dag_run_id)
-    missed = sorted(episode.waits - episode.deferred)
-    return problems + [f"{task_id} did not wait in the triggerer" for task_id in missed]
-
-
-def statuses(sandbox: Sandbox) -> dict[str, str]:
-    """Ask Tallyfy for every run's status, by name."""
-    headers = {
-        "Authorization": f"Bearer {sandbox.token}",
-        "Accept": "application/json",
-        "X-Tallyfy-Client": "APIClient",
-    }
-    response = requests.get(
-        f"{sandbox.base_url}/organizations/{sandbox.organization_id}/runs?archived=true&per_page=100&sort=created_at",
-        headers=headers,
-        timeout=10,
-    )
-    response.raise_for_status()
-    return {run["name"].replace("\ufeff", ""): _status(run) for run in response.json()["data"]}
-
-
-def _status(run: dict[str, object]) -> str:
-    finished = ", completed" if run["completed_at"] and run["status"] == "archived" else ""
-    return f"{run['status']}{finished}"
-
-
-def task_table(episodes: Sequence[Episode], airflow: LocalAirflow) -> Table:
-    """Lay out what every task did."""
-    table = Table(f"DAG {_PREFIX}...", "task", "state", "waited in the triggerer", "seconds", title="What Airflow did")
-    for episode in episodes:
-        tasks = airflow.task_instances(episode.dag_id, episode.dag_run_id)
-        for task in sorted(tasks, key=lambda task: (task["start_date"] or task["end_date"] or "", task["map_index"])):
-            label = f" ({task['rendered_map_index'][:8]}...)" if task["map_index"] >= 0 else ""
-            waited = "yes" if task["task_id"] in episode.deferred else ""
-            dag = episode.dag_id.removeprefix(_PREFIX)
-            table.add_row(dag, f"{task['task_id']}{label}", task["state"], waited, f"{task['duration'] or 0:.1f}")
-        table.add_section()
-    return table
-
-
-def run_table(before: dict[str, str], after: dict[str, str]) -> Table:
-    """Lay out what became of every run."""
-    table = Table("run", "before", "after", title="What Tallyfy says")
-    for name, status in before.items():
-        changed = after[name] != status
-        table.add_row(name, status, f"[bold]{after[name]}[/bold]" if changed else after[name])
-    return table
-
-
-def serve(sandbox: Sandbox, airflow: LocalAirflow) -> None:
-    """Say where everything is, and wait to be interrupted."""
-    console.print(f"Airflow   {airflow.url} (no login)")
-    console.print(f"Tallyfy   {sandbox.url}/_sandbox/state (the sandbox; connection tallyfy_default leads there)")
-    for run in sandbox.runs:
-        if run["archived_at"] and not run["completed_at"]:
-            console.print(f"Restore   run_id {run['id']} ({run['name']}) with example_tallyfy_restore_run")
-    console.print("Stop with Ctrl-C.")
-    signal.pause()
+def _home(name: str) -> Path:
+    """Return a folder for each use and for each Airflow, whose databases differ."""
+    return ROOT / ".demo" / f"{name}-{'.'.join(version('apache-airflow').split('.')[:2])}"
 
 
 def main() -> int:
-    """Start everything, tell the story or serve, stop everything."""
+    """Start everything, run the scenarios or wait, and stop everything."""
     options = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    options.add_argument("--serve", action="store_true", help="keep Airflow running, with its UI")
-    options.add_argument("--port", type=int, help="of Airflow; by default 8080 with --serve and a free one without")
+    options.add_argument("--serve", action="store_true", help="keep Airflow and the sandbox running, with their pages")
+    options.add_argument("--port", type=int, default=8080, help="of Airflow with --serve (default: %(default)s)")
+    options.add_argument("--tallyfy-port", type=int, default=8765, help="of the sandbox (default: %(default)s)")
     arguments = options.parse_args()
     # However it is ended, it ends what it started; a shell's background job would ignore SIGINT otherwise.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    started = time.monotonic()
-    port = arguments.port or (8080 if arguments.serve else None)
-    with Sandbox(seed=DEFAULT) as sandbox:
-        connections = {"tallyfy_default": sandbox.connection_json()}
-        console.print(f"Starting the sandbox ({sandbox.url}) and Airflow in {_HOME.relative_to(ROOT)} ...")
-        try:
-            with LocalAirflow(_HOME, ROOT / "example_dags", connections, port=port) as airflow:
-                if arguments.serve:
-                    serve(sandbox, airflow)
-                    return 0
-                console.print(f"Airflow {airflow.version} is healthy after {time.monotonic() - started:.0f} s.\n")
-                problems = tell(sandbox, airflow)
-        except AirflowProblem as failure:
-            problems = [str(failure)]
+    try:
+        problems = serve(arguments.port, arguments.tallyfy_port) if arguments.serve else demonstrate()
+    except (AirflowProblem, SeedError) as failure:
+        sys.exit(str(failure))
     for problem in problems:
         console.print(f"NOT AS EXPECTED: {problem}", markup=False)
-    if not problems:
-        console.print(f"All as expected, {time.monotonic() - started:.0f} s after the start. Everything is stopped.")
     return 1 if problems else 0
 
 

@@ -114,11 +114,11 @@ class AirflowApi:
         """
         runs: list[dict[str, Any]] = []
 
-        def there_is_one() -> bool:
+        def has_started() -> bool:
             runs[:] = self.get(f"/dags/{dag_id}/dagRuns", run_type="scheduled", order_by="id")["dag_runs"]
             return bool(runs)
 
-        self.wait_for(f"the schedule of {dag_id} starts it", there_is_one, seconds)
+        self.wait_for(f"the schedule of {dag_id} starts it", has_started, seconds)
         return str(runs[0]["dag_run_id"])
 
     def dag_run_state(self, dag_id: str, run_id: str) -> str:

@@ -34,11 +34,12 @@ class LocalAirflow(AirflowApi):
     """
     A real Airflow that starts with the ``with`` block and is gone, with every process, after it.
 
-    :param home: its ``AIRFLOW_HOME``; emptied first.
+    :param home: its ``AIRFLOW_HOME``.
     :param dags: folder of the DAG files.
     :param connections: connections as JSON, by id.
     :param settings: further configuration, by environment variable, for example ``AIRFLOW__CORE__PARALLELISM``.
     :param port: of the API server; a free one by default.
+    :param keep: go on with what ``home`` holds; otherwise it is emptied first.
     """
 
     #: Command line by name; several components may have the same.
@@ -51,9 +52,12 @@ class LocalAirflow(AirflowApi):
         connections: Mapping[str, str],
         settings: Mapping[str, str] | None = None,
         port: int | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self.home = home
         self.port = port or free_port()
+        self._keep = keep
         super().__init__(f"http://127.0.0.1:{self.port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         # How the calling process (a test run, say) has set Airflow up for itself is not for this one.
@@ -101,8 +105,9 @@ class LocalAirflow(AirflowApi):
 
         :raises AirflowProblem: if one ends or does not become healthy.
         """
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir(parents=True)
+        if not self._keep:
+            shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True, exist_ok=True)
         migrate = self._spawn("migrate", ["db", "migrate"])
         if migrate.wait(_STARTUP_SECONDS):
             raise AirflowProblem(f"airflow db migrate failed:\n{self._component_log('migrate')}")

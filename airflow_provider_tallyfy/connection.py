@@ -80,7 +80,7 @@ class TallyfySettings:
 
     @property
     def actor(self) -> Actor:
-        """As whom the connection acts."""
+        """Who the connection acts as."""
         if isinstance(self.credentials, str):
             return "person"
         return "user" if self.credentials.user_email else "application"

@@ -1,11 +1,11 @@
-"""As whom a connection acts, and how it gets tokens."""
+"""Who a connection acts as, and how it gets tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: As whom a connection acts: the person who made its token, the application itself, or a user that it names.
+#: Who a connection acts as: the person who made its token, the application itself, or a user that it names.
 Actor = Literal["person", "application", "user"]
 
 

@@ -36,7 +36,7 @@ _UNAUTHORIZED_OBJECT = re.compile(r"^Unauthorized(\.| action.*)?$|^Saml Is Not E
 
 
 def error_from_answer(call: Call[Any], answer: Answer, actor: Actor = "person") -> TallyfyError:
-    """Turn an answer other than 2xx into the error to raise; the advice depends on as whom the connection acts."""
+    """Turn an answer other than 2xx into the error to raise; the advice depends on who the connection acts as."""
     code, text, fields = _read_error_body(answer)
     kind, hint = _classify(call, answer, code, text, actor)
     said = " ".join(part for part in (str(answer.status), code, f'"{text}"' if text else None) if part)

@@ -38,7 +38,7 @@ class Attempt:
     :param budget: seconds after which it is not sent again.
     :param chance: random number in [0, 1), the jitter.
     :param renewable: whether a new token can be had.
-    :param actor: as whom the connection acts, for messages.
+    :param actor: who the connection acts as, for messages.
     :param earlier_may_be_applied: whether an attempt before may have been applied although it failed.
     """
 

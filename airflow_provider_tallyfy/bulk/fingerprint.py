@@ -15,18 +15,18 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:
-    """Reduce a row to a text that depends only on its values; a value that is not steady is refused."""
+    """Reduce a row to a text that depends only on its values; one that may differ in another process is refused."""
     content: dict[str, Any] = {}
     for column, value in row.items():
         try:
             content[column] = _canonical(value)
-        except _Unsteady as unsteady:
+        except _NotReproducible as error:
             problem = "would not be recognized by a retry"
-            raise invalid(column, unsteady.args[0], problem, "Give text, numbers, dates, or lists of these.") from None
+            raise invalid(column, error.args[0], problem, "Give text, numbers, dates, or lists of these.") from None
     return hashlib.sha256(_as_json(content).encode()).hexdigest()
 
 
-class _Unsteady(Exception):
+class _NotReproducible(Exception):
     """The argument's text may be another one in every process."""
 
 
@@ -43,7 +43,7 @@ def _canonical(value: Any) -> Any:
         return str(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise _Unsteady(value)
+    raise _NotReproducible(value)
 
 
 def _as_json(value: Any) -> str:

@@ -51,7 +51,7 @@ def check_size(action: BulkAction[Any], report_path: str | None, max_xcom_bytes:
     if report_path is None and size > max_xcom_bytes:
         raise TallyfyValidationError(
             f"The XComs about up to {action.max_changed} runs to {action.verb} may take {size} bytes.\n"
-            f"max_xcom_bytes allows {max_xcom_bytes}, and an undo needs all of them. Nothing was sent.\n"
+            f"max_xcom_bytes allows {max_xcom_bytes}, and an undo needs all of them.\nNothing was sent.\n"
             f"Set report_path: the XComs then refer to the report, which operators and sensors read.\n"
             f"Or choose fewer runs at a time.",
             fields={"max_xcom_bytes": [str(size)]},
@@ -69,8 +69,10 @@ def error_of(action: BulkAction[Any], executor: BulkExecutor[Any], report_path: 
     more = f"\n- and {tally.bad - len(shown)} more" if tally.bad > len(shown) else ""
     where = f"\nAll of them are in {report_path}." if report_path else ""
     retry = tally.worth_a_retry or executor.is_killed
-    what_next = "A retry continues with the others." if retry else "A retry could not succeed. Correct the input first."
-    kind = TallyfyBulkError if retry else TallyfyBulkRejectedError
+    if retry:
+        kind, what_next = TallyfyBulkError, "A retry continues with the others."
+    else:
+        kind, what_next = TallyfyBulkRejectedError, "A retry could not succeed.\nCorrect the input first."
     stopped = f"; {executor.stopped}" if executor.stopped else ""
     return kind(
         f"Of {tally.total} runs to {action.verb}, not all are {action.participle} ({counts}{stopped}).\n"

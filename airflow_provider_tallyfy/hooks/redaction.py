@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.text import MASK
 
-#: So many characters of a secret are not shown either: messages are cut, and servers break lines.
+#: Pieces of a secret of this length are hidden, too: messages are cut, and servers break lines.
 _MIN_PIECE = 12
 
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
@@ -49,7 +49,7 @@ def redact_error(error: TallyfyError, secrets: Iterable[str]) -> None:
 
 
 def redact_answer(answer: Answer, secrets: Iterable[str]) -> Answer:
-    """Take secrets out of an answer before it is read; very short ones stay in the data of a success, by chance."""
+    """Take secrets out of an answer before it is read; in a success, very short ones may be data and stay."""
     least = _MIN_PIECE if 200 <= answer.status < 300 else 1
     forms = _written_forms(tuple(secret for secret in secrets if len(secret) >= least))
     body = _usual_json(answer) if forms and _UNUSUAL_JSON.search(answer.body) else answer.body

@@ -40,7 +40,7 @@ class TallyfyAsyncHook:
         self.limiter = limiter
         self._transport = httpx_transport.Transport(settings)
         self._fetched_token: str | None = None
-        self._fetching: asyncio.Future[TallyfyError | None] | None = None  # what becomes of the token on its way
+        self._fetching: asyncio.Future[TallyfyError | None] | None = None  # the outcome of the request for a token
 
     @classmethod
     async def connect(cls, tallyfy_conn_id: str, organization_id: str | None = None) -> TallyfyAsyncHook:

@@ -1,4 +1,4 @@
-"""Operators that bring one existing run into another state, and what of it a task did over all its tries."""
+"""The base of operators that bring one run into another state; it tells what a task changed over all its tries."""
 
 from __future__ import annotations
 

@@ -196,6 +196,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
         return previous.may_have_changed(run_id)
 
     def _gone(self, run_id: str, *, is_certain: bool, changed: bool) -> dict[str, Any]:
+        from airflow_provider_tallyfy.api.models.run import Run
+
         if is_certain:
             self.log.warning("Run %s does not exist any more: an earlier try deleted it, or somebody else did.", run_id)
         else:
@@ -205,16 +207,8 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                 "Check that the id is right.",
                 run_id,
             )
-        url = self.hook.run_url(run_id)
-        return {
-            "id": run_id,
-            "name": None,
-            "status": "deleted",
-            "archived_at": None,
-            "completed_at": None,
-            "url": url,
-            "changed": changed,
-        }
+        gone = Run(run_id, name="", stored_status="deleted")
+        return {**gone.describe(self.hook.run_url(run_id), changed=changed), "name": None}
 
     def _take_snapshot(self, path: str, run: Run, *, is_retry: bool) -> None:
         from airflow_provider_tallyfy.api import flows

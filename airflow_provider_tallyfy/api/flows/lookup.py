@@ -28,7 +28,7 @@ PROJECTS = "project"
 @dataclass(frozen=True)
 class LaunchKey:
     """
-    What a later try recognizes the run of a launch by.
+    The key by which a later try recognizes the run of a launch.
 
     :param text: what makes the launch unique, of any length.
     :param pages: how many pages of a hundred runs to look through before the launch, newest first; ``None`` for all

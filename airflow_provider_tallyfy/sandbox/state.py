@@ -295,7 +295,7 @@ class SandboxState:
     def run(self, run_id: str) -> Json:
         """Return a run as it is stored, with its ``tasks``, ``threads`` and ``tags``; a KeyError if it does not exist.
 
-        :param run_id: Id of the run, here and below.
+        :param run_id: Id of the run.
         """
         with self.lock:
             self.store.complete_due_runs()
@@ -311,33 +311,44 @@ class SandboxState:
     def complete_run(self, run_id: str, after: float | None = None) -> None:
         """Complete a run.
 
+        :param run_id: Id of the run.
         :param after: Seconds of being live after which it completes; at once by default.
         """
         with self.lock:
             self.store.complete(self.store.find(run_id), after=after)
 
     def archive_run(self, run_id: str) -> None:
-        """Archive a run, as somebody else would."""
+        """Archive a run, as somebody else would.
+
+        :param run_id: Id of the run.
+        """
         with self.lock:
             run = self.store.find(run_id)
             if not run.archived:
                 self.store.archive(run)
 
     def restore_run(self, run_id: str) -> None:
-        """Restore a run, as somebody else would."""
+        """Restore a run, as somebody else would.
+
+        :param run_id: Id of the run.
+        """
         with self.lock:
             run = self.store.find(run_id)
             if run.archived:
                 self.store.restore(run)
 
     def delete_run(self, run_id: str) -> None:
-        """Delete a run for good, as somebody else would."""
+        """Delete a run for good, as somebody else would.
+
+        :param run_id: Id of the run.
+        """
         with self.lock:
             self.store.delete(self.store.find(run_id))
 
     def update_run(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run, as somebody else would; also to what Tallyfy never sends.
 
+        :param run_id: Id of the run.
         :param fields: New values, for example ``status="brand-new"``.
         """
         with self.lock:
@@ -346,6 +357,7 @@ class SandboxState:
     def add_problem(self, run_id: str, content: str = "Something is wrong", *, on_run: bool = False) -> str:
         """Report a problem on a run's first task, or an issue on the run itself; return the id of its thread.
 
+        :param run_id: Id of the run.
         :param content: What is wrong.
         :param on_run: Whether it is about the run itself (status ``issue`` instead of ``problem``).
         """
@@ -355,7 +367,10 @@ class SandboxState:
             return str(run.open_issue(content, self.store.now(), self.user["id"], task)["id"])
 
     def resolve_problems(self, run_id: str) -> None:
-        """Resolve everything reported on a run."""
+        """Resolve everything reported on a run.
+
+        :param run_id: Id of the run.
+        """
         with self.lock:
             run = self.store.find(run_id)
             for thread in run.threads:
@@ -364,6 +379,7 @@ class SandboxState:
     def complete_task(self, run_id: str, task: str) -> None:
         """Complete one task of a run.
 
+        :param run_id: Id of the run.
         :param task: Id, alias or title of the task.
         """
         with self.lock:

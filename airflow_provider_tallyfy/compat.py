@@ -5,8 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import mask_secret
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from packaging.version import Version
+
+_AIRFLOW = Version(airflow_version).release
+AIRFLOW_V_3_0_PLUS = _AIRFLOW >= (3, 0)
+AIRFLOW_V_3_1_PLUS = _AIRFLOW >= (3, 1)
+AIRFLOW_V_3_3_PLUS = _AIRFLOW >= (3, 3)
+
+if AIRFLOW_V_3_1_PLUS:
+    from airflow.sdk.log import mask_secret
+elif AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk.execution_time.secrets_masker import mask_secret
+else:
+    from airflow.utils.log.secrets_masker import mask_secret
+
+if AIRFLOW_V_3_0_PLUS:
+    from airflow.triggers.base import BaseEventTrigger
+else:
+    from airflow.triggers.base import BaseTrigger as BaseEventTrigger
 
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
@@ -77,9 +93,13 @@ async def mask_secret_async(secret: str) -> None:
 
 
 __all__ = [
+    "AIRFLOW_V_3_0_PLUS",
+    "AIRFLOW_V_3_1_PLUS",
+    "AIRFLOW_V_3_3_PLUS",
     "TASKS_HAVE_RETRY_POLICIES",
     "TASKS_START_IN_TRIGGERER",
     "TRIGGERS_END_TASKS",
+    "BaseEventTrigger",
     "airflow_version",
     "asset_state_stores",
     "forbid_mapping",

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 
@@ -19,6 +20,9 @@ os.environ |= {
 }
 if version("apache-airflow").startswith("2."):
     os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"  # the only one with which Airflow 2 accepts SQLite
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]
 

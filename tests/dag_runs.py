@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_tallyfy.compat import AIRFLOW_V_3_1_PLUS
+
 
 def prepare_database() -> None:
     """Make the tables that ``dag.test()`` needs."""
@@ -14,13 +16,15 @@ def prepare_database() -> None:
 
 def run_dag(dag: Any, **params: Any) -> Any:
     """Run every task of a DAG once, with these params, and return the DAG run."""
-    try:
-        from airflow.serialization.definitions.dag import SerializedDAG
-    except ImportError:  # Airflow < 3.2 stores what it needs by itself
-        return dag.test(run_conf=params)
+    if AIRFLOW_V_3_1_PLUS:  # older versions store what they need by themselves
+        _store(dag)
+    return dag.test(run_conf=params)
+
+
+def _store(dag: Any) -> None:
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG, SerializedDAG
     from airflow.utils.session import create_session
 
     with create_session() as session:
@@ -31,4 +35,3 @@ def run_dag(dag: Any, **params: Any) -> Any:
         SerializedDAG.bulk_write_to_db("testing", None, [stored], session=session)
         SerializedDagModel.write_dag(stored, bundle_name="testing", session=session)
         session.commit()
-    return dag.test(run_conf=params)

@@ -7,8 +7,10 @@ import ssl
 from typing import Any, NamedTuple
 
 import httpx
+from packaging.version import Version
 
 from airflow_provider_tallyfy.api.call import Answer, Call, Loss
+from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.body import ACCEPTED_ENCODINGS, Body
 from airflow_provider_tallyfy.hooks.certificates import tls_context, trusted_certificates
@@ -19,6 +21,8 @@ from airflow_provider_tallyfy.hooks.proxy import proxy_for
 _MAX_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
 _LIMITS = httpx.Limits(keepalive_expiry=300)
+#: Older versions take what a proxy is to be verified with, and leave it out.
+_VERIFIES_PROXIES = Version(httpx.__version__) >= Version("0.28")
 
 
 class _Route(NamedTuple):
@@ -100,6 +104,11 @@ class Transport:
         proxy = proxy_for(base_url, self._settings.proxies, socks_module="socksio")
         # A proxy that speaks no TLS must not be given what to verify it with.
         own_tls = self._tls if proxy and proxy.lower().startswith("https:") else None
+        if own_tls and not _VERIFIES_PROXIES:
+            raise TallyfyConfigurationError(
+                f"The proxy on the way to Tallyfy speaks TLS, and httpx {httpx.__version__} does not verify it.\n"
+                "Nothing was sent.\nInstall httpx 0.28 or newer, or name a proxy whose address begins with http://."
+            )
         via = httpx.Proxy(proxy, ssl_context=own_tls) if proxy else None
         return _Route(httpx.AsyncHTTPTransport(verify=self._tls, limits=_LIMITS, proxy=via), by_proxy=proxy is not None)
 

@@ -52,7 +52,7 @@ from airflow_provider_tallyfy.api.outputs import (
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
 from airflow_provider_tallyfy.connection import TallyfySettings, explain_missing, read_settings
-from airflow_provider_tallyfy.connection_extras import EXTRAS
+from airflow_provider_tallyfy.connection_extras import EXTRAS, Extra
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.hooks import requests_transport
 from airflow_provider_tallyfy.hooks.driver import Attempts
@@ -104,14 +104,19 @@ class TallyfyHook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's custom fields."""
+        """Return the form's custom fields; Airflow has no field for a number that need not be whole."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from wtforms import StringField
+        from wtforms import BooleanField, IntegerField, StringField
+        from wtforms.validators import Optional
 
-        return {
-            name: StringField(extra.label, description=extra.form_field["description"], widget=BS3TextFieldWidget())
-            for name, extra in EXTRAS.items()
-        }
+        def field(extra: Extra) -> Any:
+            known = {"label": extra.label, "description": extra.form_field["description"], "validators": [Optional()]}
+            if extra.kind == "flag":
+                return BooleanField(**known)
+            kind = IntegerField if extra.kind == "count" else StringField
+            return kind(**known, widget=BS3TextFieldWidget())
+
+        return {name: field(extra) for name, extra in EXTRAS.items()}
 
     @cached_property
     def settings(self) -> TallyfySettings:

@@ -9,14 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_seconds, free_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
-from airflow_provider_tallyfy.compat import asset_state_stores
+from airflow_provider_tallyfy.compat import BaseEventTrigger, asset_state_stores
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, serialized
 from airflow_provider_tallyfy.triggers._event_memory import EventMemory

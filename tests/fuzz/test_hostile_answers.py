@@ -153,7 +153,7 @@ def _try(
 def _examples(test: Callable[..., None]) -> Callable[..., None]:
     # A plan is short enough to be read as it is, and shrinking one takes minutes.
     checks, phases = list(HealthCheck), [Phase.generate]
-    chosen = settings(max_examples=_COUNT, deadline=None, database=None, suppress_health_check=checks, phases=phases)
+    chosen = settings(max_examples=_COUNT, database=None, suppress_health_check=checks, phases=phases)
     if _SEED is None:
         return settings(chosen, derandomize=True)(test)
     return seed(int(_SEED))(chosen(test))

@@ -10,6 +10,7 @@ import certifi
 import httpx
 import pytest
 import requests
+from airflow.models import Connection as StoredConnection
 from airflow.providers.common.compat.sdk import Connection
 from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
@@ -32,9 +33,7 @@ def settings(extra: dict[str, Any] | str | None = None, **fields: Any) -> Tallyf
 
 
 def from_uri(uri: str) -> TallyfySettings:
-    return read_settings(
-        Connection(conn_id="c", uri=uri) if not hasattr(Connection, "from_uri") else Connection.from_uri(uri, "c")
-    )
+    return read_settings(StoredConnection(conn_id="c", uri=uri))
 
 
 def test_a_token_is_all_that_a_connection_needs():

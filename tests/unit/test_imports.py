@@ -13,8 +13,8 @@ _HOOKS = ["airflow_provider_tallyfy.hooks.tallyfy", "airflow_provider_tallyfy.ho
 _IMPORT_WITHOUT_HTTP = """
 import importlib, json, sys
 from airflow.providers.common.compat import sdk
-import airflow.triggers.base
-sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseOperatorLink, sdk.XCom, sdk.conf, sdk.mask_secret
+import airflow.triggers.base, airflow_provider_tallyfy.compat
+sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseOperatorLink, sdk.XCom, sdk.conf
 
 HTTP = ("requests", "httpx", "aiohttp", "urllib3")
 for name in [name for name in sys.modules if name.split(".")[0] in HTTP]:

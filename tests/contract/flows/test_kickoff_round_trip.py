@@ -133,7 +133,7 @@ def forms(draw: Any) -> list[tuple[dict[str, Any], Any, Any]]:
     return [draw(filled_fields(label)) for label in labels]
 
 
-in_a_sandbox = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_sandbox = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.usefixtures("worlds")

@@ -56,7 +56,7 @@ def tries(tallyfy, kind: str, keys: list[LaunchKey]) -> list[Try]:
 
 @pytest.mark.parametrize("kind", ["template", "project"])
 @pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.lists(st.booleans(), max_size=14),
     world=st.sampled_from([Behavior.lenient(), Behavior.strict()]),

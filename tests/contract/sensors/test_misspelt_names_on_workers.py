@@ -62,9 +62,7 @@ def test_a_first_look_in_another_process_counts_in_reschedule_mode(started, monk
 
 
 def test_the_time_of_the_first_look_comes_from_airflow(monkeypatch):
-    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
-    from airflow_provider_tallyfy.compat import first_look_at
+    from airflow_provider_tallyfy.compat import AIRFLOW_V_3_0_PLUS, first_look_at
 
     context = new_context()
     assert first_look_at(context, 0) is None

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_tallyfy.files.snapshots import is_snapshot_of, write_snapshot
 from airflow_provider_tallyfy.files.storage import (
     checked_path,

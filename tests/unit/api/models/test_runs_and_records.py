@@ -147,7 +147,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANY = settings(suppress_health_check=[HealthCheck.too_slow])
 FIELDS = ["id", "status", "name", "checklist_id", "archived_at", "completed_at", "created_at", "progress", "next_task"]
 
 

@@ -1,18 +1,25 @@
 # Every target sets up what it needs: a virtual environment in this folder, from the constraints in constraints/.
-# AIRFLOW chooses the Airflow version (3.3 or 2.11), PYTHON the interpreter to begin with.
+# AIRFLOW chooses another version (2.11, 3.0, 3.1 or 3.2), PYTHON another interpreter.
 AIRFLOW ?= 3.3
-PYTHON ?= python3
+comma := ,
+PYTHON ?= >=3.11$(if $(filter 2.11 3.0,$(AIRFLOW)),$(comma)<3.13)
 
+TOOLS := .venv-tools/bin
 VENV := .venv-$(AIRFLOW)
 BIN := $(VENV)/bin
-CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+# The tools that need no particular Airflow are with 3.3, and the newest versions of everything.
+CONSTRAINTS := constraints/$(if $(filter 3.3,$(AIRFLOW)),newest,airflow-$(AIRFLOW)).txt
+GROUP_3.3 := dev
+GROUP_3.3-distributed := distributed
+GROUP := $(or $(GROUP_$(AIRFLOW)),test)
 PYTEST := $(BIN)/python -m pytest
 # Tests wait for sockets much of their time; those that start a whole Airflow run one after the other.
 PROCESSES ?= 3
+QUICK := -m "not system" tests/unit tests/examples tests/contract/provider tests/contract/triggers
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast fuzz test-matrix test-distributed lint format docs constraints clean
+.PHONY: help demo airflow test test-fast fuzz test-quick test-matrix test-distributed lint format docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,9 +40,11 @@ fuzz: $(VENV)/.ready ## Try 20,000 broken answers with a seed that is printed (F
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
 	FUZZ_SEED=$$seed FUZZ_COUNT=$${FUZZ_COUNT:-20000} $(PYTEST) tests/fuzz
 
-test-matrix: ## Run all tests on the oldest and the newest supported Airflow
-	$(MAKE) test AIRFLOW=2.11
-	$(MAKE) test AIRFLOW=3.3
+test-quick: $(TOOLS)/nox ## Run the tests that differ most between Airflow versions, from the wheel (with AIRFLOW)
+	$(TOOLS)/nox --session "test($(AIRFLOW)-python3.11)" -- $(QUICK)
+
+test-matrix: $(TOOLS)/nox ## Run the tests on every supported Airflow, from the wheel, and with the lowest versions
+	$(TOOLS)/nox
 
 test-distributed: ## Kill and restart parts of an Airflow with Celery, PostgreSQL and Redis, from Debian's packages
 	$(MAKE) .venv-3.3-distributed/.ready AIRFLOW=3.3-distributed
@@ -55,12 +64,17 @@ format: $(VENV)/.ready ## Put the code into shape
 docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-constraints: $(VENV)/.ready ## Resolve constraints/ anew
-	for version in 2.11 3.3 3.3-distributed; do scripts/constraints $(VENV) $$version; done
+constraints: $(TOOLS)/nox ## Resolve constraints/ anew
+	$(TOOLS)/nox --session constraints
 
 clean: ## Remove everything that the targets made
-	rm -rf .venv-* .demo docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-* .nox .demo docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
-	scripts/venv $(VENV) $(CONSTRAINTS) "$(PYTHON)"
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(TOOLS)/nox
+	$(TOOLS)/uv venv --quiet --clear --no-python-downloads --python "$(PYTHON)" $(VENV)
+	$(TOOLS)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint $(CONSTRAINTS) --group $(GROUP) --editable ".[sandbox]"
 	@touch $@
+
+$(TOOLS)/nox:
+	python3 -m venv --clear .venv-tools
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check "nox[uv]>=2026.4"

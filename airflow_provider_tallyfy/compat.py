@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from packaging.version import Version
 
-_AIRFLOW = Version(airflow_version).release
+_AIRFLOW = tuple(map(int, airflow_version.split(".")[:2]))
 AIRFLOW_V_3_0_PLUS = _AIRFLOW >= (3, 0)
 AIRFLOW_V_3_1_PLUS = _AIRFLOW >= (3, 1)
 AIRFLOW_V_3_3_PLUS = _AIRFLOW >= (3, 3)
@@ -15,14 +14,14 @@ AIRFLOW_V_3_3_PLUS = _AIRFLOW >= (3, 3)
 if AIRFLOW_V_3_1_PLUS:
     from airflow.sdk.log import mask_secret
 elif AIRFLOW_V_3_0_PLUS:
-    from airflow.sdk.execution_time.secrets_masker import mask_secret
+    from airflow.sdk.execution_time.secrets_masker import mask_secret  # type: ignore[no-redef]
 else:
-    from airflow.utils.log.secrets_masker import mask_secret
+    from airflow.utils.log.secrets_masker import mask_secret  # type: ignore[import-not-found,no-redef]
 
 if AIRFLOW_V_3_0_PLUS:
     from airflow.triggers.base import BaseEventTrigger
 else:
-    from airflow.triggers.base import BaseTrigger as BaseEventTrigger
+    from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
 
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS

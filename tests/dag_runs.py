@@ -24,7 +24,7 @@ def run_dag(dag: Any, **params: Any) -> Any:
 def _store(dag: Any) -> None:
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG, SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG, SerializedDAG  # type: ignore[attr-defined]
     from airflow.utils.session import create_session
 
     with create_session() as session:

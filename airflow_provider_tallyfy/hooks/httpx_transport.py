@@ -7,7 +7,6 @@ import ssl
 from typing import Any, NamedTuple
 
 import httpx
-from packaging.version import Version
 
 from airflow_provider_tallyfy.api.call import Answer, Call, Loss
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError
@@ -22,7 +21,7 @@ _MAX_CONNECTIONS = 32
 # httpx would close a connection after five idle seconds, and waits look less often than that.
 _LIMITS = httpx.Limits(keepalive_expiry=300)
 #: Older versions take what a proxy is to be verified with, and leave it out.
-_VERIFIES_PROXIES = Version(httpx.__version__) >= Version("0.28")
+_VERIFIES_PROXIES = tuple(map(int, httpx.__version__.split(".")[:2])) >= (0, 28)
 
 
 class _Route(NamedTuple):

@@ -8,8 +8,11 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from airflow_provider_tallyfy.sandbox.seeds import DEFAULT, SeedError, read_seed
-from airflow_provider_tallyfy.sandbox.server import DEFAULT_HOST, Sandbox
+try:
+    from airflow_provider_tallyfy.sandbox.seeds import DEFAULT, SeedError, read_seed
+    from airflow_provider_tallyfy.sandbox.server import DEFAULT_HOST, Sandbox
+except ModuleNotFoundError as missing:
+    sys.exit(f'The sandbox needs {missing.name}: pip install "airflow-provider-tallyfy[sandbox]".')
 
 _LAST_PORT = 65535
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +71,10 @@ def test_a_host_of_another_machine_is_refused(complaint):
 def test_the_fixture_refuses_a_seed_with_unknown_keys():
     with pytest.raises(ValueError, match="unknown keys: process"):
         Sandbox(seed={"process": []})
+
+
+def test_without_what_its_extra_brings_it_says_so_in_one_sentence():
+    program = f"import runpy, sys; sys.modules['uvicorn'] = None; runpy.run_module({__main__.__package__!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    sentence = 'The sandbox needs uvicorn: pip install "airflow-provider-tallyfy[sandbox]".\n'
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)

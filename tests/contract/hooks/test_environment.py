@@ -217,10 +217,10 @@ def test_the_connections_proxy_is_used_by_the_session_too(tallyfy, monkeypatch, 
 
 
 @pytest.mark.parametrize("client", ["httpx"], indirect=True)
-def test_a_proxy_that_speaks_tls_is_refused_if_httpx_would_not_verify_it(ask_by_proxy, nobody, monkeypatch):
+def test_a_proxy_that_speaks_tls_is_refused_if_httpx_would_not_verify_it(ask_by_proxy, closed_port, monkeypatch):
     monkeypatch.setattr(httpx_transport, "_VERIFIES_PROXIES", False)
     with pytest.raises(TallyfyConfigurationError, match=r"httpx \S+ does not verify it\.\nNothing was sent"):
-        ask_by_proxy(nobody.replace("http:", "https:"))
+        ask_by_proxy(closed_port.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize("verified", [True, False])

@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -91,6 +91,10 @@ class TallyfySettings:
         own = self.credentials if isinstance(self.credentials, str) else self.credentials.client_secret
         in_proxies = (password for url in self.proxies.values() if (password := urlsplit(url).password))
         return (own, *(form for password in in_proxies for form in {password, unquote(password)}))
+
+    def is_but_for_credentials(self, other: TallyfySettings) -> bool:
+        """Whether another connection leads to the same place in the same way, so that its credentials belong there."""
+        return replace(other, credentials=self.credentials) == self
 
     def run_url(self, organization_id: str, run_id: str) -> str:
         """Address of a run in the web app (documentation page "How to find your Tallyfy ids")."""

@@ -37,7 +37,7 @@ class Attempt:
     :param elapsed: seconds since it was first sent.
     :param budget: seconds after which it is not sent again.
     :param chance: random number in [0, 1), the jitter.
-    :param renewable: whether a new token can be had.
+    :param renewable: whether there may be another token.
     :param actor: who the connection acts as, for messages.
     :param earlier_may_be_applied: whether an attempt before may have been applied although it failed.
     """
@@ -70,7 +70,9 @@ class Retry:
 
 @dataclass(frozen=True)
 class Renew:
-    """Get a new token and send it again."""
+    """Send it again with another token, or raise ``error`` if there is none."""
+
+    error: TallyfyError
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def decide(call: Call[T], outcome: Answer | Loss, attempt: Attempt) -> Decision[
     error = _error(call, outcome, attempt)
     error.may_be_applied = call.writes and (attempt.earlier_may_be_applied or _maybe_applied(outcome))
     if isinstance(error, TallyfyAuthError) and attempt.renewable:
-        return Renew()
+        return Renew(after_attempts(error, attempt.number, attempt.elapsed))
     if _maybe_applied(outcome) and not call.repeatable:
         return GiveUp(unknown_outcome(error))
     if _passing(call, outcome):

@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.files.checkpoint import Checkpoint
 from airflow_provider_tallyfy.files.report import Report
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.connection import TallyfySettings
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 _SECONDS_BETWEEN_LINES = 5.0
 _TICK = 0.2
@@ -48,7 +48,7 @@ class BulkJob:
     def __init__(
         self,
         action: BulkAction[Any],
-        settings: TallyfySettings,
+        hook: TallyfyHook,
         *,
         purpose: Any,
         concurrency: int,
@@ -61,7 +61,7 @@ class BulkJob:
         log: Any,
     ) -> None:
         self._action = action
-        self._settings = settings
+        self._hook = hook
         self._purpose = purpose
         self._concurrency = concurrency
         self._max_failures = max_failures
@@ -92,7 +92,7 @@ class BulkJob:
             failed_states=(State.FAILED,),
         )
         previous = checkpoint.load()
-        with LoopThread(self._settings) as loop:
+        with LoopThread(self._hook) as loop:
             self._action.load(loop, previous, self._concurrency)
             if self._push_xcoms:
                 check_size(self._action, self._earlier_report_path, self._max_xcom_bytes)
@@ -173,7 +173,7 @@ class BulkJob:
         return number * self._action.total // 100 if is_share else number
 
     def _run_url(self, run_id: str) -> str:
-        return self._settings.run_url(self._action.organization_id, run_id)
+        return self._hook.settings.run_url(self._action.organization_id, run_id)
 
 
 def _supervise(

@@ -7,6 +7,7 @@ import contextvars
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.call import T
@@ -14,7 +15,7 @@ from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.connection import TallyfySettings
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
 class LoopThread:
@@ -23,10 +24,13 @@ class LoopThread:
 
     Signals reach the main thread only. Airflow turns them into exceptions at any line of code, which no event loop
     survives in good order. So the main thread only waits, and writes down the outcomes.
+
+    :param hook: the task's, with whose connection it works.
     """
 
-    def __init__(self, settings: TallyfySettings) -> None:
-        self.hook = TallyfyAsyncHook(settings, AdaptiveRateLimiter())
+    def __init__(self, hook: TallyfyHook) -> None:
+        read_settings = partial(asyncio.to_thread, hook.read_settings)
+        self.hook = TallyfyAsyncHook(hook.settings, AdaptiveRateLimiter(), read_settings)
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._over = asyncio.Event()
         run = contextvars.copy_context().run

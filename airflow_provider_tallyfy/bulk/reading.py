@@ -11,16 +11,16 @@ from airflow_provider_tallyfy.api.call import Flow, T
 from airflow_provider_tallyfy.bulk.loop_thread import LoopThread
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.connection import TallyfySettings
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
-def read_in_order(settings: TallyfySettings, flows: Iterable[Flow[T]], concurrency: int) -> Iterator[T]:
+def read_in_order(hook: TallyfyHook, flows: Iterable[Flow[T]], concurrency: int) -> Iterator[T]:
     """
     Carry out flows that read, several at a time, and give what they return in their order.
 
     Only as many results as flows at a time are kept. The first error ends all of it.
     """
-    with LoopThread(settings) as loop:
+    with LoopThread(hook) as loop:
         pending: deque[Future[T]] = deque()
         try:
             for flow in flows:

@@ -12,7 +12,7 @@ from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer, Call, Loss, T
 from airflow_provider_tallyfy.api.errors import TallyfyConfigurationError, TallyfyError, TallyfyValidationError
-from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Retry, decide
+from airflow_provider_tallyfy.api.retry import Attempt, Decision, GiveUp, Renew, Retry, decide
 from airflow_provider_tallyfy.compat import airflow_version
 from airflow_provider_tallyfy.connection import TallyfySettings
 from airflow_provider_tallyfy.hooks.redaction import redact_answer, redact_error
@@ -57,7 +57,7 @@ class Attempts(Generic[T]):
         self._host = urlsplit(call.base_url or settings.base_url).netloc
         self._budget = settings.retry_budget if budget is None else budget
         self._actor = settings.actor
-        self._token_renewable = call.bearer is None and not isinstance(settings.credentials, str)
+        self._token_renewable = call.bearer is None
         self._started = time.monotonic()
         self._number = 0
         self._may_be_applied = False
@@ -68,7 +68,7 @@ class Attempts(Generic[T]):
         if isinstance(outcome, Answer) and not (self._asks_for_token and 200 <= outcome.status < 300):
             outcome = redact_answer(outcome, secrets)
         decision = decide(self._call, outcome, self._latest())
-        if isinstance(decision, Retry | GiveUp):
+        if isinstance(decision, Retry | Renew | GiveUp):
             redact_error(decision.error, secrets)
         return decision
 

@@ -125,6 +125,14 @@ class TallyfyHook(BaseHook):
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
         """
+        return self.read_settings()
+
+    def read_settings(self) -> TallyfySettings:
+        """
+        Read the connection as it is now.
+
+        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        """
         with explain_missing(self.tallyfy_conn_id):
             settings = read_settings(self.get_connection(self.tallyfy_conn_id), self._organization_id)
         for secret in settings.secrets:
@@ -689,9 +697,10 @@ class TallyfyHook(BaseHook):
                     attempts.failed(error)
                     self.log.warning("%s\nTrying again in %.1f s.", error, after)
                     time.sleep(after)
-                case Renew():
-                    self.log.info("Tallyfy no longer accepts the token; getting a new one.")
-                    self._forget_token(token)
+                case Renew(error):
+                    if not self._has_another_token(token):
+                        raise error
+                    self.log.info("Tallyfy no longer accepts the token; using a new one.")
                     attempts.token_was_renewed()
                 case GiveUp(error):
                     raise error
@@ -724,10 +733,21 @@ class TallyfyHook(BaseHook):
                 mask_secret(self._fetched_token)
             return self._fetched_token
 
-    def _forget_token(self, token: str) -> None:
+    def _has_another_token(self, refused: str) -> bool:
+        """Whether a token can be fetched, or was put into the connection, in place of one that Tallyfy refused."""
         with self._lock:
-            if self._fetched_token == token:  # another thread may have renewed it already
-                self._fetched_token = None
+            if not isinstance(self.settings.credentials, str):
+                if self._fetched_token == refused:  # another thread may have renewed it already
+                    self._fetched_token = None
+                return True
+            if self.settings.credentials == refused:
+                try:
+                    now = self.read_settings()
+                except Exception:  # noqa: BLE001 - what Tallyfy answered is what the user has to know
+                    return False
+                if self.settings.is_but_for_credentials(now):
+                    self.settings = now
+            return self.settings.credentials != refused
 
 
 def _key(launch_key: str | int | None, scope: str) -> LaunchKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +34,18 @@ class TallyfyAsyncHook:
 
     :param settings: the connection.
     :param limiter: lets a 429 slow all requests down; with ``None`` each call waits for itself.
+    :param read_settings: reads the connection as it is now, in case its token was replaced; with ``None`` nobody looks.
     """
 
-    def __init__(self, settings: TallyfySettings, limiter: RateLimiter | None = None) -> None:
+    def __init__(
+        self,
+        settings: TallyfySettings,
+        limiter: RateLimiter | None = None,
+        read_settings: Callable[[], Awaitable[TallyfySettings]] | None = None,
+    ) -> None:
         self.settings = settings
         self.limiter = limiter
+        self._read_settings = read_settings
         self._transport = httpx_transport.Transport(settings)
         self._fetched_token: str | None = None
         self._fetching: asyncio.Future[TallyfyError | None] | None = None  # the outcome of the request for a token
@@ -45,11 +53,15 @@ class TallyfyAsyncHook:
     @classmethod
     async def connect(cls, tallyfy_conn_id: str, organization_id: str | None = None) -> TallyfyAsyncHook:
         """Read an Airflow connection without blocking the event loop."""
-        with explain_missing(tallyfy_conn_id):
-            settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
-        for secret in settings.secrets:
-            await mask_secret_async(secret)
-        return cls(settings)
+
+        async def read() -> TallyfySettings:
+            with explain_missing(tallyfy_conn_id):
+                settings = read_settings(await get_async_connection(tallyfy_conn_id), organization_id)
+            for secret in settings.secrets:
+                await mask_secret_async(secret)
+            return settings
+
+        return cls(await read(), read_settings=read)
 
     def organization_id(self, own: str | None) -> str:
         """Give the organization of a task, or else of the hook; ``TallyfyConfigurationError`` if there is neither."""
@@ -109,9 +121,10 @@ class TallyfyAsyncHook:
                 case Retry(after, error):
                     attempts.failed(error)
                     paused = await self._pause(after, error, sent_at)
-                case Renew():
-                    log.info("Tallyfy no longer accepts the token; getting a new one.")
-                    self._forget_token(token)
+                case Renew(error):
+                    if not await self._has_another_token(token):
+                        raise error
+                    log.info("Tallyfy no longer accepts the token; using a new one.")
                     attempts.token_was_renewed()
                 case GiveUp(error):
                     raise error
@@ -175,6 +188,17 @@ class TallyfyAsyncHook:
             fetching.set_result(failed)
         return token
 
-    def _forget_token(self, token: str) -> None:
-        if self._fetched_token == token:  # another coroutine may have renewed it already
-            self._fetched_token = None
+    async def _has_another_token(self, refused: str) -> bool:
+        """Whether a token can be fetched, or was put into the connection, in place of one that Tallyfy refused."""
+        if not isinstance(self.settings.credentials, str):
+            if self._fetched_token == refused:  # another coroutine may have renewed it already
+                self._fetched_token = None
+            return True
+        if self._read_settings is not None and self.settings.credentials == refused:
+            try:
+                now = await self._read_settings()
+            except Exception:  # noqa: BLE001 - what Tallyfy answered is what the user has to know
+                return False
+            if self.settings.is_but_for_credentials(now):
+                self.settings = now
+        return self.settings.credentials != refused

@@ -125,4 +125,4 @@ class TallyfyGetAnswersOperator(TallyfyRunOperator):
             raise invalid("run_ids", self.run_ids, problem, "Give one of run_id and run_ids.")
         directory: dict[tuple[str, str], tuple[str | None, str | None]] = {}
         each = (flows.get_answers(organization_id, run_id, directory) for run_id in read_run_ids(self.run_ids))
-        yield from read_in_order(self.hook.settings, each, _RUNS_AT_A_TIME)
+        yield from read_in_order(self.hook, each, _RUNS_AT_A_TIME)

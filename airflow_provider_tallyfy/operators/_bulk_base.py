@@ -110,7 +110,7 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
                 "purpose": [self.task_type, self._purpose()],
                 "log": self.log,
             }
-            self._job = BulkJob(self._make_action(context), hook.settings, **options)
+            self._job = BulkJob(self._make_action(context), hook, **options)
             if self._is_killed:
                 self._job.kill()
             return self._job.run(context)

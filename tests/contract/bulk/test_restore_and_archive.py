@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
-from tests.airflow_driver import attempt
+from tests.airflow_driver import attempt, eventually
 from tests.contract.bulk.observing import archived, report, requests, writes
 
 
@@ -45,6 +46,28 @@ def test_live_runs_go_and_archived_ones_stay(tallyfy, tries):
     assert end.result["counts"]["unchanged"] == 5
     assert archived(tallyfy) == {*gone, *live}
     assert writes(tallyfy) == {f"DELETE {run_id}": 1 for run_id in live}
+
+
+@pytest.mark.usefixtures("worlds")
+def test_a_token_that_is_replaced_meanwhile_stops_nothing(tallyfy, tries, monkeypatch):
+    """The connection is changed first, then the old token is revoked."""
+    live, old = tallyfy.add_runs(12), tallyfy.token
+    hang = tallyfy.faults.add("hang", method="DELETE", after=4, times=None)
+
+    def replace_token() -> None:
+        assert eventually(lambda: hang.hits == 4)
+        connection = tallyfy.connection() | {"password": tallyfy.issue_token()}
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+        tallyfy.revoke_token(old)
+        tallyfy.faults.clear()
+
+    other = threading.Thread(target=replace_token)
+    other.start()
+    end = attempt(lambda: archive(live, max_concurrency=4).execute(tries.next()))
+    other.join()
+
+    assert end.state == "success"
+    assert archived(tallyfy) == set(live)
 
 
 @pytest.mark.usefixtures("worlds")

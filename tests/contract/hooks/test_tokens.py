@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,41 @@ def test_a_personal_token_is_never_renewed(tallyfy, client, me):
     with pytest.raises(TallyfyAuthError, match="end when their user logs out"):
         client.execute(me)
     assert paths(tallyfy) == ["/me", "/me"]
+
+
+def rotate(tallyfy, monkeypatch, **other) -> None:
+    """Put another token into the connection, then revoke the old one."""
+    old = tallyfy.token
+    connection = tallyfy.connection() | {"password": tallyfy.issue_token()} | other
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", json.dumps(connection))
+    tallyfy.revoke_token(old)
+
+
+@pytest.mark.usefixtures("worlds")
+def test_a_personal_token_that_was_replaced_in_its_connection_is_read_from_there(tallyfy, client, me, monkeypatch):
+    client.execute(me)
+    rotate(tallyfy, monkeypatch)
+    client.execute(me)
+    client.execute(me)
+    assert paths(tallyfy) == ["/me"] * 4
+    [token] = {request.headers["authorization"] for request in tallyfy.requests[2:]}
+    assert token != f"Bearer {tallyfy.token}"
+
+
+def test_a_replaced_token_is_not_sent_to_where_the_connection_did_not_lead_before(tallyfy, client, me, monkeypatch):
+    client.execute(me)
+    rotate(tallyfy, monkeypatch, host="http://127.0.0.1:9")
+    with pytest.raises(TallyfyAuthError, match="end when their user logs out"):
+        client.execute(me)
+    assert paths(tallyfy) == ["/me", "/me"]
+
+
+def test_what_tallyfy_answered_is_said_if_the_connection_cannot_be_read_again(tallyfy, client, me, monkeypatch):
+    client.execute(me)
+    monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", '{"conn_type": "tallyfy", "password": ""}')
+    tallyfy.revoke_token()
+    with pytest.raises(TallyfyAuthError, match="end when their user logs out"):
+        client.execute(me)
 
 
 def test_an_application_token_is_fetched_once_and_kept(tallyfy, client, me, connect):

@@ -47,7 +47,7 @@ class Call:
         return self.state.behavior
 
     def json(self) -> Json:
-        """Return the body as an object; an empty one if there is none."""
+        """Return the body as an object, which is empty if the body is."""
         try:
             value = json.loads(self.body) if self.body.strip() else {}
         except ValueError:
@@ -57,7 +57,7 @@ class Call:
         raise invalid({"body": ["The request body must be a JSON object."]})
 
     def any_run(self) -> Run:
-        """Return the run the path names, archived or not; 404 if there is none."""
+        """Return the run the path names, archived or not; 404 if it does not exist."""
         run = self.store.runs.get(self.params["run"])
         if run is None:
             raise missing()
@@ -78,7 +78,7 @@ class Call:
         return run
 
     def task(self, run: Run, task_id: object) -> Json:
-        """Return a task of a run; 404 if there is none."""
+        """Return a task of a run; 404 if it does not exist."""
         task = run.task(str(task_id))
         if task is None:
             raise missing()

@@ -17,7 +17,7 @@ class FormValue:
     One field of a form and what stands in it.
 
     :param field: the field; where Tallyfy does not show more, only its id is known.
-    :param value: the value as Tallyfy stores it (documentation page "Launch process"), ``None`` if there is none.
+    :param value: the value as Tallyfy stores it (documentation page "Launch process"), ``None`` if it is empty.
     :param task_id: the task whose form it belongs to; ``None`` for the kick-off form.
     """
 

@@ -39,13 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Loss:
-    """
-    No complete answer arrived.
-
-    :param reason: what went wrong.
-    :param sent: whether the request may have reached Tallyfy, so that a write may have been applied.
-    :param detail: a short fact for the message, free of secrets.
-    """
+    """No complete answer arrived; a request that was ``sent`` may have reached Tallyfy, and a write been applied."""
 
     reason: LossReason
     sent: bool

@@ -34,15 +34,9 @@ class BulkJob:
     Carries out an action on many runs, in one try of a task.
 
     :param purpose: what tells this job from others of the same task, in plain JSON types.
-    :param concurrency: how many runs at a time.
     :param max_failures: how many runs may fail, and whether that is a share of all in percent; ``None`` for any number.
-    :param fail_on_errors: whether the failure of a run fails the task, even if the job did not stop early.
-    :param report_path: where the report goes, if one is written.
-    :param max_xcom_bytes: how much one XCom may take.
-    :param push_xcoms: whether the result is pushed.
     :param describe_plan: makes the result of a dry run, of its requests and of how many of them it may show; ``None``
         if it is no dry run.
-    :param log: the task's logger.
     """
 
     def __init__(

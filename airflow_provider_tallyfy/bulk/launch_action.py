@@ -31,11 +31,6 @@ class LaunchAction(BulkAction[Launch]):
     """
     Launches runs, and verifies at the end that no other try launched the same at the same time.
 
-    :param rows: values by form field, and by the columns of name and key.
-    :param tasks: settings by step id, for every launch.
-    :param body: the other fields of every launch's request.
-    :param name_column: column with the names of the runs, if there is one.
-    :param key_column: column by which launches are recognized, across tasks, if there is one.
     :param scope: tells these rows from the same rows of another task or DAG run.
     :param not_before: no run launched before this moment can be one of this DAG run; ``None`` if that is unknown.
     :param is_dry_run: whether nothing may be archived.

@@ -41,11 +41,9 @@ class Outcome:
     """
     What became of one item.
 
-    :param state: how it ended.
     :param run_id: the run; ``None`` where none was launched.
     :param reason: why, unless it ended as requested.
     :param row: number of the row that it was launched from, counted from 1.
-    :param retryable: whether trying again may help.
     :param key: the launch's key, if its author gave one.
     """
 

@@ -20,14 +20,7 @@ from airflow_provider_tallyfy.bulk.fingerprint import fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """
-    One row, ready to be launched.
-
-    :param row: its number, from 1.
-    :param key: by which a later try recognizes its run.
-    :param body: of the request.
-    :param name: the key as its author gave it, if there is a key column.
-    """
+    """One row, ready to be launched; ``name`` is its key as the author gave it, if there is a key column."""
 
     row: int
     key: LaunchKey
@@ -40,12 +33,9 @@ class RowReader:
     """
     Turns rows into launches, and names a problem of many rows once for all of them.
 
-    :param tasks: settings by step id, for every launch.
-    :param fields: the other fields of every launch's request.
     :param name_column: column with the names of the runs, if there is one; it fills no form field.
     :param key_column: column by which launches are recognized. If a form field has its name, it fills that, too.
         Without it a row is recognized by ``scope``, its content, and how often that content came before.
-    :param scope: tells these rows from the same rows of another task or DAG run.
     """
 
     template: Template

@@ -31,11 +31,7 @@ _NOTHING_REMEMBERS = "nothing remembers whether an earlier try deleted it or it 
 
 
 class RunsAction(BulkAction[str]):
-    """
-    Brings runs into another state.
-
-    :param chosen: ids, or the runs of a list as its pages come.
-    """
+    """Brings runs into another state: those with the given ids, or those of a list as its pages come."""
 
     #: Lists in which to look for the runs, values of ``RunQuery.archived``; most runs are expected in the first.
     list_filters: ClassVar[Sequence[str]]
@@ -143,11 +139,6 @@ class DeleteAction(RunsAction):
 
     A missing run is an error, unless an earlier try may have deleted it. That it was not found before is no proof: the
     lists may have changed while they were read. So these runs are verified at the end, too.
-
-    :param max_runs: if there are more runs than this, none is deleted.
-    :param confirm: has to be the id of the organization.
-    :param archive_first: archive live runs on the way; otherwise they are refused.
-    :param snapshot_dir: where a snapshot of each run is written first.
     """
 
     verb = "permanently delete"

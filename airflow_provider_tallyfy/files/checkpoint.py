@@ -47,8 +47,6 @@ class Checkpoint:
     in its task state store; on older versions only the reports of earlier tries are known.
 
     :param purpose: what the job is about; jobs with another purpose have another checkpoint.
-    :param changed_states: states in a report of items that were changed, or may be.
-    :param failed_states: states of items that were not changed.
     """
 
     def __init__(

@@ -20,9 +20,6 @@ class Report:
 
     While the job runs, a local report grows beside its path, in a file whose name ends with ``.partial``. A killed try
     leaves that file there, and the next try reads it. When the job has ended, the file replaces the one at the path.
-
-    :param job: id that marks the lines of this job.
-    :param is_complete: asked at the end whether the report has all lines.
     """
 
     def __init__(self, path: str | None, job: str, is_complete: Callable[[], bool]) -> None:

@@ -91,8 +91,6 @@ class NewFile:
     :param beside: name of a local file while it is written; by default a random one.
     :param private: whether only the user of this process may read a local file. By default its folder or the earlier
         file decides.
-    :raises TallyfyValidationError: if a device, a pipe or a folder is there.
-    :raises OSError: if the file cannot be written.
     """
 
     def __init__(self, path: str, *, beside: str | None = None, private: bool = False) -> None:

@@ -27,13 +27,7 @@ def default_headers() -> dict[str, str]:
 
 
 class Attempts(Generic[T]):
-    """
-    Counts the attempts of one call and asks the retry policy what to do after each.
-
-    :param budget: seconds within which the call may be repeated; by default the connection's.
-    :raises TallyfyConfigurationError: if the call writes and the connection is read-only.
-    :raises TallyfyValidationError: if the address is too long to be sent.
-    """
+    """Counts the attempts of one call, asks the retry policy what to do, and refuses what a connection forbids."""
 
     def __init__(self, call: Call[T], settings: TallyfySettings, budget: float | None) -> None:
         if call.writes and settings.read_only:

@@ -22,14 +22,12 @@ def encode_kickoff(
     form: Template | Iterable[KickoffField], values: Mapping[str, Any], encoded: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """
-    Encode kick-off values as the ``prerun`` of a launch.
+    Encode kick-off values as the ``prerun`` of a launch; one error names everything that does not fit, by field.
 
     A key is looked for among the fields' ids, then aliases, then labels, then labels without regard to case and
     spaces. A value of ``None`` or an empty one counts as not given.
 
     :param encoded: values by field id that are passed on as they are, and win over ``values``.
-    :return: encoded values by field id.
-    :raises TallyfyValidationError: if anything does not fit: one error that names all problems, by field in ``fields``.
     """
     fields = form.fields if isinstance(form, Template) else tuple(form)
     values, raw = parse_rendered(values), {} if encoded is None else parse_rendered(encoded)

@@ -85,14 +85,7 @@ class LaunchRequest:
 
 @dataclass(frozen=True)
 class ProjectRequest:
-    """
-    What to launch without a template (documentation page "Launch process without template").
-
-    :param title: name of the run and its tasks, at most 600 characters.
-    :param owners: who does it: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these.
-    :param deadline: when it is due; text without a time zone is UTC.
-    :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    """
+    """What to launch without a template (documentation page "Launch process without template")."""
 
     title: str
     owners: Mapping[str, Any]

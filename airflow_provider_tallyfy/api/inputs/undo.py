@@ -15,12 +15,7 @@ _NOT_A_RESULT = "this is not the result of an operator for one run, which has id
 
 @dataclass(frozen=True)
 class Undo:
-    """
-    What there is to take back.
-
-    :param run_ids: the runs that were changed, each once.
-    :param skipped: why the other results need nothing, a sentence each.
-    """
+    """What there is to take back: the runs that were changed, each once, and why the other results need nothing."""
 
     run_ids: list[str]
     skipped: list[str]

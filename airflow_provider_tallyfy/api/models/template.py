@@ -88,13 +88,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Template:
-    """
-    A template that runs are launched from; the API says "checklist".
-
-    :param id: 32 hexadecimal digits.
-    :param fields: the fields of its kick-off form, in order.
-    :param steps: its steps, in order, or ``None`` if the answer did not show them.
-    """
+    """A template that runs are launched from; the API says "checklist". ``steps`` is ``None`` if it was not shown."""
 
     id: str
     title: str

@@ -150,12 +150,12 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
     def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag
-        from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+        from airflow_provider_tallyfy.waits.goals import RunGoal
         from airflow_provider_tallyfy.waits.results import WaitResult
         from airflow_provider_tallyfy.waits.worker import Poller
 
         goal = RunGoal.checked(change.run.id, "complete", self.failure_status, "fail")
-        poller = Poller(self.hook, Wait((goal,)), self.max_poll_failures, lambda line: self.log.info("%s", line))
+        poller = Poller(self.hook, goal, self.max_poll_failures, lambda line: self.log.info("%s", line))
         deadline = self._new_deadline()
         result = poller.look()
         is_deferrable = checked_flag(self.deferrable, "deferrable")

@@ -24,9 +24,9 @@ from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-    from airflow_provider_tallyfy.triggers._base import TallyfyWaitTrigger
+    from airflow_provider_tallyfy.triggers._waits import TallyfyWaitTrigger
     from airflow_provider_tallyfy.waits.deadline import Deadline
-    from airflow_provider_tallyfy.waits.goals import Wait
+    from airflow_provider_tallyfy.waits.goals import Goal
     from airflow_provider_tallyfy.waits.results import WaitResult
     from airflow_provider_tallyfy.waits.worker import Poller
 
@@ -83,7 +83,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
     @cached_property
     @abstractmethod
-    def _wait(self) -> Wait:
+    def _goal(self) -> Goal:
         """What is waited for, checked."""
 
     @abstractmethod
@@ -99,7 +99,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         """What looks, and remembers between two looks."""
         from airflow_provider_tallyfy.waits.worker import Poller
 
-        return Poller(self.hook, self._wait, self._failures_borne, self._log_line, self._first_look_at)
+        return Poller(self.hook, self._goal, self._failures_borne, self._log_line, self._first_look_at)
 
     def execute(self, context: Context) -> Any:
         """
@@ -163,7 +163,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
             except AirflowException as error:
                 if is_deferral_timeout(error):
-                    WaitResult.timed_out(self._wait.text).finish(self._new_deadline())
+                    WaitResult.timed_out(self._goal.text).finish(self._new_deadline())
                 raise
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
@@ -245,5 +245,5 @@ class TallyfyRunSensor(TallyfyWaitSensor):
         self.failure_status = failure_status
 
     def _announce(self, context: Context) -> None:
-        run_id = self._wait.goals[0].run_id
+        run_id = self._goal.run_id
         push_run(context, run_id, self.hook.run_url(run_id))

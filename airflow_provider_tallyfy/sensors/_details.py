@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
@@ -16,7 +16,6 @@ from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger, TallyfyTaskTrigger
     from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
-    from airflow_provider_tallyfy.waits.goals import Wait
 
 
 class TallyfyDetailSensor(TallyfyRunSensor):
@@ -97,19 +96,17 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
         self.task_name = task_name
 
     @cached_property
-    def _wait(self) -> Wait:
+    def _goal(self) -> TaskGoal:
         from airflow_provider_tallyfy.waits.details import TaskGoal
-        from airflow_provider_tallyfy.waits.goals import Wait
 
-        goal = TaskGoal.checked(
+        return TaskGoal.checked(
             self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
         )
-        return Wait((goal,))
 
     def _make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyTaskTrigger
 
-        goal = cast("TaskGoal", self._wait.goals[0])
+        goal = self._goal
         return TallyfyTaskTrigger(
             run_id=goal.run_id,
             task_name=goal.name,
@@ -188,11 +185,10 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
         self.values = values
 
     @cached_property
-    def _wait(self) -> Wait:
+    def _goal(self) -> FormFieldGoal:
         from airflow_provider_tallyfy.waits.details import FormFieldGoal
-        from airflow_provider_tallyfy.waits.goals import Wait
 
-        goal = FormFieldGoal.checked(
+        return FormFieldGoal.checked(
             self.run_id,
             self.field,
             self.values,
@@ -200,12 +196,11 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
             self.missing,
             may_appear_later=self.may_appear_later,
         )
-        return Wait((goal,))
 
     def _make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger
 
-        goal = cast("FormFieldGoal", self._wait.goals[0])
+        goal = self._goal
         return TallyfyFormFieldTrigger(
             run_id=goal.run_id,
             field=goal.name,

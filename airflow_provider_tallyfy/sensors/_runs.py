@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
-    from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+    from airflow_provider_tallyfy.waits.goals import RunGoal, RunsGoal
     from airflow_provider_tallyfy.waits.results import WaitResult
 
 
@@ -107,15 +107,15 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
         return super().partial(**kwargs)
 
     @cached_property
-    def _wait(self) -> Wait:
-        from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+    def _goal(self) -> RunGoal:
+        from airflow_provider_tallyfy.waits.goals import RunGoal
 
-        return Wait((RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing),))
+        return RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing)
 
     def _make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 
-        goal = cast("RunGoal", self._wait.goals[0])
+        goal = self._goal
         return TallyfyRunStatusTrigger(
             run_id=goal.run_id,
             target_status=list(goal.target),
@@ -261,11 +261,11 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         _ = self._ends_in_triggerer  # output_path is one reason to refuse it
 
     @cached_property
-    def _wait(self) -> Wait:
+    def _goal(self) -> RunsGoal:
         from airflow_provider_tallyfy.files.ids_and_rows import read_run_ids
-        from airflow_provider_tallyfy.waits.goals import Wait
+        from airflow_provider_tallyfy.waits.goals import RunsGoal
 
-        return Wait.for_runs(
+        return RunsGoal.for_runs(
             read_run_ids(self.run_ids),
             self.target_status,
             self.failure_status,
@@ -280,7 +280,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         """Check the arguments; there is no single run to lead to."""
         from airflow_provider_tallyfy.files.storage import checked_path_if_given
 
-        self.log.info("Waiting for %s.", self._wait.text)
+        self.log.info("Waiting for %s.", self._goal.text)
         checked_path_if_given(self.output_path, "output_path")
         self._check_size()
 
@@ -292,21 +292,21 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
         outcomes = super()._finish(WaitResult.from_event(event))
         with self.hook:
-            return self._write(self._poller.read_again(outcomes))
+            return self._write(self._poller.read_again(self._goal, outcomes))
 
     def _make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
         from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
 
-        first = cast("RunGoal", self._wait.goals[0])  # there is one: the first look ends a wait for no runs
+        goal = self._goal
         return TallyfyRunsStatusTrigger(
-            run_ids=[goal.run_id for goal in self._wait.goals],
-            target_status=list(first.target),
-            failure_status=list(first.failure),
-            missing=first.missing.value,
-            wait_for=self.wait_for,
-            fail_fast=self.fail_fast,
+            run_ids=list(goal.run_ids),
+            target_status=list(goal.target),
+            failure_status=list(goal.failure),
+            missing=goal.missing.value,
+            wait_for=goal.wait_for,
+            fail_fast=goal.fail_fast,
             newer_than=self._poller.newer_than,
-            fields="outcome" if self.output_path else self._wait.fields,
+            fields="outcome" if self.output_path else goal.fields,
             **settings,
         )
 
@@ -329,11 +329,11 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes
 
         is_handed_on = (self.do_xcom_push or self.deferrable) and not self._ends_in_triggerer
-        if self.output_path or not is_handed_on or not self._wait.goals:
+        run_ids = self._goal.run_ids
+        if self.output_path or not is_handed_on or not run_ids:
             return
-        run_ids = [goal.run_id for goal in self._wait.goals]
         longest = max(run_ids, key=len)
-        size = max_bytes(len(run_ids), self._wait.fields, longest, self.hook.run_url(longest))
+        size = max_bytes(len(run_ids), self._goal.fields, longest, self.hook.run_url(longest))
         most = checked_xcom_bytes(self.max_xcom_bytes)
         if size > most:
             raise invalid(

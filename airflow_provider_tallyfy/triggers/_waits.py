@@ -2,13 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
-from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, TallyfyWaitTrigger
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseError
+from airflow_provider_tallyfy.connection_extras import DEFAULT_TIMEOUT
+from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, serialized
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
-from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+from airflow_provider_tallyfy.waits.goals import Goal, RunGoal, RunsGoal
+from airflow_provider_tallyfy.waits.probes import Key
+from airflow_provider_tallyfy.waits.progress import WaitProgress
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
+from airflow_provider_tallyfy.waits.watcher import Subscription, Watcher, watching
+
+# A pause may begin with any answer, and nothing announces it.
+_RECONSIDER = 0.5
+# Airflow <= 3.3.2 fails a task whose deferral ends before the scheduler has read that its worker ended.
+_EARLIEST_EVENT = 5.0
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TallyfyWaitTrigger(BaseTrigger):
+    """
+    Base of the triggers that wait.
+
+    Everything a trigger needs is in its arguments, which Airflow stores as they are: ids and times, never a token. The
+    deadline is a moment, not a duration, so a restarted triggerer keeps it.
+    """
+
+    organization_id: str | None
+    tallyfy_conn_id: str
+    poll_interval: float
+    max_poll_interval: float | None = None
+    deadline: float | None = None
+    max_poll_failures: int | None = None
+    end_task: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, for the database."""
+        return serialized(self)
+
+    @abstractmethod
+    def _goal(self) -> Goal:
+        """Check the arguments, and give what is waited for."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """
+        Wait, then fire one event: the result of the wait, or the end of the task.
+
+        The event comes five seconds after the beginning at the earliest, when Airflow can take it.
+        """
+        loop = asyncio.get_running_loop()
+        # dag.test() numbers no triggers; where no worker deferred the task there is no deadline.
+        follows_a_worker = self.trigger_id is not None and self.deadline is not None
+        earliest = loop.time() + (_EARLIEST_EVENT if follows_a_worker else 0.0)
+        result = await self._result()
+        self._log_line(result.message)
+        await asyncio.sleep(earliest - loop.time())
+        if self.end_task and result.outcome is Outcome.REACHED:
+            from airflow.triggers.base import TaskSuccessEvent
+
+            end = TaskSuccessEvent()
+            end.payload = result.to_event()  # dag.test() ends no task from a trigger: it resumes it with this
+            yield end
+        else:
+            yield TriggerEvent(result.to_event())
+
+    def _log_line(self, line: str) -> None:
+        self.log.info("%s", line)
+
+    async def _result(self) -> WaitResult:
+        """Wait, and turn whatever ends the wait into a result."""
+        left = self._seconds_left()
+        limit = asyncio.timeout(None if left is None else max(left, DEFAULT_TIMEOUT))  # it may be over already
+        text = type(self).__name__
+        try:
+            goal = self._goal()
+            text = goal.text
+            async with limit, watching(self.tallyfy_conn_id, self.organization_id, self._log_line) as watcher:
+                limit.reschedule(None)  # from here on the deadline is the time of a last look
+                return await self._watch(watcher, goal) or WaitResult.timed_out(text)
+        except TallyfyError as error:
+            return WaitResult.of_error(error)
+        except Exception as defect:
+            if limit.expired():
+                return WaitResult.timed_out(text)
+            self.log.exception("The wait for %s broke off.", text)
+            return WaitResult(
+                Outcome.ERROR,
+                f"The wait for {text} broke off: {type(defect).__name__}.\nThe triggerer's log has details.",
+                error=TallyfyResponseError.__name__,
+            )
+
+    async def _watch(self, watcher: Watcher, goal: Goal) -> WaitResult | None:
+        """Look until the wait or its time is over; give how it ends, or ``None`` if it takes too long."""
+        progress = WaitProgress(goal, watcher.organization_id, watcher.run_url, self.max_poll_failures, self._log_line)
+        schedule = (self.poll_interval, self.max_poll_interval, progress.accept)
+        with watcher.subscribe(progress.probes, *schedule) as subscription:
+            try:
+                async with asyncio.timeout(self._seconds_left()):
+                    while True:
+                        subscription.wants_all = progress.is_name_open
+                        await subscription.updates()  # which progress has judged
+                        result = progress.result()
+                        if result is None and progress.may_be_misspelt:
+                            result = await watcher.ask(progress.check_name(asyncio.get_running_loop().time()))
+                        if result is not None:
+                            return result
+                        watcher.leave(subscription, progress.done)
+            except TimeoutError:
+                pass
+            # The deadline may have passed while no triggerer ran: end with what is there now.
+            until = asyncio.get_running_loop().time() + watcher.timeout
+            if watcher.paused_until >= until:
+                return await self._look_regardless(watcher, progress)
+            absent = progress.absent
+            watcher.leave(subscription, {probe.key for probe in absent})
+            watcher.look_now(subscription)
+            with watcher.subscribe([probe.fresh() for probe in absent], *schedule) as search:
+                return await self._look_in_turn(watcher, [subscription, search], progress, until)
+
+    async def _look_regardless(self, watcher: Watcher, progress: WaitProgress) -> WaitResult | None:
+        """Look although Tallyfy asked for a pause."""
+        try:
+            async with asyncio.timeout(watcher.timeout):
+                await watcher.ask(progress.read(is_last=True))
+        except (TallyfyError, TimeoutError) as error:
+            self._log_line(f"The last look failed.\n{error}")
+            return None
+        return progress.result()
+
+    async def _look_in_turn(
+        self, watcher: Watcher, subscriptions: list[Subscription], progress: WaitProgress, until: float
+    ) -> WaitResult | None:
+        for subscription in subscriptions:
+            to_be_seen = {probe.key for probe in subscription.probes}
+            while to_be_seen:
+                updates = await _updates(watcher, subscription, until)
+                if updates is None:
+                    return None
+                result = progress.result()
+                if result is not None:
+                    return result
+                to_be_seen -= updates
+        return None
+
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+
+async def _updates(watcher: Watcher, subscription: Subscription, until: float) -> Set[Key] | None:
+    """Wait until some moment for what is seen next; ``None`` if it is clear that no request will be sent before."""
+    while True:
+        try:
+            async with asyncio.timeout(_RECONSIDER):  # an answer may still be on its way when a pause begins
+                return (await subscription.updates()).keys()
+        except TimeoutError:
+            if max(asyncio.get_running_loop().time(), watcher.paused_until) >= until:
+                return None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -38,8 +199,8 @@ class TallyfyRunStatusTrigger(TallyfyWaitTrigger):
     missing: str = "fail"
     newer_than: str | None = None
 
-    def _make_wait(self) -> Wait:
-        return Wait((RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing),))
+    def _goal(self) -> Goal:
+        return RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing, self.newer_than)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -80,12 +241,13 @@ class TallyfyRunsStatusTrigger(TallyfyWaitTrigger):
         super().__post_init__()
         self.fields = self.fields if isinstance(self.fields, str) else list(self.fields)
 
-    def _make_wait(self) -> Wait:
-        return Wait.for_runs(
+    def _goal(self) -> Goal:
+        return RunsGoal.for_runs(
             self.run_ids,
             self.target_status,
             self.failure_status,
             self.missing,
+            self.newer_than,
             wait_for=self.wait_for,
             fail_fast=self.fail_fast,
             fields=self.fields,
@@ -118,11 +280,10 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
     missing: str = "fail"
     may_appear_later: bool = False
 
-    def _make_wait(self) -> Wait:
-        goal = TaskGoal.checked(
+    def _goal(self) -> Goal:
+        return TaskGoal.checked(
             self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
         )
-        return Wait((goal,))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -153,8 +314,8 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
     missing: str = "fail"
     may_appear_later: bool = False
 
-    def _make_wait(self) -> Wait:
-        goal = FormFieldGoal.checked(
+    def _goal(self) -> Goal:
+        return FormFieldGoal.checked(
             self.run_id,
             self.field,
             self.values or None,
@@ -162,7 +323,6 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
             self.missing,
             may_appear_later=self.may_appear_later,
         )
-        return Wait((goal,))
 
 
 for _trigger in (TallyfyRunStatusTrigger, TallyfyRunsStatusTrigger, TallyfyTaskTrigger, TallyfyFormFieldTrigger):

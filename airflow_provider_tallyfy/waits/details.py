@@ -23,9 +23,9 @@ from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, normalized
 from airflow_provider_tallyfy.api.text import quoted, short_repr
-from airflow_provider_tallyfy.waits.goals import Goal, Verdict, checked_missing, checked_statuses
+from airflow_provider_tallyfy.waits.goals import Goal, checked_missing, checked_statuses
 from airflow_provider_tallyfy.waits.probes import FormProbe, RunForm, RunTasks, TasksProbe
-from airflow_provider_tallyfy.waits.results import Outcome
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
 TaskOrStep = TypeVar("TaskOrStep", Task, Step)
 
@@ -70,12 +70,12 @@ class DetailGoal(Goal):
             )
         return hits[0] if hits else None
 
-    def _not_yet(self, run: Run, description: str) -> Verdict:
+    def _not_yet(self, run: Run, description: str) -> WaitResult:
         """Judge the run of something that is not yet there."""
         is_too_late = any(map(run.has_status, (*self.failure, RunStatus.COMPLETE)))
         progress = f" ({run.progress})" if str(run.progress) and not is_too_late else ""
         state = f"{description} of run {run.id} ({run.name!r}), which is {run.status}{progress}"
-        return Verdict(Outcome.FAILED if is_too_late else Outcome.WAITING, state)
+        return WaitResult(Outcome.FAILED if is_too_late else Outcome.WAITING, state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class TaskGoal(DetailGoal):
         :raises TallyfyValidationError: naming what is wrong.
         """
         return cls(
-            run_id=checked_id(run_id),
+            run_ids=(checked_id(run_id),),
             name=free_text(task, "task_name", may_be_empty=False),
             failure=checked_statuses(failure, "failure_status"),
             missing=checked_missing(missing),
@@ -112,9 +112,9 @@ class TaskGoal(DetailGoal):
         """The task and its run."""
         return f"task {short_repr(self.name)} of run {self.run_id} to be completed"
 
-    def probe(self, organization_id: str, newer_than: str | None = None) -> TasksProbe:
+    def probe(self, organization_id: str, run_id: str) -> TasksProbe:
         """Make what reads the tasks."""
-        return TasksProbe(organization_id, self.run_id)
+        return TasksProbe(organization_id, run_id)
 
     def things(self, seen: RunTasks) -> Sequence[Task]:
         """Give the run's tasks."""
@@ -138,14 +138,12 @@ class TaskGoal(DetailGoal):
         )
         return next((hits for test in tests if (hits := [task for task in things if test(task)])), [])
 
-    def judge(self, seen: RunTasks | None, run_url: str) -> Verdict:
+    def judge(self, seen: RunTasks, run_url: str) -> WaitResult:
         """
         Judge the tasks. A task that is not there may still come: rules show and hide tasks.
 
         :raises TallyfyValidationError: if more than one task is called like this.
         """
-        if seen is None:
-            return self._absence()
         task = self._only(seen.tasks)
         if task is None:
             return self._not_yet(seen.run, f"There is no task {self.name!r}")
@@ -161,7 +159,7 @@ class TaskGoal(DetailGoal):
             "run_id": seen.run.id,
             "url": run_url,
         }
-        return Verdict(Outcome.REACHED, f"Task {task.title!r} of run {seen.run.id} is {task.status}", result)
+        return WaitResult(Outcome.REACHED, f"Task {task.title!r} of run {seen.run.id} is {task.status}", result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +192,7 @@ class FormFieldGoal(DetailGoal):
         :raises TallyfyValidationError: naming what is wrong.
         """
         return cls(
-            run_id=checked_id(run_id),
+            run_ids=(checked_id(run_id),),
             name=free_text(field, "field", may_be_empty=False),
             failure=checked_statuses(failure, "failure_status"),
             missing=checked_missing(missing),
@@ -208,9 +206,9 @@ class FormFieldGoal(DetailGoal):
         wanted = f"one of {', '.join(self.values)}" if self.values else "a value"
         return f"form field {short_repr(self.name)} of run {self.run_id} to have {wanted}"
 
-    def probe(self, organization_id: str, newer_than: str | None = None) -> FormProbe:
+    def probe(self, organization_id: str, run_id: str) -> FormProbe:
         """Make what reads the form fields."""
-        return FormProbe(organization_id, self.run_id)
+        return FormProbe(organization_id, run_id)
 
     def things(self, seen: RunForm) -> Sequence[KickoffField]:
         """Give the run's form fields."""
@@ -228,14 +226,12 @@ class FormFieldGoal(DetailGoal):
         """Give the fields with the name."""
         return fields_named(things, self.name)
 
-    def judge(self, seen: RunForm | None, run_url: str) -> Verdict:
+    def judge(self, seen: RunForm, run_url: str) -> WaitResult:
         """
         Judge the form fields.
 
         :raises TallyfyValidationError: if more than one field is called like this.
         """
-        if seen is None:
-            return self._absence()
         field = self._only(self.things(seen))
         if field is None:
             return self._not_yet(seen.run, f"There is no form field {self.name!r}")
@@ -245,7 +241,7 @@ class FormFieldGoal(DetailGoal):
         items = value if isinstance(value, list) else [value]
         if self.values and not set(self.values).intersection(map(str, items)):
             return self._not_yet(seen.run, f"Form field {quoted(field.name)} has another value")
-        return Verdict(Outcome.REACHED, f"Form field {quoted(field.name)} of run {seen.run.id} has a value", value)
+        return WaitResult(Outcome.REACHED, f"Form field {quoted(field.name)} of run {seen.run.id} has a value", value)
 
 
 def _is_blank(value: Any) -> bool:

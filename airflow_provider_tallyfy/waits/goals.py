@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_ids, checked_status, parse_list
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.outputs import RUN_FACTS, Fields, checked_fields
+from airflow_provider_tallyfy.api.outputs import RUN_FACTS, Fields, checked_fields, run_result, select_fields, shortened
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 from airflow_provider_tallyfy.waits.probes import Probe, RunProbe
-from airflow_provider_tallyfy.waits.results import Outcome
+from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
 #: The facts of each run that a wait for many can hand on.
 KNOWN_FIELDS = (*RUN_FACTS, "changed", "outcome")
@@ -27,27 +28,24 @@ class Missing(StrEnum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a look comes to: how it leaves the wait, what was seen, and the task's result if this ends it."""
-
-    outcome: Outcome
-    description: str
-    result: Any = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Goal(ABC):
     """
-    What is to become of one run, or of something that belongs to it.
+    What is to become of a run, or of something that belongs to it.
 
-    :param failure: statuses of the run that end the wait badly.
+    :param run_ids: the run; several in a :class:`RunsGoal` only.
+    :param failure: statuses of a run that end the wait badly.
     :param missing: whether a run that does not exist fails the wait or is waited for.
     """
 
-    run_id: str
+    run_ids: tuple[str, ...]
     failure: tuple[str, ...] = ()
     missing: Missing = Missing.FAIL
+
+    @property
+    def run_id(self) -> str:
+        """The one run."""
+        return self.run_ids[0]
 
     @property
     @abstractmethod
@@ -55,16 +53,19 @@ class Goal(ABC):
         """What is waited for, in words that follow "waiting for"."""
 
     @abstractmethod
-    def probe(self, organization_id: str, newer_than: str | None = None) -> Probe:
-        """Make what reads the run; ``newer_than`` is its ``last_updated`` when the wait last went on."""
+    def probe(self, organization_id: str, run_id: str) -> Probe:
+        """Make what reads a run."""
 
     @abstractmethod
-    def judge(self, seen: Any, run_url: str) -> Verdict:
-        """Judge what a look showed, which is ``None`` if the run does not exist."""
+    def judge(self, seen: Any, run_url: str) -> WaitResult:
+        """Judge what a look at a run showed, and put it into words."""
 
-    def _absence(self) -> Verdict:
-        outcome = Outcome.MISSING if self.missing is Missing.FAIL else Outcome.WAITING
-        return Verdict(outcome, f"Run {self.run_id} does not exist in Tallyfy")
+    def judge_absence(self, run_id: str) -> WaitResult:
+        """Judge that a run does not exist."""
+        message = f"Run {run_id} does not exist in Tallyfy"
+        if self.missing is Missing.WAIT:
+            return WaitResult(Outcome.WAITING, message)
+        return WaitResult(Outcome.MISSING, message, error=TallyfyNotFoundError.__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,27 +74,32 @@ class RunGoal(Goal):
     A run is to get into a status.
 
     :param target: statuses that end the wait well. They win over ``failure``.
+    :param newer_than: ``last_updated`` of the run when the task last read it and went on waiting, as ISO text.
     """
 
     target: tuple[str, ...]
+    newer_than: str | None = None
 
     @classmethod
     def checked(
-        cls, run_id: object, target: str | Iterable[str], failure: str | Iterable[str], missing: str
+        cls,
+        run_id: object,
+        target: str | Iterable[str],
+        failure: str | Iterable[str],
+        missing: str,
+        newer_than: str | None = None,
     ) -> RunGoal:
         """
         Check what a user asked to wait for.
 
         :raises TallyfyValidationError: naming the bad value and the valid ones.
         """
-        targets = checked_statuses(target, "target_status")
-        if not targets:
-            raise invalid("target_status", target, "names no status to wait for")
-        return cls(
-            run_id=checked_id(run_id),
-            target=targets,
+        return RunGoal(
+            run_ids=(checked_id(run_id),),
+            target=_checked_target(target),
             failure=checked_statuses(failure, "failure_status"),
             missing=checked_missing(missing),
+            newer_than=newer_than,
         )
 
     @property
@@ -106,43 +112,37 @@ class RunGoal(Goal):
         """The statuses that end the wait well."""
         return " or ".join(self.target)
 
-    def probe(self, organization_id: str, newer_than: str | None = None) -> RunProbe:
+    def probe(self, organization_id: str, run_id: str) -> RunProbe:
         """Make what reads the run."""
-        return RunProbe(organization_id, self.run_id, newer_than)
+        return RunProbe(organization_id, run_id, self.newer_than)
 
-    def judge(self, seen: Run | None, run_url: str) -> Verdict:
+    def judge(self, seen: Run, run_url: str) -> WaitResult:
         """Judge the run. A status that this package does not know keeps the wait waiting."""
-        if seen is None:
-            return self._absence()
         outcome = Outcome.WAITING
         if any(map(seen.has_status, self.target)):
             outcome = Outcome.REACHED
         elif any(map(seen.has_status, self.failure)):
             outcome = Outcome.FAILED
         progress = f" ({seen.progress})" if outcome is Outcome.WAITING and str(seen.progress) else ""
-        description = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
-        return Verdict(outcome, description, seen.describe(run_url))
+        message = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
+        return WaitResult(outcome, message, seen.describe(run_url))
 
 
-@dataclass(frozen=True)
-class Wait:
+@dataclass(frozen=True, kw_only=True)
+class RunsGoal(RunGoal):
     """
-    What a task waits for: one goal, or the same goal for many runs.
+    Many runs are to get into a status.
 
-    :param goals: for one run each; one by default.
-    :param state: for many runs: the statuses that end the wait for a run well.
-    :param wait_for: ``one``, or of many ``all``, or ``any`` for the first of them.
+    :param wait_for: ``all``, or ``any`` for the first of them.
     :param fail_fast: whether, waiting for all, the first bad end ends the wait.
-    :param fields: which facts of many runs are the result.
+    :param fields: which facts of the runs are the result.
     :param is_for_xcom: whether that result has to be small, so that long names are cut.
     """
 
-    goals: tuple[Goal, ...]
-    state: str = ""
-    wait_for: str = "one"
-    fail_fast: bool = True
-    fields: Fields = RESULT_FIELDS
-    is_for_xcom: bool = True
+    wait_for: str
+    fail_fast: bool
+    fields: Fields
+    is_for_xcom: bool
 
     @classmethod
     def for_runs(
@@ -151,12 +151,13 @@ class Wait:
         target: str | Iterable[str],
         failure: str | Iterable[str],
         missing: str,
+        newer_than: str | None = None,
         *,
         wait_for: str,
         fail_fast: bool,
         fields: object = RESULT_FIELDS,
         is_for_xcom: bool = True,
-    ) -> Wait:
+    ) -> RunsGoal:
         """
         Check what a user asked to wait for.
 
@@ -173,21 +174,31 @@ class Wait:
         ids = checked_ids(run_ids)
         if not ids and wait_for == "any":
             raise invalid("run_ids", run_ids, "is empty", "A wait for any of no runs would never end.")
-        pattern = RunGoal.checked("any", target, failure, missing)
-        goals = tuple(replace(pattern, run_id=run_id) for run_id in ids)
-        return cls(goals, pattern.state, wait_for, fail_fast, checked_fields(fields, KNOWN_FIELDS), is_for_xcom)
-
-    @property
-    def is_for_one(self) -> bool:
-        """Whether the result is that of its one goal, not a list."""
-        return self.wait_for == "one"
+        return cls(
+            run_ids=tuple(ids),
+            target=_checked_target(target),
+            failure=checked_statuses(failure, "failure_status"),
+            missing=checked_missing(missing),
+            newer_than=newer_than,
+            wait_for=wait_for,
+            fail_fast=fail_fast,
+            fields=checked_fields(fields, KNOWN_FIELDS),
+            is_for_xcom=is_for_xcom,
+        )
 
     @property
     def text(self) -> str:
-        """What is waited for, in words that follow "waiting for"."""
-        if self.is_for_one:
-            return self.goals[0].text
-        return f"{self.wait_for} of {len(self.goals)} runs to be {self.state}"
+        """How many of how many runs, and their statuses."""
+        return f"{self.wait_for} of {len(self.run_ids)} runs to be {self.state}"
+
+    def facts(self, run_id: str, run: Run | None, run_url: str, outcome: str) -> Any:
+        """Give what the result says of a run, as it was seen last, if it was."""
+        facts: dict[str, Any] = {"id": run_id, "url": run_url, "changed": False}
+        if run is not None:
+            facts = dict(run_result(run, run_url))
+            if self.is_for_xcom:
+                facts["name"] = shortened(run.name)
+        return select_fields(facts | {"outcome": str(outcome)}, self.fields)
 
 
 def checked_missing(missing: str) -> Missing:
@@ -199,6 +210,13 @@ def checked_missing(missing: str) -> Missing:
     if missing not in [choice.value for choice in Missing]:
         raise invalid("missing", missing, "is neither 'fail' nor 'wait'")
     return Missing(missing)
+
+
+def _checked_target(target: str | Iterable[str]) -> tuple[str, ...]:
+    targets = checked_statuses(target, "target_status")
+    if not targets:
+        raise invalid("target_status", target, "names no status to wait for")
+    return targets
 
 
 def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Flow
-from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError, TallyfyNotFoundError
+from airflow_provider_tallyfy.api.errors import TallyfyAuthError, TallyfyError
 from airflow_provider_tallyfy.api.inputs.checks import checked_count
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.api.outputs import run_result, select_fields, shortened
 from airflow_provider_tallyfy.waits.details import DetailGoal
-from airflow_provider_tallyfy.waits.goals import Goal, Wait
+from airflow_provider_tallyfy.waits.goals import Goal, RunsGoal
 from airflow_provider_tallyfy.waits.name_check import NameCheck
 from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunProbe
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
@@ -29,7 +28,6 @@ _OUTAGE = 5
 class _RunProgress:
     """How far the wait for one run is."""
 
-    goal: Goal
     probe: Probe
     result: WaitResult | None = None
     #: What the last look showed; ``None`` if it failed or the run does not exist.
@@ -55,32 +53,29 @@ class WaitProgress:
     :param run_url: gives the address of a run in the web app.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
     :param log: where a line for the task's log goes.
-    :param newer_than: the latest ``last_updated`` of all runs when they were last read, if all of them were.
     :param first_look_at: when the task looked first, if that was in another process.
     :raises TallyfyValidationError: if ``max_poll_failures`` is invalid.
     """
 
     def __init__(
         self,
-        wait: Wait,
+        goal: Goal,
         organization_id: str,
         run_url: Callable[[str], str],
         max_poll_failures: int | None,
         log: Callable[[str], None],
         *,
-        newer_than: str | None = None,
         first_look_at: float | None = None,
     ) -> None:
-        self._wait = wait
+        self._goal = goal
         self._organization_id = organization_id
         self._run_url = run_url
         self._max_poll_failures = checked_count(max_poll_failures, "max_poll_failures", least=0)
         self._log = log
-        self._each = {goal.run_id: _RunProgress(goal, goal.probe(organization_id, newer_than)) for goal in wait.goals}
-        self._logged_description: str | None = None
+        self._each = {run_id: _RunProgress(goal.probe(organization_id, run_id)) for run_id in goal.run_ids}
+        self._logged_line: str | None = None
         self._logged_trouble: object = None
-        first = wait.goals[0] if wait.goals else None
-        self._names = NameCheck(first, first_look_at) if isinstance(first, DetailGoal) else None
+        self._names = NameCheck(goal, first_look_at) if isinstance(goal, DetailGoal) else None
 
     # -- what is still to be read ---------------------------------------------------------------------------
 
@@ -135,17 +130,19 @@ class WaitProgress:
         one = self._each[run_id]
         if one.result is not None:
             return True
-        verdict = one.goal.judge(seen, self._run_url(run_id))
+        goal, url = self._goal, self._run_url(run_id)
+        verdict = goal.judge_absence(run_id) if seen is None else goal.judge(seen, url)
         if verdict.outcome is not Outcome.WAITING and not may_end:
             return False
         one.latest, one.is_absent = seen, seen is None
         one.trouble, one.failures, one.is_unreadable = None, 0, False
         if isinstance(seen, Run):
             one.run = seen
-        one.description = verdict.description
+        one.description = verdict.message
         if verdict.outcome is not Outcome.WAITING:
-            error = TallyfyNotFoundError.__name__ if verdict.outcome is Outcome.MISSING else None
-            one.result = WaitResult(verdict.outcome, self._end_message(one), verdict.result, error)
+            # Of many runs, it is one line about each.
+            waited = f": {url}" if isinstance(goal, RunsGoal) else f".\nThe task waited for {goal.text}.\n{url}"
+            one.result = replace(verdict, message=verdict.message + waited)
         return True
 
     def on_error(self, run_id: str, error: TallyfyError, grace: float = 0.0, *, was_asked: bool = True) -> None:
@@ -177,23 +174,27 @@ class WaitProgress:
 
     def result(self) -> WaitResult | None:
         """Give how the whole wait ends, or ``None`` if it goes on, and log what is new."""
-        results = [one.result for one in self._each.values() if one.result is not None]
+        goal, each = self._goal, self._each.values()
+        if not isinstance(goal, RunsGoal):
+            (one,) = each
+            goes_on = "" if one.result else f"; waiting for {goal.text}"
+            self._log_changes(one.description and f"{one.description}{goes_on}.", f"run {goal.run_id}")
+            return one.result
+        results = [one.result for one in each if one.result is not None]
         bad = [result for result in results if result.outcome is not Outcome.REACHED]
         reached = len(results) - len(bad)
-        description = f"{reached} of {len(self._each)} runs are {self._wait.state}"
+        description = f"{reached} of {len(each)} runs are {goal.state}"
         description += f", {len(bad)} ended otherwise" if bad else ""
-        self._log_changes(description, results)
-        if self._wait.is_for_one:
-            return results[0] if results else None
-        if reached == len(self._each) or (self._wait.wait_for == "any" and reached):
-            return WaitResult(Outcome.REACHED, description, self.facts())
-        if bad and (len(results) == len(self._each) or (self._wait.fail_fast and self._wait.wait_for == "all")):
+        self._log_changes(f"{description}.", "all of the runs")
+        if reached == len(each) or (goal.wait_for == "any" and reached):
+            return WaitResult(Outcome.REACHED, description, self.facts(goal))
+        if bad and (len(results) == len(each) or (goal.fail_fast and goal.wait_for == "all")):
             listed = "\n- ".join(result.message for result in bad[:_SHOWN])
             more = f"\n... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
             return WaitResult(bad[0].outcome, f"{description}:\n- {listed}{more}", error=bad[0].error)
         return None
 
-    def facts(self, outcomes: Iterable[str] | None = None) -> list[Any]:
+    def facts(self, goal: RunsGoal, outcomes: Iterable[str] | None = None) -> list[Any]:
         """
         Give the facts of each run when the wait for it ended, or as it was seen last, in the order they were given.
 
@@ -201,53 +202,29 @@ class WaitProgress:
         """
         known = outcomes or [one.result.outcome if one.result else Outcome.WAITING for one in self._each.values()]
         rows = zip(self._each.items(), known, strict=True)
-        return [
-            select_fields(self._facts(run_id, one.run) | {"outcome": str(outcome)}, self._wait.fields)
-            for (run_id, one), outcome in rows
-        ]
+        return [goal.facts(run_id, one.run, self._run_url(run_id), outcome) for (run_id, one), outcome in rows]
 
     @property
     def trouble(self) -> TallyfyError | None:
         """Why a run could not be read when it was looked at last."""
         return next((one.trouble for one in self._each.values() if one.trouble), None)
 
-    def _facts(self, run_id: str, run: Run | None) -> dict[str, Any]:
-        url = self._run_url(run_id)
-        if run is None:
-            return {"id": run_id, "url": url, "changed": False}
-        facts = dict(run_result(run, url))
-        return facts | {"name": shortened(run.name)} if self._wait.is_for_xcom else facts
-
-    # -- words ----------------------------------------------------------------------------------------------
-
-    def _end_message(self, one: _RunProgress) -> str:
-        url = self._run_url(one.goal.run_id)
-        if not self._wait.is_for_one:
-            return f"{one.description}: {url}"  # one of the lines about many runs
-        return f"{one.description}.\nThe task waited for {one.goal.text}.\n{url}"
-
-    def _log_changes(self, summary_of_many: str, results: list[WaitResult]) -> None:
+    def _log_changes(self, line: str | None, subject: str) -> None:
         trouble = next((one for one in self._each.values() if one.trouble), None)
         error = trouble.trouble if trouble else None
         # Each answer has another request id, and may be of the same trouble.
         kind = (type(error), error.status, error.code) if error else None
         if self._logged_trouble and not error:
-            self._logged_description = None  # say again where things stand
-        description: str | None = summary_of_many
-        subject, goes_on = "all of the runs", ""
-        if self._wait.is_for_one:
-            (one,) = self._each.values()
-            description, subject = one.description, f"run {one.goal.run_id}"
-            goes_on = "" if results else f"; waiting for {one.goal.text}"
-        if description is not None and description != self._logged_description:
-            self._logged_description = description
-            self._log(f"{description}{goes_on}.")
-        if trouble and kind != self._logged_trouble:
-            line = f"Cannot see {subject} at the moment, still waiting.\n{error}"
-            if trouble.grace:
-                line += f"\nThe wait fails after {trouble.grace:.0f} s."
-                line += "\nRenew the token in the Airflow connection by then."
+            self._logged_line = None  # say again where things stand
+        if line is not None and line != self._logged_line:
+            self._logged_line = line
             self._log(line)
+        if trouble and kind != self._logged_trouble:
+            lines = f"Cannot see {subject} at the moment, still waiting.\n{error}"
+            if trouble.grace:
+                lines += f"\nThe wait fails after {trouble.grace:.0f} s."
+                lines += "\nRenew the token in the Airflow connection by then."
+            self._log(lines)
         self._logged_trouble = kind
 
     # -- a look at everything -------------------------------------------------------------------------------

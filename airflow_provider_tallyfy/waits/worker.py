@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.connection_extras import DEFAULT_RETRY_BUDGET
 from airflow_provider_tallyfy.waits.backoff import ConnectionReads, unreadable
 from airflow_provider_tallyfy.waits.deadline import Deadline
-from airflow_provider_tallyfy.waits.goals import Wait
+from airflow_provider_tallyfy.waits.goals import Goal, RunsGoal
 from airflow_provider_tallyfy.waits.progress import WaitProgress
 from airflow_provider_tallyfy.waits.results import WaitResult
 
@@ -55,12 +55,12 @@ class Poller(WaitProgress):
     def __init__(
         self,
         hook: TallyfyHook,
-        wait: Wait,
+        goal: Goal,
         max_poll_failures: int | None,
         log: Callable[[str], None],
         first_look_at: float | None = None,
     ) -> None:
-        super().__init__(wait, hook.organization_id, hook.run_url, max_poll_failures, log, first_look_at=first_look_at)
+        super().__init__(goal, hook.organization_id, hook.run_url, max_poll_failures, log, first_look_at=first_look_at)
         self._hook = hook
         self._resumes_at = float("-inf")
 
@@ -88,7 +88,7 @@ class Poller(WaitProgress):
         except TallyfyError as error:
             return WaitResult.of_error(error)
 
-    def read_again(self, outcomes: Sequence[str]) -> list[Any]:
+    def read_again(self, goal: RunsGoal, outcomes: Sequence[str]) -> list[Any]:
         """
         Read the facts of the runs when it is known how the wait for each of them ended.
 
@@ -98,4 +98,4 @@ class Poller(WaitProgress):
         trouble = self._hook.execute(self.read()) or self.trouble
         if trouble is not None:
             raise trouble
-        return self.facts(outcomes)
+        return self.facts(goal, outcomes)

@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.operators import bulk, tallyfy
 from airflow_provider_tallyfy.operators._base import TallyfyOperator
 from airflow_provider_tallyfy.triggers import tallyfy as triggers
-from airflow_provider_tallyfy.triggers._base import TallyfyWaitTrigger
+from airflow_provider_tallyfy.triggers._waits import TallyfyWaitTrigger
 from tests.fuzz import subjects
 from tests.fuzz.hostile import MOST_REQUESTS, HostileTallyfy
 from tests.fuzz.mutations import PLANS, forms_of
@@ -126,7 +126,7 @@ def _try(
     patched.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", server.connection())
     if kind == "trigger":
         patched.setattr(TallyfyAsyncHook, "connect", lambda conn_id: server.connect())
-        patched.setattr("airflow_provider_tallyfy.triggers._base.time", subjects.virtual_clock())
+        patched.setattr("airflow_provider_tallyfy.triggers._waits.time", subjects.virtual_clock())
     recorder.lines.clear()
     forget_masked_secrets()  # each example has a token of its own
     failure: TallyfyError | None = None

@@ -68,7 +68,7 @@ def test_what_people_wrote_forges_no_line_about_a_wait(evil):
         (FormFieldGoal.checked(RUN_ID, "f", "other", (), "fail"), RunForm(run, form)),
     ]
     for wait, observation in waits:
-        assert_short_and_printable(wait.judge(observation, "https://web").description)
+        assert_short_and_printable(wait.judge(observation, "https://web").message)
 
 
 def test_the_length_of_a_message_is_limited():

@@ -50,7 +50,7 @@ def tallyfy(monkeypatch) -> VirtualTallyfy:
     virtual = VirtualTallyfy()
     virtual.add_run(id=RUN_ID)
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
-    monkeypatch.setattr("airflow_provider_tallyfy.triggers._base.time", SimpleNamespace(time=now))
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers._waits.time", SimpleNamespace(time=now))
     return virtual
 
 

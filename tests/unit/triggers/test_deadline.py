@@ -45,7 +45,7 @@ def now() -> float:
 def tallyfy(request, monkeypatch) -> VirtualTallyfy:
     virtual = VirtualTallyfy(request.param)
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
-    monkeypatch.setattr("airflow_provider_tallyfy.triggers._base.time", SimpleNamespace(time=now))
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers._waits.time", SimpleNamespace(time=now))
     return virtual
 
 

@@ -87,7 +87,7 @@ def test_class_paths_are_public_even_if_only_private_modules_were_imported():
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", _PATHS], capture_output=True, text=True, check=True)
     paths = {path for path in done.stdout.split() if path.startswith("airflow_provider_tallyfy.")}
     public = {f"airflow_provider_tallyfy.triggers.tallyfy.{name}" for name in ARGUMENTS}
-    assert paths - public == {"airflow_provider_tallyfy.triggers._base.TallyfyWaitTrigger"}
+    assert paths - public == {"airflow_provider_tallyfy.triggers._waits.TallyfyWaitTrigger"}
     assert public - paths == set()
 
 

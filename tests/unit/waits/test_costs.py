@@ -30,7 +30,7 @@ def tallyfy(monkeypatch) -> VirtualTallyfy:
     virtual.settings = {"wait_requests_per_minute": 600_000, "retry_budget": 5.0, "timeout": 2.0}
     monkeypatch.setattr(TallyfyAsyncHook, "connect", lambda conn_id: virtual.connect())
     now = SimpleNamespace(time=lambda: asyncio.get_running_loop().time())
-    monkeypatch.setattr("airflow_provider_tallyfy.triggers._base.time", now)
+    monkeypatch.setattr("airflow_provider_tallyfy.triggers._waits.time", now)
     return virtual
 
 

@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.models.run import Run
-from airflow_provider_tallyfy.waits.goals import RunGoal, Wait
+from airflow_provider_tallyfy.waits.goals import RunGoal
 from airflow_provider_tallyfy.waits.progress import WaitProgress
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
@@ -104,8 +104,8 @@ class Progress(WaitProgress):
 
 def watched(max_poll_failures: int | None = None) -> tuple[Progress, list[str]]:
     logged: list[str] = []
-    wait = Wait((RunGoal.checked("r1", "complete", ["archived"], "fail"),))
-    return Progress(wait, "org", "https://web/{}".format, max_poll_failures, logged.append), logged
+    goal = RunGoal.checked("r1", "complete", ["archived"], "fail")
+    return Progress(goal, "org", "https://web/{}".format, max_poll_failures, logged.append), logged
 
 
 def test_a_change_is_logged_once_however_often_it_is_seen():

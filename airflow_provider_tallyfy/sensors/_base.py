@@ -1,4 +1,4 @@
-"""What the sensors have in common: one wait, alike in poke, reschedule and deferrable mode."""
+"""What the sensors have in common: the same wait in poke, reschedule and deferrable mode."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-    from airflow_provider_tallyfy.triggers._waits import TallyfyWaitTrigger
     from airflow_provider_tallyfy.waits.deadline import Deadline
-    from airflow_provider_tallyfy.waits.goals import Goal
+    from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
+    from airflow_provider_tallyfy.waits.goals import RunGoal
     from airflow_provider_tallyfy.waits.results import WaitResult
     from airflow_provider_tallyfy.waits.worker import Poller
 
@@ -52,7 +52,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         if kwargs.get("timeout") == float("inf"):
             from airflow_provider_tallyfy.waits.deadline import LONGEST_WAIT
 
-            kwargs["timeout"] = LONGEST_WAIT  # Airflow makes a timedelta of it, and cannot of infinity
+            kwargs["timeout"] = LONGEST_WAIT  # Airflow converts it to a timedelta, which cannot be infinite
         super().__init__(**kwargs)
         if max_poke_interval is not None:
             from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
@@ -67,7 +67,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.tallyfy_conn_id = tallyfy_conn_id
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
-        _ = self._ends_in_triggerer  # refuses while the DAG is parsed
+        _ = self._ends_in_triggerer  # raises while the DAG is parsed
         self._deadline: Deadline | None = None
         self._first_look_at: float | None = None
 
@@ -83,32 +83,24 @@ class TallyfyWaitSensor(BaseSensorOperator):
 
     @cached_property
     @abstractmethod
-    def _goal(self) -> Goal:
+    def _goal(self) -> RunGoal | TaskGoal | FormFieldGoal:
         """What is waited for, checked."""
 
     @abstractmethod
     def _announce(self, context: Context) -> None:
-        """Check the arguments, and push the XComs that lead to what is waited for."""
-
-    @abstractmethod
-    def _make_trigger(self, **settings: Any) -> TallyfyWaitTrigger:
-        """Make the trigger that goes on with the wait, of arguments that all triggers take."""
+        """Check the arguments, and push the XComs that link to the run."""
 
     @cached_property
     def _poller(self) -> Poller:
-        """What looks, and remembers between two looks."""
+        """What looks, and knows what earlier looks showed."""
         from airflow_provider_tallyfy.waits.worker import Poller
 
-        return Poller(self.hook, self._goal, self._failures_borne, self._log_line, self._first_look_at)
+        return Poller(self.hook, self._goal, self._tolerated_failures, self._log_line, self._first_look_at)
 
     def execute(self, context: Context) -> Any:
-        """
-        Wait, or hand the wait to the triggerer if the first look does not end it.
-
-        :param context: of the running task.
-        """
+        """Wait, or hand the wait to the triggerer if the first look does not end it."""
         self._deadline = deadline = self._new_deadline()
-        _ = self._ends_in_triggerer  # refuses before anything is sent
+        _ = self._ends_in_triggerer  # raises before anything is sent
         with self.hook:
             self._announce(context)
             if not self.deferrable:
@@ -117,17 +109,13 @@ class TallyfyWaitSensor(BaseSensorOperator):
                 first_look = self.poke(context)
         if first_look:
             return first_look.xcom_value
-        trigger = self._make_trigger(**self._trigger_settings(deadline.moment))
+        from airflow_provider_tallyfy.triggers._waits import trigger_for
+
+        trigger = trigger_for(self._goal, self._poller.newer_than, **self._trigger_settings(deadline.moment))
         self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline.backstop)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """
-        Look once.
-
-        :param context: of the running task.
-        :raises AirflowFailException: if the wait ends badly.
-        :raises TallyfyError: if a run is missing, or could not be read any longer.
-        """
+        """Look once, and look again if the time was over meanwhile."""
         is_last = self._is_time_up
         result = self._poller.look(is_last=is_last)
         if result is None and not is_last and self._is_time_up:
@@ -137,24 +125,13 @@ class TallyfyWaitSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self._finish(result))
 
     def execute_complete(self, context: Context, event: Any) -> Any:
-        """
-        Take up the task after the trigger's wait.
-
-        :param context: of the running task.
-        :param event: what the trigger sent.
-        """
+        """End the task as the trigger's wait ended."""
         from airflow_provider_tallyfy.waits.results import WaitResult
 
         return self._finish(WaitResult.from_event(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Resume after deferral with the failures that poke mode has: Airflow's own way skips on crashes, too.
-
-        :param next_method: method to call.
-        :param next_kwargs: its arguments.
-        :param context: of the running task.
-        """
+        """Resume after deferral with the failures that poke mode has: Airflow's own way skips on crashes, too."""
         from airflow_provider_tallyfy.compat import is_deferral_timeout
         from airflow_provider_tallyfy.waits.results import WaitResult
 
@@ -167,7 +144,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
                 raise
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
-        """Leave Tallyfy alone for as long as it wants, though not beyond the end of the wait."""
+        """Send nothing while Tallyfy asks for a pause, though not beyond the end of the wait."""
         usual: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         return max(usual, min(self._poller.pause, self.timeout - run_duration()))
 
@@ -183,7 +160,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         self.log.info("%s", line)
 
     @property
-    def _failures_borne(self) -> int | None:
+    def _tolerated_failures(self) -> int | None:
         return None if self.silent_fail else self.max_poll_failures
 
     @property
@@ -208,7 +185,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
             "poll_interval": self.poke_interval or SHORTEST_INTERVAL,  # Airflow lets a sensor look without a pause
             "max_poll_interval": (longest_interval or None) if self.exponential_backoff else None,
             "deadline": deadline,
-            "max_poll_failures": self._failures_borne,
+            "max_poll_failures": self._tolerated_failures,
             "end_task": self._ends_in_triggerer,
         }
 
@@ -218,7 +195,7 @@ class TallyfyWaitSensor(BaseSensorOperator):
         try:
             yield
         except AirflowSensorTimeout as error:
-            if self.soft_fail:  # never_fail is about looks that fail, not about none that succeeds
+            if self.soft_fail:  # never_fail concerns looks that fail, not a wait that takes too long
                 raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
             raise
         except (AirflowFailException, AirflowTaskTimeout) as error:

@@ -14,19 +14,18 @@ from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger, TallyfyTaskTrigger
     from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
 
 
 class TallyfyDetailSensor(TallyfyRunSensor):
-    """Base of the sensors for what belongs to a run and may be called by a wrong name."""
+    """Base of the sensors for a part of a run, whose name may be misspelt."""
 
     def __init__(self, *, may_appear_later: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.may_appear_later = may_appear_later
 
     def execute(self, context: Context) -> Any:
-        """Wait as all sensors do; in reschedule mode an earlier process may have looked first."""
+        """Wait; in reschedule mode an earlier process may have looked first, from when the name is checked."""
         if self.reschedule and not self.deferrable:
             self._first_look_at = first_look_at(context, self.retries)
         return super().execute(context)
@@ -37,23 +36,23 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
     Wait until one task of a run is completed, or skipped by a rule of its template.
 
     The result is a small dict: ``id``, ``title``, ``alias``, ``status``, ``completed_at``, ``deadline``, ``run_id`` and
-    ``url``. The sensor fails when the run is complete without the task being so: it will not be any more.
+    ``url``. The sensor fails when the run is complete and the task is not: it will not be any more.
 
     .. seealso:: :ref:`howto/sensor:TallyfyTaskSensor`
 
     :param run_id: the run (templated).
     :param task_name: id, alias or title of the task (templated).
-    :param failure_status: a status of the run, several, or none, that fail the task at once (templated): one, or a
-        list, which may be text as a template renders it. Default: ``archived``.
-    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+    :param failure_status: a status of the run that fails the task at once, or a list of them, which may be text as a
+        template renders it (templated). An empty list: no status does. Default: ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it. A run that is launched,
         finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param may_appear_later: wait on although neither the run nor its template knows the name. By default (``False``)
         the sensor fails with the nearest names, after two looks at least a minute apart.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
-        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+        ``None`` for any number within the timeout. In reschedule mode the count begins again with each look.
         Default: 100.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
-        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+        this many seconds, or a timedelta. Default: ``None``; then, or if it is shorter, the interval stays the same.
     :param organization_id: the organization (templated). Default: the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
@@ -103,19 +102,6 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
             self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
         )
 
-    def _make_trigger(self, **settings: Any) -> TallyfyTaskTrigger:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyTaskTrigger
-
-        goal = self._goal
-        return TallyfyTaskTrigger(
-            run_id=goal.run_id,
-            task_name=goal.name,
-            failure_status=list(goal.failure),
-            missing=goal.missing.value,
-            may_appear_later=goal.may_appear_later,
-            **settings,
-        )
-
 
 class TallyfyFormFieldSensor(TallyfyDetailSensor):
     """
@@ -130,17 +116,17 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
     :param field: id, alias or label of the field (templated).
     :param values: wait for one of these values (templated): a list, text of one as a template renders it, or any other
         text or number as the one value. Default: ``None``, for any value. An empty list is refused.
-    :param failure_status: a status of the run, several, or none, that fail the task at once (templated): one, or a
-        list, which may be text as a template renders it. Default: ``archived``.
-    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+    :param failure_status: a status of the run that fails the task at once, or a list of them, which may be text as a
+        template renders it (templated). An empty list: no status does. Default: ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it. A run that is launched,
         finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param may_appear_later: wait on although neither the run nor its template knows the name. By default (``False``)
         the sensor fails with the nearest names, after two looks at least a minute apart.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
-        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+        ``None`` for any number within the timeout. In reschedule mode the count begins again with each look.
         Default: 100.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
-        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+        this many seconds, or a timedelta. Default: ``None``; then, or if it is shorter, the interval stays the same.
     :param organization_id: the organization (templated). Default: the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
@@ -195,18 +181,4 @@ class TallyfyFormFieldSensor(TallyfyDetailSensor):
             self.failure_status,
             self.missing,
             may_appear_later=self.may_appear_later,
-        )
-
-    def _make_trigger(self, **settings: Any) -> TallyfyFormFieldTrigger:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyFormFieldTrigger
-
-        goal = self._goal
-        return TallyfyFormFieldTrigger(
-            run_id=goal.run_id,
-            field=goal.name,
-            values=list(goal.values),
-            failure_status=list(goal.failure),
-            missing=goal.missing.value,
-            may_appear_later=goal.may_appear_later,
-            **settings,
         )

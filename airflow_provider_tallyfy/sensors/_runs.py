@@ -16,7 +16,6 @@ from airflow_provider_tallyfy.sensors._base import TallyfyRunSensor, TallyfyWait
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger, TallyfyRunStatusTrigger
     from airflow_provider_tallyfy.waits.goals import RunGoal, RunsGoal
     from airflow_provider_tallyfy.waits.results import WaitResult
 
@@ -33,18 +32,18 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
     .. seealso:: :ref:`howto/sensor:TallyfyRunStatusSensor`
 
     :param run_id: the run (templated).
-    :param target_status: a status, or several, that end the wait well (templated): ``active``, ``complete``,
-        ``problem``, ``issue``, ``archived``. They win over ``failure_status``. Several are a list, or text of one as a
-        template renders it. Default: ``complete``.
-    :param failure_status: a status, several, or none, that fail the task at once (templated), written alike. Default:
-        ``archived``.
-    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+    :param target_status: the status that ends the wait well, or a list of them, which may be text as a template renders
+        it (templated): ``active``, ``complete``, ``problem``, ``issue``, ``archived``. It wins over
+        ``failure_status``. Default: ``complete``.
+    :param failure_status: the status that fails the task at once, or a list of them (templated). An empty list: no
+        status does. Default: ``archived``.
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it. A run that is launched,
         finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row may fail (Tallyfy down, rate limit) before the task does;
-        ``None`` for any number within the timeout. In reschedule mode every look starts a count of its own.
+        ``None`` for any number within the timeout. In reschedule mode the count begins again with each look.
         Default: 100.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
-        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+        this many seconds, or a timedelta. Default: ``None``; then, or if it is shorter, the interval stays the same.
     :param organization_id: the organization (templated). Default: the connection's.
     :param tallyfy_conn_id: the Airflow connection (templated). Default: ``tallyfy_default``.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's ``[operators] default_deferrable``.
@@ -112,21 +111,8 @@ class TallyfyRunStatusSensor(TallyfyRunSensor):
 
         return RunGoal.checked(self.run_id, self.target_status, self.failure_status, self.missing)
 
-    def _make_trigger(self, **settings: Any) -> TallyfyRunStatusTrigger:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
-
-        goal = self._goal
-        return TallyfyRunStatusTrigger(
-            run_id=goal.run_id,
-            target_status=list(goal.target),
-            failure_status=list(goal.failure),
-            missing=goal.missing.value,
-            newer_than=self._poller.newer_than,
-            **settings,
-        )
-
     def execute_complete(self, context: Context, event: Any) -> Any:
-        """Take up the task after the trigger's wait, which may have begun without a worker."""
+        """End the task as the trigger's wait ended, which may have begun without a worker."""
         if self.start_from_trigger:
             self._announce(context)
         return super().execute_complete(context, event)
@@ -160,7 +146,7 @@ def _is_set(start_from_trigger: object) -> bool:
 
 
 def _listed(value: Any) -> Any:
-    """Make the list that a trigger takes out of one or several texts; what is neither is left to be refused."""
+    """Make the list that a trigger takes; what is neither text nor a list is refused later."""
     if isinstance(value, str):
         return [value]
     return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else value
@@ -172,27 +158,26 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
 
     The result is a list with a small dict per run, in the order given; see ``fields``. Waiting for all of no runs
     succeeds at once, with an empty list. How a run ended stands, even if it is reopened while others are waited for.
-    In reschedule mode every look starts from nothing, so poke and above all deferrable mode ask Tallyfy less.
+    In reschedule mode every look reads all runs, so poke mode and above all deferrable mode send fewer requests.
 
     .. seealso:: :ref:`howto/sensor:TallyfyRunsStatusSensor`
 
     :param run_ids: the runs (templated): what another task hands on, as bulk operators take it. That is a list of ids
         or of dicts with an ``id``, one of these alone, text of such a list as a template renders it, or
         ``{"path": ...}`` for a file of JSON lines.
-    :param target_status: a status, or several, that end the wait for a run well (templated), in a list written alike.
-        Default: ``complete``.
-    :param failure_status: a status, several, or none, that end it badly (templated), written alike. Default:
-        ``archived``.
+    :param target_status: the status that ends the wait for a run well, or a list of them (templated). Default:
+        ``complete``.
+    :param failure_status: the status that ends it badly, or a list of them (templated). An empty list: no status does.
+        Default: ``archived``.
     :param wait_for: ``"all"`` (default), or ``"any"`` for the first run that ends well.
     :param fail_fast: whether, waiting for all, the first bad end fails the task at once. With ``False`` it fails when
         the wait for every run is over. Default: ``True``.
-    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it to appear. One that is launched,
+    :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it. A run that is launched,
         finished and archived between two looks is found at every tenth look, and at the last one before the timeout.
     :param max_poll_failures: how many looks in a row at one run may fail before the task does; ``None`` for any number
-        within the timeout. In reschedule mode every look starts a count of its own.
-        Default: 100.
+        within the timeout. In reschedule mode the count begins again with each look. Default: 100.
     :param max_poke_interval: look less often the longer the wait lasts: the interval grows from ``poke_interval`` up to
-        this, in seconds or as a timedelta. ``None`` (default), or what is not more than ``poke_interval``, keeps it.
+        this many seconds, or a timedelta. Default: ``None``; then, or if it is shorter, the interval stays the same.
     :param fields: which keys the dicts have (templated); one name as text gives a flat list of that value, for example
         ``"id"``. Default: ``id``, ``name``, ``status``, ``archived_at``, ``completed_at``, ``url``, ``changed`` and
         ``outcome``; also: ``template_id``, ``created_at``, ``percent_complete``. ``outcome`` is ``reached``; with
@@ -258,7 +243,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         self.fields = fields
         self.output_path = output_path
         self.max_xcom_bytes = max_xcom_bytes
-        _ = self._ends_in_triggerer  # output_path is one reason to refuse it
+        _ = self._ends_in_triggerer  # output_path is one reason to raise
 
     @cached_property
     def _goal(self) -> RunsGoal:
@@ -285,7 +270,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         self._check_size()
 
     def execute_complete(self, context: Context, event: Any) -> Any:
-        """Take up the task after the trigger's wait; for a file the runs are read once more."""
+        """End the task as the trigger's wait ended; for a file the runs are read once more."""
         if not self.output_path:
             return super().execute_complete(context, event)
         from airflow_provider_tallyfy.waits.results import WaitResult
@@ -293,22 +278,6 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         outcomes = super()._finish(WaitResult.from_event(event))
         with self.hook:
             return self._write(self._poller.read_again(self._goal, outcomes))
-
-    def _make_trigger(self, **settings: Any) -> TallyfyRunsStatusTrigger:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunsStatusTrigger
-
-        goal = self._goal
-        return TallyfyRunsStatusTrigger(
-            run_ids=list(goal.run_ids),
-            target_status=list(goal.target),
-            failure_status=list(goal.failure),
-            missing=goal.missing.value,
-            wait_for=goal.wait_for,
-            fail_fast=goal.fail_fast,
-            newer_than=self._poller.newer_than,
-            fields="outcome" if self.output_path else goal.fields,
-            **settings,
-        )
 
     def _finish(self, result: WaitResult) -> Any:
         rows = super()._finish(result)
@@ -323,7 +292,7 @@ class TallyfyRunsStatusSensor(TallyfyWaitSensor):
         return {"path": path, "count": count}
 
     def _check_size(self) -> None:
-        """Refuse more runs than an XCom holds; an event of the trigger takes as much room in Airflow's database."""
+        """Refuse more runs than an XCom holds; the trigger's event takes as much room in Airflow's database."""
         from airflow_provider_tallyfy.api.inputs.problems import invalid
         from airflow_provider_tallyfy.api.outputs import max_bytes
         from airflow_provider_tallyfy.files.storage import checked_xcom_bytes

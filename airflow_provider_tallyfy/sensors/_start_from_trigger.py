@@ -30,13 +30,7 @@ _KNOWN_IN_TRIGGERER = frozenset(
 
 
 def start_trigger_args(trigger: type, arguments: dict[str, Any], timeout: timedelta, *, is_mapped: bool) -> Any:
-    """
-    Describe the trigger that the scheduler is to make in place of starting a worker.
-
-    :param arguments: its arguments; texts may be templates of what the triggerer knows.
-    :param is_mapped: whether the task is in a mapped task group.
-    :raises TallyfyConfigurationError: while the DAG is parsed, with the reason, if Airflow could not start it rightly.
-    """
+    """Describe the trigger that the scheduler is to make in place of starting a worker, or raise why it cannot."""
     if not TASKS_START_IN_TRIGGERER:
         raise _refusal("it needs Airflow 3.3 or newer")
     if is_mapped:

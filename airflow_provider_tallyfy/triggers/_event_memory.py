@@ -48,11 +48,7 @@ class EventMemory:
         return merged(state for state in states if state is not None)
 
     async def save(self, state: dict[str, Any], *, fired: bool) -> None:
-        """
-        Keep what is known after a look, as soon as it is safe to.
-
-        :param fired: whether the look made events.
-        """
+        """Keep what is known after a look, once the events that it ``fired``, if it did, are in Airflow's database."""
         if not self._stores:
             return
         if fired:

@@ -160,7 +160,7 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
 
 async def in_turns(work: Generator[None, None, T]) -> T:
-    """Do work that yields between its parts, so that others in the event loop have their turns between."""
+    """Do work that yields between its parts; there the event loop turns to other tasks."""
     while True:
         try:
             next(work)

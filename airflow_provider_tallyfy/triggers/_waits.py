@@ -66,7 +66,26 @@ class TallyfyWaitTrigger(BaseTrigger):
         # dag.test() numbers no triggers; where no worker deferred the task there is no deadline.
         follows_a_worker = self.trigger_id is not None and self.deadline is not None
         earliest = loop.time() + (_EARLIEST_EVENT if follows_a_worker else 0.0)
-        result = await self._result()
+        left = self._seconds_left()
+        limit = asyncio.timeout(None if left is None else max(left, DEFAULT_TIMEOUT))  # it may be over already
+        text = type(self).__name__
+        try:
+            goal = self._goal()
+            text = goal.text
+            async with limit, watching(self.tallyfy_conn_id, self.organization_id, self._log_line) as watcher:
+                limit.reschedule(None)  # from here on the deadline is the time of a last look
+                result = await self._watch(watcher, goal) or WaitResult.timed_out(text)
+        except TallyfyError as error:
+            result = WaitResult.of_error(error)
+        except Exception as defect:
+            result = WaitResult.timed_out(text)
+            if not limit.expired():
+                self.log.exception("The wait for %s broke off.", text)
+                result = WaitResult(
+                    Outcome.ERROR,
+                    f"The wait for {text} broke off: {type(defect).__name__}.\nThe triggerer's log has details.",
+                    error=TallyfyResponseError.__name__,
+                )
         self._log_line(result.message)
         await asyncio.sleep(earliest - loop.time())
         if self.end_task and result.outcome is Outcome.REACHED:
@@ -80,29 +99,6 @@ class TallyfyWaitTrigger(BaseTrigger):
 
     def _log_line(self, line: str) -> None:
         self.log.info("%s", line)
-
-    async def _result(self) -> WaitResult:
-        """Wait, and turn whatever ends the wait into a result."""
-        left = self._seconds_left()
-        limit = asyncio.timeout(None if left is None else max(left, DEFAULT_TIMEOUT))  # it may be over already
-        text = type(self).__name__
-        try:
-            goal = self._goal()
-            text = goal.text
-            async with limit, watching(self.tallyfy_conn_id, self.organization_id, self._log_line) as watcher:
-                limit.reschedule(None)  # from here on the deadline is the time of a last look
-                return await self._watch(watcher, goal) or WaitResult.timed_out(text)
-        except TallyfyError as error:
-            return WaitResult.of_error(error)
-        except Exception as defect:
-            if limit.expired():
-                return WaitResult.timed_out(text)
-            self.log.exception("The wait for %s broke off.", text)
-            return WaitResult(
-                Outcome.ERROR,
-                f"The wait for {text} broke off: {type(defect).__name__}.\nThe triggerer's log has details.",
-                error=TallyfyResponseError.__name__,
-            )
 
     async def _watch(self, watcher: Watcher, goal: Goal) -> WaitResult | None:
         """Look until the wait or its time is over; give how it ends, or ``None`` if it takes too long."""
@@ -323,6 +319,30 @@ class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
             self.missing,
             may_appear_later=self.may_appear_later,
         )
+
+
+def trigger_for(
+    goal: RunGoal | TaskGoal | FormFieldGoal, newer_than: str | None, **settings: Any
+) -> TallyfyWaitTrigger:
+    """Make the trigger that continues a wait; ``settings`` are the arguments that all triggers take."""
+    settings |= {"failure_status": list(goal.failure), "missing": goal.missing.value}
+    if isinstance(goal, RunsGoal):
+        return TallyfyRunsStatusTrigger(
+            run_ids=list(goal.run_ids),
+            target_status=list(goal.target),
+            wait_for=goal.wait_for,
+            fail_fast=goal.fail_fast,
+            newer_than=newer_than,
+            fields=goal.fields if goal.is_for_xcom else "outcome",  # for a file the runs are read once more
+            **settings,
+        )
+    settings["run_id"] = goal.run_id
+    if isinstance(goal, RunGoal):
+        return TallyfyRunStatusTrigger(target_status=list(goal.target), newer_than=newer_than, **settings)
+    settings["may_appear_later"] = goal.may_appear_later
+    if isinstance(goal, TaskGoal):
+        return TallyfyTaskTrigger(task_name=goal.name, **settings)
+    return TallyfyFormFieldTrigger(field=goal.name, values=list(goal.values), **settings)
 
 
 for _trigger in (TallyfyRunStatusTrigger, TallyfyRunsStatusTrigger, TallyfyTaskTrigger, TallyfyFormFieldTrigger):

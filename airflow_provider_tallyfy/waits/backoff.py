@@ -19,7 +19,6 @@ class ConnectionReads:
     """
     Decides whether an Airflow connection that could not be read is read again, on workers and in the triggerer.
 
-    :param conn_id: the Airflow connection.
     :param refusal: what a missing, incomplete or malformed connection raises.
     :param refusal_grace: seconds until that is believed: a secrets backend that is down may look like it.
     :param limit: seconds after which any other failure is final.
@@ -32,13 +31,7 @@ class ConnectionReads:
     tries: int = field(default=0, init=False)
 
     def pause_after(self, error: Exception, elapsed: float, chance: float) -> float:
-        """
-        Give the seconds until the next read.
-
-        :param error: why the last read failed.
-        :param elapsed: seconds since the first read.
-        :raises TallyfyTransportError: if there is no time for another read.
-        """
+        """Give the seconds until the next read; raise if there is no time for one, or none would help."""
         if isinstance(error, self.refusal) and elapsed >= self.refusal_grace:
             raise error
         self.tries += 1

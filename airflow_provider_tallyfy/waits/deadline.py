@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowTas
 # The trigger keeps the deadline; Airflow's own timeout only ends a wait whose trigger never got to run.
 _BACKSTOP = timedelta(minutes=1)
 
-#: What waiting for ever comes to: Airflow stores the moment of the end, which on MySQL is not later than 2038.
+#: How long a wait without an end lasts: Airflow stores the moment of the end, which on MySQL is not later than 2038.
 LONGEST_WAIT = timedelta(days=3650)
 
 
@@ -20,9 +20,6 @@ class Deadline:
     When a wait that begins now ends: after its own timeout or the task's ``execution_timeout``, whichever is shorter.
 
     Airflow 3 does not enforce ``execution_timeout`` on a deferred task, so both are kept here.
-
-    :param timeout: seconds; more than :data:`LONGEST_WAIT` counts as that.
-    :param execution_timeout: the task's.
     """
 
     def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:

@@ -94,11 +94,7 @@ class TaskGoal(DetailGoal):
         *,
         may_appear_later: object = False,
     ) -> TaskGoal:
-        """
-        Check what a user asked to wait for.
-
-        :raises TallyfyValidationError: naming what is wrong.
-        """
+        """Check what a user asked to wait for."""
         return cls(
             run_ids=(checked_id(run_id),),
             name=free_text(task, "task_name", may_be_empty=False),
@@ -139,11 +135,7 @@ class TaskGoal(DetailGoal):
         return next((hits for test in tests if (hits := [task for task in things if test(task)])), [])
 
     def judge(self, seen: RunTasks, run_url: str) -> WaitResult:
-        """
-        Judge the tasks. A task that is not there may still come: rules show and hide tasks.
-
-        :raises TallyfyValidationError: if more than one task is called like this.
-        """
+        """Judge the tasks. A task that is not there may still come: rules show and hide tasks."""
         task = self._only(seen.tasks)
         if task is None:
             return self._not_yet(seen.run, f"There is no task {self.name!r}")
@@ -185,12 +177,7 @@ class FormFieldGoal(DetailGoal):
         *,
         may_appear_later: object = False,
     ) -> FormFieldGoal:
-        """
-        Check what a user asked to wait for.
-
-        :param values: values that end the wait, or text of a list of them; ``None`` for any.
-        :raises TallyfyValidationError: naming what is wrong.
-        """
+        """Check what a user asked to wait for; ``values`` may be text of a list, and ``None`` is for any value."""
         return cls(
             run_ids=(checked_id(run_id),),
             name=free_text(field, "field", may_be_empty=False),
@@ -227,11 +214,7 @@ class FormFieldGoal(DetailGoal):
         return fields_named(things, self.name)
 
     def judge(self, seen: RunForm, run_url: str) -> WaitResult:
-        """
-        Judge the form fields.
-
-        :raises TallyfyValidationError: if more than one field is called like this.
-        """
+        """Judge the form fields."""
         field = self._only(self.things(seen))
         if field is None:
             return self._not_yet(seen.run, f"There is no form field {self.name!r}")
@@ -249,7 +232,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _checked_values(values: object) -> tuple[str, ...]:
-    """Read the values that end a wait. No value must not come to mean any, nor a missing one, which never comes."""
+    """Read the values that end a wait. An empty list must not mean any value, nor wait for one that never comes."""
     if values is None:
         return ()
     if isinstance(values, str):

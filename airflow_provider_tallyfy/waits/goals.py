@@ -89,11 +89,7 @@ class RunGoal(Goal):
         missing: str,
         newer_than: str | None = None,
     ) -> RunGoal:
-        """
-        Check what a user asked to wait for.
-
-        :raises TallyfyValidationError: naming the bad value and the valid ones.
-        """
+        """Check what a user asked to wait for."""
         return RunGoal(
             run_ids=(checked_id(run_id),),
             target=_checked_target(target),
@@ -158,12 +154,7 @@ class RunsGoal(RunGoal):
         fields: object = RESULT_FIELDS,
         is_for_xcom: bool = True,
     ) -> RunsGoal:
-        """
-        Check what a user asked to wait for.
-
-        :param run_ids: ids, or dicts with an ``id``, or text of such a list; for ``all`` there may be no run.
-        :raises TallyfyValidationError: naming the bad value and the valid ones.
-        """
+        """Check what a user asked to wait for: ids, or dicts with an ``id``, or text of such a list."""
         if isinstance(run_ids, str):
             given = parse_list(run_ids)
             run_ids = run_ids if given is None else given
@@ -202,11 +193,7 @@ class RunsGoal(RunGoal):
 
 
 def checked_missing(missing: str) -> Missing:
-    """
-    Check what to do about a run that does not exist.
-
-    :raises TallyfyValidationError: if it is neither ``fail`` nor ``wait``.
-    """
+    """Check what to do about a run that does not exist."""
     if missing not in [choice.value for choice in Missing]:
         raise invalid("missing", missing, "is neither 'fail' nor 'wait'")
     return Missing(missing)
@@ -220,11 +207,7 @@ def _checked_target(target: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_statuses(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
-    """
-    Check one or several statuses; any text may be that of a list, as a template renders it.
-
-    :raises TallyfyValidationError: naming the bad one and the valid ones.
-    """
+    """Check one or several statuses; any text may be that of a list, as a template renders it."""
     is_several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     given: Iterable[Any] = () if value is None else value if is_several else (value,)
     return tuple(dict.fromkeys(checked_status(status, name) for each in given for status in _statuses_in(each)))

@@ -28,7 +28,6 @@ class NameCheck:
 
     Two looks at least a minute apart must not show it, since Tallyfy may show a new run without its last tasks.
 
-    :param goal: what is waited for.
     :param first_look_at: when the task looked first, if that was in another process.
     """
 
@@ -40,11 +39,10 @@ class NameCheck:
 
     def look(self, organization_id: str, seen: Any, now: float) -> Flow[WaitResult | None]:
         """
-        Judge a look, and read the template if that is what it takes.
+        Judge a look, and read the template if needed; give how the wait ends, or ``None`` if it goes on.
 
         :param seen: the run with its tasks or form fields, or ``None`` if it does not exist.
-        :param now: the moment, in seconds, on any clock that is the same at every look.
-        :return: how the wait ends, or ``None`` if it goes on.
+        :param now: in seconds, on the same clock at every look.
         """
         goal = self._goal
         if not self.is_open or seen is None or seen.run.is_archived or not goal.names(goal.things(seen)):

@@ -22,7 +22,7 @@ from airflow_provider_tallyfy.waits.scan import INCLUDES
 
 _LISTED = frozenset(map(str, RunStatus))
 
-# The archive is searched on every so manieth miss only: that may take many requests.
+# The archive is searched on every tenth miss only, because that may take many requests.
 _SEARCH_ARCHIVE_EVERY = 10
 
 
@@ -37,9 +37,9 @@ class Key(NamedTuple):
 @dataclass(frozen=True)
 class Observation:
     """
-    What came of a look.
+    What a look at Tallyfy showed.
 
-    :param error: why nothing could be seen, instead.
+    :param error: why it showed nothing.
     :param grace: seconds that may pass before the error ends a wait: the credentials may be replaced meanwhile.
     """
 
@@ -54,7 +54,7 @@ class Probe(ABC):
     #: Status of the list of runs that would show it; ``None`` if it has to be read by itself.
     list_status: str | None = None
 
-    #: The latest ``last_updated`` of the run that anybody has seen.
+    #: The latest ``last_updated`` of the run that any look has shown.
     newer_than: datetime | None = None
 
     def __init__(self, kind: str, thing: str) -> None:
@@ -69,7 +69,7 @@ class Probe(ABC):
         return self
 
     def expect_newer_than(self, moment: datetime | None) -> None:
-        """Take over a ``last_updated`` that somebody else has seen."""
+        """Take over a ``last_updated`` that another look has shown."""
         self.newer_than = max(filter(None, (self.newer_than, moment)), default=None)
 
     def concerns(self, run_id: str) -> bool:
@@ -81,7 +81,7 @@ class RunProbe(Probe):
     """
     Reads one run.
 
-    :param newer_than: ``last_updated`` of the run when somebody last read it and went on waiting.
+    :param newer_than: ``last_updated`` of the run when it was last read and did not end the wait.
     :param includes: what to read with it; a list shows no more than the default.
     :param keeps_raw: whether a look gives all of the answer, which takes memory.
     """
@@ -114,8 +114,8 @@ class RunProbe(Probe):
         """
         Read the run, or find out that it does not exist.
 
-        A run that was never seen is looked for in the archive now and then, not at every look: it gets there unseen
-        only if it is finished and archived between two looks.
+        A run that was never seen is looked for in the archive at every tenth look only: it gets there unseen only if
+        it is finished and archived between two looks.
         """
         run_id = self.key.id
         try:
@@ -130,7 +130,7 @@ class RunProbe(Probe):
         return run if self._keeps_raw else slim
 
     def is_newer(self, run: Run) -> bool:
-        """Whether a run is certainly newer than it was when somebody went on waiting."""
+        """Whether a run is certainly newer than a look that did not end the wait."""
         return run.last_updated is not None and self.newer_than is not None and run.last_updated > self.newer_than
 
     def remember(self, run: Run | None) -> None:

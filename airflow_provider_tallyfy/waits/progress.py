@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.waits.scan import FEW, Scan
 
 _SHOWN = 10
 
-# So many looks that fail one after the other are Tallyfy's trouble: the rest would only take long to fail as well.
+# After so many looks in a row that fail, Tallyfy is down: the rest of them would fail as well.
 _OUTAGE = 5
 
 
@@ -52,9 +52,7 @@ class WaitProgress:
 
     :param run_url: gives the address of a run in the web app.
     :param max_poll_failures: how many looks in a row at one run may fail; ``None`` for any number.
-    :param log: where a line for the task's log goes.
     :param first_look_at: when the task looked first, if that was in another process.
-    :raises TallyfyValidationError: if ``max_poll_failures`` is invalid.
     """
 
     def __init__(
@@ -113,48 +111,42 @@ class WaitProgress:
 
     # -- what came of looks ---------------------------------------------------------------------------------
 
-    def accept(self, key: Key, seen: Observation, may_end: bool) -> bool:
-        """Judge what came of a look of the watcher; see :meth:`on_result` for what is returned."""
-        if seen.error is None:
-            return self.on_result(key.id, seen.value, may_end=may_end)
-        self.on_error(key.id, seen.error, seen.grace)
-        return True
-
-    def on_result(self, run_id: str, seen: Any, *, may_end: bool = True) -> bool:
+    def accept(self, key: Key, seen: Observation, may_end: bool = True) -> bool:
         """
-        Judge a look at one run, whose ``seen`` is ``None`` if the run does not exist.
+        Judge what a look at one run showed; the value is ``None`` if the run does not exist.
 
         :param may_end: whether it is certainly newer than the wait.
-        :return: whether it counts; otherwise it would end the wait, and may not.
+        :return: ``False`` if it would end the wait and may not.
         """
-        one = self._each[run_id]
+        one, goal, url = self._each[key.id], self._goal, self._run_url(key.id)
         if one.result is not None:
             return True
-        goal, url = self._goal, self._run_url(run_id)
-        verdict = goal.judge_absence(run_id) if seen is None else goal.judge(seen, url)
-        if verdict.outcome is not Outcome.WAITING and not may_end:
+        if seen.error is not None:
+            self._note_error(one, seen.error, seen.grace)
+            return True
+        verdict = goal.judge_absence(key.id) if seen.value is None else goal.judge(seen.value, url)
+        is_end = verdict.outcome is not Outcome.WAITING
+        if is_end and not may_end:
             return False
-        one.latest, one.is_absent = seen, seen is None
+        one.latest, one.is_absent, one.description = seen.value, seen.value is None, verdict.message
         one.trouble, one.failures, one.is_unreadable = None, 0, False
-        if isinstance(seen, Run):
-            one.run = seen
-        one.description = verdict.message
-        if verdict.outcome is not Outcome.WAITING:
+        if isinstance(seen.value, Run):
+            one.run = seen.value
+        if is_end:
             # Of many runs, it is one line about each.
             waited = f": {url}" if isinstance(goal, RunsGoal) else f".\nThe task waited for {goal.text}.\n{url}"
             one.result = replace(verdict, message=verdict.message + waited)
         return True
 
-    def on_error(self, run_id: str, error: TallyfyError, grace: float = 0.0, *, was_asked: bool = True) -> None:
+    def _note_error(
+        self, one: _RunProgress, error: TallyfyError, grace: float = 0.0, *, was_asked: bool = True
+    ) -> None:
         """
-        Judge a look at one run that failed.
+        Judge a look that failed.
 
         :param grace: seconds that may pass before it ends the wait; it does not count as failed until then.
         :param was_asked: whether Tallyfy was asked about this run, or only about others.
         """
-        one = self._each[run_id]
-        if one.result is not None:
-            return
         one.latest, one.description, one.is_unreadable = None, None, was_asked
         one.trouble, one.grace = error, grace
         if grace:
@@ -231,11 +223,10 @@ class WaitProgress:
 
     def read(self, *, is_last: bool = False) -> Flow[TallyfyError | None]:
         """
-        Read once all that has not ended: in lists where that is cheaper, and one by one at the rest.
+        Read once all that has not ended: in lists where that is cheaper, and the rest one by one.
 
         :param is_last: whether no look comes after it, so that the archive is searched for what was absent.
         :return: the trouble because of which Tallyfy was not asked about all of them, if any.
-        :raises TallyfyAuthError: if Tallyfy does not accept the token.
         """
         unseen = {
             run_id: one.probe.fresh() if is_last and one.is_absent else one.probe
@@ -250,19 +241,19 @@ class WaitProgress:
         failures = 0
         for run_id in sorted(unseen, key=lambda run_id: self._each[run_id].is_unreadable):
             if trouble is not None:
-                self.on_error(run_id, trouble, was_asked=False)
+                self._note_error(self._each[run_id], trouble, was_asked=False)
                 continue
             try:
                 seen = yield from unseen[run_id].look()
             except TallyfyAuthError:
                 raise
             except TallyfyError as error:
-                self.on_error(run_id, error)
+                self.accept(unseen[run_id].key, Observation(error=error))
                 failures = 0 if error.permanent else failures + 1
                 if failures and (error.retry_after or failures >= _OUTAGE):
                     trouble = error
             else:
-                self.on_result(run_id, seen)
+                self.accept(unseen[run_id].key, Observation(seen))
                 failures = 0
         return trouble
 
@@ -276,7 +267,9 @@ class WaitProgress:
                     page: Page = yield call
                     for run in scan.accept(page):
                         probe = unseen.get(run.id)
-                        if isinstance(probe, RunProbe) and self.on_result(run.id, run, may_end=probe.is_newer(run)):
+                        if isinstance(probe, RunProbe) and self.accept(
+                            probe.key, Observation(run), may_end=probe.is_newer(run)
+                        ):
                             probe.remember(run)
                             del unseen[run.id]
             except TallyfyAuthError:

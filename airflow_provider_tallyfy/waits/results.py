@@ -1,4 +1,4 @@
-"""How a wait ended, on its way from the triggerer to a worker."""
+"""What a look means for a wait; an end travels from the triggerer to a worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """How a look leaves the wait; all but ``WAITING`` end it."""
+    """What a look means for the wait; all but ``WAITING`` end it."""
 
     WAITING = "waiting"
     REACHED = "reached"
@@ -28,12 +28,11 @@ class Outcome(StrEnum):
 @dataclass(frozen=True)
 class WaitResult:
     """
-    How a wait ended. It travels from the triggerer to a worker as JSON, through Airflow's database.
+    How a wait ended, or stands. An end travels from the triggerer to a worker as JSON, through Airflow's database.
 
-    :param outcome: the kind of end.
     :param message: what happened, for the log.
     :param result: what the task is to return; for a run what :meth:`Run.describe` gives.
-    :param error: name of the class in ``api.errors`` that says why the wait broke.
+    :param error: name of the class in ``api.errors`` that says why the wait ended.
     """
 
     outcome: Outcome
@@ -43,7 +42,7 @@ class WaitResult:
 
     @classmethod
     def of_error(cls, error: TallyfyError, more: str = "") -> WaitResult:
-        """Give the end that an error is."""
+        """Give the end of a wait by an error."""
         return cls(Outcome.ERROR, f"{error}{more}", error=type(error).__name__)
 
     @classmethod
@@ -53,11 +52,7 @@ class WaitResult:
 
     @classmethod
     def from_event(cls, event: object) -> WaitResult:
-        """
-        Read what a trigger sent.
-
-        :raises TallyfyResponseError: if it is not one of the known ends; a wait never turns green on a guess.
-        """
+        """Read what a trigger sent; an unknown event is an error, because a wait never turns green on a guess."""
         try:
             result = cls(**event)  # type: ignore[arg-type]
             return replace(result, outcome=Outcome(result.outcome))._checked()
@@ -72,17 +67,11 @@ class WaitResult:
         return {**asdict(self), "outcome": self.outcome.value}
 
     def to_error(self) -> TallyfyError:
-        """Make the error that ended the wait again."""
+        """Give the error that ended the wait."""
         return self._error_class()(self.message)
 
     def finish(self, deadline: Deadline) -> Any:
-        """
-        Turn the end of the wait into the end of the task, alike in every mode.
-
-        :return: the wait's result, if it ended well.
-        :raises AirflowFailException: if it ended badly.
-        :raises TallyfyError: if the run is missing, or could not be read any longer.
-        """
+        """End the task as the wait ended, in every mode alike: give the result, or raise."""
         if self.outcome is Outcome.REACHED:
             return self.result
         if self.outcome is Outcome.FAILED:

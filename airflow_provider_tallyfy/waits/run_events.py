@@ -192,13 +192,7 @@ def _is_known(event_id: str, at: str, state: Mapping[str, Any]) -> bool:
 
 
 def checked_events(events: object) -> tuple[Event, ...]:
-    """
-    Check which events a user asks for.
-
-    :param events: names, or a text with one or, between commas, several.
-    :return: each once, in alphabetical order.
-    :raises TallyfyValidationError: if there is none or an unknown one, naming the valid ones.
-    """
+    """Check the names of events, a list or a text with commas; give each once, in alphabetical order."""
     names = set(listed(events, "events"))
     if not names or not names <= set(Event):
         known = ", ".join(event.value for event in Event)

@@ -38,11 +38,7 @@ class Scan:
         return self._pager.next_call() if self._goes_on else None
 
     def accept(self, page: Page) -> list[Run]:
-        """
-        Take a page and give its runs, those included that were not sought, without their ``raw``: there are many.
-
-        :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
-        """
+        """Take a page and give all its runs, without their ``raw``: there are many."""
         runs = [run.without_raw() for run in self._pager.accept(page)]
         hits = self.missing.intersection(run.id for run in runs)
         self.missing -= hits

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 def ends_in_triggerer(operator: BaseOperator, end_from_trigger: object) -> bool:
-    """
-    Whether the wait of a task ends in the triggerer; before Airflow 3.0 it never does.
-
-    :param end_from_trigger: what the task's author asked for.
-    :raises TallyfyConfigurationError: if the task would lose something by it.
-    """
+    """Whether a task ends in the triggerer, never before Airflow 3.0; raise if the task would lose something by it."""
     if not checked_flag(end_from_trigger, "end_from_trigger"):
         return False
     lost = list(_lost_in_triggerer(operator))

@@ -25,8 +25,7 @@ def read_connection(hook: TallyfyHook, deadline: Deadline, log: Callable[[str], 
     """
     Read the Airflow connection, again if a secrets backend or Airflow's API server is down for a moment.
 
-    :raises TallyfyConfigurationError: at once, if the connection is missing, incomplete or malformed.
-    :raises TallyfyTransportError: if it cannot be read before the deadline, and within two minutes.
+    It is tried for two minutes at most, and not beyond the deadline. A connection that is missing is an error at once.
     """
     began, limit = time.monotonic(), min(deadline.seconds, DEFAULT_RETRY_BUDGET)
     reads = ConnectionReads(hook.tallyfy_conn_id, AirflowException, refusal_grace=0, limit=limit)
@@ -46,8 +45,8 @@ class Poller(WaitProgress):
     """
     Looks from a worker.
 
-    A look is one attempt: one that fails is tolerated, and the next look repeats it, though not before Tallyfy wants
-    to be asked again.
+    A look is one attempt. One that fails is tolerated, and the next look repeats it, after the pause that Tallyfy asks
+    for.
 
     :param first_look_at: when the task looked first, in seconds since the epoch, if that was in another process.
     """
@@ -66,15 +65,11 @@ class Poller(WaitProgress):
 
     @property
     def pause(self) -> float:
-        """Seconds for which Tallyfy wants to be left alone."""
+        """Seconds for which Tallyfy asked for no request."""
         return max(0.0, self._resumes_at - time.monotonic())
 
     def look(self, *, is_last: bool = False) -> WaitResult | None:
-        """
-        Look once, unless Tallyfy asked for a pause; the last look happens all the same.
-
-        :return: how the wait ends, or ``None`` if it goes on.
-        """
+        """Look once, unless Tallyfy asked for a pause; give how the wait ends, or ``None`` if it goes on."""
         if self.pause and not is_last:
             return None
         try:
@@ -89,12 +84,7 @@ class Poller(WaitProgress):
             return WaitResult.of_error(error)
 
     def read_again(self, goal: RunsGoal, outcomes: Sequence[str]) -> list[Any]:
-        """
-        Read the facts of the runs when it is known how the wait for each of them ended.
-
-        :param outcomes: how, in the order of the runs.
-        :raises TallyfyError: if a run cannot be read.
-        """
+        """Read the facts of runs of which the trigger told how the wait for each ended."""
         trouble = self._hook.execute(self.read()) or self.trouble
         if trouble is not None:
             raise trouble

@@ -25,19 +25,11 @@ __all__ = ["Key", "Observation", "SharedConnection", "Subscription", "Watcher", 
 
 
 @dataclass
-class _Used:
-    """A watcher, and by how many it is used."""
-
-    watcher: Watcher
-    users: int = 0
-
-
-@dataclass
 class _Shared:
-    """A connection with the watchers that share it, by organization, and by how many it is used."""
+    """A connection with the watchers that share it, by organization, and how many triggers use it."""
 
     connection: SharedConnection
-    watchers: dict[str, _Used] = field(default_factory=dict)
+    watchers: dict[str, Watcher] = field(default_factory=dict)
     users: int = 0
 
 
@@ -52,7 +44,6 @@ async def watching(
     Use the event loop's one watcher for a connection and an organization; the first user starts it, the last ends it.
 
     :param notify: where a line goes if the connection cannot be read at once; the triggerer's log has one anyway.
-    :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
     """
     from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 
@@ -66,16 +57,16 @@ async def watching(
         await shared.connection.ready(notify)
         organization_id = shared.connection.organization_id(organization_id)
         if organization_id not in shared.watchers:
-            shared.watchers[organization_id] = _Used(Watcher(shared.connection, organization_id))
-        used = shared.watchers[organization_id]
-        used.users += 1
+            shared.watchers[organization_id] = Watcher(shared.connection, organization_id)
+        watcher = shared.watchers[organization_id]
+        watcher.users += 1
         try:
-            yield used.watcher
+            yield watcher
         finally:
-            used.users -= 1
-            if not used.users:
+            watcher.users -= 1
+            if not watcher.users:
                 del shared.watchers[organization_id]
-                await used.watcher.close()
+                await watcher.close()
     finally:
         shared.users -= 1
         if not shared.users:
@@ -88,5 +79,5 @@ async def watching(
 def look_now(run_id: str) -> None:
     """Take a hint that a run changed, from a webhook say: the watchers of this event loop look at it now."""
     for shared in _SHARED.get(asyncio.get_running_loop(), {}).values():
-        for used in shared.watchers.values():
-            used.watcher.run_changed(run_id)
+        for watcher in shared.watchers.values():
+            watcher.run_changed(run_id)

@@ -51,11 +51,7 @@ class ListReading:
         return self._scan.next_call()
 
     def accept(self, page: Page, now: float) -> list[Run]:
-        """
-        Take a page and give its runs.
-
-        :raises TallyfyResponseError: if it is not the page that was asked for, or not readable.
-        """
+        """Take a page and give its runs."""
         self.began = min(self.began, now)
         self.page_began, self.tries = float("inf"), 0
         count = page.total_pages if page.total is None else page.total
@@ -70,7 +66,7 @@ class ListReading:
                 self._sought[run_id].was_not_listed(self._shrank)
 
     def break_off(self) -> list[Watched]:
-        """Let go of what was not seen, and name it."""
+        """Stop looking here for what was not seen, and give that."""
         unseen = [one for one in self._sought.values() if one.is_sought]
         for one in unseen:
             one.is_sought = False

@@ -1,4 +1,4 @@
-"""What a watcher decides: whom to look at next, in which way, and when. No clock, no request, no dice."""
+"""What a watcher decides: what to look at next, how, and when. No clock, no request, no random number."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def looks_at_a_time(per_second: float, seconds_for_one: float, most: int) -> int
 
 @dataclass
 class Trouble:
-    """How Tallyfy fares: when everybody has to hold back, and whether it is more than trouble with one run."""
+    """Failures of late: until when to send nothing, and whether it is more than trouble with one run."""
 
     until: float = float("-inf")
     _failing: set[Hashable] = field(default_factory=set, init=False)
@@ -90,11 +90,7 @@ class Trouble:
         return not self._is_limited and len(self._failing) >= _OUTAGE
 
     def note_failure(self, what: Hashable, error: TallyfyError, asked_at: float, now: float, chance: float) -> None:
-        """
-        Take a failed request into account.
-
-        :param asked_at: when; requests that were under way together are one failure.
-        """
+        """Count a failed request; those that were under way together are one failure."""
         self._failing.add(what)
         self._is_limited |= isinstance(error, TallyfyRateLimitError)
         if not self.is_general:
@@ -106,7 +102,7 @@ class Trouble:
         self.until = max(self.until, now + pause)
 
     def note_success(self) -> None:
-        """Take an answer into account. What Tallyfy asked to wait is waited all the same."""
+        """Note an answer. A pause that Tallyfy asked for goes on all the same."""
         self._failing.clear()
         self._pauses = 0
         self._is_limited = False
@@ -148,7 +144,7 @@ def next_step(
     page_first: bool = False,
 ) -> ReadList | ReadPage | ReadOne | Rest:
     """
-    Decide what to ask next: what probably changed, the list that answers most questions, or what is wanted longest.
+    Decide what to read next: what probably changed, the list that shows most, or what is overdue longest.
 
     :param page_due: when to ask for the next page of the list that is being read; ``None`` if none is.
     :param page_first: whether it is that list's turn, rather than that of looks at something by itself.

@@ -62,6 +62,8 @@ class Watcher:
 
     def __init__(self, connection: SharedConnection, organization_id: str) -> None:
         self.organization_id = organization_id
+        #: How many triggers use it.
+        self.users = 0
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._watched: dict[Key, Watched] = {}
@@ -74,7 +76,7 @@ class Watcher:
         self._request_seconds = 0.0
         self._refused: dict[Watched, tuple[TallyfyError, float]] = {}  # with the moment of the request
         self._defect: BaseException | None = None
-        # Whoever happens to come first must not lend its log and its other context to the work for everybody.
+        # An empty context: the work for everybody must not log under the trigger that happens to come first.
         self._task = self._loop.create_task(self._work(), context=contextvars.Context())
         self._task.add_done_callback(self._pass_on_defect)
 
@@ -104,8 +106,7 @@ class Watcher:
         Have things watched for as long as the context lasts. What is known already is delivered at once.
 
         :param longest: if given, the interval doubles up to this.
-        :param accept: judges each observation, and raises nothing that others suffer from.
-        :raises TallyfyValidationError: if an interval is not a number of seconds; others must not suffer from it.
+        :param accept: judges each observation, at once.
         """
         now = self._loop.time()
         interval = checked_seconds(interval, "poll_interval")
@@ -258,7 +259,7 @@ class Watcher:
             return
         for run in runs:
             self._saw_listed(reading, run, asked_at)
-            await asyncio.sleep(0)  # those whose wait just ended go first: a whole page of them stalls the loop
+            await asyncio.sleep(0)  # triggers whose wait just ended go first: a whole page of them stalls the loop
         reading.due = float("-inf")
         if reading.next_call() is None:
             self._end_list(reading)
@@ -314,7 +315,7 @@ class Watcher:
             value = await self._hook.execute(one.probe.look(), retry_budget=0)
         except TallyfyError as error:
             self._look_failed(one, error, asked_at)
-        except Exception as defect:  # noqa: BLE001 - it is the subscribers', who raise it, and nobody else's
+        except Exception as defect:  # noqa: BLE001 - the subscribers raise it
             one.break_off(defect)
         else:
             self._trouble.note_success()
@@ -349,7 +350,7 @@ class Watcher:
             one.publish(Observation(error=error), now)
 
     def _note_failure(self, what: Hashable, error: TallyfyError, asked_at: float) -> None:
-        """Let trouble that is not only one run's concern everybody whose look is wanted."""
+        """Count a failure; if it is not only one run's trouble, looks that were wanted too long ago have failed."""
         if error.permanent:
             return
         now, was_outage = self._loop.time(), self._trouble.is_outage
@@ -374,7 +375,7 @@ class Watcher:
         one.due = self._connection.check_at
 
     async def _check_credentials(self) -> None:
-        """Take up a connection that was changed, so that a new token needs no restart; else bear it for some time."""
+        """Use a connection that was changed, so that a new token needs no restart; else tolerate it for some time."""
         if self._requests:
             await asyncio.wait(self._requests)
         refused, self._refused = self._refused, {}

@@ -1,4 +1,4 @@
-"""An Airflow connection as everything uses it that waits in an event loop."""
+"""An Airflow connection that all waits in an event loop share."""
 
 from __future__ import annotations
 
@@ -44,16 +44,14 @@ class SharedConnection:
         #: Since when the credentials are in use.
         self.used_since = float("-inf")
         self._first_trouble: asyncio.Future[str] = self._loop.create_future()
-        # Whoever happens to come first must not lend its log and its other context to the work for everybody.
+        # An empty context: the work for everybody must not log under the trigger that happens to come first.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
     async def ready(self, notify: Callable[[str], None] = log.debug) -> SharedConnection:
         """
-        Wait until the connection is read; one waiter's cancellation is not the others'.
+        Wait until the connection is read; a caller that is cancelled cancels no other.
 
         :param notify: where a line goes if that takes more than one try.
-        :raises TallyfyConfigurationError: if it is missing, incomplete or malformed for longer than
-            :data:`~airflow_provider_tallyfy.connection_extras.DEFAULT_CREDENTIALS_GRACE`.
         """
         first: set[asyncio.Future[Any]] = {self._reading, self._first_trouble}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
@@ -88,12 +86,7 @@ class SharedConnection:
         hook.limiter = self
 
     def organization_id(self, own: str | None) -> str:
-        """
-        The organization that is meant.
-
-        :param own: the task's; by default the connection's.
-        :raises TallyfyConfigurationError: if there is neither.
-        """
+        """Give the task's own organization, or the connection's."""
         return self._hook.organization_id(own)
 
     def hook(self, organization_id: str) -> TallyfyAsyncHook:
@@ -115,11 +108,7 @@ class SharedConnection:
         return max(self._budget.free_at, self._rests_until)
 
     async def acquire(self) -> float:
-        """
-        Wait until a request may be sent.
-
-        :return: the moment, on the event loop's clock.
-        """
+        """Wait until a request may be sent, and give the moment, on the event loop's clock."""
         while (pause := self.free_at - self._loop.time()) > 0:  # noqa: ASYNC110 - the clock is what it waits for
             await asyncio.sleep(pause)
         self._budget.spend(1, self._loop.time())
@@ -127,10 +116,9 @@ class SharedConnection:
 
     def throttled(self, sent_at: float, after: float) -> bool:
         """
-        Let nobody send for a while.
+        Send nothing for a while; give whether that is news.
 
         :param sent_at: what :meth:`acquire` returned for the request that Tallyfy answered with 429.
-        :return: whether that was not known.
         """
         is_new = sent_at > self._rests_until
         self._rests_until = max(self._rests_until, self._loop.time() + after)
@@ -139,11 +127,7 @@ class SharedConnection:
     # -- new credentials ------------------------------------------------------------------------------------
 
     async def was_changed(self) -> bool | None:
-        """
-        Read the connection again, and use it from now on if it was changed.
-
-        :return: whether it was; ``None`` if that cannot be known at the moment.
-        """
+        """Read the connection again, and use it if it was changed; ``None`` if it cannot be read at the moment."""
         self.check_at = self._loop.time() + _CHECK_EVERY
         try:
             hook = await self._connect()

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.waits.probes import Key, Observation, Probe, RunPr
 
 SHORTEST_INTERVAL = 0.5
 
-_NOBODY_WAITS = 3600.0
+_WITHOUT_SUBSCRIBERS = 3600.0
 
 #: Judges an observation. Refuses it, and returns ``False``, if it would end the wait and may not.
 Accept = Callable[[Key, Observation, bool], bool]
@@ -21,7 +21,6 @@ class Subscription:
     """
     Receives what it asked for: the first observation, every change, and every look that fails.
 
-    :param interval: seconds between two looks.
     :param longest: if more than ``interval``, the interval doubles from look to look up to this.
     :param since: when the wait began.
     :param accept: judges each observation, at once.
@@ -64,7 +63,7 @@ class Subscription:
         try:
             if is_new and not self._accept(key, seen, may_end):
                 return False
-        except Exception as defect:  # noqa: BLE001 - it is the subscriber's, who raises it, and nobody else's
+        except Exception as defect:  # noqa: BLE001 - the subscriber raises it
             self.break_off(defect)
             return True
         if is_new or self.wants_all:
@@ -90,7 +89,7 @@ class Watched:
     :param probe: how to read it.
     :param wanted: since when a look is wanted.
     :param due: when to try.
-    :param requested_at: when somebody last asked for a look; one that was under way already does not do.
+    :param requested_at: when a subscriber last asked for a look; one that was under way then does not count.
     :param list_status: the list to look for it in this time; ``None`` to look at it by itself.
     :param next_lists: where to look for it if that list does not show it; ``None`` if none was read yet this time.
     :param is_listed: whether a list showed it last time.
@@ -127,7 +126,7 @@ class Watched:
 
     def request(self, now: float, moment: float) -> None:
         """
-        Want a look for somebody who asks for one, and has no use for what was asked of Tallyfy before.
+        Want a look that is made from now on, for a subscriber; one that is under way does not count.
 
         :param moment: when the look may be made at the latest.
         """
@@ -148,7 +147,7 @@ class Watched:
 
     def was_not_listed(self, list_shrank: bool = False) -> None:
         """
-        Go on after its list did not show it: if it did before, most likely people completed the run.
+        Choose the next list: if this one showed the run before, most likely people completed the run.
 
         :param list_shrank: whether runs left the list while it was read, so that this one may have moved up unseen.
         """
@@ -160,8 +159,8 @@ class Watched:
         self.is_listed = self.is_sought = False
 
     def interval_at(self, now: float) -> float:
-        """Seconds until the next look: whoever is in the greatest hurry sets the pace."""
-        return min((each.interval_at(now) for each in self.subscriptions), default=_NOBODY_WAITS)
+        """Seconds until the next look: the shortest interval of all subscribers."""
+        return min((each.interval_at(now) for each in self.subscriptions), default=_WITHOUT_SUBSCRIBERS)
 
     def join(self, subscription: Subscription, probe: Probe) -> bool:
         """
@@ -195,6 +194,6 @@ class Watched:
         return is_received
 
     def break_off(self, defect: BaseException) -> None:
-        """Make everybody's wait for it fail with the defect that ended the watching."""
+        """Make all subscribers raise the defect that ended the watching."""
         for subscription in self.subscriptions:
             subscription.break_off(defect)

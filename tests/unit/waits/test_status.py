@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.waits.goals import RunGoal
+from airflow_provider_tallyfy.waits.probes import Key, Observation
 from airflow_provider_tallyfy.waits.progress import WaitProgress
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
@@ -94,11 +95,11 @@ class Progress(WaitProgress):
     """The progress of a wait for one run, look by look."""
 
     def saw(self, seen: Run | None) -> WaitResult | None:
-        self.on_result("r1", seen)
+        self.accept(Key("run", "r1"), Observation(seen))
         return self.result()
 
     def stumbled(self, error: TallyfyError) -> WaitResult | None:
-        self.on_error("r1", error)
+        self.accept(Key("run", "r1"), Observation(error=error))
         return self.result()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow import __version__ as airflow_version
@@ -65,6 +66,11 @@ def asset_state_stores(trigger: object) -> tuple[Any, ...]:
     return by_asset or (stores,)
 
 
+def read_all_connections() -> None:
+    """Let this process read connections of Airflow's database, as servers may; since 3.1 others must say so."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+
+
 def is_mapped(operator: object) -> bool:
     """Tell whether Airflow made an operator for one item of a mapped task; then its arguments are final values."""
     return getattr(operator, "_BaseOperator__from_mapped", False)
@@ -106,4 +112,5 @@ __all__ = [
     "is_mapped",
     "mask_secret",
     "mask_secret_async",
+    "read_all_connections",
 ]

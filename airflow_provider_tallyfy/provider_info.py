@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "asset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],
         "dataset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],  # Airflow 2
+        "cli": [f"{_PACKAGE}.cli.definition.get_tallyfy_cli_commands"],  # Airflow >= 3.2
         "extra-links": [f"{_PACKAGE}.links.tallyfy.TallyfyRunLink"],
         "hooks": _modules("hooks"),
         "operators": _modules("operators", "tallyfy", "bulk"),

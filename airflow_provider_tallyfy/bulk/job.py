@@ -1,4 +1,4 @@
-"""A bulk job from the checkpoint of earlier tries to the XComs and the error at the end: the door for operators."""
+"""A bulk job from the checkpoint of earlier tries to the XComs and the error at the end: the door to this room."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ _MAX_PLANNED = 20
 
 class BulkJob:
     """
-    Carries out an action on many runs, in one try of a task.
+    Carries out an action on many runs, in one try of a task, or for a command.
 
     :param purpose: what tells this job from others of the same task, in plain JSON types.
     :param max_failures: how many runs may fail, and whether that is a share of all in percent; ``None`` for any number.
     :param describe_plan: makes the result of a dry run, of its requests and of how many of them it may show; ``None``
         if it is no dry run.
+    :param on_outcome: called with what became of each run, as a line of the report, when it is known.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class BulkJob:
         push_xcoms: bool,
         describe_plan: Callable[[Sequence[Call[Any]], int], dict[str, Any]] | None,
         log: Any,
+        on_outcome: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._action = action
         self._hook = hook
@@ -67,17 +69,18 @@ class BulkJob:
         self._push_xcoms = push_xcoms
         self._describe_plan = describe_plan
         self.log = log
+        self._on_outcome = on_outcome
         self._executor: BulkExecutor[Any] | None = None
-        self._is_killed = False
+        self._killed_by = ""
 
-    def kill(self) -> None:
+    def kill(self, reason: str = "the task was killed") -> None:
         """Begin no further run; :meth:`run` ends in good order. May be called at any time, by signal handlers too."""
-        self._is_killed = True
+        self._killed_by = reason
         if self._executor is not None:
-            self._executor.kill("the task was killed")
+            self._executor.kill(reason)
 
     def run(self, context: Any) -> dict[str, Any]:
-        """Do it to all runs, and push and return the result."""
+        """Do it to all runs, and push and return the result; ``context`` is ``None`` outside of a task."""
         checkpoint = Checkpoint(
             context,
             self._purpose,
@@ -99,8 +102,8 @@ class BulkJob:
                 max_failures=self._most_failures(),
                 is_dry_run=self._describe_plan is not None,
             )
-            if self._is_killed:
-                self.kill()
+            if self._killed_by:
+                self.kill(self._killed_by)
             return self._execute(context, loop, executor, checkpoint)
 
     def _execute(
@@ -116,7 +119,10 @@ class BulkJob:
                 self.log.info("%s", progress.line())
 
         def write(outcome: Outcome) -> None:
-            report.write(outcome.describe(self._run_url))
+            line = outcome.describe(self._run_url)
+            report.write(line)
+            if self._on_outcome:
+                self._on_outcome(line)
 
         if self._describe_plan and self._earlier_report_path:
             self.log.info("Dry run, no report is written: %s stays as it is.", self._earlier_report_path)

@@ -46,6 +46,7 @@ class Checkpoint:
     They are saved before the first of them is changed, so no kill leaves an unknown change. Airflow >= 3.3 keeps them
     in its task state store; on older versions only the reports of earlier tries are known.
 
+    :param context: of the running task; ``None`` outside of one, where nothing is tried again.
     :param purpose: what the job is about; jobs with another purpose have another checkpoint.
     """
 
@@ -58,16 +59,16 @@ class Checkpoint:
         changed_states: Collection[str] = (),
         failed_states: Collection[str] = (),
     ) -> None:
-        ti = context["ti"]
-        parts = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, purpose]
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        ti = context["ti"] if context else None
+        task = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index] if ti else []
+        digest = hashlib.sha256(json.dumps([*task, purpose], sort_keys=True, default=str).encode()).hexdigest()
         self.job = digest[:20]
-        self._store = context.get("task_state_store")
+        self._store = context.get("task_state_store") if context else None
         self._key = f"tallyfy_{self.job}"
         self._report_path = report_path
         self._changed_states = changed_states
         self._failed_states = failed_states
-        self._is_retry = ti.try_number > 1
+        self._is_retry = ti is not None and ti.try_number > 1
         self._saved: frozenset[str] = frozenset()
 
     def load(self) -> PreviousAttempts:

@@ -32,7 +32,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     moment_before,
     required_organization,
 )
-from airflow_provider_tallyfy.api.inputs.queries import RunQuery
+from airflow_provider_tallyfy.api.inputs.queries import RunQuery, refuse_empty
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.outputs import (
     ActivityResult,
@@ -258,28 +258,37 @@ class TallyfyHook(BaseHook):
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
         """
-        at_most, raw = checked_count(limit, "limit"), checked_flag(raw, "raw")
-        wanted = RunQuery.checked(
-            status=status,
-            template_id=template_id,
-            query=query,
-            tags=tags,
-            owners=owners,
-            folder=folder,
-            archived=archived,
-            sort=sort,
-        )
-        wanted = replace(wanted, before=moment_before(datetime.now(UTC), older_than, "older_than"))
-        runs = islice(self.each_run(wanted), at_most)
+        raw = checked_flag(raw, "raw")
+        filters = {
+            "status": status,
+            "template_id": template_id,
+            "query": query,
+            "tags": tags,
+            "owners": owners,
+            "folder": folder,
+            "archived": archived,
+            "older_than": older_than,
+            "sort": sort,
+            "limit": limit,
+        }
+        runs = self.each_run(filters)
         return [run_result(run, self.run_url(run.id), raw=raw) for run in runs]
 
-    def each_run(self, wanted: RunQuery) -> Iterator[Run]:
+    def each_run(self, filters: Mapping[str, Any]) -> Iterator[Run]:
         """
-        Give runs as pages of the list come, for operators.
+        Give the runs that :meth:`list_runs` lists, as pages of the list come, for operators and the command line.
 
-        :param wanted: which ones.
+        :param filters: arguments of :meth:`list_runs`, by name.
         :raises TallyfyError: in one of its kinds, as :meth:`list_runs`.
         """
+        query = dict(filters)
+        own = {name: query.pop(name, None) for name in ("older_than", "limit")}
+        refuse_empty({name: value for name, value in own.items() if value is not None})
+        before = moment_before(datetime.now(UTC), own["older_than"], "older_than")
+        at_most = checked_count(own["limit"], "limit")
+        return islice(self._each_run(replace(RunQuery.checked(**query), before=before)), at_most)
+
+    def _each_run(self, wanted: RunQuery) -> Iterator[Run]:
         pager = flows.run_pager(self.organization_id, wanted, whole=True)
         with redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tallyfy.operators._base import TallyfyOperator
@@ -52,13 +50,8 @@ class TallyfyRunFilterOperator(TallyfyOperator):
 
     def _filtered_runs(self) -> Iterator[Run]:
         """List the runs that the filters let through, as Tallyfy's pages come; refuse filters that came out empty."""
-        from airflow_provider_tallyfy.api.inputs.checks import checked_count, moment_before
-        from airflow_provider_tallyfy.api.inputs.queries import QUERY_FILTERS, RunQuery, refuse_empty
+        from airflow_provider_tallyfy.api.inputs.queries import refuse_empty
 
         refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
-        before = moment_before(datetime.now(UTC), self.older_than, "older_than")
-        limit = checked_count(self.limit, "limit")
-        wanted = RunQuery.checked(
-            **{name: getattr(self, name) for name in QUERY_FILTERS}, archived=self.archived or self._default_archived
-        )
-        return islice(self.hook.each_run(replace(wanted, before=before)), limit)
+        filters = {name: getattr(self, name) for name in FILTERS}
+        return self.hook.each_run(filters | {"archived": self.archived or self._default_archived})

@@ -81,3 +81,21 @@ def test_imports_of_dag_files_load_few_modules():
     assert len(loaded) <= _MOST_MODULES, loaded
     heavy = [name for name in loaded if any(f"{name}.".startswith(f"{room}.") for room in _NOT_FOR_DAG_FILES)]
     assert heavy == []
+
+
+_COMMANDS = """
+import json, sys
+import airflow.cli.cli_config
+before = set(sys.modules)
+from airflow_provider_tallyfy.cli.definition import get_tallyfy_cli_commands
+get_tallyfy_cli_commands()
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_the_definition_of_the_commands_loads_two_modules():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _COMMANDS], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    known = {"airflow_provider_tallyfy", "airflow_provider_tallyfy.provider_info"}
+    known |= {"airflow_provider_tallyfy.connection_extras", "airflow_provider_tallyfy.defaults"}
+    assert set(loaded) - known == {"airflow_provider_tallyfy.cli", "airflow_provider_tallyfy.cli.definition"}

@@ -69,6 +69,13 @@ def test_the_links_it_names_exist():
         assert getattr(import_module(module), name)().name
 
 
+def test_the_commands_it_names_exist_in_one_group():
+    [path] = INFO["cli"]
+    module, _, name = path.rpartition(".")
+    [group] = getattr(import_module(module), name)()
+    assert group.name == "tallyfy"
+
+
 def test_the_form_has_the_fields_that_a_connection_may_have_each_with_label_and_help():
     fields = CONNECTION_TYPE["conn-fields"]
     assert set(fields) == set(EXTRAS)

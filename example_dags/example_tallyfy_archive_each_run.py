@@ -1,4 +1,12 @@
-"""Archive the runs that were finished some time ago with a task for each, which Airflow shows and retries alone."""
+"""
+Archive the runs that were finished some time ago with a task for each, which Airflow shows and retries alone.
+
+**Try it** with `make airflow`:
+
+1. In [the sandbox](http://127.0.0.1:8765) open *Onboarding - Globex* and press *Complete all tasks*.
+2. Trigger this DAG with `days` = 0, which takes every complete run.
+3. Each mapped task `archive` leads to its run: *Open run in Tallyfy*. *Restore run* brings it back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Every night, keep the audit trail and an export of every run that was finished in the last days."""
+"""
+Every night, keep the audit trail and an export of every run that was finished in the last days.
+
+**Try it** with `make airflow`:
+
+1. In [the sandbox](http://127.0.0.1:8765) open *Onboarding - Globex* and press *Complete all tasks*.
+2. Trigger this DAG. `folder` then has two files for each run that was completed in the last two days.
+3. The file that ends with `.jsonl` says who did what, the one that ends with `.json` holds the whole run.
+"""
 
 from __future__ import annotations
 

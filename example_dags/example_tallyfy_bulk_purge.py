@@ -1,4 +1,12 @@
-"""Delete for good what was archived long ago: a dry run unless somebody says otherwise."""
+"""
+Delete for good what was archived long ago: a dry run unless somebody says otherwise.
+
+**Try it** with `make airflow`:
+
+1. Copy the organization's id from the foot of [the sandbox](http://127.0.0.1:8765), and trigger this DAG with it.
+2. The log of `purge` says what it would delete: *Vendor review - Tyrell*, archived 200 days ago.
+3. Trigger it again without `dry_run`. The run is gone, and `folder` has its snapshot.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +24,9 @@ with DAG(
     max_active_runs=1,
     params={
         "organization_id": Param(
-            type="string", minLength=1, description="The organization to delete from, as a second key."
+            type="string",
+            minLength=1,
+            description="Organization to delete from, by id: a second key, so it has no default.",
         ),
         "days": Param(90, type="integer", minimum=30, description="Delete what was archived this long ago."),
         "dry_run": Param(True, type="boolean", description="Only say what would be deleted."),

@@ -1,4 +1,12 @@
-"""Restore many runs at once, with a report, and take all of it back if that was not what was meant."""
+"""
+Restore many runs at once, with a report, and take all of it back if that was not what was meant.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG. *Onboarding - Hooli* and *Onboarding - Wonka* are no longer archived.
+2. Open both in [the sandbox](http://127.0.0.1:8765), and press *Archive run*.
+3. Trigger it with `at_most` = 1. Two runs come back, so `check` fails and `undo` archives both again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Every night, archive the runs that were finished some time ago: one task for all of them, with a report."""
+"""
+Every night, archive the runs that were finished some time ago: one task for all of them, with a report.
+
+**Try it** with `make airflow`:
+
+1. Unpause this DAG: it runs for the last night. *Onboarding - Soylent* and *Vendor review - Northwind* are archived.
+2. In [the sandbox](http://127.0.0.1:8765) open *Onboarding - Globex* and press *Complete all tasks*.
+3. Trigger this DAG with `days` = 0. It archives that run as well, and *Onboarding - Umbrella*.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Start when people have completed a run, instead of waiting for it; needs Airflow 3."""
+"""
+Start when people have completed a run, instead of waiting for it; needs Airflow 3.
+
+**Try it** with `make airflow`:
+
+1. Unpause this DAG, and give the triggerer some seconds to look at the runs for the first time.
+2. In [the sandbox](http://127.0.0.1:8765) open *Onboarding - Globex* and press *Complete all tasks*.
+3. Within some seconds a DAG run starts, and archives that run.
+"""
 
 from __future__ import annotations
 

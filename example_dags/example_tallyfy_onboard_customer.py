@@ -1,4 +1,14 @@
-"""Launch a run for a new customer, wait until people have finished it, and go on as its form says."""
+"""
+Launch a run for a new customer, wait until people have finished it, and go on as its form says.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG. Its default is the template *Customer onboarding*.
+2. When `onboard` is deferred, follow its link *Open run in Tallyfy* to the new run.
+3. At *Collect documents* fill in a *Tax number* and press *Complete*, then *Complete all tasks*.
+4. The DAG goes on to `note_result`, which gives the run a summary.
+5. Trigger it for another `customer_id` and leave *Tax number* empty: `ask_for_tax_number` launches a project.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +29,9 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
-        "template_id": Param(type="string", minLength=1, description="The template, from its address in Tallyfy."),
+        "template_id": Param(
+            "ae0f8868dd2081c2a10f6afa79f72044", type="string", minLength=1, description="Template, by id."
+        ),
         "customer_id": Param("4711", type="string", description="There is one run per customer, whatever happens."),
         "company": Param("ACME Corp", type="string", description="Name of the customer."),
         "contact": Param("ada@example.com", type="string", format="email", description="Whom to write to."),

@@ -1,4 +1,12 @@
-"""Once a month, delete for good what was archived long ago, with a snapshot of each run, after a rehearsal."""
+"""
+Once a month, delete for good what was archived long ago, with a snapshot of each run, after a rehearsal.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG with `days` = 30. Nothing is deleted; each task `delete` logs what it would delete.
+2. Trigger it again without `dry_run`: *Onboarding - Wonka* and *Vendor review - Tyrell* are gone from [the sandbox](http://127.0.0.1:8765).
+3. The folder `snapshots` has a file for each of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""Restore a run, extract its form, wait for people to finish the run, and archive it again if it was archived."""
+"""
+Restore a run, extract its form, wait for people to finish the run, and archive it again if it was archived.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG. Its default is the archived run *Onboarding - Hooli*.
+2. When `wait_for_people` is deferred, follow its link *Open run in Tallyfy* to the restored run.
+3. Press *Complete all tasks* there.
+4. Within some seconds the DAG goes on, and `archive_again` archives the run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +25,11 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    params={"run_id": Param(type="string", minLength=1, description="The run to work on.")},
+    params={
+        "run_id": Param(
+            "c27460eb5b3c719bb613fb83cc4e5427", type="string", minLength=1, description="Run to work on, by id."
+        )
+    },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:

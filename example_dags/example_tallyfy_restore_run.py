@@ -1,4 +1,12 @@
-"""Restore an archived run, wait until it is active, and hand it on."""
+"""
+Restore an archived run, wait until it is active, and hand it on.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG. Its default is the archived run *Vendor review - Fabrikam*.
+2. Follow the link *Open run in Tallyfy* of the task `restore`: the run is active.
+3. Press *Archive run* there, and trigger the DAG again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +23,9 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
-        "run_id": Param(type="string", minLength=1, description="The run to restore, from its address in Tallyfy.")
+        "run_id": Param(
+            "8096fb4e743ef28a61c13788b4f32893", type="string", minLength=1, description="Run to restore, by id."
+        )
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,

@@ -1,4 +1,13 @@
-"""Wait for people in every way there is: for a task, for an answer, and for many runs at once."""
+"""
+Wait for people in every way there is: for a task, for an answer, and for many runs at once.
+
+**Try it** with `make airflow`:
+
+1. Trigger this DAG. Its defaults are the runs *Onboarding - ACME Corp* and *Onboarding - Globex*.
+2. `reviewed` is deferred. Follow its link *Open run in Tallyfy*, and press *Approve* at *Legal review*.
+3. `answer` waits for the *Tax number* of *Collect documents*. Fill it in and press *Save*.
+4. `all_complete` waits for both: open each in [the sandbox](http://127.0.0.1:8765), and press *Complete all tasks*.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +29,13 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     render_template_as_native_obj=True,  # so that run_ids stays a list
-    default_args={"deferrable": True, "poke_interval": 60, "timeout": WEEK},
+    default_args={"deferrable": True, "poke_interval": 10, "timeout": WEEK},
     params={
         "run_ids": Param(
-            type="array", minItems=1, description="Runs of one template; the first is followed in detail."
+            ["13457c9c58c1da857daed3a574ffe86d", "c44bdfc975e78b1875c90175372678ee"],
+            type="array",
+            minItems=1,
+            description="Runs of one template; the first is followed in detail.",
         ),
         "task": Param("Legal review", type="string", description="Title of a task of that template."),
         "field": Param("Tax number", type="string", description="Label of a form field of that template."),

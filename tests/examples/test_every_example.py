@@ -1,7 +1,8 @@
-"""Every example DAG can be started as delivered, and fails if one of its tasks does."""
+"""Every example DAG says how to try it, and fails if one of its tasks does."""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,55 +10,21 @@ from typing import Any
 import pytest
 from airflow import __version__ as airflow_version
 
-from airflow_provider_tallyfy.sandbox import Sandbox
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
-from tests.examples.test_maintenance_examples import task_states
+from tests.examples import test_examples_on_the_pages
 
 FOLDER = Path(__file__).resolve().parents[2] / "example_dags"
+PAGES = FOLDER.parent / "airflow_provider_tallyfy" / "sandbox" / "web" / "templates"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
 #: Asset watchers came with Airflow 3.
 ABSENT = {"example_tallyfy_on_completion"} if airflow_version.startswith("2.") else set()
 PRESENT = [name for name in EXAMPLES if name not in ABSENT]
-#: Those that wait for no people or events, so that they end by themselves.
-ALONE = sorted(
-    set(PRESENT)
-    - {
-        "example_tallyfy_collect_answers",
-        "example_tallyfy_on_completion",
-        "example_tallyfy_onboard_customer",
-        "example_tallyfy_restore_in_pipeline",
-        "example_tallyfy_wait_for_people",
-    }
-)
 FAILED = ("failed", "upstream_failed")
 
 
 def dag_of(name: str) -> Any:
     return import_module(f"example_dags.{name}").dag
-
-
-#: Read before any test runs: `dag.test()` leaves the params of its run in the DAG.
-DEFAULTS = {
-    name: {param: dag_of(name).params.get_param(param).value for param in dag_of(name).params} for name in ALONE
-}
-
-
-@pytest.fixture
-def seeded(tallyfy_sandbox: Sandbox) -> Sandbox:
-    """Return a Tallyfy as the sandbox starts from the command line."""
-    tallyfy_sandbox.load(DEFAULT)
-    return tallyfy_sandbox
-
-
-def what_only_the_user_knows(seeded: Sandbox) -> dict[str, Any]:
-    """Return values from the seed for params without a default."""
-    ids = {run["name"]: run["id"] for run in seeded.runs}
-    return {
-        "run_id": ids["Onboarding - Hooli"],
-        "run_ids": [ids["Onboarding - ACME Corp"]],
-        "template_id": seeded.store.template("Customer onboarding")["id"],
-        "organization_id": seeded.organization_id,
-    }
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -83,20 +50,30 @@ def test_a_dag_with_a_schedule_needs_no_param(name):
         dag.params.validate()
 
 
-@pytest.mark.parametrize("name", ALONE)
-def test_an_example_succeeds_with_its_defaults_on_the_seed_of_the_sandbox(name, seeded, example, tmp_path):
-    files = {"folder": str(tmp_path), "snapshots": str(tmp_path)}
-    known = what_only_the_user_knows(seeded) | files
-    given = {param: known.get(param, default) for param, default in DEFAULTS[name].items()}
-    dag_run = example(name, **given)
-    assert str(dag_run.state) == "success", task_states(dag_run)
+def test_every_example_is_run_with_its_defaults():
+    on_the_pages = {f"example_tallyfy_{name.removeprefix('test_')}" for name in vars(test_examples_on_the_pages)}
+    assert set(EXAMPLES) - on_the_pages == {"example_tallyfy_on_completion"}  # see tests/system/test_event_example.py
 
 
-def test_the_default_names_of_waiting_for_people_exist_in_a_seeded_template(seeded):
-    params = dag_of("example_tallyfy_wait_for_people").params
-    template = seeded.store.template("Customer onboarding")
-    assert params["task"] in [step["title"] for step in template["steps"]]
-    assert params["field"] in [field["label"] for step in template["steps"] for field in step["form_fields"]]
+def texts_in(thing: Any) -> set[str]:
+    if isinstance(thing, dict):
+        thing = [*thing.values()]
+    return set().union(*map(texts_in, thing)) if isinstance(thing, list) else {str(thing).replace("\ufeff", "")}
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_its_documentation_says_step_by_step_how_to_try_it(name):
+    dag = dag_of(name)
+    steps = re.findall(r"^(\d)\. ", dag.doc_md, re.MULTILINE)
+    assert steps == [str(number) for number in range(1, len(steps) + 1)]
+    assert len(steps) >= 3
+    pages = " ".join(path.read_text() for path in PAGES.glob("*.html")).casefold()
+    code = (FOLDER / f"{name}.py").read_text().replace(dag.doc_md, "")
+    for shown in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", dag.doc_md):
+        known = shown in texts_in(DEFAULT) or shown.casefold() in pages or f'"{shown}"' in code
+        assert known or shown == TallyfyRunLink.name, f"nothing is called {shown}"
+    for written in re.findall(r"`([^` ]+)`", dag.doc_md):
+        assert written in code or written in (".jsonl", ".json"), f"the DAG has no {written}"
 
 
 def ends(dag: Any, broken: str) -> dict[str, str]:

@@ -41,7 +41,7 @@ with DAG(
 
     @task
     def check(counts: dict[str, int], params: dict | None = None) -> None:
-        """Look at what was done, as a person would look at the report."""
+        """Check the result, as a person would check the report."""
         if params and counts["changed"] > params["at_most"]:
             raise ValueError(f"{counts['changed']} runs came back, at most {params['at_most']} were expected")
 
@@ -50,7 +50,8 @@ with DAG(
     # [START howto_operator_tallyfy_archive_runs]
     undo = TallyfyArchiveRunsOperator(
         task_id="undo",
-        # There even if the restore failed half-way; nothing if it never began.
+        # A restore that failed half-way has pushed this; one that never
+        # began has not.
         run_ids="{{ ti.xcom_pull('restore', key='changed') or [] }}",
         report_path="{{ params.folder }}/{{ run_id }}/undo.jsonl",
         trigger_rule="one_failed",

@@ -46,7 +46,7 @@ with DAG(
         task_id="onboard",
         template_id="{{ params.template_id }}",
         name="Onboarding - {{ params.company }}",
-        kickoff={  # by label, alias or id; checked and encoded by the template's field types
+        kickoff={  # by label, alias or id, encoded by the template's field types
             "Company name": "{{ params.company }}",
             "Contact email": "{{ params.contact }}",
             "Go-live date": "{{ macros.ds_add(dag_run.start_date.strftime('%Y-%m-%d'), 30) }}",
@@ -65,7 +65,7 @@ with DAG(
     answers = TallyfyGetAnswersOperator(
         task_id="answers",
         run_id=onboard.output["run_id"],
-        fields=["Tax number"],  # by label, alias or id; an unknown one fails with the nearest names
+        fields=["Tax number"],  # by label, alias or id
     )
 
     @task.branch

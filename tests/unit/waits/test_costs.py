@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.hooks.tallyfy_async import TallyfyAsyncHook
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
 from airflow_provider_tallyfy.waits import watcher
+from airflow_provider_tallyfy.waits.goals import RunGoal
+from airflow_provider_tallyfy.waits.results import WaitResult
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
 
 INTERVAL = 0.5
@@ -94,6 +97,25 @@ def test_waiting_for_active_runs_costs_a_list_or_a_look_a_round(tallyfy, count):
     rounds = 2 * pages(count)  # an interval has one round, or two if jitter shortens them
     assert all(cost <= rounds for cost in costs)
     assert len(tallyfy.requests) <= 5 * max(1, pages(count))
+
+
+def test_a_wait_judges_each_state_of_its_run_once_however_often_it_is_seen(tallyfy, count, monkeypatch):
+    run_ids = tallyfy.add_runs(count)
+    judged: Counter[tuple[str, str]] = Counter()
+    judge = RunGoal.judge
+
+    def counted(goal: RunGoal, seen: Run, run_url: str) -> WaitResult:
+        judged[seen.id, seen.status] += 1
+        return judge(goal, seen, run_url)
+
+    def finish() -> None:
+        for run_id in run_ids:
+            tallyfy.complete_run(run_id)
+
+    monkeypatch.setattr(RunGoal, "judge", counted)
+    triggers = [trigger(run_id, newer_than=newest_update(tallyfy, run_id)) for run_id in run_ids]
+    assert outcomes(triggers, lambda: None, lambda: None, finish) == {"reached": count}
+    assert judged == {(run_id, status): 1 for run_id in run_ids for status in ("active", "complete")}
 
 
 def test_half_of_the_runs_finishing_costs_some_pages_more(tallyfy, count):

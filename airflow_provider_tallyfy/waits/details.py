@@ -55,7 +55,7 @@ class DetailGoal(Goal):
 
     @abstractmethod
     def names(self, things: Sequence[Any]) -> dict[str, str]:
-        """Give what things of this kind are called, with how to show that."""
+        """Give the names of things of this kind, each with how to show it in a message."""
 
     @abstractmethod
     def matching(self, things: Sequence[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What can be read again and again, and what makes the next look cheap."""
+"""Reading one thing again and again, at little cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEARCH_ARCHIVE_EVERY = 10
 
 
 class Key(NamedTuple):
-    """What a probe reads. Probes with the same key read the same, so one look serves all of them."""
+    """What a probe reads. One look serves all probes with the same key."""
 
     kind: str
     id: str
@@ -65,7 +65,7 @@ class Probe(ABC):
         """Read once. The result equals the one before if nothing changed."""
 
     def fresh(self) -> Probe:
-        """Make a probe that has found nothing yet, and so skips no search; it shares no look with this one."""
+        """Make a probe that has looked for nothing yet, and so skips no search; it shares no look with this one."""
         return self
 
     def expect_newer_than(self, moment: datetime | None) -> None:
@@ -166,7 +166,7 @@ class TasksProbe(Probe):
         self._run = RunProbe(organization_id, run_id, includes=("tasks", "next_task"), keeps_raw=True)
 
     def fresh(self) -> Self:
-        """Make one that has found nothing yet."""
+        """Make one that has looked for nothing yet."""
         probe = type(self)(self._organization_id, self.key.id)
         probe.key = self.key._replace(is_fresh=True)
         return probe

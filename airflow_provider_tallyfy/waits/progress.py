@@ -42,7 +42,7 @@ class _RunProgress:
     trouble: TallyfyError | None = None
     grace: float = 0.0
     failures: int = 0
-    #: Whether the last look asked in vain.
+    #: Whether the last look failed, and Tallyfy was asked about this run.
     is_unreadable: bool = False
 
 
@@ -133,7 +133,7 @@ class WaitProgress:
         if isinstance(seen.value, Run):
             one.run = seen.value
         if is_end:
-            # Of many runs, it is one line about each.
+            # A wait for many runs has one line about each.
             waited = f": {url}" if isinstance(goal, RunsGoal) else f".\nThe task waited for {goal.text}.\n{url}"
             one.result = replace(verdict, message=verdict.message + waited)
         return True
@@ -204,7 +204,7 @@ class WaitProgress:
     def _log_changes(self, line: str | None, subject: str) -> None:
         trouble = next((one for one in self._each.values() if one.trouble), None)
         error = trouble.trouble if trouble else None
-        # Each answer has another request id, and may be of the same trouble.
+        # The texts of the same error differ by their request ids.
         kind = (type(error), error.status, error.code) if error else None
         if self._logged_trouble and not error:
             self._logged_line = None  # say again where things stand
@@ -258,7 +258,7 @@ class WaitProgress:
         return trouble
 
     def _read_lists(self, unseen: dict[str, Probe]) -> Flow[TallyfyError | None]:
-        """Take the runs that lists show out of those that are to be seen, until a list fails."""
+        """Judge the runs that lists show, and remove them from ``unseen``, until a list fails."""
         for status in ("active", "complete"):
             sought = [run_id for run_id, probe in unseen.items() if probe.list_status in (status, "active")]
             scan = Scan(self._organization_id, status, sought if len(sought) > FEW else ())

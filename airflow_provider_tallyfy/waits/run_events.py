@@ -27,7 +27,7 @@ class Event(StrEnum):
 
 _PROBLEM, _ARCHIVED = "problem", "archived"
 
-# What has to be known of runs to notice events that leave no time on the run.
+# What an event log remembers of runs, to notice events of which Tallyfy keeps no time.
 _KEPT = {Event.PROBLEM: _PROBLEM, Event.RESTORED: _ARCHIVED}
 
 
@@ -104,7 +104,7 @@ class EventLog:
                 self._keep(run)
         yield
         fresh = [event for event in found if event.id not in self._known]
-        # An event in the future must not hide those until then.
+        # A time in the future must not hide the events until then.
         self._since = max(self._since, min(latest, now) - LATENESS) if latest > LONG_AGO else self._since
         self._known |= {event.id: event.at for event in found}
         self._known = {event_id: at for event_id, at in self._known.items() if at > self._since}
@@ -162,7 +162,7 @@ class EventLog:
 
 
 def beginning(since: datetime) -> dict[str, Any]:
-    """Give what an event log knows before the first list: only from when on events count."""
+    """Give what an event log knows before the first list: since when events count."""
     return {"since": since.isoformat(), "known": {}}
 
 

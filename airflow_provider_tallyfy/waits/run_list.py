@@ -1,4 +1,4 @@
-"""A list of runs that is looked at again and again, archived runs included."""
+"""A list of runs, archived ones included, that is read again and again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.waits.probes import Probe
 
-#: Lists come from replicas that lag behind, and not all of them equally: by so much, in the worst case.
+#: How far the replicas that lists come from lag behind, in the worst case.
 LATENESS = timedelta(minutes=10)
 
-#: Before anything happened.
+#: A moment before anything happened.
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
-#: How many runs of a long list are compared before others in the event loop have their turn.
+#: After so many runs of a long list, the event loop turns to other tasks.
 RUNS_AT_A_TIME = 500
 
 # An archived run is seldom restored after that.
@@ -34,7 +34,7 @@ _REMEMBERED = timedelta(days=90)
 
 _SEARCHES = 3
 
-# More items of a list that are not as documented are not single runs' defects.
+# More unreadable items than this are a fault of the list, not of single runs.
 _MOST_UNREADABLE = 20
 
 _OF_ONE_RUN = (
@@ -97,13 +97,13 @@ class RunListProbe(Probe):
         return runs
 
     def _left(self, live: Iterable[Run]) -> dict[str, Run]:
-        """Give the runs that were live and are not listed any more, save those that were looked for in vain."""
+        """Give the runs that were live and are not listed any more, unless they were looked for often enough."""
         listed = {run.id for run in live}
         gone = {run_id: run for run_id, run in self._live.items() if run_id not in listed}
         return {run_id: run for run_id, run in gone.items() if self._searches.get(run_id, 0) < _SEARCHES}
 
     def _read_newest_archived(self, left: Mapping[str, Run]) -> Flow[list[Run]]:
-        """Read as far as there may be runs that were launched since the last look, or it is the cheapest search."""
+        """Read while a page may show runs launched since the last look, or is the cheapest search for missing ones."""
         query = replace(self._query, archived="only", sort="-created_at")
         pager = run_pager(self._organization_id, query, whole=False, skips_unreadable=True)
         missing, runs = set(left), []
@@ -146,7 +146,7 @@ class RunListProbe(Probe):
         return run.without_raw()
 
     def _remember(self, runs: Collection[Run], left: Mapping[str, Run]) -> Flow[tuple[Run, ...]]:
-        """Take in what was read, some runs at a time: a large archive must not hold up an event loop."""
+        """Note what was read, some runs at a time: a large archive must not hold up an event loop."""
         seen = dict(self._archived)
         for number, run in enumerate(runs, start=1):
             if number % RUNS_AT_A_TIME == 0:

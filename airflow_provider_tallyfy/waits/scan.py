@@ -1,4 +1,4 @@
-"""Find many runs at once: lists show a hundred runs for the price of one request."""
+"""Finding many runs at once: one request for a page of a list shows a hundred."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import Page
 from airflow_provider_tallyfy.api.models.run import Run
 
-#: What a look at a run includes, for the line about its progress.
+#: What is read with a run, for the line about its progress.
 INCLUDES = ("next_task",)
 
-#: That many runs are read one by one; a list is not worth its pages.
+#: Up to so many runs are read one by one, which costs less than the pages of a list.
 FEW = 3
 
 
@@ -50,5 +50,5 @@ class Scan:
 
     @property
     def paid_off(self) -> bool:
-        """Whether its requests were worth it: a page may show nothing, which is little to learn that the runs left."""
+        """Whether its requests were worth it. One page without a hit is a fair price for knowing that the runs left."""
         return self.found >= self.pages - 1

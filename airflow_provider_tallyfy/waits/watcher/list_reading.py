@@ -60,7 +60,7 @@ class ListReading:
         return self._scan.accept(page)
 
     def end(self) -> None:
-        """Go on with the runs that were not in the list."""
+        """Schedule the next look at the runs that were not in the list."""
         for run_id in self._scan.missing:
             if self._sought[run_id].is_sought:
                 self._sought[run_id].was_not_listed(self._shrank)

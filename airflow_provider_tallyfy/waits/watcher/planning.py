@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.waits.backoff import backoff
 from airflow_provider_tallyfy.waits.scan import FEW
 from airflow_provider_tallyfy.waits.watcher.subscriptions import Watched
 
-#: A look may come early by this part of its interval if it saves a request; moments vary by as much.
+#: By which part of its interval a look may come early to save a request, and its moment varies.
 LEEWAY = 0.1
 
 _BURST = 0.1
@@ -22,13 +22,13 @@ _OUTAGE = 5
 
 @dataclass
 class ListRecord:
-    """What reading one list has been worth."""
+    """Whether reading one list saved requests lately."""
 
     rests_until: float = float("-inf")
     sought: int = 0
 
     def is_worth_reading(self, sought: int, now: float) -> bool:
-        """Whether to look for so many runs in the list, rather than one by one."""
+        """Whether the list is likely to cost fewer requests than so many runs one by one."""
         return sought > FEW and (now >= self.rests_until or sought > 2 * self.sought)
 
     def note(self, sought: int, paid_off: bool, now: float) -> None:
@@ -66,7 +66,7 @@ class Budget:
 
 
 def looks_at_a_time(per_second: float, seconds_for_one: float, most: int) -> int:
-    """How many looks have to be under way to keep up a rate: while Tallyfy is quick, one, and so one connection."""
+    """How many looks at a time it takes to keep up a rate; while Tallyfy is quick, one, and so one connection."""
     return min(most, 1 + int(per_second * seconds_for_one))
 
 
@@ -86,7 +86,7 @@ class Trouble:
 
     @property
     def is_outage(self) -> bool:
-        """Whether several things failed and nothing was answered since."""
+        """Whether several looks failed and none succeeded since."""
         return not self._is_limited and len(self._failing) >= _OUTAGE
 
     def note_failure(self, what: Hashable, error: TallyfyError, asked_at: float, now: float, chance: float) -> None:

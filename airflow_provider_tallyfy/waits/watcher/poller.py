@@ -135,7 +135,7 @@ class Watcher:
         subscription.probes = [probe for probe in subscription.probes if probe.key not in keys]
 
     def look_now(self, subscription: Subscription) -> None:
-        """Look at all that a subscriber watches, and deliver what is seen even if that is not new."""
+        """Look at all that a subscriber watches, and deliver what is seen even if it is unchanged."""
         now = self._loop.time()
         subscription.wants_all = True
         for probe in subscription.probes:
@@ -143,7 +143,7 @@ class Watcher:
         self._changed.set()
 
     async def ask(self, look: Flow[T]) -> T:
-        """Ask once, apart from all looks that are due, and although Tallyfy may have asked for a pause."""
+        """Carry out one flow at once, even if Tallyfy asked for a pause."""
         return await self._hook.execute(look, retry_budget=0)
 
     def run_changed(self, run_id: str) -> None:
@@ -156,7 +156,7 @@ class Watcher:
         self._changed.set()
 
     async def close(self) -> None:
-        """End all work."""
+        """Cancel the poller and its requests."""
         for task in (self._task, *self._requests):
             task.cancel()
         await asyncio.gather(self._task, *self._requests, return_exceptions=True)

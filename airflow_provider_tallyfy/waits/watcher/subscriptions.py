@@ -32,7 +32,7 @@ class Subscription:
         self._interval = interval
         self._longest = longest
         self._accept = accept
-        #: Whether observations that are not new are wanted, too.
+        #: Whether unchanged observations are wanted, too.
         self.wants_all = False
         self._received: dict[Key, Observation] = {}
         self._unread: dict[Key, Observation] = {}
@@ -40,7 +40,7 @@ class Subscription:
         self._arrived = asyncio.Event()
 
     async def updates(self) -> dict[Key, Observation]:
-        """Wait for something new, and give the latest observation of each thing that was seen since the last call."""
+        """Wait for something new, and give the latest observation of each thing since the last call."""
         await self._arrived.wait()
         self.check()
         self._arrived.clear()
@@ -72,7 +72,7 @@ class Subscription:
         return True
 
     def interval_at(self, now: float) -> float:
-        """Seconds until the look after one made now: an interval that doubles is as long as all before together."""
+        """Seconds from a look made now to the next; an interval that doubles is as long as all before together."""
         return max(SHORTEST_INTERVAL, self._interval, min(self._longest, self._interval + now - self.since))
 
     def break_off(self, defect: BaseException) -> None:
@@ -118,7 +118,7 @@ class Watched:
     subscriptions: set[Subscription] = field(default_factory=set)
 
     def plan(self, moment: float) -> None:
-        """Want the next look at some moment."""
+        """Schedule the next look."""
         self.wanted = self.due = moment
         self.list_status, self.next_lists = self.probe.list_status, None
         self.is_urgent = self.is_sought = False
@@ -126,7 +126,7 @@ class Watched:
 
     def request(self, now: float, moment: float) -> None:
         """
-        Want a look that is made from now on, for a subscriber; one that is under way does not count.
+        Schedule a look for a subscriber, who needs one that begins from now on.
 
         :param moment: when the look may be made at the latest.
         """
@@ -135,14 +135,14 @@ class Watched:
             self.plan(moment)
 
     def hurry(self, moment: float) -> None:
-        """Want a look at it by itself, before others that are due."""
+        """Schedule a look at it by itself, before others that are due."""
         self.plan(moment)
         self.list_status = None
         self.is_urgent = True
 
     @property
     def is_to_be_read_alone(self) -> bool:
-        """Whether a look at it by itself is about to be made, which no list replaces."""
+        """Whether it is being looked at by itself, or about to be, so that no list has to show it."""
         return self.in_flight or (self.is_urgent and self.list_status is None)
 
     def was_not_listed(self, list_shrank: bool = False) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.models.answers import Answers
     from airflow_provider_tallyfy.api.models.comment import CommentChange
     from airflow_provider_tallyfy.api.models.form import FormValues
-    from airflow_provider_tallyfy.api.models.records import Activity, Task, Titled
+    from airflow_provider_tallyfy.api.models.records import Activity, Task, TaskChange, Titled
 
 #: The names of facts: one as text for a flat list of values, several for dicts.
 Fields = str | tuple[str, ...]
@@ -62,7 +62,8 @@ class TaskResult(TypedDict):
     """
     A task of a run. Moments are ISO 8601 text, UTC.
 
-    ``is_done`` says whether it is completed or skipped. ``raw`` is everything Tallyfy sent, if it was asked for.
+    ``is_done`` says whether it is completed or skipped, ``changed`` whether the call changed it, where it could.
+    ``raw`` is everything Tallyfy sent, if it was asked for.
     """
 
     id: str
@@ -72,6 +73,7 @@ class TaskResult(TypedDict):
     is_done: bool
     completed_at: str | None
     deadline: str | None
+    changed: NotRequired[bool]
     raw: NotRequired[dict[str, Any]]
 
 
@@ -178,6 +180,13 @@ def titled_results(items: Iterable[Titled], *, raw: bool) -> list[TitledResult]:
         else TitledResult(id=item.id, title=item.title)
         for item in items
     ]
+
+
+def changed_task_result(change: TaskChange, *, raw: bool = False) -> TaskResult:
+    """Describe a task that may have been changed."""
+    result = task_result(change.task, raw=raw)
+    result["changed"] = change.changed
+    return result
 
 
 def field_results(values: FormValues) -> list[FormFieldResult]:

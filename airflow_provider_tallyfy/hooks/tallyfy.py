@@ -25,6 +25,7 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     checked_count,
     checked_flag,
     checked_id,
+    checked_object,
     checked_text,
     checked_time,
     free_text,
@@ -32,6 +33,8 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     moment_before,
     required_organization,
 )
+from airflow_provider_tallyfy.api.inputs.people import checked_people
+from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery, refuse_empty
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.outputs import (
@@ -42,6 +45,7 @@ from airflow_provider_tallyfy.api.outputs import (
     TaskResult,
     TitledResult,
     activity_result,
+    changed_task_result,
     comment_result,
     deleted_result,
     field_results,
@@ -528,22 +532,83 @@ class TallyfyHook(BaseHook):
         return [task_result(task, raw=raw) for task in self.execute(flows.list_tasks(self.organization_id, run_id))]
 
     def complete_task(
-        self, run_id: str, task_id: str, is_approved: bool | None = None, *, raw: bool = False
+        self,
+        run_id: str,
+        task_name: str,
+        is_approved: bool | None = None,
+        *,
+        answers: Mapping[str, Any] | str | None = None,
+        raw: bool = False,
     ) -> TaskResult:
         """
-        Complete a task. A completed task is a success that changes nothing.
+        Fill in the form of a task and complete it. A task that is complete like this is a success that changes nothing.
 
         :param run_id: id of the task's run.
-        :param task_id: id of the task.
+        :param task_name: id, alias or title of the task.
         :param is_approved: the decision, for approval tasks only.
+        :param answers: values by field label, alias or id, encoded by the fields' types. Other fields stay.
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
-        :raises TallyfyValidationError: if its form is not filled in, or it has unresolved issues.
+        :raises TallyfyValidationError: with every problem of the answers at once; also if the run is archived, the task
+            is complete with other answers, required fields are empty, or somebody reported a problem.
         """
-        run_id, task_id, raw = checked_id(run_id), checked_id(task_id, "task_id"), checked_flag(raw, "raw")
+        run_id, name, raw = checked_id(run_id), checked_text(task_name, "task_name"), checked_flag(raw, "raw")
         if is_approved is not None:
             is_approved = checked_flag(is_approved, "is_approved")
-        task = self.execute(flows.complete_task(self.organization_id, run_id, task_id, is_approved))
-        return task_result(task, raw=raw)
+        values = checked_object(answers, "answers")
+        flow = flows.complete_task(self.organization_id, run_id, name, values, is_approved)
+        return changed_task_result(self.execute(flow), raw=raw)
+
+    def reopen_task(self, run_id: str, task_name: str, *, raw: bool = False) -> TaskResult:
+        """
+        Reopen a completed task. An open one is a success that changes nothing.
+
+        :param run_id: id of the task's run, which must not be archived.
+        :param task_name: id, alias or title of the task.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyValidationError: if there is no such task, or the run is archived.
+        """
+        run_id, name, raw = checked_id(run_id), checked_text(task_name, "task_name"), checked_flag(raw, "raw")
+        return changed_task_result(self.execute(flows.reopen_task(self.organization_id, run_id, name)), raw=raw)
+
+    def assign_task(
+        self,
+        run_id: str,
+        task_name: str,
+        *,
+        users: Sequence[int | str] | None = None,
+        guests: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        replace: bool = False,
+        raw: bool = False,
+    ) -> TaskResult:
+        """
+        Assign a task to more people, or to others. Kinds of people that are not named stay as they are.
+
+        :param run_id: id of the task's run, which must not be archived.
+        :param task_name: id, alias or title of the task.
+        :param users: numbers of users.
+        :param guests: e-mail addresses of guests.
+        :param groups: ids of groups.
+        :param replace: whether they take the place of those of their kind who are assigned now; ``[]`` then takes all
+            of that kind off. Default: ``False``, which adds.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyValidationError: if nobody is named, there is no such task, or the run is archived.
+        :raises TallyfyResponseError: if the task does not show who is assigned now, or afterwards.
+        """
+        run_id, name, raw = checked_id(run_id), checked_text(task_name, "task_name"), checked_flag(raw, "raw")
+        named = {"users": users, "guests": guests, "groups": groups}
+        people = {kind: each for kind, each in named.items() if each is not None}
+        if not people:
+            raise invalid("users", None, "is missing, and so are guests and groups", "Name whom to assign.")
+        checked = checked_people(people, "assignees")
+        flow = flows.assign_task(
+            self.organization_id,
+            run_id,
+            name,
+            {kind: checked[kind] for kind in people},
+            replaces=checked_flag(replace, "replace"),
+        )
+        return changed_task_result(self.execute(flow), raw=raw)
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:
         """

@@ -12,9 +12,10 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.api.call import Call, Flow
+    from airflow_provider_tallyfy.api.call import Call, Flow, T
     from airflow_provider_tallyfy.api.models.run import RunChange
     from airflow_provider_tallyfy.files.checkpoint import Checkpoint, PreviousAttempts
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
 class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
@@ -52,7 +53,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
         checkpoint = Checkpoint(context, self._purpose(run_id))
         previous = checkpoint.load()
-        change = self._change_and_note(checkpoint, previous, run_id)
+        change = execute_noting(self.hook, self._change(run_id), checkpoint, previous, run_id)
         if change.changed or not previous.may_have_changed(run_id):
             return change
         return replace(change, changed=self._was_changed_before(context, run_id, is_noted=run_id in previous.intended))
@@ -64,21 +65,24 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
         return run.describe(url, changed=change.changed)
 
-    def _change_and_note(self, checkpoint: Checkpoint, previous: PreviousAttempts, run_id: str) -> RunChange:
-        """Note before the write what this try sets out to change, and drop the note if Tallyfy refused the write."""
-        from airflow_provider_tallyfy.api.errors import TallyfyError
-        from airflow_provider_tallyfy.api.flows.driving import noting_writes
 
-        noted: list[str] = []
+def execute_noting(
+    hook: TallyfyHook, flow: Flow[T], checkpoint: Checkpoint, previous: PreviousAttempts, item: str
+) -> T:
+    """Note before the write what this try sets out to change, and drop the note if Tallyfy refused the write."""
+    from airflow_provider_tallyfy.api.errors import TallyfyError
+    from airflow_provider_tallyfy.api.flows.driving import noting_writes
 
-        def note(call: Call[Any]) -> None:
-            checkpoint.save([run_id])
-            noted.append(call.method)
+    noted: list[str] = []
 
-        try:
-            return self.hook.execute(noting_writes(self._change(run_id), note))
-        except TallyfyError as error:
-            is_refused = error.permanent and not error.may_be_applied and error.method in noted
-            if is_refused:
-                checkpoint.save(previous.intended)
-            raise
+    def note(call: Call[Any]) -> None:
+        checkpoint.save([item])
+        noted.append(call.method)
+
+    try:
+        return hook.execute(noting_writes(flow, note))
+    except TallyfyError as error:
+        is_refused = error.permanent and not error.may_be_applied and error.method in noted
+        if is_refused:
+            checkpoint.save(previous.intended)
+        raise

@@ -10,11 +10,14 @@ from airflow_provider_tallyfy.operators._records import (
     TallyfyGetRunOperator,
     TallyfyRunActivityOperator,
 )
+from airflow_provider_tallyfy.operators._steps import TallyfyCommentOperator, TallyfyCompleteTaskOperator
 from airflow_provider_tallyfy.operators._update_delete import TallyfyDeleteRunOperator, TallyfyUpdateRunOperator
 
 __all__ = [
     "TallyfyActivateRunOperator",
     "TallyfyArchiveRunOperator",
+    "TallyfyCommentOperator",
+    "TallyfyCompleteTaskOperator",
     "TallyfyDeleteRunOperator",
     "TallyfyExportRunOperator",
     "TallyfyGetAnswersOperator",

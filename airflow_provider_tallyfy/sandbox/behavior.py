@@ -53,6 +53,8 @@ class Behavior:
         Source: page "launch-process-without-template", which calls it "for the tasks".
     :param run_comments: Whether comments on a run itself are shown by ``with=threads``, or only in its activity.
         Source: page "how-to-integrate-with-tallyfy-using-api", which says only how to write them.
+    :param taskdata_merges: Whether form values that an update of a task leaves out stay; otherwise they are emptied.
+        Source: page "update-task", silent.
     """
 
     archived_visible_to_get: bool = True
@@ -87,6 +89,7 @@ class Behavior:
     launch_archived_template: Literal[404, 403, 422] = 404
     project_summary: Literal["run", "tasks"] = "run"
     run_comments: Literal["threads", "activity"] = "threads"
+    taskdata_merges: bool = True
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -138,6 +141,7 @@ class Behavior:
             launch_archived_template=422,
             project_summary="tasks",
             run_comments="activity",
+            taskdata_merges=False,
         )
 
     @classmethod

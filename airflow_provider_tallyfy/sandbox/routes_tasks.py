@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_tallyfy.sandbox import kickoff_rules
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
 from airflow_provider_tallyfy.sandbox.present import run_json, task_json
 from airflow_provider_tallyfy.sandbox.process import DONE, Run, blank_task
@@ -48,11 +49,11 @@ def get_task(call: Call) -> Answer:
 
 def update_task(call: Call) -> Answer:
     """``PUT /runs/{run}/tasks/{task}``: fills the form; partial ``owners`` empty the other kinds of owner."""
-    run, body = call.run(), call.json()
-    task = call.task(run, call.params["task"])
-    known = {field["id"] for field in task["form_fields"]}
-    values = body.get("taskdata") or {}
-    task["taskdata"] = task["taskdata"] | {key: value for key, value in values.items() if key in known}
+    run, task = _live_task(call, call.params["task"])
+    body = call.json()
+    values = kickoff_rules.accept(task["form_fields"], body.get("taskdata"), partial=True)
+    if "taskdata" in body:
+        task["taskdata"] = task["taskdata"] | values if call.behavior.taskdata_merges else values
     if values and task["status"] == "not-started":
         task["status"] = "in-progress"
     task.update({name: body[name] for name in ("title", "deadline") if name in body})
@@ -62,13 +63,23 @@ def update_task(call: Call) -> Answer:
     return Answer.data(task_json(run, task, call.behavior))
 
 
+def _live_task(call: Call, task_id: str) -> tuple[Run, Json]:
+    """Return a task that may be changed: the run is not archived, and nobody has reported an issue on it."""
+    run = call.run()
+    task = call.task(run, task_id)
+    if run.archived:
+        raise missing()
+    if run.data["status"] == "issue":
+        raise invalid({"task": ["This process has unresolved issues."]})
+    return run, task
+
+
 def complete_task(call: Call) -> Answer:
     """``POST /runs/{run}/completed-tasks``. Source: documentation page "complete-task"."""
     body = call.json()
     if not body.get("task_id"):
         raise invalid_field("task_id", "The task id field is required.")
-    run = call.run()
-    task = call.task(run, body["task_id"])
+    run, task = _live_task(call, body["task_id"])
     _check_completable(call, task, body)
     now = call.store.now()
     run.complete_task(task, now, body.get("override_user") or call.user_id, body.get("is_approved"))
@@ -95,8 +106,8 @@ def _check_completable(call: Call, task: Json, body: Json) -> None:
 
 def reopen_task(call: Call) -> Answer:
     """``DELETE /runs/{run}/completed-tasks/{task}``: the run is no longer complete."""
-    run, now = call.run(), call.store.now()
-    task = call.task(run, call.params["task"])
+    now = call.store.now()
+    run, task = _live_task(call, call.params["task"])
     run.reopen_task(task, now)
     run.refresh(now, call.behavior.complete_needs_kickoff)
     call.store.log(run, "re-opened", "Task", f"Reopened task: {task['title']}", task)

@@ -33,7 +33,7 @@ class TallyfyDetailSensor(TallyfyRunSensor):
 
 class TallyfyTaskSensor(TallyfyDetailSensor):
     """
-    Wait until one task of a run is completed, or skipped by a rule of its template.
+    Wait until one task of a run is completed, or skipped by a rule of its template; or until it is its turn.
 
     The result is a small dict: ``id``, ``title``, ``alias``, ``status``, ``completed_at``, ``deadline``, ``run_id`` and
     ``url``. The sensor fails when the run is complete and the task is not: it will not be any more.
@@ -42,6 +42,8 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
 
     :param run_id: the run (templated).
     :param task_name: id, alias or title of the task (templated).
+    :param target: ``"done"`` (default), or ``"turn"``: all tasks before it are done, as a step needs that a machine
+        does. A task that is done itself is no longer waited for.
     :param failure_status: a status of the run that fails the task at once, or a list of them, which may be text as a
         template renders it (templated). An empty list: no status does. Default: ``archived``.
     :param missing: ``"fail"`` (default) if a run does not exist, or ``"wait"`` for it. A run that is launched,
@@ -68,6 +70,7 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
         *,
         run_id: str,
         task_name: str,
+        target: str = "done",
         failure_status: str | Iterable[str] = ("archived",),
         missing: str = "fail",
         may_appear_later: bool = False,
@@ -93,13 +96,19 @@ class TallyfyTaskSensor(TallyfyDetailSensor):
             **kwargs,
         )
         self.task_name = task_name
+        self.target = target
 
     @cached_property
     def _goal(self) -> TaskGoal:
         from airflow_provider_tallyfy.waits.details import TaskGoal
 
         return TaskGoal.checked(
-            self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
+            self.run_id,
+            self.task_name,
+            self.failure_status,
+            self.missing,
+            target=self.target,
+            may_appear_later=self.may_appear_later,
         )
 
 

@@ -257,6 +257,7 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
 
     :param run_id: the run.
     :param task_name: id, alias or title of the task.
+    :param target: ``"done"`` (default), or ``"turn"``: all tasks before it are done.
     :param failure_status: statuses of the run that end the wait badly.
     :param missing: ``"fail"`` (default) if the run does not exist, or ``"wait"`` for it to appear.
     :param may_appear_later: wait on for a name that neither the run nor its template knows. Default: ``False``.
@@ -273,12 +274,18 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
     run_id: str
     task_name: str
     failure_status: list[str]
+    target: str = "done"
     missing: str = "fail"
     may_appear_later: bool = False
 
     def _goal(self) -> Goal:
         return TaskGoal.checked(
-            self.run_id, self.task_name, self.failure_status, self.missing, may_appear_later=self.may_appear_later
+            self.run_id,
+            self.task_name,
+            self.failure_status,
+            self.missing,
+            target=self.target,
+            may_appear_later=self.may_appear_later,
         )
 
 
@@ -341,7 +348,7 @@ def trigger_for(
         return TallyfyRunStatusTrigger(target_status=list(goal.target), newer_than=newer_than, **settings)
     settings["may_appear_later"] = goal.may_appear_later
     if isinstance(goal, TaskGoal):
-        return TallyfyTaskTrigger(task_name=goal.name, **settings)
+        return TallyfyTaskTrigger(task_name=goal.name, target=goal.target, **settings)
     return TallyfyFormFieldTrigger(field=goal.name, values=list(goal.values), **settings)
 
 

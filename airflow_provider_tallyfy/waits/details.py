@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from airflow_provider_tallyfy.api.call import T
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
@@ -18,16 +18,15 @@ from airflow_provider_tallyfy.api.inputs.checks import (
 )
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.problems import invalid
+from airflow_provider_tallyfy.api.inputs.wording import quoted_list
 from airflow_provider_tallyfy.api.models.answers import chosen
-from airflow_provider_tallyfy.api.models.records import Task
+from airflow_provider_tallyfy.api.models.records import Task, TaskOrStep, tasks_named
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
-from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named, normalized
+from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named
 from airflow_provider_tallyfy.api.text import quoted, short_repr
 from airflow_provider_tallyfy.waits.goals import Goal, checked_missing, checked_statuses
 from airflow_provider_tallyfy.waits.probes import FormProbe, RunForm, RunTasks, TasksProbe
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
-
-TaskOrStep = TypeVar("TaskOrStep", Task, Step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +79,15 @@ class DetailGoal(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskGoal(DetailGoal):
-    """A task is to be completed, or skipped by a rule of its template."""
+    """
+    A task is to be completed, or skipped by a rule of its template.
+
+    :param target: ``done``, or ``turn``: all tasks before it are done.
+    """
 
     kind = "task"
+
+    target: str = "done"
 
     @classmethod
     def checked(
@@ -92,10 +97,14 @@ class TaskGoal(DetailGoal):
         failure: str | Iterable[str],
         missing: str,
         *,
+        target: str = "done",
         may_appear_later: object = False,
     ) -> TaskGoal:
         """Check what a user asked to wait for."""
+        if target not in ("done", "turn"):
+            raise invalid("target", target, "is neither 'done' nor 'turn'")
         return cls(
+            target=target,
             run_ids=(checked_id(run_id),),
             name=free_text(task, "task_name", may_be_empty=False),
             failure=checked_statuses(failure, "failure_status"),
@@ -106,7 +115,8 @@ class TaskGoal(DetailGoal):
     @property
     def text(self) -> str:
         """The task and its run."""
-        return f"task {short_repr(self.name)} of run {self.run_id} to be completed"
+        wanted = "completed" if self.target == "done" else "next: all before it done"
+        return f"task {short_repr(self.name)} of run {self.run_id} to be {wanted}"
 
     def probe(self, organization_id: str, run_id: str) -> TasksProbe:
         """Make what reads the tasks."""
@@ -126,21 +136,18 @@ class TaskGoal(DetailGoal):
 
     def matching(self, things: Sequence[TaskOrStep]) -> list[TaskOrStep]:
         """Give the tasks with this id, else with this alias, else with this title."""
-        tests: tuple[Callable[[TaskOrStep], bool], ...] = (
-            lambda task: task.id == self.name,
-            lambda task: task.alias == self.name,
-            lambda task: task.title == self.name,
-            lambda task: normalized(task.title) == normalized(self.name),
-        )
-        return next((hits for test in tests if (hits := [task for task in things if test(task)])), [])
+        return tasks_named(things, self.name)
 
     def judge(self, seen: RunTasks, run_url: str) -> WaitResult:
         """Judge the tasks. A task that is not there may still come: rules show and hide tasks."""
         task = self._only(seen.tasks)
         if task is None:
             return self._not_yet(seen.run, f"There is no task {self.name!r}")
-        if not task.is_done:
+        if not task.is_done and self.target == "done":
             return self._not_yet(seen.run, f"Task {task.title!r} is {task.status}")
+        before = [each.title for each in seen.tasks if each.position < task.position and not each.is_done]
+        if not task.is_done and before:
+            return self._not_yet(seen.run, f"Task {task.title!r} comes after {quoted_list(before)}")
         result = {
             "id": task.id,
             "title": task.title,

@@ -198,6 +198,20 @@ def test_restore_run(example, person):
         person.press_on("Vendor review - Fabrikam", "Archive run")
 
 
+def test_robot_step(example, person, meanwhile, quick):
+    quick("robot_step", "turn")
+
+    def begin():
+        person.open_run("Onboarding - ACME Corp")
+        person.press("Complete", "Send welcome pack")
+
+    meanwhile(begin)
+    dag_run = example("example_tallyfy_robot_step")
+    assert str(dag_run.state) == "success", task_states(dag_run)
+    shown = person.open_run("Onboarding - ACME Corp").text
+    assert all(text in shown for text in ("DE 123456789", "Done by example_tallyfy_robot_step", "The machine's step"))
+
+
 def test_wait_for_people(example, person, meanwhile, quick):
     for task_id in ("reviewed", "answer", "all_complete"):
         quick("wait_for_people", task_id)

@@ -28,6 +28,8 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "export_run": lambda hook, ids: hook.export_run(ids["run"]),
     "list_tasks": lambda hook, ids: hook.list_tasks(ids["run"], raw=True),
     "complete_task": lambda hook, ids: hook.complete_task(ids["run"], ids["task"], raw=True),
+    "reopen_task": lambda hook, ids: hook.reopen_task(ids["run"], ids["task"], raw=True),
+    "assign_task": lambda hook, ids: hook.assign_task(ids["run"], "Ask", guests=["g@x.example"]),
     "get_form_values": lambda hook, ids: hook.get_form_values(ids["run"]),
     "list_form_fields": lambda hook, ids: hook.list_form_fields(ids["run"]),
     "list_activity": lambda hook, ids: hook.list_activity(ids["run"]),

@@ -106,6 +106,8 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "export_run": (lambda hook, case: hook.export_run(case.live), anything),
     "list_tasks": (lambda hook, case: hook.list_tasks(case.live), all_shown),
     "complete_task": (lambda hook, case: hook.complete_task(case.live, case.task), launched),
+    "reopen_task": (lambda hook, case: hook.reopen_task(case.live, case.task), launched),
+    "assign_task": (lambda hook, case: hook.assign_task(case.live, case.task, users=[1]), launched),
     "get_form_values": (lambda hook, case: hook.get_form_values(case.live), anything),
     "list_form_fields": (lambda hook, case: hook.list_form_fields(case.live), anything),
     "list_activity": (lambda hook, case: hook.list_activity(case.live), anything),

@@ -58,6 +58,31 @@ def test_a_worker_killed_in_the_middle_of_a_launch_leaves_exactly_one_run(system
     assert len(launched) == 2
 
 
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/tasks/"), ("POST", "/completed-tasks"), ("POST", "/tasks/.*/comment"), ("POST", "/runs/.*/comment")],
+)
+def test_a_worker_killed_in_the_middle_of_a_step_completes_and_comments_once(system, method, path, applied):
+    airflow, tallyfy = system.airflow, system.tallyfy
+    tallyfy.add_template("Load", steps=[{"title": "Import", "form_fields": [{"label": "Rows", "required": True}]}])
+    run = tallyfy.add_run("Load")
+    hang = tallyfy.faults.add("hang", method=method, path=path, applied=applied)
+    airflow.wait_for_dags(["system_steps"])
+    dag_run = airflow.trigger("system_steps", {"run_id": run["id"]})
+    airflow.wait_for("the request was sent", lambda: hang.hits == 1)
+    airflow.wait_for_task_states(
+        "system_steps", dag_run, lambda tasks: [task["state"] for task in tasks].count("running") == 1
+    )
+    hung = kill_the_only_running_task(airflow, "system_steps", dag_run)
+    assert airflow.wait_for_dag_run("system_steps", dag_run) == "success"
+    tries = {task["task_id"]: task["try_number"] for task in airflow.task_instances("system_steps", dag_run)}
+    assert tries[hung] == 2
+    assert [event["event"] for event in tallyfy.webhooks].count("task.completed") == 1
+    comments = [(thread["on"], thread["content"].splitlines()[0]) for thread in tallyfy.run(run["id"])["threads"]]
+    assert comments == [("task", "Imported."), ("run", "The import is done.")]
+
+
 def test_a_killed_scheduler_with_all_its_workers_leaves_exactly_one_run_each(system):
     airflow, tallyfy = system.airflow, system.tallyfy
     template = tallyfy.add_template("Onboarding")

@@ -48,6 +48,7 @@ NOT_TEMPLATED = {
     "poll_interval",
     "relaunch_on_clear",
     "start_from_trigger",
+    "target",
     "task_kind",
     "timeout",
     "wait_for",

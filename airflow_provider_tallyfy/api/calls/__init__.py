@@ -18,11 +18,14 @@ from airflow_provider_tallyfy.api.calls.runs import (
 )
 from airflow_provider_tallyfy.api.calls.tasks import (
     complete_task,
+    get_task,
     launch_project,
     list_tags,
     list_tasks,
+    reopen_task,
     tag_run,
     untag_run,
+    update_task,
 )
 from airflow_provider_tallyfy.api.calls.templates import get_template, list_templates
 
@@ -42,6 +45,7 @@ __all__ = [
     "export_run",
     "get_person",
     "get_run",
+    "get_task",
     "get_template",
     "launch_project",
     "launch_run",
@@ -53,8 +57,10 @@ __all__ = [
     "list_tags",
     "list_tasks",
     "list_templates",
+    "reopen_task",
     "tag_run",
     "untag_run",
     "update_run",
+    "update_task",
     "user_token",
 ]

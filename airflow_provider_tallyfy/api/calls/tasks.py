@@ -9,7 +9,7 @@ from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run, page_parameters
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.envelope import Page, read_item, read_nothing, read_page
-from airflow_provider_tallyfy.api.models.records import Task, read_project_run_id, read_task
+from airflow_provider_tallyfy.api.models.records import Task, read_project_run_id, read_task, read_task_form
 
 
 def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
@@ -21,6 +21,41 @@ def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
         parse=lambda answer: read_page(answer, page),
         run_id=run_id,
         query=page_parameters(page),
+    )
+
+
+def get_task(organization_id: str, run_id: str, task_id: str) -> Call[Task]:
+    """``GET /runs/{id}/tasks/{task}?with=form_fields`` (page "Get task"): a task with the fields of its form."""
+    return Call(
+        action=f"read task {task_id} of run {run_id}",
+        method="GET",
+        path=of_run(organization_id, run_id, "tasks", checked_id(task_id, "task_id")),
+        parse=read_task_form,
+        run_id=run_id,
+        query=(("with", "form_fields"),),
+    )
+
+
+def update_task(organization_id: str, run_id: str, task_id: str, action: str, body: Mapping[str, Any]) -> Call[Task]:
+    """``PUT /runs/{id}/tasks/{task}`` (page "Update task"). ``owners`` replaces all kinds of assignees."""
+    return Call(
+        action=f"{action} of run {run_id}",
+        method="PUT",
+        path=of_run(organization_id, run_id, "tasks", checked_id(task_id, "task_id")),
+        parse=read_task_form,
+        run_id=run_id,
+        body=body,
+    )
+
+
+def reopen_task(organization_id: str, run_id: str, task_id: str) -> Call[None]:
+    """``DELETE /runs/{id}/completed-tasks/{task}`` (page "Reopen task")."""
+    return Call(
+        action=f"reopen task {task_id} of run {run_id}",
+        method="DELETE",
+        path=of_run(organization_id, run_id, "completed-tasks", checked_id(task_id, "task_id")),
+        parse=read_nothing,
+        run_id=run_id,
     )
 
 

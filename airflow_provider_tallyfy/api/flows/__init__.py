@@ -13,7 +13,6 @@ from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
 from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
     collect,
-    complete_task,
     export_run,
     get_form_values,
     list_activity,
@@ -33,6 +32,13 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
 )
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
+from airflow_provider_tallyfy.api.flows.tasks import (
+    assign_task,
+    complete_task,
+    find_task,
+    plan_completion,
+    reopen_task,
+)
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_listed, update_run
 from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, ProjectRequest
@@ -45,6 +51,7 @@ __all__ = [
     "ProjectRequest",
     "activate_run",
     "archive_run",
+    "assign_task",
     "collect",
     "comment",
     "complete_task",
@@ -54,6 +61,7 @@ __all__ = [
     "find_archived_run",
     "find_marked",
     "find_run",
+    "find_task",
     "get_answers",
     "get_form_values",
     "last_actor",
@@ -67,6 +75,8 @@ __all__ = [
     "locate_run",
     "look_up_run",
     "new_token",
+    "plan_completion",
+    "reopen_task",
     "run_pager",
     "snapshot",
     "still_listed",

@@ -11,13 +11,9 @@ from airflow_provider_tallyfy.api.call import Call, Flow, T
 from airflow_provider_tallyfy.api.calls.pager import Pager
 from airflow_provider_tallyfy.api.errors import (
     TallyfyNotFoundError,
-    TallyfyResponseError,
     TallyfyServerError,
-    TallyfyUnknownOutcomeError,
-    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.flows.lifecycle import find_archived_run, find_run
-from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.models.form import FormValue, FormValues, fill_in
 from airflow_provider_tallyfy.api.models.records import VERBS, Activity, Task
@@ -136,28 +132,6 @@ def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flo
         "form_values": form.describe(),
         "activity": [entry.describe() for entry in activity],
     }
-
-
-def complete_task(organization_id: str, run_id: str, task_id: str, is_approved: bool | None = None) -> Flow[Task]:
-    """Complete a task unless it is completed: doing it twice would fire its webhooks twice."""
-    done: Task | None = yield from _done_task(organization_id, run_id, task_id)
-    if done is not None:
-        return done
-    try:
-        completed: Task = yield calls.complete_task(organization_id, run_id, task_id, is_approved)
-        return completed
-    except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as error:
-        done = yield from look_until(
-            lambda: _done_task(organization_id, run_id, task_id), allow_lag=not error.permanent
-        )
-        if done is None:
-            raise
-        return done
-
-
-def _done_task(organization_id: str, run_id: str, task_id: str) -> Flow[Task | None]:
-    tasks: list[Task] = yield from list_tasks(organization_id, run_id)
-    return next((task for task in tasks if task.id == task_id and task.is_done), None)
 
 
 def explain_archived(organization_id: str, run_id: str, reading: Flow[T]) -> Flow[T]:

@@ -19,7 +19,10 @@ from airflow_provider_tallyfy.api.text import MAX_ECHO, one_line, quoted, short_
 
 
 def encode_kickoff(
-    form: Template | Iterable[KickoffField], values: Mapping[str, Any], encoded: Mapping[str, Any] | None = None
+    form: Template | Iterable[KickoffField],
+    values: Mapping[str, Any],
+    encoded: Mapping[str, Any] | None = None,
+    name: str = "the kick-off form",
 ) -> dict[str, Any]:
     """
     Encode kick-off values as the ``prerun`` of a launch; one error names everything that does not fit, by field.
@@ -28,12 +31,13 @@ def encode_kickoff(
     spaces. A value of ``None`` or an empty one counts as not given.
 
     :param encoded: values by field id that are passed on as they are, and win over ``values``.
+    :param name: which form it is, for messages.
     """
     fields = form.fields if isinstance(form, Template) else tuple(form)
     values, raw = parse_rendered(values), {} if encoded is None else parse_rendered(encoded)
-    for name, given_values in (("kickoff", values), ("prerun", raw)):
+    for kind, given_values in (("kickoff", values), ("prerun", raw)):
         if not isinstance(given_values, Mapping):
-            raise _error(form, {name: [f"expected values by field, got {short_repr(given_values)}"]})
+            raise _error(form, {kind: [f"expected values by field, got {short_repr(given_values)}"]}, name)
     problems = {key: [_dropped(fields, key)] for key in map(str, raw) if key not in {field.id for field in fields}}
     given, unclear = _sort_by_field(fields, {str(key): values[key] for key in values}, problems)
     prerun: dict[str, Any] = {}
@@ -49,15 +53,17 @@ def encode_kickoff(
             if value is not None:
                 prerun[field.id] = value
     if problems:
-        raise _error(form, problems)
+        raise _error(form, problems, name)
     return prerun
 
 
-def _error(form: Template | Iterable[KickoffField], problems: Mapping[str, Sequence[str]]) -> TallyfyValidationError:
+def _error(
+    form: Template | Iterable[KickoffField], problems: Mapping[str, Sequence[str]], name: str
+) -> TallyfyValidationError:
     of_template = f" of template {quoted(form.title)} ({form.id})" if isinstance(form, Template) else ""
-    lines = [f"\n- {name}: {problem}" for name, texts in problems.items() for problem in texts]
+    lines = [f"\n- {field}: {problem}" for field, texts in problems.items() for problem in texts]
     count = "a problem" if len(lines) == 1 else f"{len(lines)} problems"
-    message = f"The values for the kick-off form{of_template} have {count}:{''.join(lines)}"
+    message = f"The values for {name}{of_template} have {count}:{''.join(lines)}"
     return TallyfyValidationError(message, fields=problems)
 
 
@@ -91,7 +97,7 @@ def _as_given(field: KickoffField, value: Any) -> Any:
 
 def _no_such_field(fields: Sequence[KickoffField], key: str) -> str:
     if not fields:
-        return "there is no such field; the kick-off form has none"
+        return "there is no such field; the form has none"
     names = {name: field.name for field in fields for name in (field.alias, field.label) if name}
     return (
         f"there is no such field; {did_you_mean(key, names) or 'the form has ' + quoted_list(f.name for f in fields)}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.models.envelope import is_code, optional_id, optional_text, read_id, read_item
 from airflow_provider_tallyfy.api.models.run import format_time, parse_time
+from airflow_provider_tallyfy.api.models.template import KickoffField, Step, first_hits, normalized, rows_of
 from airflow_provider_tallyfy.api.text import MAX_NAME, truncated, without_bom
 
 # fmt: off
@@ -58,9 +59,49 @@ class Task:
         )
 
     @property
+    def position(self) -> int:
+        """Its place among the tasks of its run, counted from 1; where Tallyfy shows none, before all others."""
+        position = self.raw.get("position")
+        return position if isinstance(position, int) else 0
+
+    @property
+    def fields(self) -> tuple[KickoffField, ...]:
+        """The fields of its form, if it was read with them."""
+        return tuple(map(KickoffField.from_json, rows_of(self.raw, "form_fields")))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What stands in its form, by field id."""
+        shown = {str(row.get("id")): row.get("value") for row in rows_of(self.raw, "form_fields")}
+        stored = self.raw.get("taskdata")
+        return {**shown, **(stored if isinstance(stored, Mapping) else {})}
+
+    @property
     def is_done(self) -> bool:
         """Whether it is completed or skipped."""
         return self.completed_at is not None or self.status in _DONE
+
+
+TaskOrStep = TypeVar("TaskOrStep", Task, Step)
+
+
+def tasks_named(tasks: Sequence[TaskOrStep], name: str) -> list[TaskOrStep]:
+    """Find the tasks or steps with this id, else alias, else title, else title without regard to case and spaces."""
+    return first_hits(
+        tasks,
+        lambda task: task.id == name,
+        lambda task: task.alias == name,
+        lambda task: task.title == name,
+        lambda task: normalized(task.title) == normalized(name),
+    )
+
+
+@dataclass(frozen=True)
+class TaskChange:
+    """A task, and whether this try changed it."""
+
+    task: Task
+    changed: bool
 
 
 @dataclass(frozen=True)
@@ -159,6 +200,13 @@ def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
 def read_task(answer: Answer) -> Task:
     """Read one task. See :meth:`Task.from_json`."""
     return Task.from_json(read_item(answer))
+
+
+def read_task_form(answer: Answer) -> Task:
+    """Read one task with the fields of its form, as far as they are shown."""
+    task = read_task(answer)
+    _ = task.fields, task.values  # what is not readable is refused here
+    return task
 
 
 def read_project_run_id(answer: Answer) -> str:

@@ -51,8 +51,8 @@ class KickoffField:
             label=without_bom(data.get("label")),
             alias=str(data.get("alias") or ""),
             required=bool(data.get("required")),
-            options=tuple(Choice(row.get("id"), str(row.get("text") or "")) for row in _rows(data, "options")),
-            columns=tuple(Choice(row.get("id"), str(row.get("label") or "")) for row in _rows(data, "columns")),
+            options=tuple(Choice(row.get("id"), str(row.get("text") or "")) for row in rows_of(data, "options")),
+            columns=tuple(Choice(row.get("id"), str(row.get("label") or "")) for row in rows_of(data, "columns")),
         )
 
     @property
@@ -108,11 +108,11 @@ class Template:
             raise ValueError("expected a template")
         if "prerun" not in data:
             raise ValueError('the template in the answer does not show its kick-off form ("prerun")')
-        steps = tuple(map(Step.from_json, _rows(data, "steps"))) if "steps" in data else None
+        steps = tuple(map(Step.from_json, rows_of(data, "steps"))) if "steps" in data else None
         return cls(
             id=_id_of(data, "template"),
             title=without_bom(data.get("title")),
-            fields=tuple(map(KickoffField.from_json, _rows(data, "prerun"))),
+            fields=tuple(map(KickoffField.from_json, rows_of(data, "prerun"))),
             steps=steps,
             raw=data,
         )
@@ -125,7 +125,7 @@ class Template:
             name = next((name for name in _STEP_FORMS if name in step.raw), None)
             if name is None:
                 return None
-            fields += map(KickoffField.from_json, _rows(step.raw, name))
+            fields += map(KickoffField.from_json, rows_of(step.raw, name))
         return None if self.steps is None else tuple(fields)
 
 
@@ -138,7 +138,7 @@ def fields_named(fields: Sequence[KickoffField], key: str) -> list[KickoffField]
     """Find the fields that a key means, by id, else alias, else exact label, else label without case and spaces."""
     if not normalized(key):
         return []
-    return _first_hits(
+    return first_hits(
         fields,
         lambda field: field.id == key,
         lambda field: field.alias == key,
@@ -160,7 +160,7 @@ def normalized(text: str) -> str:
 
 def _places_named(choices: Sequence[Choice], text: str) -> list[int]:
     """Find choices by their exact text, else by their text without regard to case and spaces, else by their id."""
-    hits = _first_hits(
+    hits = first_hits(
         enumerate(choices),
         lambda hit: hit[1].text == text,
         lambda hit: normalized(hit[1].text) == normalized(text),
@@ -169,7 +169,7 @@ def _places_named(choices: Sequence[Choice], text: str) -> list[int]:
     return [place for place, _ in hits]
 
 
-def _first_hits(items: Iterable[T], *tests: Callable[[T], bool]) -> list[T]:
+def first_hits(items: Iterable[T], *tests: Callable[[T], bool]) -> list[T]:
     """Give the items that pass the first test which any of them passes."""
     candidates = list(items)
     for test in tests:
@@ -185,7 +185,7 @@ def _id_of(data: Mapping[str, Any], what: str) -> str:
     return str(data["id"])
 
 
-def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def rows_of(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """Read a list of objects: bare, wrapped in ``data``, missing, or numbered the way PHP writes sparse lists."""
     rows = data.get(name)
     if isinstance(rows, Mapping) and "data" in rows:

@@ -180,7 +180,7 @@ class WebApp:
         values = read_fields(task["form_fields"], form)
         changed = {name: value for name, value in values.items() if value != task["taskdata"].get(name)}
         if changed:
-            self._ask(routes_tasks.update_task, params, taskdata=changed)
+            self._ask(routes_tasks.update_task, params, taskdata=task["taskdata"] | changed)
         if do in _FINISH:
             self._ask(routes_tasks.complete_task, params, task_id=task["id"], **_FINISH[do])
         elif do in _ON_TASK:

@@ -217,7 +217,7 @@ def test_an_approval_needs_a_decision(tallyfy, hook):
     template = tallyfy.add_template("Legal", steps=[{"title": "Approve", "task_type": "approval"}])
     run = tallyfy.add_run(template["id"])
     task_id = run["tasks"][0]["id"]
-    with pytest.raises(TallyfyValidationError, match="is approved field is required"):
+    with pytest.raises(TallyfyValidationError, match="Give is_approved"):
         hook.complete_task(run["id"], task_id)
     assert hook.complete_task(run["id"], task_id, is_approved=False)["is_done"]
     assert tallyfy.run(run["id"])["tasks"][0]["is_approved"] is False

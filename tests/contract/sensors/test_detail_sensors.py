@@ -81,6 +81,31 @@ def test_a_completed_task_ends_the_wait_for_it(tallyfy, run_id, mode, by):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("skipped", [False, True])
+def test_a_tasks_turn_comes_when_all_before_it_are_done(tallyfy, run_id, mode, skipped):
+    def do_all_before() -> None:
+        with tallyfy.lock:
+            first, second, _ = tallyfy.store.find(run_id).tasks
+            first["status"], second["status"] = "completed", "auto-skipped" if skipped else "completed"
+
+    make = wait_for_task(run_id, "File")
+    end = MODES[mode](lambda **arguments: make(target="turn", **arguments), do_all_before)
+    assert (end.state, end.result["title"], end.result["status"]) == ("success", "File", "not-started")
+
+
+def test_it_is_nobodys_turn_while_a_task_before_is_open(tallyfy, run_id):
+    tallyfy.complete_task(run_id, "Prepare")
+    end = attempt(lambda: wait_for_task(run_id, "File")(target="turn", timeout=0, mode="poke").execute(new_context()))
+    assert end.error == "AirflowSensorTimeout"
+    assert attempt(lambda: wait_for_task(run_id)(target="turn").execute(new_context())).state == "success"
+
+
+def test_another_target_is_refused(tallyfy, run_id):
+    end = attempt(lambda: wait_for_task(run_id)(target="soon").execute(new_context()))
+    assert (end.state, end.error) == ("failed", "TallyfyValidationError")
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_skipped_task_ends_the_wait_for_it(tallyfy, run_id, mode):
     def skip() -> None:
         with tallyfy.lock:

@@ -36,7 +36,7 @@ ARGUMENTS = {
         "newer_than": "2026-01-01T00:00:00+00:00",
         "fields": "id",
     },
-    "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review", "may_appear_later": True},
+    "TallyfyTaskTrigger": COMMON | RUN | {"task_name": "Legal review", "target": "turn", "may_appear_later": True},
     "TallyfyRunEventTrigger": {
         "events": ["completed", "problem"],
         "template_id": "0a",

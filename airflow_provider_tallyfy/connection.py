@@ -36,6 +36,7 @@ _MAX_NUMBER = 1e9  # operating systems take no longer timeouts
 _HOST = re.compile(r"[a-z0-9_.\-\u0080-\U0010ffff]+")
 _PROXIED = {"http", "https", "all"}
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEB_HOSTS = {"api.tallyfy.com": "go.tallyfy.com", "staging-api.tallyfy.com": "staging.go.tallyfy.com"}
 
 
@@ -163,7 +164,8 @@ def _base_url(connection: AirflowConnection) -> str:
         host = f"{schema}://{host}" if schema in ("http", "https") else f"https://{host}"
     scheme, _, rest = host.partition("://")
     name, _, own_path = rest.partition("/")
-    port = f":{connection.port}" if connection.port and not name.rpartition("]")[2].count(":") else ""
+    is_named = connection.port and connection.port != _DEFAULT_PORTS.get(scheme) and ":" not in name.rpartition("]")[2]
+    port = f":{connection.port}" if is_named else ""
     path = [own_path.strip("/"), "" if schema in ("http", "https") else schema]
     return "/".join([f"{scheme}://{name}{port}", *filter(None, path)])
 

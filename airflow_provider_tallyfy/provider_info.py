@@ -9,12 +9,14 @@ from airflow_provider_tallyfy.connection_extras import EXTRAS
 _PACKAGE = "airflow_provider_tallyfy"
 
 UI_FIELD_BEHAVIOR: dict[str, Any] = {
-    "hidden-fields": ["schema", "port"],
+    # The Test button of Airflow 3.3 refuses every connection that has no port, so the form asks for one.
+    "hidden-fields": ["schema"],
     "relabeling": {"host": "API base URL", "login": "Client id", "password": "Access token or client secret"},
     "placeholders": {
         "host": "https://go.tallyfy.com/api",
         "login": "only with auth = client_credentials",
         "password": "personal access token",
+        "port": "443, for the Test button of Airflow 3.3",
     },
 }
 

@@ -82,7 +82,9 @@ def put_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:
     :param sandbox: Tallyfy.
     """
     connection = sandbox.connection()
-    body = connection | {"connection_id": _CONNECTION, "extra": json.dumps(connection["extra"])}
+    # With a port, for the Test button of Airflow 3.3.
+    extra = json.dumps(connection["extra"])
+    body = connection | {"connection_id": _CONNECTION, "port": sandbox.port, "extra": extra}
     stored = airflow.get("/connections", limit=100)["connections"]
     if _CONNECTION in {each["connection_id"] for each in stored}:
         airflow.patch(f"/connections/{_CONNECTION}", body)

@@ -210,7 +210,10 @@ class TallyfyHook(BaseHook):
             user = self.execute(calls.current_user(organization_id), retry_budget=0)
         who = f"user {user.get('id', 'unknown')}"
         if organization_id is None:
-            return f"Connected to Tallyfy as {who}; no organization is set."
+            return (
+                f"The token is accepted, as that of {who}. But the connection names no organization.\n"
+                "Every task that does not name one itself will fail. Set organization_id in the extra."
+            )
         return f"Connected to organization {organization_id} as {who}."
 
     def get_run(self, run_id: str, *, raw: bool = False) -> RunResult:

@@ -50,7 +50,10 @@ def test_a_good_connection_says_who_and_where(tallyfy, check):
 def test_without_an_organization_it_proves_the_token_and_says_so(tallyfy, check):
     good, message = check({"organization_id": None})
     assert good
-    assert message == f"Connected to Tallyfy as user {tallyfy.user['id']}; no organization is set."
+    assert message.splitlines() == [
+        f"The token is accepted, as that of user {tallyfy.user['id']}. But the connection names no organization.",
+        "Every task that does not name one itself will fail. Set organization_id in the extra.",
+    ]
     assert {request.path for request in tallyfy.requests} == {"/api/me"}
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
+#: Whether this is Airflow 2, which has an older REST API.
+AIRFLOW_2 = version("apache-airflow").startswith("2.")
+
+_BASE = "/api/v1" if AIRFLOW_2 else "/api/v2"
 _FINISHED = frozenset({"success", "failed"})
 
 # A guard against waiting for ever, not a measure of speed.
@@ -45,7 +50,7 @@ class AirflowApi:
         """
         Ask the REST API.
 
-        :param path: below ``/api/v2``.
+        :param path: below ``/api/v2``, or ``/api/v1`` of Airflow 2.
         :param params: query parameters.
         """
         return self._request("GET", path, params=params)
@@ -54,7 +59,7 @@ class AirflowApi:
         """
         Tell the REST API something.
 
-        :param path: below ``/api/v2``.
+        :param path: below ``/api/v2``, or ``/api/v1`` of Airflow 2.
         :param body: JSON.
         """
         return self._request("POST", path, json=body)
@@ -63,17 +68,24 @@ class AirflowApi:
         """
         Change something through the REST API.
 
-        :param path: below ``/api/v2``.
+        :param path: below ``/api/v2``, or ``/api/v1`` of Airflow 2.
         :param body: JSON.
         """
         return self._request("PATCH", path, json=body)
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
-        headers = {"Accept": "application/json"}
-        response = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, headers=headers, **options)
+        response = self._send(method, _BASE + path, **options)
+        if response.status_code == 401:  # Airflow 3.0 and 3.1 want a token even where everybody may do everything
+            token = self._send("GET", "/auth/token").json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+            response = self._send(method, _BASE + path, **options)
         if response.status_code >= 400:
             raise requests.HTTPError(f"{method} {path}: {response.status_code} {response.text[:500]}")
         return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Accept": "application/json"}
+        return self._session.request(method, self.url + path, timeout=60, headers=headers, **options)
 
     def wait_for_dags(self, dag_ids: Iterable[str]) -> None:
         """
@@ -101,7 +113,8 @@ class AirflowApi:
         :param dag_id: the DAG.
         :param conf: its params.
         """
-        run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+        when = {} if AIRFLOW_2 else {"logical_date": None}
+        run = self.post(f"/dags/{dag_id}/dagRuns", when | {"conf": dict(conf or {})})
         return str(run["dag_run_id"])
 
     def wait_for_scheduled_run(self, dag_id: str, seconds: float = _LONGEST) -> str:
@@ -115,7 +128,8 @@ class AirflowApi:
         runs: list[dict[str, Any]] = []
 
         def has_started() -> bool:
-            runs[:] = self.get(f"/dags/{dag_id}/dagRuns", run_type="scheduled", order_by="id")["dag_runs"]
+            found = self.get(f"/dags/{dag_id}/dagRuns", order_by="id")["dag_runs"]
+            runs[:] = [run for run in found if run["run_type"] == "scheduled"]
             return bool(runs)
 
         self.wait_for(f"the schedule of {dag_id} starts it", has_started, seconds)
@@ -180,8 +194,9 @@ class AirflowApi:
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
         """Return the extra links of a task instance."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/links"
-        links: dict[str, str | None] = self.get(path, map_index=map_index)["extra_links"]
-        return links
+        if AIRFLOW_2:  # it has no links of mapped tasks
+            return dict(self.get(path))
+        return dict(self.get(path, map_index=map_index)["extra_links"])
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, so that it runs again."""
@@ -192,7 +207,7 @@ class AirflowApi:
         """Return the log of a try of a task instance, one line an event."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         content = self.get(path, map_index=map_index, full_content="true")["content"]
-        return "\n".join(_log_line(entry) for entry in content)
+        return str(content) if AIRFLOW_2 else "\n".join(_log_line(entry) for entry in content)
 
     def failures(self, dag_id: str, run_id: str) -> list[str]:
         """Return the log of the last try of every failed task instance of a DAG run."""

@@ -14,17 +14,20 @@ from pathlib import Path
 
 import requests
 
-from demo.airflow_api import AirflowApi, AirflowProblem
+from demo.airflow_api import AIRFLOW_2, AirflowApi, AirflowProblem
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: The processes of Airflow >= 3, with their command lines.
+#: The processes of Airflow, with their command lines. With SQLite the scheduler of Airflow 2 reads the DAGs itself.
 COMPONENTS = {
     "api-server": ["api-server", "--host", "127.0.0.1", "--workers", "1"],
     "scheduler": ["scheduler"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer"],
 }
+if AIRFLOW_2:
+    COMPONENTS["api-server"] = ["webserver", "--hostname", "127.0.0.1", "--workers", "1"]
+    del COMPONENTS["dag-processor"]
 
 _STARTUP_SECONDS = 120
 _STOP_SECONDS = 5
@@ -80,12 +83,26 @@ class LocalAirflow(AirflowApi):
             "API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
             "LOGGING__BASE_LOG_FOLDER": self.home / "logs",
+            "LOGGING__WORKER_LOG_SERVER_PORT": free_port(),
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": free_port(),
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,
             "DAG_PROCESSOR__REFRESH_INTERVAL": 5,
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 5,
         }
+        if AIRFLOW_2:
+            settings |= {
+                "CORE__EXECUTOR": "SequentialExecutor",  # the only one that goes with SQLite there
+                "API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
+                "API__ENABLE_XCOM_DESERIALIZE_SUPPORT": True,
+                "WEBSERVER__CONFIG_FILE": self.home / "webserver_config.py",
+                "WEBSERVER__SECRET_KEY": secrets.token_hex(16),
+                "SCHEDULER__DAG_DIR_LIST_INTERVAL": 5,
+                "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": 5,
+            }
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         own = {"AIRFLOW_HOME": str(self.home), "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+        # Airflow 2 starts tasks with the command `airflow`.
+        own["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         return own | {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
 
     def __enter__(self) -> LocalAirflow:
@@ -108,6 +125,7 @@ class LocalAirflow(AirflowApi):
         if not self._keep:
             shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')  # no login in Airflow 2
         migrate = self._spawn("migrate", ["db", "migrate"])
         if migrate.wait(_STARTUP_SECONDS):
             raise AirflowProblem(f"airflow db migrate failed:\n{self._component_log('migrate')}")
@@ -189,10 +207,10 @@ class LocalAirflow(AirflowApi):
             if process.poll() is not None:
                 raise AirflowProblem(f"airflow {name} ended:\n{self._component_log(name)}")
         try:
-            health = self.get("/monitor/health")
+            health = self.get("/health" if AIRFLOW_2 else "/monitor/health")
         except requests.RequestException:
             return False
-        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        parts = {"metadatabase", "scheduler", "triggerer"} | (set() if AIRFLOW_2 else {"dag_processor"})
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
 

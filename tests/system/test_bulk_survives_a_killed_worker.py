@@ -9,6 +9,8 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_tallyfy.compat import AIRFLOW_V_3_3_PLUS
+
 
 def running_task(airflow, dag_id: str, dag_run: str, task_id: str) -> dict:
     [task] = [task for task in airflow.task_instances(dag_id, dag_run) if task["task_id"] == task_id]
@@ -26,6 +28,7 @@ def done_to_runs(tallyfy) -> Counter[tuple[str, str]]:
     return Counter((row["run_id"], row["verb"]) for row in rows if row["verb"] != "created")
 
 
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older Airflow does not keep what a killed try was about to change")
 def test_every_run_is_archived_once_and_the_undo_restores_exactly_those(system):
     airflow, tallyfy = system.airflow, system.tallyfy
     live = tallyfy.add_runs(60, name="Onboarding")
@@ -64,8 +67,9 @@ def test_every_row_is_launched_once(system, applied):
     [task] = airflow.task_instances("system_bulk_launch", dag_run)
     assert task["try_number"] == 2
     assert Counter(run["name"] for run in tallyfy.runs) == {row["name"]: 1 for row in rows}
-    changed = airflow.xcom("system_bulk_launch", dag_run, "launch", key="changed")
-    assert set(changed) == {run["id"] for run in tallyfy.runs}
+    if AIRFLOW_V_3_3_PLUS:
+        changed = airflow.xcom("system_bulk_launch", dag_run, "launch", key="changed")
+        assert set(changed) == {run["id"] for run in tallyfy.runs}
 
 
 def test_a_task_that_is_marked_failed_stops_and_writes_its_report(system, tmp_path):

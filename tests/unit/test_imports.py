@@ -99,3 +99,24 @@ def test_the_definition_of_the_commands_loads_two_modules():
     known = {"airflow_provider_tallyfy", "airflow_provider_tallyfy.provider_info"}
     known |= {"airflow_provider_tallyfy.connection_extras", "airflow_provider_tallyfy.defaults"}
     assert set(loaded) - known == {"airflow_provider_tallyfy.cli", "airflow_provider_tallyfy.cli.definition"}
+
+
+_IMPORT_EVERYTHING = """
+import airflow, airflow_provider_tallyfy, importlib, pkgutil, warnings
+
+warnings.filterwarnings("error", category=DeprecationWarning, module="airflow_provider_tallyfy")
+names = [found.name for found in pkgutil.walk_packages(airflow_provider_tallyfy.__path__, "airflow_provider_tallyfy.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+try:
+    exec("import warnings; warnings.warn('old', DeprecationWarning)", {"__name__": "airflow_provider_tallyfy.any"})
+except DeprecationWarning:
+    print(len(names))
+"""
+
+
+def test_no_module_imports_what_is_deprecated():
+    done = subprocess.run([sys.executable, "-c", _IMPORT_EVERYTHING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) > 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
-from airflow.sdk import AssetWatcher
 
+from airflow_provider_tallyfy.compat import AIRFLOW_V_3_0_PLUS, TASKS_START_IN_TRIGGERER
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunsStatusSensor, TallyfyRunStatusSensor
 from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunEventTrigger
 
@@ -27,27 +27,31 @@ with DAG(dag_id="system_many_waits", params=RUN_IDS, max_active_tasks=200, **SET
 with DAG(dag_id="system_wait_for_list", params=RUN_IDS, render_template_as_native_obj=True, **SETTINGS):
     TallyfyRunsStatusSensor(task_id="wait", run_ids="{{ params.run_ids }}", deferrable=True, poke_interval=2)
 
-with DAG(dag_id="system_wait_without_worker", params={"run_id": Param("", type="string")}, **SETTINGS):
-    TallyfyRunStatusSensor(
-        task_id="wait", run_id="{{ params.run_id }}", start_from_trigger=True, poke_interval=1, timeout=120
-    )
-    TallyfyRunStatusSensor(
-        task_id="wait_to_the_end",
-        run_id="{{ params.run_id }}",
-        start_from_trigger=True,
-        do_xcom_push=False,
-        end_from_trigger=True,
-        poke_interval=1,
-        timeout=120,
-    )
+if TASKS_START_IN_TRIGGERER:
+    with DAG(dag_id="system_wait_without_worker", params={"run_id": Param("", type="string")}, **SETTINGS):
+        TallyfyRunStatusSensor(
+            task_id="wait", run_id="{{ params.run_id }}", start_from_trigger=True, poke_interval=1, timeout=120
+        )
+        TallyfyRunStatusSensor(
+            task_id="wait_to_the_end",
+            run_id="{{ params.run_id }}",
+            start_from_trigger=True,
+            do_xcom_push=False,
+            end_from_trigger=True,
+            poke_interval=1,
+            timeout=120,
+        )
 
-completed = TallyfyRunEventTrigger(events=["completed"], poll_interval=2)
-done = Asset("system_tallyfy_completed", watchers=[AssetWatcher(name="completed", trigger=completed)])
+if AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk import AssetWatcher
 
-with DAG(dag_id="system_on_completion", schedule=[done], start_date=datetime(2026, 1, 1), catchup=False):
+    completed = TallyfyRunEventTrigger(events=["completed"], poll_interval=2)
+    done = Asset("system_tallyfy_completed", watchers=[AssetWatcher(name="completed", trigger=completed)])
 
-    @task
-    def heard(triggering_asset_events: dict | None = None) -> list[dict]:
-        return [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
+    with DAG(dag_id="system_on_completion", schedule=[done], start_date=datetime(2026, 1, 1), catchup=False):
 
-    heard()
+        @task
+        def heard(triggering_asset_events: dict | None = None) -> list[dict]:
+            return [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
+
+        heard()

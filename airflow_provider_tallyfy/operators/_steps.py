@@ -115,7 +115,7 @@ class TallyfyCompleteTaskOperator(TallyfyStepOperator):
             if self._is_dry_run:
                 plan = hook.execute(flows.plan_completion(*what))
                 writing = comment and hook.first_write(self._comment(context, run_id, comment, plan.task.id))
-                return self._describe_plan([*plan.calls(), *([writing] if writing else [])])
+                return self._describe_plan([*(call for call, _ in plan.writes()), *([writing] if writing else [])])
             checkpoint = Checkpoint(context, [self.task_type, run_id, name])
             previous = checkpoint.load()
             change = execute_noting(hook, flows.complete_task(*what), checkpoint, previous, run_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Call, Flow
@@ -144,9 +145,14 @@ def _write_and_confirm(
         return RunChange(shown, changed=True)
     if refusal is not None:
         raise refusal
-    raise TallyfyResponseError(
+    raise not_shown(write, "the run in that state")
+
+
+def not_shown(write: Call[Any], what: str) -> TallyfyResponseError:
+    """Say that a write was accepted, and that its effect is not to be seen."""
+    return TallyfyResponseError(
         f"Could not {write.action}.\n"
-        f"Tallyfy accepted {write.method} {write.path}, but does not show the run in that state afterwards.\n"
+        f"Tallyfy accepted {write.method} {write.path}, but does not show {what} afterwards.\n"
         f"Look at the run in Tallyfy, or try again.",
         method=write.method,
         path=write.path,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Call, Flow
 from airflow_provider_tallyfy.api.errors import (
+    TallyfyError,
     TallyfyNotFoundError,
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
 from airflow_provider_tallyfy.api.flows.contents import list_tasks
-from airflow_provider_tallyfy.api.flows.lifecycle import find_run
+from airflow_provider_tallyfy.api.flows.lifecycle import find_run, not_shown
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.inputs.problems import invalid
@@ -26,18 +27,15 @@ from airflow_provider_tallyfy.api.models.run import Run, RunStatus
 from airflow_provider_tallyfy.api.models.template import KickoffField
 from airflow_provider_tallyfy.api.text import quoted
 
+#: A request, and whether a task is as the request wants it.
+Write: TypeAlias = tuple[Call[Any], Callable[[Task], bool]]
+
 
 def find_task(organization_id: str, run_id: str, name: str) -> Flow[Task]:
-    """
-    Find a task of a run by its id, alias or title.
-
-    :raises TallyfyValidationError: if the run has no such task, or several, naming the candidates.
-    """
-
-    def look() -> Flow[list[Task]]:
-        return list_tasks(organization_id, run_id)
-
-    tasks: list[Task] = yield from look_until(look, lambda tasks: bool(tasks_named(tasks, name)))
+    """Find a task of a run by its id, alias or title; if there is none, or several, the error names candidates."""
+    tasks: list[Task] = yield from look_until(
+        lambda: list_tasks(organization_id, run_id), lambda tasks: bool(tasks_named(tasks, name))
+    )
     hits = tasks_named(tasks, name)
     if len(hits) == 1:
         return hits[0]
@@ -46,47 +44,46 @@ def find_task(organization_id: str, run_id: str, name: str) -> Flow[Task]:
         advice = f"Give an alias or id: {', '.join(task.alias or task.id for task in hits)}."
     else:
         problem = f"is no task of run {run_id}"
-        names = {each: task.title for task in tasks for each in (task.title, task.alias) if each}
-        guess = did_you_mean(name, names)
+        guess = did_you_mean(name, {each: task.title for task in tasks for each in (task.title, task.alias) if each})
         advice = guess[:1].upper() + guess[1:] or f"It has {quoted_list(task.title for task in tasks) or 'none'}."
     raise invalid("task_name", name, problem, advice, run_id=run_id)
 
 
 def _find_live_task(organization_id: str, run_id: str, name: str) -> Flow[tuple[Run, Task]]:
+    """Find a task that can be changed, and read it with its form."""
     run: Run = yield from find_run(organization_id, run_id)
     if run.is_archived:
         raise TallyfyValidationError(
             f"Run {run.id} ({run.name!r}) is archived.\nNothing was sent.\nRestore it first.", run_id=run_id
         )
-    return run, (yield from find_task(organization_id, run_id, name))
+    found: Task = yield from find_task(organization_id, run_id, name)
+    task: Task = yield calls.get_task(organization_id, run_id, found.id)
+    return run, task
 
 
 @dataclass(frozen=True)
 class Completion:
-    """
-    What there is to do to complete a task.
-
-    :param filled: encoded answers by field id that the task does not show yet.
-    """
+    """What there is to do to complete a task: ``filled`` are encoded answers that it does not show yet, by field id."""
 
     organization_id: str
     run: Run
     task: Task
     is_approved: bool | None
-    filled: Mapping[str, Any] = field(default_factory=dict)
+    filled: Mapping[str, Any]
 
-    def calls(self) -> list[Call[Task]]:
+    def writes(self) -> list[Write]:
         """Make the requests, in order; none if the task shows all of it."""
         where = (self.organization_id, self.run.id, self.task.id)
-        requests: list[Call[Task]] = []
+        writes: list[Write] = []
         if self.filled:
             # Whether Tallyfy keeps values that are left out is not documented, so they are sent along.
             values = {key: value for key, value in self.task.values.items() if value is not None}
             action = f"fill in the form of task {quoted(self.task.title)}"
-            requests.append(calls.update_task(*where, action, {"taskdata": {**values, **self.filled}}))
+            call = calls.update_task(*where, action, {"taskdata": {**values, **self.filled}})
+            writes.append((call, lambda task: not _unlike(task, self.filled)))
         if not self.task.is_done:
-            requests.append(calls.complete_task(*where, self.is_approved))
-        return requests
+            writes.append((calls.complete_task(*where, self.is_approved), lambda task: task.is_done))
+        return writes
 
 
 def plan_completion(
@@ -97,25 +94,21 @@ def plan_completion(
     is_approved: bool | None = None,
 ) -> Flow[Completion]:
     """
-    Look what there is to do to complete a task with these answers; everything that would be refused is refused here.
+    Look what there is to do to complete a task with these answers.
 
     :raises TallyfyValidationError: if the answers do not fit, the task is done with other ones, or cannot be done.
     """
     run, task = yield from _find_live_task(organization_id, run_id, name)
-    wanted: dict[str, Any] = {}
-    if answers or is_approved is not None:
-        task = yield calls.get_task(organization_id, run_id, task.id)
+    values, wanted = task.values, {}
     if answers:
-        values = task.values
-        optional = (replace(each, required=each.required and values.get(each.id) in (None, "")) for each in task.fields)
-        form = f"the form of task {quoted(task.title)} of run {run_id}"
-        wanted = encode_kickoff(tuple(optional), answers, name=form)
-    missing = {key: value for key, value in wanted.items() if not _shows(task, key, value)}
+        fields = [replace(each, required=each.required and values.get(each.id) in (None, "")) for each in task.fields]
+        wanted = encode_kickoff(fields, answers, name=f"the form of task {quoted(task.title)} of run {run_id}")
+    filled = _unlike(task, wanted)
     if task.is_done:
-        _check_same(run, task, missing, is_approved)
+        _check_same(run, task, filled, is_approved)
     else:
         _check_completable(run, task, is_approved)
-    return Completion(organization_id, run, task, is_approved, missing)
+    return Completion(organization_id, run, task, is_approved, filled)
 
 
 def complete_task(
@@ -132,41 +125,12 @@ def complete_task(
     :raises TallyfyValidationError: see :func:`plan_completion`; also if Tallyfy refuses it.
     """
     plan: Completion = yield from plan_completion(organization_id, run_id, name, answers, is_approved)
-    for call in plan.calls():
-        if call.method == "PUT":
-            yield from _fill_in(plan, call)
-        else:
-            return (yield from _complete(plan, call))
-    return TaskChange(plan.task, changed=False)
-
-
-def _fill_in(plan: Completion, call: Call[Task]) -> Flow[None]:
-    """Fill in the form, and see that the answers are there: Tallyfy drops what it does not know without an error."""
-
-    def is_filled(task: Task) -> bool:
-        return all(_shows(task, key, value) for key, value in plan.filled.items())
-
-    shown: Task = yield call
-    if not is_filled(shown):
-        shown = yield from look_until(lambda: _read(plan), is_filled)
-    if not is_filled(shown):
-        raise _not_shown(call, "these answers in the task")
-
-
-def _complete(plan: Completion, call: Call[Task]) -> Flow[TaskChange]:
-    """Complete the task; if the answer is lost, or says that it is complete, what Tallyfy shows decides."""
-    changed = True
-    try:
-        completed: Task = yield call
-    except (TallyfyUnknownOutcomeError, TallyfyResponseError, TallyfyValidationError) as error:
-        completed = yield from look_until(lambda: _read(plan), lambda task: task.is_done, allow_lag=not error.permanent)
-        if not completed.is_done:
-            raise
-        _check_same(plan.run, completed, {}, plan.is_approved)
-        changed = not error.permanent
-    if not completed.is_done:
-        raise _not_shown(call, "the task as completed")
-    return TaskChange(completed, changed)
+    change = TaskChange(plan.task, changed=False)
+    for write in plan.writes():
+        change = yield from _carry_out(organization_id, run_id, plan.task.id, write)
+    if not change.changed:
+        _check_same(plan.run, change.task, {}, is_approved)
+    return change
 
 
 def reopen_task(organization_id: str, run_id: str, name: str) -> Flow[TaskChange]:
@@ -175,52 +139,67 @@ def reopen_task(organization_id: str, run_id: str, name: str) -> Flow[TaskChange
     if not task.is_done:
         return TaskChange(task, changed=False)
     call = calls.reopen_task(organization_id, run_id, task.id)
-    refusal: TallyfyNotFoundError | TallyfyValidationError | None = None
-    try:
-        yield call
-    except (TallyfyNotFoundError, TallyfyValidationError) as error:
-        refusal = error  # an answer may have been lost
-    shown: Task = yield from look_until(
-        lambda: _ask(calls.get_task(organization_id, run_id, task.id)), lambda task: not task.is_done
-    )
-    if shown.is_done:
-        raise refusal or _not_shown(call, "the task as open")
-    return TaskChange(shown, changed=True)
+    return (yield from _carry_out(organization_id, run_id, task.id, (call, lambda task: not task.is_done)))
 
 
 def assign_task(
-    organization_id: str, run_id: str, name: str, people: Mapping[str, Sequence[Any] | None], *, replaces: bool
+    organization_id: str, run_id: str, name: str, people: Mapping[str, Sequence[Any]], *, replaces: bool
 ) -> Flow[TaskChange]:
     """
     Assign a task to people; kinds that are not named stay as they are, although Tallyfy empties what is left out.
 
-    :param people: users, guests and groups; ``None`` for a kind that is not named.
     :param replaces: whether they take the place of those of their kind who are assigned now.
     :raises TallyfyResponseError: if the task does not show who is assigned now.
     """
-    _, found = yield from _find_live_task(organization_id, run_id, name)
-    task: Task = yield calls.get_task(organization_id, run_id, found.id)
+    _, task = yield from _find_live_task(organization_id, run_id, name)
     now = _owners(task)
+    if now is None:
+        raise TallyfyResponseError(
+            f"Task {quoted(task.title)} does not show who is assigned now.\n"
+            f"Nothing was sent, because Tallyfy would empty what is left out."
+        )
     wanted = {
-        kind: now[kind] if people.get(kind) is None else _merged([] if replaces else now[kind], people[kind] or ())
+        kind: list({str(each): each for each in [*([] if replaces and kind in people else now[kind]), *added]}.values())
         for kind in KINDS
+        for added in [people.get(kind, ())]
     }
-    if _same_people(now, wanted):
+
+    def is_assigned(task: Task) -> bool:
+        owners = _owners(task)
+        return owners is not None and all({*map(str, owners[kind])} == {*map(str, wanted[kind])} for kind in KINDS)
+
+    if is_assigned(task):
         return TaskChange(task, changed=False)
-    action = f"assign task {quoted(task.title)}"
-    call = calls.update_task(organization_id, run_id, task.id, action, {"owners": wanted})
-    yield call
-    shown: Task = yield from look_until(
-        lambda: _ask(calls.get_task(organization_id, run_id, task.id)),
-        lambda task: _same_people(_owners(task), wanted),
-    )
-    if not _same_people(_owners(shown), wanted):
-        raise _not_shown(call, "these assignees")
-    return TaskChange(shown, changed=True)
+    call = calls.update_task(organization_id, run_id, task.id, f"assign task {quoted(task.title)}", {"owners": wanted})
+    return (yield from _carry_out(organization_id, run_id, task.id, (call, is_assigned)))
 
 
-def _read(plan: Completion) -> Flow[Task]:
-    return _ask(calls.get_task(plan.organization_id, plan.run.id, plan.task.id))
+def _carry_out(organization_id: str, run_id: str, task_id: str, write: Write) -> Flow[TaskChange]:
+    """
+    Send a write, and believe it only if the task is so: Tallyfy drops what it does not know without an error.
+
+    If the answer is lost, or is a refusal that may mean "already so", what Tallyfy shows decides.
+    """
+    call, is_so = write
+    refusal: TallyfyError | None = None
+    try:
+        shown: Task | None = yield call
+    except (
+        TallyfyNotFoundError,
+        TallyfyResponseError,
+        TallyfyUnknownOutcomeError,
+        TallyfyValidationError,
+    ) as error:
+        shown, refusal = None, error
+    if shown is None or not is_so(shown):
+        shown = yield from look_until(
+            lambda: _ask(calls.get_task(organization_id, run_id, task_id)),
+            is_so,
+            allow_lag=refusal is None or not refusal.permanent,
+        )
+    if not is_so(shown):
+        raise refusal or not_shown(call, "the task like this")
+    return TaskChange(shown, changed=refusal is None or not refusal.permanent)
 
 
 def _ask(call: Call[Task]) -> Flow[Task]:
@@ -228,19 +207,20 @@ def _ask(call: Call[Task]) -> Flow[Task]:
     return task
 
 
-def _shows(task: Task, field_id: str, value: Any) -> bool:
-    """Whether a task has a value in a field, however Tallyfy wrote it down."""
-    shape: Callable[[Any], Any] = lambda stored: plain_value(_field(task, field_id), stored, {})  # noqa: E731
-    return bool(shape(task.values.get(field_id)) == shape(value))
+def _unlike(task: Task, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values that a task does not show, however Tallyfy wrote them down."""
+    fields = {each.id: each for each in task.fields}
+    values = task.values
+
+    def plain(key: str, value: Any) -> Any:
+        return plain_value(fields.get(key, KickoffField(key, "text")), value, {})
+
+    return {key: value for key, value in wanted.items() if plain(key, values.get(key)) != plain(key, value)}
 
 
-def _field(task: Task, field_id: str) -> KickoffField:
-    return next((each for each in task.fields if each.id == field_id), KickoffField(field_id, "text"))
-
-
-def _check_same(run: Run, task: Task, missing: Mapping[str, Any], is_approved: bool | None) -> None:
+def _check_same(run: Run, task: Task, unlike: Mapping[str, Any], is_approved: bool | None) -> None:
     """Refuse to change a task that is done: people may have acted on it."""
-    differs = [_field(task, key).name for key in missing]
+    differs = [each.name for each in task.fields if each.id in unlike]
     if is_approved is not None and task.raw.get("is_approved") != is_approved:
         differs.append("the decision")
     if differs:
@@ -253,43 +233,21 @@ def _check_same(run: Run, task: Task, missing: Mapping[str, Any], is_approved: b
 
 
 def _check_completable(run: Run, task: Task, is_approved: bool | None) -> None:
-    kind, what = task.raw.get("task_type"), f"Task {quoted(task.title)} of run {run.id} ({run.name!r})"
+    kind = task.raw.get("task_type")
     if kind == "approval" and is_approved is None:
-        problem = f"{what} asks for a decision.\nGive is_approved."
+        problem = "asks for a decision.\nGive is_approved."
     elif kind not in (None, "approval") and is_approved is not None:
-        problem = f"{what} asks for no decision.\nLeave is_approved out."
+        problem = "asks for no decision.\nLeave is_approved out."
     elif task.raw.get("has_open_issue") or run.has_status(RunStatus.ISSUE):
-        problem = f"{what} cannot be completed, because somebody reported a problem.\nResolve it in Tallyfy first."
+        problem = "cannot be completed, because somebody reported a problem.\nResolve it in Tallyfy first."
     else:
         return
-    raise TallyfyValidationError(f"{problem}\nNothing was sent.", run_id=run.id, fields={"task_name": [kind or ""]})
+    what = f"Task {quoted(task.title)} of run {run.id} ({run.name!r})"
+    raise TallyfyValidationError(f"{what} {problem}\nNothing was sent.", run_id=run.id)
 
 
-def _not_shown(call: Call[Any], what: str) -> TallyfyResponseError:
-    return TallyfyResponseError(
-        f"Could not {call.action}.\n"
-        f"Tallyfy accepted {call.method} {call.path}, but does not show {what} afterwards.\n"
-        f"Look at the run in Tallyfy, or try again.",
-        method=call.method,
-        path=call.path,
-        run_id=call.run_id,
-    )
-
-
-def _owners(task: Task) -> dict[str, list[Any]]:
+def _owners(task: Task) -> dict[str, list[Any]] | None:
     owners = task.raw.get("owners")
     if not isinstance(owners, Mapping) or not all(isinstance(owners.get(kind), list) for kind in KINDS):
-        raise TallyfyResponseError(
-            f"Task {quoted(task.title)} does not show who is assigned now.\n"
-            f"Nothing was sent, because Tallyfy would empty what is left out."
-        )
+        return None
     return {kind: list(owners[kind]) for kind in KINDS}
-
-
-def _merged(now: Sequence[Any], added: Sequence[Any]) -> list[Any]:
-    known = set(map(str, now))
-    return [*now, *(each for each in dict.fromkeys(added) if str(each) not in known)]
-
-
-def _same_people(now: Mapping[str, Sequence[Any]], wanted: Mapping[str, Sequence[Any]]) -> bool:
-    return all(set(map(str, now[kind])) == set(map(str, wanted[kind])) for kind in KINDS)

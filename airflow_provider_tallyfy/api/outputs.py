@@ -191,7 +191,7 @@ def changed_task_result(change: TaskChange, *, raw: bool = False) -> TaskResult:
 
 def field_results(values: FormValues) -> list[FormFieldResult]:
     """Describe the fields of a run's forms."""
-    return [cast("FormFieldResult", entry.describe()) for entry in values.entries]
+    return [cast("FormFieldResult", entry.describe()) for entry in values]
 
 
 def chosen_answers(answers: Answers, names: Sequence[str] | None) -> dict[str, Any]:

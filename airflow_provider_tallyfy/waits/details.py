@@ -206,7 +206,7 @@ class FormFieldGoal(DetailGoal):
 
     def things(self, seen: RunForm) -> Sequence[KickoffField]:
         """Give the run's form fields."""
-        return [entry.field for entry in seen.values.entries]
+        return [entry.field for entry in seen.values]
 
     def template_things(self, template: Template) -> Sequence[KickoffField] | None:
         """Give the fields of the template's forms."""
@@ -225,7 +225,7 @@ class FormFieldGoal(DetailGoal):
         field = self._only(self.things(seen))
         if field is None:
             return self._not_yet(seen.run, f"There is no form field {self.name!r}")
-        value = next(chosen(each.value) for each in seen.values.entries if each.field is field)
+        value = next(chosen(each.value) for each in seen.values if each.field is field)
         if _is_blank(value):
             return self._not_yet(seen.run, f"Form field {quoted(field.name)} is empty")
         items = value if isinstance(value, list) else [value]

@@ -204,7 +204,7 @@ class FormProbe(TasksProbe):
         try:
             values: FormValues = yield from form_values_of(self._organization_id, seen.run, seen.tasks)
         except TallyfyNotFoundError:
-            values = FormValues(())  # archived, and hidden with all that belongs to it
+            values = ()  # archived, and hidden with all that belongs to it
         return RunForm(seen.run, values)
 
 

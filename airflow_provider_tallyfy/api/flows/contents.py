@@ -129,7 +129,7 @@ def snapshot(organization_id: str, run_id: str, known: Run | None = None) -> Flo
     return {
         "run": run.raw,
         "tasks": [task.raw for task in tasks],
-        "form_values": form.describe(),
+        "form_values": [entry.describe() for entry in form],
         "activity": [entry.describe() for entry in activity],
     }
 

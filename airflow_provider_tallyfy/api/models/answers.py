@@ -45,20 +45,20 @@ class Answers:
 def answers_of(run: Run, form: FormValues, tasks: Sequence[Task], directory: Directory) -> Answers:
     """Reduce the fields of a run's forms to plain values by label; fields of the same label are called by step, too."""
     steps = {task.id: task for task in tasks}
-    labels = _labels(form.entries, {task.id: task.title for task in tasks})
+    labels = _labels(form, {task.id: task.title for task in tasks})
     hidden = {
         label
-        for label, entry in zip(labels, form.entries, strict=True)
+        for label, entry in zip(labels, form, strict=True)
         if entry.task_id in steps and steps[entry.task_id].status == _HIDDEN
     }
     return Answers(
         run=run,
         by_label={
             label: None if label in hidden else plain_value(entry.field, entry.value, directory)
-            for label, entry in zip(labels, form.entries, strict=True)
+            for label, entry in zip(labels, form, strict=True)
         },
         hidden=tuple(label for label in labels if label in hidden),
-        fields={label: entry.field for label, entry in zip(labels, form.entries, strict=True)},
+        fields={label: entry.field for label, entry in zip(labels, form, strict=True)},
     )
 
 
@@ -66,7 +66,7 @@ def people_in(form: FormValues) -> list[tuple[str, str]]:
     """Give kind and id of the users and groups who stand in the fields of a form, each once."""
     found = [
         (kind, str(each))
-        for entry in form.entries
+        for entry in form
         if _is_people(entry.value)
         for kind in ("users", "groups")
         for each in _members(entry.value, kind)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.models.envelope import optional_text, read_object
-from airflow_provider_tallyfy.api.models.template import KickoffField, fields_named
+from airflow_provider_tallyfy.api.models.template import KickoffField
 
 
 @dataclass(frozen=True)
@@ -31,41 +31,11 @@ class FormValue:
         return {**names, "value": self.value, "task_id": self.task_id}
 
 
-class FormValues(Mapping[str, Any]):
-    """
-    The values of a run's forms, by field id, alias or label.
-
-    Iterating gives the field ids, so ``dict(values)`` has every value once; :meth:`describe` gives names, too.
-    """
-
-    def __init__(self, entries: tuple[FormValue, ...]) -> None:
-        self.entries = entries
-
-    def __getitem__(self, name: str) -> Any:
-        """Find a value as kick-off values are matched; ``KeyError`` if no field has the name, or several have it."""
-        hits = fields_named([entry.field for entry in self.entries], name)
-        if len(hits) == 1:
-            return next(entry.value for entry in self.entries if entry.field is hits[0])
-        known = ", ".join(repr(entry.field.name) for entry in self.entries)
-        problem = (
-            "stands for several fields; use one's id" if hits else f"is not a field; the forms have {known or 'none'}"
-        )
-        raise KeyError(f"{name!r} {problem}")
-
-    def __iter__(self) -> Iterator[str]:
-        """Give the field ids."""
-        return iter(entry.field.id for entry in self.entries)
-
-    def __len__(self) -> int:
-        """Count the fields."""
-        return len(self.entries)
-
-    def describe(self) -> list[dict[str, Any]]:
-        """Reduce them to plain JSON types: a list of ``id``, ``alias``, ``label``, ``value``, ``task_id``."""
-        return [entry.describe() for entry in self.entries]
+#: The fields of a run's forms with their values, those of the kick-off form first.
+FormValues: TypeAlias = tuple[FormValue, ...]
 
 
-def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
+def read_form_values(answer: Answer) -> FormValues:
     """Read the fields of a run's forms, those of the kick-off form first, with values if the answer shows them."""
     shown = read_object(answer)
     entries: list[FormValue] = []
@@ -79,17 +49,12 @@ def read_form_values(answer: Answer) -> tuple[FormValue, ...]:
     return tuple(entries)
 
 
-def fill_in(
-    entries: tuple[FormValue, ...], kickoff: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
-) -> FormValues:
+def fill_in(entries: FormValues, kickoff: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]) -> FormValues:
     """Fill in the values that the run (``prerun``, by field) and its tasks (``taskdata``, by field) store."""
     stored: dict[tuple[str | None, str], Any] = {(None, name): value for name, value in kickoff.items()}
     stored |= {(task_id, name): value for task_id, values in tasks.items() for name, value in values.items()}
     known = {(entry.task_id, entry.field.id): entry for entry in entries}
     unnamed = {key: FormValue(KickoffField(key[1], ""), task_id=key[0]) for key in stored if key not in known}
-    return FormValues(
-        tuple(
-            FormValue(entry.field, stored.get(key, entry.value), entry.task_id)
-            for key, entry in (known | unnamed).items()
-        )
+    return tuple(
+        FormValue(entry.field, stored.get(key, entry.value), entry.task_id) for key, entry in (known | unnamed).items()
     )

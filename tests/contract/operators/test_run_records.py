@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.errors import TallyfyNotFoundError, TallyfyUnknownOutcomeError, TallyfyValidationError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyExportRunOperator, TallyfyRunActivityOperator
@@ -244,33 +243,12 @@ def filled(tallyfy) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("worlds")
-def test_form_values_are_found_by_label_alias_or_id(tallyfy, hook, filled):
-    values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
+def test_form_fields_are_listed_with_what_tallyfy_stores(tallyfy, hook, filled):
     [company_id] = filled["prerun"]
-    [tax_id] = filled["tasks"][0]["taskdata"]
-    assert values["Company"] == values["company"] == values[" COMPANY "] == values[company_id] == "Acme"
-    assert values["Tax number"] == values["tax"] == values[tax_id] == "DE 123"
-    assert values["Decision"] is None
-    assert len(dict(values)) == 5
-    assert hook.list_form_fields(filled["id"])[0] == {
-        "id": company_id,
-        "alias": "company",
-        "label": "Company",
-        "value": "Acme",
-        "task_id": None,
-    }
-    json.dumps(hook.list_form_fields(filled["id"]))
-
-
-@pytest.mark.usefixtures("worlds")
-def test_an_ambiguous_label_and_an_unknown_one_are_errors(tallyfy, hook, filled):
-    values = hook.execute(flows.get_form_values(hook.organization_id, filled["id"]))
-    with pytest.raises(KeyError, match="stands for several fields"):
-        values["Notes"]
-    with pytest.raises(KeyError, match="'Nope' is not a field; the forms have 'Company'"):
-        values["Nope"]
-    assert "Nope" not in values
-    assert values.get("Nope", "-") == "-"
+    fields = hook.list_form_fields(filled["id"])
+    assert fields[0] == {"id": company_id, "alias": "company", "label": "Company", "value": "Acme", "task_id": None}
+    assert [field["value"] for field in fields] == ["Acme", None, "DE 123", None, None]
+    json.dumps(fields)
 
 
 @pytest.mark.usefixtures("worlds")

@@ -10,7 +10,7 @@ from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Answer
 from airflow_provider_tallyfy.api.diagnosis import error_from_answer, unexpected_answer
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.models.form import FormValue, FormValues
+from airflow_provider_tallyfy.api.models.form import FormValue
 from airflow_provider_tallyfy.api.models.records import Task
 from airflow_provider_tallyfy.api.models.run import Run
 from airflow_provider_tallyfy.api.models.template import KickoffField
@@ -60,7 +60,7 @@ def test_text_of_a_refusal_forges_no_line(evil, status):
 def test_what_people_wrote_forges_no_line_about_a_wait(evil):
     run = evil_run(evil)
     task = Task.from_json({"id": "t", "status": "in-progress", "title": evil})
-    form = FormValues((FormValue(KickoffField("f", "text", label=evil), value=evil),))
+    form = (FormValue(KickoffField("f", "text", label=evil), value=evil),)
     waits = [
         (RunGoal.checked(RUN_ID, "complete", (), "fail"), run),
         (TaskGoal.checked(RUN_ID, "t", (), "fail"), RunTasks(run, (task,))),

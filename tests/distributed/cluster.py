@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -24,7 +25,8 @@ TRIGGERERS = ("triggerer-1", "triggerer-2")
 # A lost answer soon becomes a task retry, and a request may hang as long as a test wants.
 _EXTRA = {"retry_budget": 2, "timeout": 300}
 
-# A guard against waiting for what never comes up.
+# Guards against waiting for ever, not measures of speed: a dozen processes share the machine's cores.
+_LONGEST = 900.0
 _MOST_RESTARTS = 4
 
 # A lost process is noticed within seconds instead of minutes; otherwise as Airflow has it.
@@ -68,14 +70,14 @@ class DistributedAirflow(LocalAirflow):
         }
         super().__init__(home, dags, {}, {f"AIRFLOW__{name}": str(value) for name, value in settings.items()})
 
-    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = 600) -> None:
-        """Wait as the base class does, and start again what ended by itself meanwhile."""
+    def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = _LONGEST) -> None:
+        """Wait as the base class does, but longer, and start again what ended by itself meanwhile."""
 
         def satisfied() -> bool:
             self._restart_ended()
             return condition()
 
-        super().wait_for(what, satisfied, seconds)
+        super().wait_for(what, satisfied, max(seconds, _LONGEST))
 
     def _restart_ended(self) -> None:
         for name, process in list(self.processes.items()):
@@ -102,17 +104,27 @@ class DistributedAirflow(LocalAirflow):
         meanwhile()
         self.wait_for(f"{name} has ended", lambda: process.poll() is not None)
 
-    def left_behind(self) -> list[int]:
-        """Return the processes of this Airflow that live, whatever their parents."""
-        mark = f"AIRFLOW_HOME={self.home}".encode()
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if mark in _environment(pid)]
+    def living(self, name: str = "") -> list[int]:
+        """
+        Return the processes of this Airflow that live, whatever their parents.
+
+        :param name: only those of this component.
+        """
+        marks = {f"AIRFLOW_HOME={self.home}".encode()} | ({f"LOGNAME={name}".encode()} if name else set())
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if marks <= _environment(pid)]
+
+    def running_triggers(self) -> int:
+        """Return how many triggers run, as the triggerers say once a minute."""
+        logs = [(self.home / f"{name}.log").read_text() for name in TRIGGERERS]
+        counts = [re.findall(r"(\d+) triggers currently running", log)[-1:] for log in logs]
+        return sum(int(count) for last in counts for count in last)
 
 
-def _environment(pid: int) -> list[bytes]:
+def _environment(pid: int) -> set[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return []
+        return set()
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,7 @@ class Cluster:
 
     :param tallyfy: empty at the start of every test.
     :param folder: of all their files.
+    :param secrets: every token and client secret that Tallyfy has given out.
     """
 
     airflow: DistributedAirflow
@@ -129,20 +142,32 @@ class Cluster:
     broker: Redis
     tallyfy: Sandbox
     folder: Path
+    secrets: set[str] = field(default_factory=set)
 
-    def connect(self, connection_id: str, token: str) -> None:
+    def connect(self, connection_id: str, secret: str, **extra: object) -> None:
         """
         Write a connection to Tallyfy into Airflow's database, where it can be changed while tasks use it.
 
         :param connection_id: added, or changed if it is there.
-        :param token: its password.
+        :param secret: its password.
+        :param extra: further keys of its extra.
         """
-        connection = self.tallyfy.connection(**_EXTRA) | {"password": token, "connection_id": connection_id}
+        connection = self.tallyfy.connection(**_EXTRA | extra)
+        connection |= {"password": secret, "connection_id": connection_id}
         connection["extra"] = json.dumps(connection["extra"])
         try:
             self.airflow.post("/connections", connection)
         except requests.HTTPError:
             self.airflow.patch(f"/connections/{connection_id}", connection)
+
+    def note_secrets(self) -> None:
+        """Keep what Tallyfy has given out; its next organization forgets it."""
+        self.secrets.update(self.tallyfy.credentials.tokens, [self.tallyfy.client_secret])
+
+    def end_dag_runs(self) -> None:
+        """End every DAG run that has not ended."""
+        for run in self.airflow.get("/dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]:
+            self.airflow.patch(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
 
     def waits_by_triggerer(self) -> Counter[str]:
         """Return how many triggers each triggerer runs, or is given to run."""

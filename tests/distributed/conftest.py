@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,9 +21,14 @@ from tests.distributed.cluster import Cluster, DistributedAirflow
 from tests.distributed.servers import PostgreSQL, Redis
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Look for secrets at the end, in what all tests have left."""
+    items.sort(key=lambda item: item.path.name == "test_secrets.py")
+
+
 @pytest.fixture(scope="session")
 def _running() -> Iterator[Cluster]:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # whoever ends the tests ends all of it
+    signal.signal(signal.SIGTERM, lambda number, _: pytest.exit("terminated"))  # and all ends with the tests
     folder = Path(tempfile.mkdtemp(prefix="distributed-"))
     folder.chmod(0o755)  # pytest's own folders are closed to the user of the database
     dags = folder / "dags"
@@ -38,7 +42,7 @@ def _running() -> Iterator[Cluster]:
         airflow = DistributedAirflow(folder, dags, database, broker)
         with airflow:
             yield Cluster(airflow, database, broker, tallyfy, folder)
-        assert airflow.left_behind() == []
+        assert airflow.living() == []
 
 
 @pytest.fixture
@@ -53,8 +57,8 @@ def cluster(_running: Cluster) -> Iterator[Cluster]:
     _running.connect("tallyfy_default", tallyfy.token)
     yield _running
     tallyfy.faults.clear()
-    for run in airflow.get("/dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]:
-        airflow.patch(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+    _running.note_secrets()
+    _running.end_dag_runs()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

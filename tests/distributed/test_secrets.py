@@ -1,0 +1,79 @@
+"""No secret of a connection stands anywhere that Airflow writes to; runs after all other tests here."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from tests.distributed.waits import MODES, MODES_DAG_ID, Waits, are_waiting
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """Give a secret as text, hexadecimal, and base64 wherever it begins in what was encoded."""
+    plain = secret.encode()
+    yield plain
+    yield plain.hex().encode()
+    yield plain.hex().upper().encode()
+    for offset in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(b"\0" * offset + plain)
+            yield encoded[-(-offset * 4 // 3) : -4]  # without what its neighbors have a part in
+
+
+def holders(secrets, texts) -> list[str]:
+    looked_for = [form for secret in secrets for form in forms(secret)]
+    return sorted(name for name, text in texts if any(form in text for form in looked_for))
+
+
+def files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(folder)), path.read_bytes()
+
+
+def test_every_form_of_a_secret_is_found():
+    secret = "eyJ0eXAiOiJKV1QiLCJhbGciOi"
+    for text in (secret.encode(), secret.encode().hex().encode()):
+        assert holders([secret], [("a", b"x" + text + b"x")]) == ["a"]
+    for before in (b"", b"a", b"ab", b"abc"):
+        assert holders([secret], [("a", base64.b64encode(before + secret.encode() + b"after"))]) == ["a"]
+    assert holders([secret], [("a", secret[:-1].encode())]) == []
+
+
+def test_no_secret_stands_anywhere(cluster, record_property):
+    airflow, tallyfy, database = cluster.airflow, cluster.tallyfy, cluster.database
+    for connection_id in MODES:
+        cluster.connect(connection_id, tallyfy.client_secret, auth="client_credentials")
+    airflow.wait_for_dags([MODES_DAG_ID])
+    run_id = tallyfy.add_run()["id"]
+    modes = airflow.trigger(MODES_DAG_ID, {"run_id": run_id})
+    waits = Waits(cluster, 50)
+    waits.wait_until_looked_at()
+    airflow.wait_for_task_states(MODES_DAG_ID, modes, are_waiting)
+    echo = tallyfy.faults.add("echo_authorization", times=None)
+    airflow.wait_for("Tallyfy has repeated what it was sent", lambda: echo.hits >= 10)
+
+    keys = Fernet(airflow.fernet_key)
+    rows = database.query("SELECT id, encrypted_kwargs FROM trigger")
+    triggers = [(f"trigger {row}", keys.decrypt(kwargs.encode())) for row, kwargs in rows]
+    assert len(triggers) == 52
+    cluster.note_secrets()
+    assert any(secret.startswith("application-") for secret in cluster.secrets), "a token was fetched"
+    texts = [("database dump", database.dump().encode()), *triggers, *files(cluster.folder)]
+    assert any(name.startswith("redis/appendonlydir/") for name, _ in texts), "what went through the broker"
+    assert any(b"Bearer ***" in text for name, text in texts if name.startswith("home/logs/")), "it was logged, masked"
+    assert holders(cluster.secrets, texts) == []
+    size = sum(len(text) for _, text in texts) // 2**20
+    record_property(
+        "looked for secrets in", f"{len(texts)} files and triggers, {size} MB; {len(cluster.secrets)} secrets"
+    )
+
+    tallyfy.faults.clear()
+    waits.complete()
+    waits.wait_for_end()
+    assert waits.states() == {("success", 1): 50}
+    tallyfy.complete_run(run_id)
+    assert airflow.wait_for_dag_run(MODES_DAG_ID, modes) == "success"

@@ -118,7 +118,7 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "first_write": (lambda hook, case: str(hook.first_write(_archiving(case))), anything),
 }
 #: Methods that send nothing, or through which the others send.
-WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run"} | {
+WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run", "read_settings"} | {
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
 }
@@ -144,6 +144,20 @@ OPERATORS: dict[str, tuple[Callable[[Case], Any], Callable[[Case], Callable[[Any
     "TallyfyGetRunOperator": (
         lambda case: tallyfy.TallyfyGetRunOperator(task_id="t", run_id=case.live),
         lambda case: lambda result: result["id"] == case.live,
+    ),
+    "TallyfyGetAnswersOperator": (
+        lambda case: tallyfy.TallyfyGetAnswersOperator(task_id="t", run_ids=[case.live, case.complete]),
+        lambda case: lambda rows: [row["run_id"] for row in rows] == [case.live, case.complete],
+    ),
+    "TallyfyCompleteTaskOperator": (
+        lambda case: tallyfy.TallyfyCompleteTaskOperator(
+            task_id="t", run_id=case.live, task_name=case.task, comment="Done."
+        ),
+        lambda case: lambda result: result["is_done"] and any(True for _ in case.server.shown(result["id"])),
+    ),
+    "TallyfyCommentOperator": (
+        lambda case: tallyfy.TallyfyCommentOperator(task_id="t", run_id=case.live, content="Done."),
+        anything,
     ),
     "TallyfyArchiveRunOperator": (
         lambda case: tallyfy.TallyfyArchiveRunOperator(task_id="t", run_id=case.live),

@@ -170,14 +170,11 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         return {**result.finish(deadline), "changed": change.changed}
 
     def _defer(self, goal: RunGoal, poller: Poller, deadline: Deadline) -> None:
-        from airflow_provider_tallyfy.triggers.tallyfy import TallyfyRunStatusTrigger
+        from airflow_provider_tallyfy.triggers._waits import trigger_for
 
-        trigger = TallyfyRunStatusTrigger(
-            run_id=goal.run_id,
-            target_status=list(goal.target),
-            failure_status=list(goal.failure),
-            missing=goal.missing.value,
-            newer_than=poller.newer_than,
+        trigger = trigger_for(
+            goal,
+            poller.newer_than,
             organization_id=self.organization_id,
             tallyfy_conn_id=self.tallyfy_conn_id,
             poll_interval=self._poll_seconds,

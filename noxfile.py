@@ -77,13 +77,16 @@ def constraints(session: nox.Session) -> None:
         old.unlink()
     resolve(session, "newest", "--group=dev")
     resolve(session, "airflow-3.3-distributed", "--group=distributed")
-    day = f"--exclude-newer={AIRFLOWS['2.11'].day}"
-    resolve(session, "lowest", "--resolution=lowest-direct", day)
-    resolve(session, "lowest", "--group=test", day)  # the tools beside what stands there
+    # the day of Airflow 2.11.0
+    oldest = [
+        "--exclude-newer=2025-05-20",
+        *newer("apache-airflow-providers-common-compat", "urllib3"),
+    ]
+    resolve(session, "lowest", "--resolution=lowest-direct", *oldest)
+    resolve(session, "lowest", "--group=test", *oldest)  # the tools beside what stands there
     for line, of in AIRFLOWS.items():
         pinned = f"--upgrade-package=apache-airflow=={of.release}"
-        later = [f"--exclude-newer-package={name}={LATER}" for name in of.later]
-        resolve(session, f"airflow-{line}", "--group=test", pinned, f"--exclude-newer={of.day}", *later)
+        resolve(session, f"airflow-{line}", "--group=test", pinned, f"--exclude-newer={of.day}", *newer(*of.later))
 
 
 def run_tests(session: nox.Session, constraints: str, release: str) -> None:
@@ -100,6 +103,11 @@ def run_tests(session: nox.Session, constraints: str, release: str) -> None:
     session.chdir(tree)
     session.run("python", "-c", INSTALLED.format(release=release))
     session.run("pytest", "--numprocesses=2", "--dist=loadfile", *(session.posargs or ["-m", "not system"]))
+
+
+def newer(*names: str) -> list[str]:
+    """Let packages be newer than the day."""
+    return [f"--exclude-newer-package={name}={LATER}" for name in names]
 
 
 def resolve(session: nox.Session, name: str, *options: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -80,12 +81,12 @@ class TallyfyGetAnswersOperator(TallyfyRunOperator):
         from airflow_provider_tallyfy.api.outputs import answers_result, answers_row
         from airflow_provider_tallyfy.files.storage import checked_path_if_given, rows_for_xcom, write_table
 
-        with self.hook:
-            path = checked_path_if_given(self.output_path, "output_path")
-            names = self._names()
-            is_many = self._was_given("run_ids")
-            describe = answers_row if is_many or path else answers_result
-            rows = (describe(answers, names) for answers in self._read(context, is_many=is_many))
+        path = checked_path_if_given(self.output_path, "output_path")
+        names = self._names()
+        is_many = self._was_given("run_ids")
+        describe = answers_row if is_many or path else answers_result
+        with self.hook, closing(self._read(context, is_many=is_many)) as found:  # an error must not leave its thread
+            rows = (describe(answers, names) for answers in found)
             if path:
                 count = write_table(path, rows)
                 self.log.info("Wrote the answers of %d runs to %s", count, path)
@@ -110,7 +111,7 @@ class TallyfyGetAnswersOperator(TallyfyRunOperator):
             raise invalid("fields", self.fields, "is empty", "Leave it out for all fields.")
         return names
 
-    def _read(self, context: Context, *, is_many: bool) -> Iterator[Answers]:
+    def _read(self, context: Context, *, is_many: bool) -> Generator[Answers]:
         from airflow_provider_tallyfy.api import flows
         from airflow_provider_tallyfy.api.inputs.problems import invalid
         from airflow_provider_tallyfy.bulk.reading import read_in_order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -206,8 +207,9 @@ def test_rows_are_written_as_json_lines_or_csv(tallyfy, filled, tmp_path):
 
 
 def test_too_many_answers_for_an_xcom_are_refused_with_advice(tallyfy, filled):
-    with pytest.raises(TallyfyValidationError, match="set output_path"):
-        get(run_ids=[filled["id"]], max_xcom_bytes=50)
+    with pytest.raises(TallyfyValidationError, match="set output_path") as caught:
+        get(run_ids=[filled["id"]] * 3, max_xcom_bytes=50)
+    assert "tallyfy-bulk" not in [thread.name for thread in threading.enumerate()], caught
 
 
 def test_only_a_few_runs_are_asked_for_ahead_of_what_was_written(tallyfy, template, monkeypatch):

@@ -64,7 +64,5 @@ def cluster(_running: Cluster) -> Iterator[Cluster]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests have counted beside what they assert."""
     reports = terminalreporter.stats.get("passed", [])
-    for name, value in (
-        counted for report in reports if report.when == "teardown" for counted in report.user_properties
-    ):
+    for name, value in (counted for report in reports if report.when == "call" for counted in report.user_properties):
         terminalreporter.write_line(f"{name}: {value}")

@@ -57,7 +57,7 @@ def test_no_secret_stands_anywhere(cluster, record_property):
     airflow.wait_for("Tallyfy has repeated what it was sent", lambda: echo.hits >= 10)
 
     keys = Fernet(airflow.fernet_key)
-    rows = database.query("SELECT id, encrypted_kwargs FROM trigger")
+    rows = database.query("SELECT id, kwargs FROM trigger")
     triggers = [(f"trigger {row}", keys.decrypt(kwargs.encode())) for row, kwargs in rows]
     assert len(triggers) == 52
     cluster.note_secrets()

@@ -19,7 +19,7 @@ QUICK := -m "not system" tests/unit tests/examples tests/contract/provider tests
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast fuzz test-quick test-matrix test-distributed lint format docs constraints clean
+.PHONY: help demo airflow test test-fast fuzz test-quick test-matrix test-distributed test-browser lint format docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,11 @@ test-matrix: $(TOOLS)/nox ## Run the tests on every supported Airflow, from the 
 test-distributed: ## Kill and restart parts of an Airflow with Celery, PostgreSQL and Redis, from Debian's packages
 	$(MAKE) .venv-3.3-distributed/.ready AIRFLOW=3.3-distributed
 	.venv-3.3-distributed/bin/python -m pytest tests/distributed
+
+test-browser: $(VENV)/.ready ## Try Airflow's UI and the sandbox's pages in Chromium, and take the pictures of docs/images
+	@command -v chromium chromium-browser >/dev/null || { echo "Chromium is not installed: apt-get install chromium"; exit 1; }
+	$(TOOLS)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group browser
+	$(PYTEST) tests/browser
 
 lint: $(VENV)/.ready ## Check style, format, types, spelling and which part imports which
 	$(BIN)/ruff check .

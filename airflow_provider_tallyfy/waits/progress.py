@@ -169,7 +169,7 @@ class WaitProgress:
         goal, each = self._goal, self._each.values()
         if not isinstance(goal, RunsGoal):
             (one,) = each
-            goes_on = "" if one.result else f"; waiting for {goal.text}"
+            goes_on = "" if one.result else f".\nWaiting for {goal.text}"
             self._log_changes(one.description and f"{one.description}{goes_on}.", f"run {goal.run_id}")
             return one.result
         results = [one.result for one in each if one.result is not None]

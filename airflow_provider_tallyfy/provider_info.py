@@ -51,6 +51,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", "tallyfy", "bulk"),
         "sensors": _modules("sensors"),
         "triggers": _modules("triggers"),
+        "notifications": [f"{_PACKAGE}.notifications.tallyfy.TallyfyNotifier"],
     }
 
 

@@ -60,6 +60,7 @@ class Call(Generic[T]):
     :param bearer: sent instead of the connection's token; ``""`` sends none.
     :param changes_nothing: whether it leaves Tallyfy as it is although its method is not GET.
     :param non_retryable: statuses that repeating it is known not to cure.
+    :param retry_budget: seconds within which it may be repeated; with ``None`` the driver knows.
     """
 
     action: str
@@ -74,6 +75,7 @@ class Call(Generic[T]):
     bearer: str | None = field(default=None, repr=False)
     changes_nothing: bool = False
     non_retryable: frozenset[int] = frozenset()
+    retry_budget: float | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -49,7 +49,7 @@ class Attempts(Generic[T]):
         self._secrets = settings.secrets
         self._asks_for_token = call.form is not None or call.bearer is not None
         self._host = urlsplit(call.base_url or settings.base_url).netloc
-        self._budget = settings.retry_budget if budget is None else budget
+        self._budget = next(x for x in (call.retry_budget, budget, settings.retry_budget) if x is not None)
         self._actor = settings.actor
         self._token_renewable = call.bearer is None
         self._started = time.monotonic()

@@ -212,6 +212,16 @@ def test_robot_step(example, person, meanwhile, quick):
     assert all(text in shown for text in ("DE 123456789", "Done by example_tallyfy_robot_step", "The machine's step"))
 
 
+def test_tell_people(example, person):
+    for number in (1, 2):
+        assert str(example("example_tallyfy_tell_people").state) == "failed"
+        shown = person.open_run("Vendor review - Contoso").text
+        assert shown.count("load of example_tallyfy_tell_people failed in try 1.") == number
+        assert [run["name"] for run in person.sandbox.runs].count("Review of Contoso") == number
+    assert str(example("example_tallyfy_tell_people", rows=5).state) == "success"
+    assert len(person.sandbox.runs) == len(DEFAULT["runs"]) + 2
+
+
 def test_wait_for_people(example, person, meanwhile, quick):
     for task_id in ("reviewed", "answer", "all_complete"):
         quick("wait_for_people", task_id)

@@ -1,4 +1,4 @@
-"""Every operator and sensor has a how-to, cut from an example DAG that the tests execute."""
+"""Every operator, sensor and notifier has a how-to, cut from an example DAG that the tests execute."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_tallyfy.notifications import tallyfy as notifications
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path: path.read_text() for kind in ("*.rst", "*.md") for path in (ROOT / "docs").rglob(kind)}
 CUTS = re.findall(
@@ -23,7 +25,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.
 
 
 def public_tasks() -> list[tuple[str, str]]:
-    found = set()
+    found = {("notifier", name) for name in notifications.__all__}
     for kind, modules in {"operator": ("operators.tallyfy", "operators.bulk"), "sensor": ("sensors.tallyfy",)}.items():
         for name in modules:
             module = import_module(f"airflow_provider_tallyfy.{name}")
@@ -36,7 +38,7 @@ def public_tasks() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("kind", "class_name"), public_tasks())
-def test_every_operator_and_sensor_has_a_how_to_with_an_example(kind, class_name):
+def test_every_operator_sensor_and_notifier_has_a_how_to_with_an_example(kind, class_name):
     [section] = [
         text.split(f".. _howto/{kind}:{class_name}:")[1].split(".. _howto/")[0]
         for text in PAGES.values()

@@ -7,14 +7,14 @@ import sys
 import pytest
 
 _MODULES = [f"airflow_provider_tallyfy.{kind}.tallyfy" for kind in ("operators", "sensors", "triggers", "links")]
-_MODULES.append("airflow_provider_tallyfy.operators.bulk")
+_MODULES += ["airflow_provider_tallyfy.operators.bulk", "airflow_provider_tallyfy.notifications.tallyfy"]
 _HOOKS = ["airflow_provider_tallyfy.hooks.tallyfy", "airflow_provider_tallyfy.hooks.tallyfy_async"]
 
 _IMPORT_WITHOUT_HTTP = """
 import importlib, json, sys
 from airflow.providers.common.compat import sdk
 import airflow.triggers.base, airflow_provider_tallyfy.compat
-sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseOperatorLink, sdk.XCom, sdk.conf
+sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseOperatorLink, sdk.BaseNotifier, sdk.XCom, sdk.conf
 
 HTTP = ("requests", "httpx", "aiohttp", "urllib3")
 for name in [name for name in sys.modules if name.split(".")[0] in HTTP]:

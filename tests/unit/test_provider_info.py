@@ -69,6 +69,13 @@ def test_the_links_it_names_exist():
         assert getattr(import_module(module), name)().name
 
 
+def test_the_notifiers_it_names_exist_under_that_name():
+    for path in INFO["notifications"]:
+        module, _, name = path.rpartition(".")
+        notifier = getattr(import_module(module), name)
+        assert f"{notifier.__module__}.{notifier.__qualname__}" == path
+
+
 def test_the_commands_it_names_exist_in_one_group():
     [path] = INFO["cli"]
     module, _, name = path.rpartition(".")

@@ -15,15 +15,17 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_tallyfy.hooks.tallyfy import NOT_GIVEN, TallyfyHook
+from airflow_provider_tallyfy.notifications.tallyfy import TallyfyNotifier
 
 #: The public classes, by module.
-MODULES = ("operators.tallyfy", "operators.bulk", "sensors.tallyfy", "triggers.tallyfy")
+MODULES = ("operators.tallyfy", "operators.bulk", "sensors.tallyfy", "triggers.tallyfy", "notifications.tallyfy")
 CLASSES = [
     getattr(module, name)
     for module in (import_module(f"airflow_provider_tallyfy.{name}") for name in MODULES)
     for name in module.__all__
 ]
 TASKS = [kind for kind in CLASSES if issubclass(kind, BaseOperator)]
+TEMPLATED = [*TASKS, TallyfyNotifier]
 METHODS = [
     method
     for name, method in inspect.getmembers(TallyfyHook, inspect.isfunction)
@@ -50,6 +52,7 @@ NOT_TEMPLATED = {
     "start_from_trigger",
     "target",
     "task_kind",
+    "time_budget",
     "timeout",
     "wait_for",
     "wait_for_completion",
@@ -60,6 +63,7 @@ FIELDS = {"dry_run": "simulate"}
 
 each_class = pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 each_task = pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.__name__)
+each_templated = pytest.mark.parametrize("kind", TEMPLATED, ids=lambda kind: kind.__name__)
 each_one = pytest.mark.parametrize("it", [*CLASSES, TallyfyHook, *METHODS], ids=lambda it: it.__name__)
 
 
@@ -129,7 +133,7 @@ def test_a_signature_shows_the_parameters_of_all_bases(kind):
 def test_only_kwargs_of_airflow_are_collected(it):
     function = function_of(it)
     collected = [each for each in inspect.signature(function).parameters.values() if each.kind in (2, 4)]
-    assert [each.name for each in collected] == (["kwargs"] if it in TASKS else [])
+    assert [each.name for each in collected] == (["kwargs"] if it in TEMPLATED else [])
     if collected:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         handed_on = [
@@ -156,7 +160,7 @@ def test_parameters_of_tasks_are_keyword_only(kind):
         concrete(kind)("task")
 
 
-@each_task
+@each_templated
 def test_templated_parameters_are_documented_as_templated(kind):
     fields = {name: FIELDS.get(name, name) for name in parameters_of(kind)}
     templated = {name for name, field in fields.items() if field in kind.template_fields}

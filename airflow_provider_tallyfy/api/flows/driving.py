@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
-from airflow_provider_tallyfy.api.errors import TallyfyError
+from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyTransportError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,21 @@ def first_write(flow: Flow[Any]) -> Flow[Call[Any] | None]:
             return step
         step = yield from _pass_on(step, flow)
     return None
+
+
+def within(flow: Flow[T], left: Callable[[], float]) -> Flow[T]:
+    """Carry out a flow in the seconds that are left: its calls are repeated until then, and none is begun later."""
+    step = advance(flow)
+    while not isinstance(step, Done):
+        if isinstance(step, Call):
+            if (seconds := left()) <= 0:
+                message = (
+                    f"Could not {step.action}.\nThe time for it was over.\n{step.method} {step.path} was not sent."
+                )
+                raise TallyfyTransportError(message, method=step.method, path=step.path, run_id=step.run_id)
+            step = replace(step, retry_budget=seconds)
+        step = yield from _pass_on(step, flow)
+    return step.value
 
 
 def _pass_on(step: Call[Any] | Pause, flow: Flow[T]) -> Generator[Call[Any] | Pause, Any, Call[Any] | Pause | Done[T]]:

@@ -1,0 +1,1 @@
+"""Notifiers: callbacks of tasks, DAG runs and deadlines that tell people."""

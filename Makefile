@@ -19,7 +19,7 @@ QUICK := -m "not system" tests/unit tests/examples tests/contract/provider tests
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-fast fuzz test-quick test-matrix test-distributed test-browser lint format docs constraints clean
+.PHONY: help demo airflow test test-fast fuzz test-quick test-matrix test-distributed test-browser lint format docs dist constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,12 +55,16 @@ test-browser: $(VENV)/.ready ## Try Airflow's UI and the sandbox's pages in Chro
 	$(TOOLS)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group browser
 	$(PYTEST) tests/browser
 
-lint: $(VENV)/.ready ## Check style, format, types, spelling and which part imports which
+lint: $(VENV)/.ready ## Check style, format, types, spelling, which part imports which, and the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/zizmor --offline --quiet --pedantic .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.readthedocs .readthedocs.yaml
 
 format: $(VENV)/.ready ## Put the code into shape
 	$(BIN)/ruff check --fix .
@@ -68,6 +72,9 @@ format: $(VENV)/.ready ## Put the code into shape
 
 docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+dist: $(TOOLS)/nox ## Build wheel, sdist and SBOM into dist/, check them, and try them where nothing else is (RELEASE=v0.1.0)
+	$(TOOLS)/nox --session dist -- $(RELEASE)
 
 constraints: $(TOOLS)/nox ## Resolve constraints/ anew
 	$(TOOLS)/nox --session constraints

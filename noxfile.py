@@ -1,11 +1,12 @@
 """
-The tests on every supported Airflow, with the package installed from its wheel.
+The tests on every supported Airflow, with the package installed from its wheel, and what a release consists of.
 
-``make test-matrix`` runs them all; ``nox --list`` names them.
+``make test-matrix`` runs the tests, ``make dist`` builds a release; ``nox --list`` names all sessions.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,13 @@ class Airflow:
     :param release: its newest release.
     :param day: of the release. The constraints are the newest versions of that day: with later ones of what Airflow
         itself depends on some releases break.
-    :param pythons: the oldest and the newest that this Airflow and this package support.
+    :param pythons: the oldest and the newest that this Airflow and this package support, and others worth a run.
     :param later: what has to be newer than that day.
     """
 
     release: str
     day: str
-    pythons: tuple[str, str]
+    pythons: tuple[str, ...]
     later: tuple[str, ...] = ()
 
 
@@ -48,7 +49,7 @@ AIRFLOWS = {
     "3.0": Airflow("3.0.6", "2025-08-29", ("3.11", "3.12"), ("apache-airflow-providers-common-compat", "urllib3")),
     "3.1": Airflow("3.1.8", "2026-03-11", ("3.11", "3.13")),
     "3.2": Airflow("3.2.2", "2026-05-29", ("3.11", "3.13")),
-    "3.3": Airflow("3.3.2", "2026-09-17", ("3.11", "3.13")),
+    "3.3": Airflow("3.3.2", "2026-09-17", ("3.11", "3.13", "3.14")),
 }
 #: By this day what may be newer was there.
 LATER = "2026-03-14"
@@ -68,6 +69,29 @@ def test(session: nox.Session, airflow: str) -> None:
 def lowest(session: nox.Session) -> None:
     """Run them with the lowest versions of everything that the package names."""
     run_tests(session, "lowest", "2.11.0")
+
+
+@nox.session(python="3.11")
+def dist(session: nox.Session) -> None:
+    """Build a release into dist/, check it, and try it where nothing else is; a tag demands that all is set for it."""
+    files = ROOT / "dist"
+    shutil.rmtree(files, ignore_errors=True)
+    session.install("--constraint=constraints/newest.txt", "--group=dist")
+    session.run("hatchling", "build", f"--directory={files}")
+    [wheel], [sdist] = files.glob("*.whl"), files.glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    for tag in session.posargs:
+        demand_ready(session, tag, wheel)
+    empty = session.create_tmp() + "/empty"
+    python = f"{empty}/bin/python"
+    session.run("uv", "venv", "--quiet", "--clear", f"--python={session.python}", empty)
+    session.run("uv", "pip", "install", f"--python={python}", "--constraint=constraints/newest.txt", str(wheel))
+    session.run("uv", "pip", "check", f"--python={python}")
+    sbom = [f"--output-file={files}/airflow-provider-tallyfy.cdx.json", "--output-reproducible"]
+    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", *sbom, python)
+    session.run("uv", "pip", "uninstall", "--quiet", f"--python={python}", "uvicorn")  # which Airflow 3 brings
+    session.chdir(empty)
+    session.run(python, str(ROOT / "tests" / "packaging" / "try_installed.py"), wheel.name.split("-")[1], external=True)
 
 
 @nox.session(python=False)
@@ -108,6 +132,18 @@ def run_tests(session: nox.Session, constraints: str, release: str) -> None:
 def newer(*names: str) -> list[str]:
     """Let packages be newer than the day."""
     return [f"--exclude-newer-package={name}={LATER}" for name in names]
+
+
+def demand_ready(session: nox.Session, tag: str, wheel: Path) -> None:
+    """Stop unless the release is one: its tag is its version, the changelog has its day, the addresses are real."""
+    version = wheel.name.split("-")[1]
+    if tag != f"v{version}":
+        session.error(f"The tag is {tag}, but the package is {version}.")
+    dated = rf"^## {re.escape(version)} - \d{{4}}-\d\d-\d\d$"
+    if not re.search(dated, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE):
+        session.error(f"CHANGELOG.md does not say on which day {version} is released.")
+    if "github.invalid/OWNER" in (ROOT / "pyproject.toml").read_text():
+        session.error("The repository's address is not set: see CONTRIBUTING.md.")
 
 
 def resolve(session: nox.Session, name: str, *options: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from airflow_provider_tallyfy.connection_extras import EXTRAS
 
 _PACKAGE = "airflow_provider_tallyfy"
+_SOURCE = "https://github.invalid/OWNER/airflow-provider-tallyfy"
 
 UI_FIELD_BEHAVIOR: dict[str, Any] = {
     # The Test button of Airflow 3.3 refuses every connection that has no port, so the form asks for one.
@@ -26,11 +27,13 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-tallyfy",
         "name": "Tallyfy",
-        "description": "`Tallyfy <https://tallyfy.com>`__ runs of human workflows: restore, archive, launch, wait.",
+        "description": "Launch, restore, archive and wait for runs of human workflows in `Tallyfy <https://tallyfy.com>`__.",
         "integrations": [
             {
                 "integration-name": "Tallyfy",
                 "external-doc-url": "https://tallyfy.com/products/pro/integrations/open-api/",
+                "how-to-guide": [f"{_SOURCE}/blob/main/docs/operators/index.rst"],
+                "logo": f"{_SOURCE}/raw/main/docs/images/logo.svg",
                 "tags": ["service"],
             }
         ],

@@ -80,18 +80,23 @@ def dist(session: nox.Session) -> None:
     session.run("hatchling", "build", f"--directory={files}")
     [wheel], [sdist] = files.glob("*.whl"), files.glob("*.tar.gz")
     session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    version = wheel.name.split("-")[1]
     for tag in session.posargs:
-        demand_ready(session, tag, wheel)
-    empty = session.create_tmp() + "/empty"
-    python = f"{empty}/bin/python"
-    session.run("uv", "venv", "--quiet", "--clear", f"--python={session.python}", empty)
-    session.run("uv", "pip", "install", f"--python={python}", "--constraint=constraints/newest.txt", str(wheel))
+        demand_ready(session, tag, version)
+    empty = Path(session.create_tmp(), "empty").resolve()
+    python = str(empty / "bin" / "python")
+    session.run("uv", "venv", "--quiet", "--clear", f"--python={session.python}", str(empty))
+    installed = ["--constraint=constraints/newest.txt", str(wheel)]
+    session.run("uv", "pip", "install", "--quiet", f"--python={python}", *installed)
     session.run("uv", "pip", "check", f"--python={python}")
+    described = empty / "pyproject.toml"  # the SBOM's tool reads no version from elsewhere
+    written = (ROOT / "pyproject.toml").read_text()
+    described.write_text(written.replace('dynamic = ["readme", "version"]', f'version = "{version}"'))
     sbom = [f"--output-file={files}/airflow-provider-tallyfy.cdx.json", "--output-reproducible"]
-    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", *sbom, python)
+    session.run("cyclonedx-py", "environment", f"--pyproject={described}", *sbom, python)
     session.run("uv", "pip", "uninstall", "--quiet", f"--python={python}", "uvicorn")  # which Airflow 3 brings
     session.chdir(empty)
-    session.run(python, str(ROOT / "tests" / "packaging" / "try_installed.py"), wheel.name.split("-")[1], external=True)
+    session.run(python, str(ROOT / "tests" / "packaging" / "try_installed.py"), version, external=True)
 
 
 @nox.session(python=False)
@@ -134,9 +139,8 @@ def newer(*names: str) -> list[str]:
     return [f"--exclude-newer-package={name}={LATER}" for name in names]
 
 
-def demand_ready(session: nox.Session, tag: str, wheel: Path) -> None:
+def demand_ready(session: nox.Session, tag: str, version: str) -> None:
     """Stop unless the release is one: its tag is its version, the changelog has its day, the addresses are real."""
-    version = wheel.name.split("-")[1]
     if tag != f"v{version}":
         session.error(f"The tag is {tag}, but the package is {version}.")
     dated = rf"^## {re.escape(version)} - \d{{4}}-\d\d-\d\d$"

@@ -7,14 +7,17 @@ Whether the installed package works where it and what it requires is all there i
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 [expected] = sys.argv[1:]
 os.environ["AIRFLOW_HOME"] = str(Path.cwd() / "airflow")
+warnings.simplefilter("ignore")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,8 +40,7 @@ for name in modules:
 examples = sorted(folder.glob("example_dags/*.py"))
 assert examples
 for example in examples:
-    done = run(str(example))
-    assert done.returncode == 0, done.stderr
+    runpy.run_path(str(example))
 
 done = run("-m", "airflow_provider_tallyfy", "--help")
 assert (done.returncode, "check" in done.stdout) == (0, True), done

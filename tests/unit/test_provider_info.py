@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,6 +47,11 @@ def test_the_entry_point_gives_this_metadata():
     assert [point.load()() for point in found] == [INFO]
     assert found[0].dist is not None
     assert found[0].dist.name == INFO["package-name"]
+
+
+def test_the_description_reads_right_where_airflow_takes_its_markup_away():
+    shown = re.sub("[`_<>]", "", INFO["description"].strip(" \n."))  # as Airflow's list of providers does
+    assert shown == "Launch, restore, archive and wait for runs of human workflows in Tallyfy https://tallyfy.com"
 
 
 def test_the_hook_is_what_the_metadata_says():

@@ -87,7 +87,8 @@ def test_the_readme_of_the_index_has_no_relative_link_and_nothing_that_needs_a_c
     links = re.findall(r"\]\(([^)]+)\)", readme)
     assert [link for link in links if not link.startswith("https://")] == []
     assert f"/raw/v{metadata['Version']}/docs/images/" in readme
-    assert "make demo" not in readme
+    assert "`pip install airflow-provider-tallyfy`.\n" in readme
+    assert not re.search(r"\bmake [a-z]", readme)
     assert "<!--" not in readme
 
 

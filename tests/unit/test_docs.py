@@ -66,6 +66,13 @@ def test_every_example_is_executed_by_a_test(example):
     assert f'"{example}"' in tests
 
 
+def test_the_dag_of_the_readme_is_a_dag_on_every_airflow():
+    [source] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {}
+    exec(source, names)
+    assert [task.task_id for task in names["archive"].dag.topological_sort()] == ["restore", "wait_for_people", "archive"]
+
+
 def test_the_documentation_builds_without_warnings(tmp_path):
     pytest.importorskip("sphinx", reason="the documentation is built with the newest Airflow's tools")
     command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]

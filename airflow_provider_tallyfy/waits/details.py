@@ -24,7 +24,7 @@ from airflow_provider_tallyfy.api.models.records import Task, TaskOrStep, tasks_
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus, format_time
 from airflow_provider_tallyfy.api.models.template import KickoffField, Step, Template, fields_named
 from airflow_provider_tallyfy.api.text import quoted, short_repr
-from airflow_provider_tallyfy.waits.goals import Goal, checked_missing, checked_statuses
+from airflow_provider_tallyfy.waits.goals import Goal, checked_missing, checked_statuses, state_of
 from airflow_provider_tallyfy.waits.probes import FormProbe, RunForm, RunTasks, TasksProbe
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
 
@@ -72,9 +72,8 @@ class DetailGoal(Goal):
     def _not_yet(self, run: Run, description: str) -> WaitResult:
         """Judge the run of something that is not yet there."""
         is_too_late = any(map(run.has_status, (*self.failure, RunStatus.COMPLETE)))
-        progress = f" ({run.progress})" if str(run.progress) and not is_too_late else ""
-        state = f"{description} of run {run.id} ({run.name!r}), which is {run.status}{progress}"
-        return WaitResult(Outcome.FAILED if is_too_late else Outcome.WAITING, state)
+        outcome = Outcome.FAILED if is_too_late else Outcome.WAITING
+        return WaitResult(outcome, f"{description}.\n{state_of(run, outcome)}")
 
 
 @dataclass(frozen=True, kw_only=True)

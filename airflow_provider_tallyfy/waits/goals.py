@@ -119,9 +119,7 @@ class RunGoal(Goal):
             outcome = Outcome.REACHED
         elif any(map(seen.has_status, self.failure)):
             outcome = Outcome.FAILED
-        progress = f" ({seen.progress})" if outcome is Outcome.WAITING and str(seen.progress) else ""
-        message = f"Run {seen.id} ({seen.name!r}) is {seen.status}{progress}"
-        return WaitResult(outcome, message, seen.describe(run_url))
+        return WaitResult(outcome, state_of(seen, outcome), seen.describe(run_url))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +188,12 @@ class RunsGoal(RunGoal):
             if self.is_for_xcom:
                 facts["name"] = shortened(run.name)
         return select_fields(facts | {"outcome": str(outcome)}, self.fields)
+
+
+def state_of(run: Run, outcome: Outcome) -> str:
+    """Say what became of a run; while it is waited for, also how far it is."""
+    progress = str(run.progress) if outcome is Outcome.WAITING else ""
+    return f"Run {run.id} ({run.name!r}) is {run.status}" + (progress and f".\nProgress: {progress}")
 
 
 def checked_missing(missing: str) -> Missing:

@@ -133,9 +133,9 @@ class WaitProgress:
         if isinstance(seen.value, Run):
             one.run = seen.value
         if is_end:
-            # A wait for many runs has one line about each.
-            waited = f": {url}" if isinstance(goal, RunsGoal) else f".\nThe task waited for {goal.text}.\n{url}"
-            one.result = replace(verdict, message=verdict.message + waited)
+            # A wait for many runs lists them.
+            waited = "\n  " if isinstance(goal, RunsGoal) else f"\nThe task waited for {goal.text}.\n"
+            one.result = replace(verdict, message=f"{verdict.message}.{waited}{url}")
         return True
 
     def _note_error(

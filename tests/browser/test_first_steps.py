@@ -14,7 +14,7 @@ RUN = "c27460eb5b3c719bb613fb83cc4e5427"
 def take_picture(page: Page, name: str) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(500)  # for the end of a transition, which nothing announces
-    page.screenshot(path=PICTURES / f"{name}.png")
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 def test_a_connection_is_made_in_the_form(page, airflow, tallyfy):
@@ -32,6 +32,7 @@ def test_a_connection_is_made_in_the_form(page, airflow, tallyfy):
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     form.locator("[name=element_web_url]").fill(tallyfy.url)
     form.locator("[name=element_organization_id]").fill(tallyfy.organization_id)
+    form.get_by_text("Extra Fields", exact=True).evaluate("heading => heading.scrollIntoView()")
     take_picture(page, "connection_form_extra")
     form.get_by_role("button", name="Save").click()
     expect(page.get_by_role("cell", name="tallyfy_default")).to_be_visible()
@@ -74,7 +75,6 @@ def test_a_task_waits_for_people_who_complete_the_run(page, airflow, tallyfy):
     tab.get_by_label("Tax number").fill("DE 123456789")
     tab.get_by_role("button", name="Save").click()
     expect(tab.get_by_label("Tax number")).to_have_value("DE 123456789")
-    tab.evaluate("scrollTo(0, 0)")
     take_picture(tab, "sandbox_run")
     tab.get_by_role("button", name="Complete all tasks").click()
     expect(tab.get_by_text("4 of 4")).to_be_visible()
@@ -83,17 +83,14 @@ def test_a_task_waits_for_people_who_complete_the_run(page, airflow, tallyfy):
     tab.close()
 
     assert airflow.wait_for_dag_run(DAG, dag_run["dag_run_id"]) == "success"
-    page.set_viewport_size({"width": 1600, "height": 800})
     page.goto(task)
     expect(page.get_by_test_id("state-badge").filter(has_text="Success").first).to_be_visible()
     expect(page.get_by_text("is complete").first).to_be_visible()
     take_picture(page, "log")
-    log = page.get_by_test_id("virtual-scroll-container")
-    lines = [line for line in log.inner_text().splitlines() if RUN in line and "Trigger fired event" not in line]
-    assert lines
-    assert [
-        line for line in lines if len(line) > 155
-    ] == []  # so many are seen at this width; Airflow's own line is longer
+    log = page.get_by_test_id("virtual-scroll-container").inner_text()
+    lines = [line for line in log.splitlines() if DAG not in line]  # Airflow's own lines name it, and are longer
+    assert any(RUN in line for line in lines)
+    assert [line for line in lines if len(line) > 128] == []  # so many are seen at this width
 
 
 def test_the_pages_of_the_sandbox_fit_a_telephone(page, tallyfy):

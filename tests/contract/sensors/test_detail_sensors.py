@@ -237,6 +237,8 @@ def test_a_wait_logs_the_progress_of_the_run_when_it_changes(tallyfy, run_id, mo
     assert len(logged) == 2 if tallyfy.behavior.progress == "object" else len(logged) >= 1
     assert "next: Prepare" in logged[0]
     assert "next: Legal review" in logged[-1]
+    # Airflow's log view shows so many at a usual width, beside the time.
+    assert max(len(line) for message in logged for line in message.splitlines()) <= 100
 
 
 def test_a_wait_for_a_task_links_to_the_run(tallyfy, run_id):

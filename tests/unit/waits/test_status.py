@@ -118,11 +118,11 @@ def test_a_change_is_logged_once_however_often_it_is_seen():
     assert log.stumbled(TallyfyServerError("down", status=502)) is None
     for _ in range(3):
         assert log.saw(run("problem")) is None
-    assert [line.partition(";")[0].partition(", still")[0] for line in logged] == [
-        "Run r1 ('Onboarding') is active",
-        "Cannot see run r1 at the moment",
-        "Cannot see run r1 at the moment",
-        "Run r1 ('Onboarding') is problem",
+    assert [line.partition("\n")[0] for line in logged] == [
+        "Run r1 ('Onboarding') is active.",
+        "Cannot see run r1 at the moment, still waiting.",
+        "Cannot see run r1 at the moment, still waiting.",
+        "Run r1 ('Onboarding') is problem.",
     ]
 
 

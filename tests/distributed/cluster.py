@@ -134,7 +134,7 @@ class Cluster:
 
     :param tallyfy: empty at the start of every test.
     :param folder: of all their files.
-    :param secrets: every token and client secret that Tallyfy has given out.
+    :param secrets: every token and client secret of a connection, or fetched with one.
     """
 
     airflow: DistributedAirflow
@@ -152,6 +152,7 @@ class Cluster:
         :param secret: its password.
         :param extra: further keys of its extra.
         """
+        self.secrets.add(secret)
         connection = self.tallyfy.connection(**_EXTRA | extra)
         connection |= {"password": secret, "connection_id": connection_id}
         connection["extra"] = json.dumps(connection["extra"])
@@ -161,8 +162,8 @@ class Cluster:
             self.airflow.patch(f"/connections/{connection_id}", connection)
 
     def note_secrets(self) -> None:
-        """Keep what Tallyfy has given out; its next organization forgets it."""
-        self.secrets.update(self.tallyfy.credentials.tokens, [self.tallyfy.client_secret])
+        """Keep the tokens that Tallyfy has given out; its next organization forgets them."""
+        self.secrets.update(self.tallyfy.credentials.tokens)
 
     def end_dag_runs(self) -> None:
         """End every DAG run that has not ended."""

@@ -120,7 +120,7 @@ class PostgreSQL(Server):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": 300,
-            "fsync": "off",  # it outlives its own kill without; only the machine's would need it
+            "fsync": "off",  # a killed server loses nothing without it, only a killed machine
         }
         return [f"{self._bin}/postgres", "-D", "data", *(f"--{name}={value}" for name, value in settings.items())]
 

@@ -24,7 +24,7 @@ def per_wait(cluster, dag_id: str) -> float:
     for name in TRIGGERERS:
         airflow.kill_component(name)
         airflow.start_component(name)
-    Waits(cluster, 25, dag_id).wait_until_running()  # what the first ones load is no matter of how many there are
+    Waits(cluster, 25, dag_id).wait_until_running()  # what they load once is not counted
     few = megabytes(cluster)
     Waits(cluster, WAITS, dag_id).wait_until_running()
     many = megabytes(cluster)

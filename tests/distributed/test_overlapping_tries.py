@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROWS = 60
+ROWS = 200
 DAG_ID = "system_bulk_launch"
 
 

@@ -600,17 +600,11 @@ class TallyfyHook(BaseHook):
         """
         run_id, name, raw = checked_id(run_id), checked_text(task_name, "task_name"), checked_flag(raw, "raw")
         named = {"users": users, "guests": guests, "groups": groups}
-        people = {kind: each for kind, each in named.items() if each is not None}
+        people = {kind: checked_people({kind: each}, kind)[kind] for kind, each in named.items() if each is not None}
         if not people:
             raise invalid("users", None, "is missing, and so are guests and groups", "Name whom to assign.")
-        checked = checked_people(people, "assignees")
-        flow = flows.assign_task(
-            self.organization_id,
-            run_id,
-            name,
-            {kind: checked[kind] for kind in people},
-            replaces=checked_flag(replace, "replace"),
-        )
+        replaces = checked_flag(replace, "replace")
+        flow = flows.assign_task(self.organization_id, run_id, name, people, replaces=replaces)
         return changed_task_result(self.execute(flow), raw=raw)
 
     def get_form_values(self, run_id: str) -> dict[str, Any]:

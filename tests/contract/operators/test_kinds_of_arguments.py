@@ -36,10 +36,10 @@ METHODS = {
 KINDS = {
     "id": {"run_id", "template_id", "organization_id", "parent_id", "task_id", "tag_id", "confirm"},
     "text": {"title", "name", "summary", "query", "folder", "launch_key", "task_name", "field"},
-    "ids": {"run_ids", "tags", "folders", "users", "groups", "verbs", "publicly_hidden_fields"},
+    "ids": {"run_ids", "tags", "folders", "users", "guests", "groups", "verbs", "publicly_hidden_fields"},
     "user": {"owner_id", "user_id"},
     "people": {"owners"},
-    "object": {"kickoff", "prerun", "tasks", "roles", "changes", "body"},
+    "object": {"kickoff", "prerun", "tasks", "roles", "changes", "body", "answers"},
     "rows": {"rows"},
     "result": {"undo"},
     "path": {"output_path", "report_path", "snapshot_path", "snapshot_dir"},
@@ -48,7 +48,7 @@ KINDS = {
     "count": {"limit", "max_runs", "max_failures", "max_concurrency", "max_poll_failures", "max_xcom_bytes"},
     "flag": {"archive_first", "dry_run", "relaunch_on_clear", "wait_for_completion", "deferrable", "end_from_trigger"},
     "moment": {"deadline", "since", "until"},
-    "choice": {"status", "archived", "sort", "task_kind", "missing", "wait_for"},
+    "choice": {"status", "archived", "sort", "task_kind", "missing", "wait_for", "target"},
     "choices": {"failure_status", "target_status", "fields", "events"},
     "values": {"values"},
     # Read by Airflow, or written by this package alone.
@@ -65,7 +65,10 @@ KINDS["flag"] |= {
     "raw",
     "is_approved",
     "may_be_gone",
+    "problem",
+    "replace",
 }
+KINDS["text"] |= {"content", "comment", "comment_key"}
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 
@@ -159,6 +162,7 @@ class Bench:
             "run_id": self.run,
             "template_id": self.template,
             "confirm": self.run,
+            "content": "x",
             "title": "x",
             "owners": {"users": [1]},
             "changes": {"name": "y"},
@@ -188,6 +192,8 @@ class Bench:
             given["confirm"] = value if name == "organization_id" else self.tallyfy.organization_id
         if issubclass(make, single.TallyfyDeleteRunOperator):
             given["archive_first"] = True  # otherwise a live run is refused for that
+        if issubclass(make, single.TallyfyGetAnswersOperator):
+            del given["run_id" if name == "run_ids" else "run_ids"]
         if name == "undo":
             given.pop("run_id")
         if issubclass(make, triggers.TallyfyRunEventTrigger):
@@ -309,6 +315,8 @@ def test_a_hook_method_takes_an_odd_value_or_refuses_it_by_name_before_any_write
             given |= {other: usual for other, usual in needed.items() if other in names}
             if name == "update_run":
                 given["name"] = "y"
+            if name == "assign_task":
+                given["users"] = [1]
             given[each] = value()
             bench.tallyfy.clear_requests()
             wrong = complaint(lambda given=given: getattr(hook, name)(**given), each, bench.tallyfy)

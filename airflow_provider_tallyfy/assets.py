@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow.providers.common.compat.assets import Asset
 
@@ -47,6 +47,19 @@ def sanitize_uri(parts: SplitResult) -> SplitResult:
             f"{parts.geturl()!r} is not a Tallyfy URI.\nUse tallyfy://<organization>/templates/<id> or .../runs/<id>."
         )
     return parts._replace(scheme=SCHEME, netloc=parts.netloc.lower(), path=f"/{segments[0]}/{segments[1]}")
+
+
+def to_openlineage(asset: Asset, lineage_context: Any = None) -> Any:
+    """
+    Make the dataset of OpenLineage that stands for a template or a run: its name is the path of the URI.
+
+    :param asset: the asset.
+    :param lineage_context: not used.
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(asset.uri)
+    return Dataset(namespace=f"{SCHEME}://{parts.netloc}", name=parts.path.strip("/"))
 
 
 def _uri(organization_id: str, kind: str, thing_id: str) -> str:

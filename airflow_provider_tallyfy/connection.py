@@ -102,6 +102,12 @@ class TallyfySettings:
         return f"{self.web_url}/{quote(organization_id, safe='')}/processes/{quote(run_id, safe='')}"
 
 
+def organization_in(run_url: str | None, run_id: str) -> str | None:
+    """Read the organization in the address of a run; ``None`` if it is another address."""
+    match = re.fullmatch(rf".*/([^/]+)/processes/{re.escape(quote(run_id, safe=''))}", run_url or "")
+    return unquote(match[1]) if match else None
+
+
 def read_settings(connection: AirflowConnection, organization_id: str | None = None) -> TallyfySettings:
     """Read and check a connection, for an organization instead of its own if one is given."""
     extra = _read_extra(connection)

@@ -9,6 +9,12 @@ from airflow_provider_tallyfy.connection_extras import EXTRAS
 _PACKAGE = "airflow_provider_tallyfy"
 _SOURCE = "https://github.invalid/OWNER/airflow-provider-tallyfy"
 
+_ASSETS = {
+    "schemes": ["tallyfy"],
+    "handler": f"{_PACKAGE}.assets.sanitize_uri",
+    "to_openlineage_converter": f"{_PACKAGE}.assets.to_openlineage",
+}
+
 UI_FIELD_BEHAVIOR: dict[str, Any] = {
     # The Test button of Airflow 3.3 refuses every connection that has no port, so the form asks for one.
     "hidden-fields": ["schema"],
@@ -46,8 +52,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {name: extra.form_field for name, extra in EXTRAS.items()},
             }
         ],
-        "asset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],
-        "dataset-uris": [{"schemes": ["tallyfy"], "handler": f"{_PACKAGE}.assets.sanitize_uri"}],  # Airflow 2
+        "asset-uris": [_ASSETS],
+        "dataset-uris": [_ASSETS],  # Airflow 2
         "cli": [f"{_PACKAGE}.cli.definition.get_tallyfy_cli_commands"],  # Airflow >= 3.2
         "extra-links": [f"{_PACKAGE}.links.tallyfy.TallyfyRunLink"],
         "hooks": _modules("hooks"),

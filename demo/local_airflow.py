@@ -72,6 +72,7 @@ class LocalAirflow(AirflowApi):
         settings = {
             "CORE__DAGS_FOLDER": dags,
             "CORE__LOAD_EXAMPLES": False,
+            "OPENLINEAGE__DISABLED": True,
             "CORE__PARALLELISM": 4,
             "CORE__FERNET_KEY": "",
             "CORE__TEST_CONNECTION": "Enabled",

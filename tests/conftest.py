@@ -16,6 +16,7 @@ os.environ |= {
     "AIRFLOW_HOME": _HOME.name,
     "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__OPENLINEAGE__DISABLED": "True",  # the tests of lineage tell of their own Airflow
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
 }
 if version("apache-airflow").startswith("2."):

@@ -15,14 +15,15 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_tallyfy.compat import is_mapped
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.lineage import TellsLineage
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.call import Call, Flow
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
-class TallyfyOperator(BaseOperator):
+class TallyfyOperator(TellsLineage, BaseOperator):
     """Base of all operators: a connection and an organization."""
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
@@ -80,7 +81,7 @@ class TallyfyRunOperator(TallyfyOperator):
         from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
         run_id = checked_id(self.run_id)
-        push_run(context, run_id, self.hook.run_url(run_id))
+        self._push_run(context, run_id, self.hook.run_url(run_id))
         return run_id
 
 
@@ -92,6 +93,7 @@ class TallyfyWriteOperator(TallyfyOperator):
     """
 
     template_fields: Sequence[str] = ("simulate", *TallyfyOperator.template_fields)
+    _writes = True
 
     def __init__(self, *, dry_run: bool | str = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -111,6 +113,7 @@ class TallyfyWriteOperator(TallyfyOperator):
 
     def _describe_plan(self, requests: Sequence[Call[Any]], most: int | None = None) -> dict[str, Any]:
         """Log the requests of a dry run and give them, or the first ``most`` of them, as the task's result."""
+        self._writes = False
         for request in requests:
             self.log.info("Dry run, not sent: %s %s %s", request.method, request.path, dict(request.body or {}))
         shown = requests[:most]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
             change = change or hook.execute(self._launch(hook.organization_id, key))
             self._remember(context, key, change.run.id)
             url = hook.run_url(change.run.id)
-            push_run(context, change.run.id, url)
+            self._push_run(context, change.run.id, url)
+            self._note(template_id=change.run.template_id, changed=change.changed)
             context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
@@ -112,6 +113,7 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         ti = context["ti"]
         changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
         run = WaitResult.from_event(event).finish(self._new_deadline())
+        self._note(run_id=run["id"], url=run["url"], changed=bool(changed))
         return {**run, "changed": bool(changed)}
 
     def _is_to_wait(self) -> bool:

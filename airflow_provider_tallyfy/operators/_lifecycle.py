@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.links.tallyfy import push_run
 from airflow_provider_tallyfy.operators._base import first_moment
 from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
 
@@ -89,7 +88,7 @@ class TallyfyLifecycleOperator(TallyfyRunChangeOperator):
             return self._describe_plan([]) if is_dry_run else []
         with self.hook as hook:
             if len(undo.run_ids) == 1:
-                push_run(context, undo.run_ids[0], hook.run_url(undo.run_ids[0]))
+                self._push_run(context, undo.run_ids[0], hook.run_url(undo.run_ids[0]))
             if is_dry_run:
                 planned = [hook.first_write(self._change(run_id)) for run_id in undo.run_ids]
                 return self._describe_plan([call for call in planned if call is not None], _MOST_PLANNED)

@@ -42,6 +42,7 @@ class TallyfyGetRunOperator(TallyfyRunOperator):
         with self.hook as hook:
             run_id = self._push_run_link(context)
             run = hook.execute(flows.find_run(hook.organization_id, run_id))
+            self._note(template_id=run.template_id)
             self.log.info("Run %s (%r) is %s: %s", run.id, run.name, run.status, hook.run_url(run_id))
             return run.describe(hook.run_url(run_id))
 

@@ -61,6 +61,7 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
     def _report(self, change: RunChange) -> dict[str, Any]:
         """Log what became of the run, and describe it."""
         run, url = change.run, self.hook.run_url(change.run.id)
+        self._note(template_id=change.run.template_id, changed=change.changed)
         unchanged = "" if change.changed else ", unchanged"
         self.log.info("Run %s (%r) is %s%s: %s", run.id, run.name, run.status, unchanged, url)
         return run.describe(url, changed=change.changed)

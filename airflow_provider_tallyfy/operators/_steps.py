@@ -125,6 +125,7 @@ class TallyfyCompleteTaskOperator(TallyfyStepOperator):
                 hook.execute(self._comment(context, run_id, comment, task.id))
             result = changed_task_result(change)
             changed = change.changed or run_id in previous.intended
+            self._note(changed=changed)
             return {**result, "run_id": run_id, "url": hook.run_url(run_id), "changed": changed}
 
 
@@ -193,5 +194,6 @@ class TallyfyCommentOperator(TallyfyStepOperator):
             if self._is_dry_run:
                 return self._plan(flow)
             result = comment_result(hook.execute(flow), run_id, task_id)
+            self._note(changed=result["changed"])
             self.log.info("Commented on run %s: %s", run_id, hook.run_url(run_id))
             return {**result, "url": hook.run_url(run_id)}

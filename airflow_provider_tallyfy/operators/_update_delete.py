@@ -171,6 +171,7 @@ class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
                     hook.organization_id, before, confirm=self.confirm, archive_first=archive_first, is_shown=is_shown
                 )
             )
+        self._note(template_id=deleted.run.template_id, changed=True)
         self.log.info("Deleted run %s (%r) for good.", run_id, deleted.run.name)
         return {**deleted.run.describe(self.hook.run_url(run_id), changed=True), "status": "deleted"}
 

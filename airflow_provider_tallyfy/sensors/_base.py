@@ -20,7 +20,8 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, push_run
+from airflow_provider_tallyfy.lineage import TellsLineage
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.waits.worker import Poller
 
 
-class TallyfyWaitSensor(BaseSensorOperator):
+class TallyfyWaitSensor(TellsLineage, BaseSensorOperator):
     """Base of the sensors. What a task needs to wait is imported when it runs, not while its DAG is parsed."""
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
@@ -223,4 +224,10 @@ class TallyfyRunSensor(TallyfyWaitSensor):
 
     def _announce(self, context: Context) -> None:
         run_id = self._goal.run_id
-        push_run(context, run_id, self.hook.run_url(run_id))
+        self._push_run(context, run_id, self.hook.run_url(run_id))
+
+    def _finish(self, result: WaitResult) -> Any:
+        ended = super()._finish(result)
+        if isinstance(ended, dict) and not self._lineage:  # of a deferred wait nothing else is known
+            self._note(run_id=str(ended.get("run_id", ended.get("id"))), url=ended.get("url"))
+        return ended

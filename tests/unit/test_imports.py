@@ -102,12 +102,13 @@ def test_the_definition_of_the_commands_loads_two_modules():
 
 
 _IMPORT_EVERYTHING = """
-import airflow, airflow_provider_tallyfy, importlib, pkgutil, warnings
+import airflow, airflow_provider_tallyfy, importlib.util, pkgutil, warnings
 
+is_installed = importlib.util.find_spec
 warnings.filterwarnings("error", category=DeprecationWarning, module="airflow_provider_tallyfy")
 names = [found.name for found in pkgutil.walk_packages(airflow_provider_tallyfy.__path__, "airflow_provider_tallyfy.")]
 for name in names:
-    if not name.endswith("__main__"):
+    if not name.endswith("__main__") and (is_installed("openlineage") or not name.endswith("lineage.facets")):
         importlib.import_module(name)
 try:
     exec("import warnings; warnings.warn('old', DeprecationWarning)", {"__name__": "airflow_provider_tallyfy.any"})
@@ -120,3 +121,33 @@ def test_no_module_imports_what_is_deprecated():
     done = subprocess.run([sys.executable, "-c", _IMPORT_EVERYTHING], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) > 100
+
+
+_WITHOUT_OPENLINEAGE = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        provider = name.startswith("airflow.providers.openlineage.") and not name.endswith("get_provider_info")
+        if name.split(".")[0] == "openlineage" or provider:
+            raise ModuleNotFoundError("blocked")
+
+sys.meta_path.insert(0, Block())
+from airflow.providers_manager import ProvidersManager
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyGetRunOperator
+from airflow_provider_tallyfy.sensors.tallyfy import TallyfyTaskSensor
+
+known = ProvidersManager()
+kind = "asset" if hasattr(known, "asset_to_openlineage_converters") else "dataset"
+print(getattr(known, f"{kind}_to_openlineage_converters")["tallyfy"].__name__)
+try:
+    TallyfyGetRunOperator(task_id="task", run_id="1").get_openlineage_facets_on_complete(None)
+except ModuleNotFoundError:
+    print("missing")
+"""
+
+
+def test_without_openlineage_everything_but_its_facets_is_there():
+    command = [sys.executable, "-W", "ignore", "-c", _WITHOUT_OPENLINEAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["to_openlineage", "missing"]

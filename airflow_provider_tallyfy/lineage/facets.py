@@ -1,0 +1,44 @@
+"""What OpenLineage is told: ids and a switch, never what people wrote. Only its provider has this module imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from airflow.providers.common.compat.openlineage.facet import Dataset, RunFacet
+from airflow.providers.openlineage.extractors import ExtractorManager, OperatorLineage
+
+from airflow_provider_tallyfy.assets import run_asset, template_asset, to_openlineage
+from airflow_provider_tallyfy.connection import organization_in
+
+
+@attrs.define
+class TallyfyRunFacet(RunFacet):
+    """The run that a task was about; names are as OpenLineage has them."""
+
+    organizationId: str
+    runId: str
+    templateId: str | None = None
+    changed: bool | None = None
+
+
+def lineage_of(task: Any, facts: Mapping[str, Any], *, writes: bool) -> OperatorLineage:
+    """
+    Make the lineage of a task: the run it wrote or read, the template it launched, and its declared inlets and outlets.
+
+    OpenLineage's provider leaves out what is declared for a task that tells anything itself.
+    """
+    inputs, outputs = (list(map(ExtractorManager.convert_to_ol_dataset, each)) for each in (task.inlets, task.outlets))
+    run_facets: dict[str, RunFacet] = {}
+    run_id, template_id = facts.get("run_id"), facts.get("template_id")
+    if run_id and (organization_id := organization_in(facts.get("url"), run_id)):
+        run_facets["tallyfy_run"] = TallyfyRunFacet(organization_id, run_id, template_id, facts.get("changed"))
+        (outputs if writes else inputs).append(to_openlineage(run_asset(organization_id, run_id)))
+        if template_id and hasattr(task, "template_id"):  # it launches
+            inputs.append(to_openlineage(template_asset(organization_id, template_id)))
+    return OperatorLineage(inputs=_distinct(inputs), outputs=_distinct(outputs), run_facets=run_facets)
+
+
+def _distinct(datasets: list[Dataset | None]) -> list[Dataset]:
+    return list({(each.namespace, each.name): each for each in datasets if each is not None}.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from airflow import __version__ as airflow_version
@@ -76,6 +77,15 @@ def is_mapped(operator: object) -> bool:
     return getattr(operator, "_BaseOperator__from_mapped", False)
 
 
+def skip(operator: Any, context: Any, tasks: Iterable[Any]) -> None:
+    """Skip tasks as Airflow's branching operators do. On Airflow 3 this ends the task, and its result is not stored."""
+    if AIRFLOW_V_3_0_PLUS:
+        operator.skip(ti=context["ti"], tasks=tasks)
+    else:
+        dag_run = context["dag_run"]
+        operator.skip(dag_run, dag_run.logical_date, tasks, map_index=context["ti"].map_index)
+
+
 def forbid_mapping(operator: type, name: str) -> None:
     """
     Make an argument of an operator unknown to ``expand()``, which then refuses it while the DAG is parsed.
@@ -113,4 +123,5 @@ __all__ = [
     "mask_secret",
     "mask_secret_async",
     "read_all_connections",
+    "skip",
 ]

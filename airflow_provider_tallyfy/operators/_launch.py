@@ -20,51 +20,35 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.flows import LaunchKey
     from airflow_provider_tallyfy.api.models.run import RunChange
     from airflow_provider_tallyfy.waits.deadline import Deadline
+    from airflow_provider_tallyfy.waits.details import TaskGoal
     from airflow_provider_tallyfy.waits.goals import RunGoal
+    from airflow_provider_tallyfy.waits.results import WaitResult
     from airflow_provider_tallyfy.waits.worker import Poller
 
 _CHANGED_KEY = "changed"
 
 
-class TallyfyLaunchOperator(TallyfyWriteOperator):
-    """Base of the operators that launch a run once, whatever happens to the task that does it."""
+class TallyfyLaunchOnceOperator(TallyfyWriteOperator):
+    """Base of the operators that launch a run once, whatever happens to the task, and wait for what people do."""
 
-    template_fields: Sequence[str] = (
-        "launch_key",
-        "look_back",
-        "failure_status",
-        *TallyfyWriteOperator.template_fields,
-    )
     operator_extra_links = (TallyfyRunLink(),)
+    launch_key: str | int | None = None
+    look_back: timedelta | str | None = None
 
     def __init__(
         self,
         *,
-        launch_key: str | int | None = None,
-        look_back: timedelta | str | None = None,
         relaunch_on_clear: bool = False,
-        wait_for_completion: bool = False,
-        failure_status: str | Iterable[str] = ("archived",),
         poll_interval: timedelta | float = 60,
-        timeout: timedelta | float = timedelta(days=7),
         max_poll_failures: int | None = 100,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.launch_key = launch_key
-        self.look_back = look_back
         self.relaunch_on_clear = relaunch_on_clear
-        self.wait_for_completion = wait_for_completion
-        self.failure_status = failure_status
         self.poll_interval = poll_interval
-        self.timeout = timeout
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
-        if end_from_trigger:
-            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
 
     @property
     @abstractmethod
@@ -75,17 +59,21 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Make the flow that launches."""
 
+    @property
+    @abstractmethod
+    def _timeout(self) -> float:
+        """How many seconds to wait."""
+
+    @abstractmethod
+    def _follow(self, context: Context, change: RunChange) -> dict[str, Any]:
+        """Go on after the launch, and give the result."""
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Launch the run or adopt it, and wait for it if asked to."""
         from airflow_provider_tallyfy.api.flows import PROJECTS
-        from airflow_provider_tallyfy.api.inputs.checks import checked_count
-        from airflow_provider_tallyfy.waits.goals import checked_statuses
 
         with self.hook as hook:
-            # What would be refused when the wait begins is refused before anything is launched.
-            checked_statuses(self.failure_status, "failure_status")
-            checked_count(self.max_poll_failures, "max_poll_failures", least=0)
-            is_to_wait = self._is_to_wait()
+            self._check()
             key = self._key(context)
             change = self._remembered(context, key)
             if self._is_dry_run:
@@ -102,38 +90,25 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
                 self.log.warning(
                     "Tallyfy did not keep %s in the run's summary.\nNo retry would find the run.", key.marker
                 )
-            if not is_to_wait:
-                return change.run.describe(url, changed=change.changed)
-            return self._wait(context, change)
+            return self._follow(context, change)
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Resume the task after the trigger's wait."""
-        from airflow_provider_tallyfy.waits.results import WaitResult
+    def _check(self) -> None:
+        """Refuse before anything is launched what would be refused when the wait begins."""
+        from airflow_provider_tallyfy.api.inputs.checks import checked_count, checked_flag
 
-        ti = context["ti"]
-        changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
-        run = WaitResult.from_event(event).finish(self._new_deadline())
-        self._note(run_id=run["id"], url=run["url"], changed=bool(changed))
-        return {**run, "changed": bool(changed)}
-
-    def _is_to_wait(self) -> bool:
-        """Return whether the task is to wait; check how."""
-        from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_seconds
-
+        checked_count(self.max_poll_failures, "max_poll_failures", least=0)
         checked_flag(self.deferrable, "deferrable")
-        _ = self._ends_in_triggerer
-        is_to_wait = checked_flag(self.wait_for_completion, "wait_for_completion")
-        if is_to_wait:
-            _ = self._poll_seconds
-            if self._timeout != float("inf"):  # for ever
-                checked_seconds(self._timeout, "timeout", least=0)
-        return is_to_wait
+
+    def _check_times(self, name: str) -> None:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_seconds
+
+        _ = self._poll_seconds
+        if self._timeout != float("inf"):  # for ever
+            checked_seconds(self._timeout, name, least=0)
 
     @property
     def _ends_in_triggerer(self) -> bool:
-        from airflow_provider_tallyfy.waits.task_end import ends_in_triggerer
-
-        return ends_in_triggerer(self, self.end_from_trigger)
+        return False
 
     @property
     def _poll_seconds(self) -> float:
@@ -141,37 +116,29 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
 
         return checked_seconds(self.poll_interval, "poll_interval")
 
-    @property
-    def _timeout(self) -> float:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
-
     def _new_deadline(self) -> Deadline:
         from airflow_provider_tallyfy.waits.deadline import Deadline
 
         return Deadline(self._timeout, self.execution_timeout)
 
-    def _wait(self, context: Context, change: RunChange) -> dict[str, Any]:
+    def _wait(self, goal: RunGoal | TaskGoal, deadline: Deadline) -> WaitResult:
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag
-        from airflow_provider_tallyfy.waits.goals import RunGoal
         from airflow_provider_tallyfy.waits.results import WaitResult
         from airflow_provider_tallyfy.waits.worker import Poller
 
-        goal = RunGoal.checked(change.run.id, "complete", self.failure_status, "fail")
         poller = Poller(self.hook, goal, self.max_poll_failures, lambda line: self.log.info("%s", line))
-        deadline = self._new_deadline()
         result = poller.look()
         is_deferrable = checked_flag(self.deferrable, "deferrable")
         while result is None:
             if is_deferrable:
                 self._defer(goal, poller, deadline)
             if not deadline.left:
-                result = WaitResult.timed_out(goal.text)
-            else:
-                time.sleep(min(self._poll_seconds, deadline.left))
-                result = poller.look()
-        return {**result.finish(deadline), "changed": change.changed}
+                return WaitResult.timed_out(goal.text)
+            time.sleep(min(self._poll_seconds, deadline.left))
+            result = poller.look()
+        return result
 
-    def _defer(self, goal: RunGoal, poller: Poller, deadline: Deadline) -> None:
+    def _defer(self, goal: RunGoal | TaskGoal, poller: Poller, deadline: Deadline) -> None:
         from airflow_provider_tallyfy.triggers._waits import trigger_for
 
         trigger = trigger_for(
@@ -219,6 +186,82 @@ class TallyfyLaunchOperator(TallyfyWriteOperator):
         store: Any = context.get("task_state_store")
         if store is not None:
             store.set(key.marker, run_id)
+
+
+class TallyfyLaunchOperator(TallyfyLaunchOnceOperator):
+    """Base of the operators that launch a run and may wait for its completion."""
+
+    template_fields: Sequence[str] = (
+        "launch_key",
+        "look_back",
+        "failure_status",
+        *TallyfyLaunchOnceOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        launch_key: str | int | None = None,
+        look_back: timedelta | str | None = None,
+        wait_for_completion: bool = False,
+        failure_status: str | Iterable[str] = ("archived",),
+        timeout: timedelta | float = timedelta(days=7),
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.launch_key = launch_key
+        self.look_back = look_back
+        self.wait_for_completion = wait_for_completion
+        self.failure_status = failure_status
+        self.timeout = timeout
+        self.end_from_trigger = end_from_trigger
+        if end_from_trigger:
+            _ = self._ends_in_triggerer  # refuses while the DAG is parsed
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Resume the task after the trigger's wait."""
+        from airflow_provider_tallyfy.waits.results import WaitResult
+
+        ti = context["ti"]
+        changed = ti.xcom_pull(task_ids=ti.task_id, key=_CHANGED_KEY, map_indexes=ti.map_index)
+        run = WaitResult.from_event(event).finish(self._new_deadline())
+        self._note(run_id=run["id"], url=run["url"], changed=bool(changed))
+        return {**run, "changed": bool(changed)}
+
+    def _check(self) -> None:
+        from airflow_provider_tallyfy.waits.goals import checked_statuses
+
+        super()._check()
+        checked_statuses(self.failure_status, "failure_status")
+        _ = self._ends_in_triggerer
+        if self._is_to_wait:
+            self._check_times("timeout")
+
+    @property
+    def _is_to_wait(self) -> bool:
+        from airflow_provider_tallyfy.api.inputs.checks import checked_flag
+
+        return checked_flag(self.wait_for_completion, "wait_for_completion")
+
+    @property
+    def _ends_in_triggerer(self) -> bool:
+        from airflow_provider_tallyfy.waits.task_end import ends_in_triggerer
+
+        return ends_in_triggerer(self, self.end_from_trigger)
+
+    @property
+    def _timeout(self) -> float:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+
+    def _follow(self, context: Context, change: RunChange) -> dict[str, Any]:
+        from airflow_provider_tallyfy.waits.goals import RunGoal
+
+        if not self._is_to_wait:
+            return change.run.describe(self.hook.run_url(change.run.id), changed=change.changed)
+        deadline = self._new_deadline()
+        goal = RunGoal.checked(change.run.id, "complete", self.failure_status, "fail")
+        return {**self._wait(goal, deadline).finish(deadline), "changed": change.changed}
 
 
 class TallyfyLaunchRunOperator(TallyfyLaunchOperator):

@@ -1,6 +1,7 @@
 """Operators for one run, and the one that lists runs."""
 
 from airflow_provider_tallyfy.operators._answers import TallyfyGetAnswersOperator
+from airflow_provider_tallyfy.operators._approval import TallyfyApprovalOperator
 from airflow_provider_tallyfy.operators._launch import TallyfyLaunchRunOperator
 from airflow_provider_tallyfy.operators._launch_project import TallyfyLaunchProjectOperator
 from airflow_provider_tallyfy.operators._lifecycle import TallyfyActivateRunOperator, TallyfyArchiveRunOperator
@@ -15,6 +16,7 @@ from airflow_provider_tallyfy.operators._update_delete import TallyfyDeleteRunOp
 
 __all__ = [
     "TallyfyActivateRunOperator",
+    "TallyfyApprovalOperator",
     "TallyfyArchiveRunOperator",
     "TallyfyCommentOperator",
     "TallyfyCompleteTaskOperator",

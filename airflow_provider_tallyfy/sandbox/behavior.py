@@ -55,6 +55,11 @@ class Behavior:
         Source: page "how-to-integrate-with-tallyfy-using-api", which says only how to write them.
     :param taskdata_merges: Whether form values that an update of a task leaves out stay; otherwise they are emptied.
         Source: page "update-task", silent.
+    :param listed_tasks_show_decisions: Tasks in lists, and those shown with a run, have ``is_approved``; otherwise only
+        a task that is read by itself. Source: page "list-tasks", silent.
+    :param decision_before: What ``is_approved`` of an approval is before anybody decides.
+        Source: pages "get-task" (false) and "reopen-task" (null).
+    :param rejected_task: Status of an approval that somebody rejected. Source: undocumented.
     """
 
     archived_visible_to_get: bool = True
@@ -90,6 +95,9 @@ class Behavior:
     project_summary: Literal["run", "tasks"] = "run"
     run_comments: Literal["threads", "activity"] = "threads"
     taskdata_merges: bool = True
+    listed_tasks_show_decisions: bool = True
+    decision_before: Literal["null", "false"] = "null"
+    rejected_task: Literal["completed", "rejected"] = "completed"
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -142,6 +150,9 @@ class Behavior:
             project_summary="tasks",
             run_comments="activity",
             taskdata_merges=False,
+            listed_tasks_show_decisions=False,
+            decision_before="false",
+            rejected_task="rejected",
         )
 
     @classmethod

@@ -49,12 +49,24 @@ def task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str]
     shown = {name: value for name, value in task.items() if name != "form_fields"}
     for name in ("created_at", "started_at", "completed_at"):
         shown[name] = moment(task[name], behavior)
+    if task["task_type"] == "approval" and task["completed_at"] is None and behavior.decision_before == "false":
+        shown["is_approved"] = False
+    if task["is_approved"] is False and task["completed_at"]:
+        shown["status"] = behavior.rejected_task
     if "threads" in includes:
         shown["threads"] = {"data": [t for t in run.threads if t["task_id"] == task["id"]]}
     if "form_fields" in includes:
         shown["form_fields"] = {"data": field_values(task["form_fields"], task["taskdata"])}
     if "run" in includes:
         shown["run"] = {"data": run_json(run, behavior)}
+    return shown
+
+
+def listed_task_json(run: Run, task: Json, behavior: Behavior, includes: frozenset[str] = frozenset()) -> Json:
+    """Show a task in a list, or with its run."""
+    shown = task_json(run, task, behavior, includes)
+    if not behavior.listed_tasks_show_decisions:
+        del shown["is_approved"]
     return shown
 
 
@@ -83,10 +95,10 @@ def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Jso
     wanted = {name for name in names.split(",") if name}
     nested = frozenset(name.removeprefix("tasks.") for name in wanted if name.startswith("tasks."))
     if nested or "tasks" in wanted:
-        shown["tasks"] = {"data": [task_json(run, task, behavior, nested) for task in run.tasks]}
+        shown["tasks"] = {"data": [listed_task_json(run, task, behavior, nested) for task in run.tasks]}
     if "next_task" in wanted:
         upcoming = next_task(run)
-        listed = [task_json(run, upcoming, behavior)] if upcoming else []
+        listed = [listed_task_json(run, upcoming, behavior)] if upcoming else []
         shown["next_task"] = {"data": listed[0] if listed and behavior.next_task == "object" else listed}
     if "checklist" in wanted or "checklist.steps" in wanted:
         template = store.templates[run.data["checklist_id"]]

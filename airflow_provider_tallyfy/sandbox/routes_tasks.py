@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_tallyfy.sandbox import kickoff_rules
 from airflow_provider_tallyfy.sandbox.ids_and_times import Json
-from airflow_provider_tallyfy.sandbox.present import run_json, task_json
+from airflow_provider_tallyfy.sandbox.present import listed_task_json, run_json, task_json
 from airflow_provider_tallyfy.sandbox.process import DONE, Run, blank_task
 from airflow_provider_tallyfy.sandbox.request import Call, Handler
 from airflow_provider_tallyfy.sandbox.responses import Answer, invalid, invalid_field, missing
@@ -37,7 +37,7 @@ def list_tasks(call: Call) -> Answer:
     tasks = [task for task in run.tasks if not status or _STATUS[status](task)]
     rows, meta = page(tasks, call.query, call.behavior, call.path)
     includes = frozenset(call.query.get("with", "").split(","))
-    return Answer.json({"data": [task_json(run, task, call.behavior, includes) for task in rows]} | meta)
+    return Answer.json({"data": [listed_task_json(run, task, call.behavior, includes) for task in rows]} | meta)
 
 
 def get_task(call: Call) -> Answer:

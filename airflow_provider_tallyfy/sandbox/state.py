@@ -376,16 +376,17 @@ class SandboxState:
             for thread in run.threads:
                 run.resolve(thread, self.store.now())
 
-    def complete_task(self, run_id: str, task: str) -> None:
+    def complete_task(self, run_id: str, task: str, approved: bool | None = None) -> None:
         """Complete one task of a run.
 
         :param run_id: Id of the run.
         :param task: Id, alias or title of the task.
+        :param approved: Whether an approval is given or refused.
         """
         with self.lock:
             run, now = self.store.find(run_id), self.store.now()
             found = next(t for t in run.tasks if task in (t["id"], t["alias"], t["title"]))
-            run.complete_task(found, now, self.user["id"])
+            run.complete_task(found, now, self.user["id"], approved)
             run.refresh(now, self.behavior.complete_needs_kickoff)
 
     @property

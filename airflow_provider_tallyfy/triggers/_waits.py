@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyResponseErr
 from airflow_provider_tallyfy.connection_extras import DEFAULT_TIMEOUT
 from airflow_provider_tallyfy.triggers._base import PUBLIC_MODULE, serialized
 from airflow_provider_tallyfy.waits import RESULT_FIELDS
+from airflow_provider_tallyfy.waits.approvals import ApprovalGoal
 from airflow_provider_tallyfy.waits.details import FormFieldGoal, TaskGoal
 from airflow_provider_tallyfy.waits.goals import Goal, RunGoal, RunsGoal
 from airflow_provider_tallyfy.waits.probes import Key
@@ -290,6 +291,43 @@ class TallyfyTaskTrigger(TallyfyWaitTrigger):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class TallyfyApprovalTrigger(TallyfyWaitTrigger):
+    """
+    Waits until people have approved or rejected.
+
+    :param run_id: the run.
+    :param approval_task: id, alias or title of the approval; empty for a run that consists of approvals.
+    :param needs_all: whether everybody must approve. Otherwise the first decision counts. Default: ``False``.
+    :param least: how many approvals there are at least. Default: ``1``.
+    :param skipped_means: whether an approval that a rule of the template skips is given or refused; ``None`` (default)
+        for a failure.
+    :param organization_id: the organization; ``None`` for the connection's.
+    :param tallyfy_conn_id: the Airflow connection.
+    :param poll_interval: seconds between two looks; a tenth of it is jitter.
+    :param max_poll_interval: doubles the interval after each look up to this many seconds. By default it is
+        constant.
+    :param deadline: when to stop waiting, in seconds since the epoch; ``None`` (default) for never.
+    :param max_poll_failures: how many looks in a row may fail; ``None`` (default) for any number.
+    :param end_task: on success end the task right here, without a worker and so without a result. Default: ``False``.
+    """
+
+    run_id: str
+    approval_task: str
+    needs_all: bool = False
+    least: int = 1
+    skipped_means: bool | None = None
+
+    def _goal(self) -> Goal:
+        return ApprovalGoal.of(
+            self.run_id,
+            self.approval_task,
+            needs_all=self.needs_all,
+            least=self.least,
+            skipped_means=self.skipped_means,
+        )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class TallyfyFormFieldTrigger(TallyfyWaitTrigger):
     """
     Waits until a form field of a run has a value.
@@ -332,6 +370,15 @@ def trigger_for(
     goal: RunGoal | TaskGoal | FormFieldGoal, newer_than: str | None, **settings: Any
 ) -> TallyfyWaitTrigger:
     """Make the trigger that continues a wait; ``settings`` are the arguments that all triggers take."""
+    if isinstance(goal, ApprovalGoal):
+        return TallyfyApprovalTrigger(
+            run_id=goal.run_id,
+            approval_task=goal.name,
+            needs_all=goal.needs_all,
+            least=goal.least,
+            skipped_means=goal.skipped_means,
+            **settings,
+        )
     settings |= {"failure_status": list(goal.failure), "missing": goal.missing.value}
     if isinstance(goal, RunsGoal):
         return TallyfyRunsStatusTrigger(
@@ -352,5 +399,11 @@ def trigger_for(
     return TallyfyFormFieldTrigger(field=goal.name, values=list(goal.values), **settings)
 
 
-for _trigger in (TallyfyRunStatusTrigger, TallyfyRunsStatusTrigger, TallyfyTaskTrigger, TallyfyFormFieldTrigger):
+for _trigger in (
+    TallyfyApprovalTrigger,
+    TallyfyFormFieldTrigger,
+    TallyfyRunStatusTrigger,
+    TallyfyRunsStatusTrigger,
+    TallyfyTaskTrigger,
+):
     _trigger.__module__ = PUBLIC_MODULE

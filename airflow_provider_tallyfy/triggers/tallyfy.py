@@ -2,6 +2,7 @@
 
 from airflow_provider_tallyfy.triggers._events import TallyfyRunEventTrigger
 from airflow_provider_tallyfy.triggers._waits import (
+    TallyfyApprovalTrigger,
     TallyfyFormFieldTrigger,
     TallyfyRunsStatusTrigger,
     TallyfyRunStatusTrigger,
@@ -9,6 +10,7 @@ from airflow_provider_tallyfy.triggers._waits import (
 )
 
 __all__ = [
+    "TallyfyApprovalTrigger",
     "TallyfyFormFieldTrigger",
     "TallyfyRunEventTrigger",
     "TallyfyRunStatusTrigger",

@@ -25,7 +25,8 @@ class Deadline:
     def __init__(self, timeout: float, execution_timeout: timedelta | None) -> None:
         own = min(timeout, LONGEST_WAIT.total_seconds())
         self.seconds = min(own, execution_timeout.total_seconds() if execution_timeout else own)
-        self._is_own = self.seconds == own
+        #: Whether it is the wait's own timeout that ends it.
+        self.is_own = self.seconds == own
         #: In seconds since the epoch.
         self.moment = time.time() + self.seconds
 
@@ -42,4 +43,4 @@ class Deadline:
     def expire(self, message: str) -> NoReturn:
         """Raise what Airflow raises for that limit."""
         message = f"{message}\nThe limit was {self.seconds:.0f} s.\nThe run itself goes on."
-        raise AirflowSensorTimeout(message) if self._is_own else AirflowTaskTimeout(message)
+        raise AirflowSensorTimeout(message) if self.is_own else AirflowTaskTimeout(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -206,6 +207,34 @@ class FormProbe(TasksProbe):
         except TallyfyNotFoundError:
             values = ()  # archived, and hidden with all that belongs to it
         return RunForm(seen.run, values)
+
+
+class ApprovalProbe(TasksProbe):
+    """
+    Reads the tasks of a run with the decisions that people made.
+
+    Whether Tallyfy shows decisions with a run is not documented, so a task without one is read once more by itself.
+    """
+
+    def __init__(self, organization_id: str, run_id: str) -> None:
+        super().__init__(organization_id, run_id, "approvals")
+        self._read_singly: dict[str, Task] = {}
+
+    def look(self) -> Flow[Any]:
+        """Read the run with its tasks, as :class:`RunTasks`."""
+        seen = yield from self._read_tasks()
+        if seen is None:
+            return None
+        unclear = [task for task in seen.tasks if task.is_approval and task.is_undecided]
+        for task in unclear:
+            known = self._read_singly.pop(task.id, None)
+            if known is None or known.completed_at != task.completed_at:
+                known = task
+                with suppress(TallyfyNotFoundError):  # the run is archived, and Tallyfy hides what belongs to it
+                    known = yield calls.get_task(self._organization_id, seen.run.id, task.id)
+            self._read_singly[task.id] = known
+        read = {task.id: self._read_singly[task.id] for task in unclear}
+        return RunTasks(seen.run, tuple(read.get(task.id, task) for task in seen.tasks))
 
 
 def _unreadable_tasks(problem: str) -> TallyfyResponseError:

@@ -73,6 +73,23 @@ def quick(monkeypatch):
     return change
 
 
+@pytest.mark.parametrize("presses", [["Approve", "Reject"], ["Approve", "Approve"], ["Reject"]], ids=str)
+def test_approval_gate(example, person, meanwhile, quick, presses):
+    for task_id in ("approve", "verify"):
+        quick("approval_gate", task_id, "poll_interval")
+
+    def answer():
+        for question, button in zip(("Deploy version 2.0?", "Is version 2.0 as it should be?"), presses, strict=False):
+            person.wait_until(lambda statuses, question=question: question in statuses)
+            person.press_on(question, button)
+
+    meanwhile(answer)
+    states = task_states(example("example_tallyfy_approval_gate"))
+    ran = [task_id for task_id in ("deploy", "announce", "roll_back") if states.pop(task_id) == "success"]
+    assert ran == {1: [], 2: ["deploy", "announce" if presses[-1] == "Approve" else "roll_back"]}[len(presses)]
+    assert states == {"approve": "success", "verify": "success" if len(presses) == 2 else "skipped"}
+
+
 def test_archive_each_run(example, person):
     person.press_on("Onboarding - Globex", "Complete all tasks")
     assert str(example("example_tallyfy_archive_each_run", days=0).state) == "success"

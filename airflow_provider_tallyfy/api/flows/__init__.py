@@ -8,7 +8,7 @@ A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as
 After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request was applied; a later try finds out.
 """
 
-from airflow_provider_tallyfy.api.flows.answers import get_answers
+from airflow_provider_tallyfy.api.flows.answers import get_answers, look_up_person
 from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
 from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
@@ -41,10 +41,11 @@ from airflow_provider_tallyfy.api.flows.tasks import (
 )
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_listed, update_run
-from airflow_provider_tallyfy.api.inputs.launch_request import LaunchRequest, ProjectRequest
+from airflow_provider_tallyfy.api.inputs.launch_request import ApprovalRequest, LaunchRequest, ProjectRequest
 
 __all__ = [
     "PROJECTS",
+    "ApprovalRequest",
     "LastActor",
     "LaunchKey",
     "LaunchRequest",
@@ -73,6 +74,7 @@ __all__ = [
     "list_tasks",
     "list_templates",
     "locate_run",
+    "look_up_person",
     "look_up_run",
     "new_token",
     "plan_completion",

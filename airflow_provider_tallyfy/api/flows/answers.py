@@ -28,8 +28,16 @@ def get_answers(
     known = {} if directory is None else directory
     for person in people_in(form):
         if person not in known:
-            try:
-                known[person] = yield calls.get_person(organization_id, *person)
-            except (TallyfyNotFoundError, TallyfyPermissionError):
-                known[person] = (None, None)  # gone from the organization, or not for this token's eyes
+            known[person] = yield from look_up_person(organization_id, *person)
     return answers_of(run, form, tasks, known)
+
+
+def look_up_person(organization_id: str, kind: str, person_id: str) -> Flow[tuple[str | None, str | None]]:
+    """Read name and e-mail address of a person or group, or find out that Tallyfy does not show them."""
+    if kind == "guests":
+        return None, person_id
+    try:
+        found: tuple[str | None, str | None] = yield calls.get_person(organization_id, kind, person_id)
+    except (TallyfyNotFoundError, TallyfyPermissionError):
+        return None, None  # gone from the organization, or not for this token's eyes
+    return found

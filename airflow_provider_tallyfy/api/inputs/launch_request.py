@@ -12,11 +12,16 @@ from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
 from airflow_provider_tallyfy.api.inputs.people import checked_id_fields, checked_people, checked_roles
 from airflow_provider_tallyfy.api.inputs.problems import Problems, invalid
 from airflow_provider_tallyfy.api.inputs.steps import complete_steps
+from airflow_provider_tallyfy.api.inputs.wording import quoted_list
+from airflow_provider_tallyfy.api.models.records import tasks_named
 from airflow_provider_tallyfy.api.models.run import format_request_time
 from airflow_provider_tallyfy.api.models.template import Template
+from airflow_provider_tallyfy.api.text import quoted
 
 #: What the tasks of a project can be (page "Launch process without template").
 TASK_KINDS = ("task", "approval", "expiring", "email", "expiring_email")
+
+_APPROVAL = "approval"
 
 #: Fields of a launch's body that operators take besides the kick-off values and the settings of steps.
 LAUNCH_FIELDS = ("name", "summary", "owner_id", "tags", "folders", "users", "groups", "parent_id", "roles", "prerun")
@@ -81,6 +86,32 @@ class LaunchRequest:
     @property
     def _given(self) -> dict[str, Any]:
         return {name: value for name, value in self.fields.items() if not _is_not_given(name, value)}
+
+
+@dataclass(frozen=True)
+class ApprovalRequest(LaunchRequest):
+    """
+    What to launch so that people decide.
+
+    :param approval_task: the step at which they do: its alias or title.
+    """
+
+    approval_task: str = ""
+
+    def body(self, template: Template) -> dict[str, Any]:
+        """Make the request's body, if the template has that approval."""
+        steps = template.steps or ()
+        kinds = [step.raw.get("task_type", _APPROVAL) for step in tasks_named(steps, self.approval_task)]
+        if steps and kinds != [_APPROVAL]:
+            approvals = quoted_list(step.title for step in steps if step.raw.get("task_type") == _APPROVAL)
+            raise invalid(
+                "approval_task",
+                self.approval_task,
+                f"is no approval of template {quoted(template.title)}, or several",
+                f"It has {approvals or 'none'}.",
+                "Nothing was launched.",
+            )
+        return super().body(template)
 
 
 @dataclass(frozen=True)

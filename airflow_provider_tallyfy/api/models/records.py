@@ -22,7 +22,8 @@ VERBS = frozenset({
 })
 # fmt: on
 
-_DONE = frozenset({"completed", "complete", "auto-skipped", "skipped"})
+_SKIPPED = frozenset({"auto-skipped", "skipped"})
+_DONE = frozenset({"completed", "complete"}) | _SKIPPED
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Task:
 
     :param alias: name of the step for machines.
     :param status: ``not-started``, ``in-progress``, ``completed``, ``auto-skipped`` or ``skipped``.
+    :param kind: ``task``, ``approval`` ..., if Tallyfy shows it.
+    :param is_approved: as Tallyfy shows it, which may be ``false`` before anybody decides; see ``decision``.
+    :param completer: kind and id of the person who completed it: ``users`` or ``guests``, and a number or an address.
     :param raw: everything Tallyfy sent.
     """
 
@@ -41,6 +45,9 @@ class Task:
     status: str
     completed_at: datetime | None = None
     deadline: datetime | None = None
+    kind: str | None = None
+    is_approved: bool | None = None
+    completer: tuple[str, str] | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -48,6 +55,8 @@ class Task:
         """Read a task."""
         if not is_code(data.get("id")) or not is_code(data.get("status")):
             raise ValueError("the task in the answer has no id or no status")
+        people = (("users", "completer_id"), ("guests", "completer_guest_id"))
+        completers = [(kind, person) for kind, key in people if (person := optional_id(data.get(key)))]
         return cls(
             id=data["id"],
             title=truncated(str(data.get("title") or ""), MAX_NAME),
@@ -55,6 +64,9 @@ class Task:
             status=data["status"],
             completed_at=parse_time(data.get("completed_at")),
             deadline=parse_time(data.get("deadline")),
+            kind=optional_text(data.get("task_type")),
+            is_approved=data["is_approved"] if isinstance(data.get("is_approved"), bool) else None,
+            completer=completers[0] if completers else None,
             raw=data,
         )
 
@@ -80,6 +92,26 @@ class Task:
     def is_done(self) -> bool:
         """Whether it is completed or skipped."""
         return self.completed_at is not None or self.status in _DONE
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether a rule of the template skipped it."""
+        return self.status in _SKIPPED
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether people may approve or reject it."""
+        return self.kind in (None, "approval")
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether somebody completed it, and Tallyfy does not show the decision."""
+        return self.is_done and not self.is_skipped and self.decision is None
+
+    @property
+    def decision(self) -> bool | None:
+        """Whether somebody approved or rejected it; ``None`` if nobody did, or Tallyfy does not show it."""
+        return None if self.completed_at is None or self.is_skipped else self.is_approved
 
 
 TaskOrStep = TypeVar("TaskOrStep", Task, Step)

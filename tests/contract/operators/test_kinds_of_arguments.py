@@ -39,7 +39,7 @@ KINDS = {
     "ids": {"run_ids", "tags", "folders", "users", "guests", "groups", "verbs", "publicly_hidden_fields"},
     "user": {"owner_id", "user_id"},
     "people": {"owners"},
-    "object": {"kickoff", "prerun", "tasks", "roles", "changes", "body", "answers"},
+    "object": {"kickoff", "prerun", "tasks", "roles", "changes", "answers"},
     "rows": {"rows"},
     "result": {"undo"},
     "path": {"output_path", "report_path", "snapshot_path", "snapshot_dir"},
@@ -54,7 +54,15 @@ KINDS = {
     # Read by Airflow, or written by this package alone.
     "internal": {"tallyfy_conn_id", "name_column", "key_column", "max_poll_interval", "end_task", "newer_than"},
 }
+KINDS["text"] |= {"subject", "approval_task", "body"}
+KINDS["people"] |= {"assignees"}
+KINDS["object"] |= {"options_mapping"}
+KINDS["duration"] |= {"response_timeout"}
+KINDS["choice"] |= {"quorum", "defaults", "on_skipped"}
+KINDS["internal"] |= {"needs_all", "least", "skipped_means"}
 KINDS["flag"] |= {
+    "fail_on_reject",
+    "ignore_downstream_trigger_rules",
     "starred",
     "is_public",
     "assign_someone_else",
@@ -154,6 +162,7 @@ class Bench:
         self.tallyfy = tallyfy
         self.template = tallyfy.add_template("Plain", kickoff=[{"label": "Company"}], steps=["One"])["id"]
         self.run = tallyfy.add_run("Plain", name="x")["id"]
+        self.approvals = tallyfy.add_template("Asks", steps=[{"title": "One", "task_type": "approval"}])["id"]
         self.folder = folder
 
     def usual(self, names: set[str]) -> dict[str, Any]:
@@ -164,6 +173,8 @@ class Bench:
             "confirm": self.run,
             "content": "x",
             "title": "x",
+            "subject": "x",
+            "assignees": {"users": [1]},
             "owners": {"users": [1]},
             "changes": {"name": "y"},
             "rows": [{"name": "a", "Company": "b"}],
@@ -194,6 +205,11 @@ class Bench:
             given["archive_first"] = True  # otherwise a live run is refused for that
         if issubclass(make, single.TallyfyGetAnswersOperator):
             del given["run_id" if name == "run_ids" else "run_ids"]
+        if issubclass(make, single.TallyfyApprovalOperator):
+            del given["template_id"]
+            if name in ("template_id", "kickoff", "approval_task"):
+                del given["assignees"]
+                given |= {"template_id": self.approvals, "approval_task": "One"}
         if name == "undo":
             given.pop("run_id")
         if issubclass(make, triggers.TallyfyRunEventTrigger):

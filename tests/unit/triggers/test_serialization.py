@@ -26,6 +26,8 @@ RUN = {"run_id": "run", "failure_status": ["archived"], "missing": "wait"}
 STATUS = {"target_status": ["complete", "issue"], "failure_status": ["archived"], "missing": "wait"}
 
 ARGUMENTS = {
+    "TallyfyApprovalTrigger": COMMON
+    | {"run_id": "run", "approval_task": "Legal review", "needs_all": True, "least": 2, "skipped_means": False},
     "TallyfyRunStatusTrigger": COMMON | STATUS | {"run_id": "run", "newer_than": "2026-01-01T00:00:00.5+00:00"},
     "TallyfyRunsStatusTrigger": COMMON
     | STATUS

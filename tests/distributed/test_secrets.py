@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -38,8 +39,15 @@ def holders(secrets, texts) -> list[str]:
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in folder.rglob("*"):
-        if path.is_file():
+        with suppress(FileNotFoundError, IsADirectoryError):  # servers remove files meanwhile
             yield str(path.relative_to(folder)), path.read_bytes()
+
+
+def trigger_arguments(cluster) -> Iterator[tuple[str, bytes]]:
+    """Give what triggers hold; Airflow encrypts only those of waits that begin in the triggerer."""
+    keys = Fernet(cluster.airflow.fernet_key)
+    for number, text in cluster.database.query("SELECT id, kwargs FROM trigger"):
+        yield f"trigger {number}", text.encode() if text.startswith("{") else keys.decrypt(text)
 
 
 def places(names: list[str]) -> set[str]:
@@ -54,13 +62,6 @@ def test_every_form_of_a_secret_is_found():
     for before in (b"", b"a", b"ab", b"abc"):
         assert holders([secret], [("a", base64.b64encode(before + secret.encode() + b"after"))]) == ["a"]
     assert holders([secret], [("a", secret[:-1].encode())]) == []
-
-
-def trigger_arguments(cluster) -> Iterator[tuple[str, bytes]]:
-    """Give what triggers hold; Airflow encrypts only those of waits that begin in the triggerer."""
-    keys = Fernet(cluster.airflow.fernet_key)
-    for number, text in cluster.database.query("SELECT id, kwargs FROM trigger"):
-        yield f"trigger {number}", text.encode() if text.startswith("{") else keys.decrypt(text)
 
 
 def test_no_secret_stands_anywhere(cluster, record_property):

@@ -23,7 +23,7 @@ class TallyfyRunFacet(RunFacet):
     changed: bool | None = None
 
 
-def lineage_of(task: Any, facts: Mapping[str, Any], *, writes: bool) -> OperatorLineage:
+def lineage_of(task: Any, facts: Mapping[str, Any], *, writes: bool) -> OperatorLineage[Dataset, RunFacet]:
     """
     Make the lineage of a task: the run it wrote or read, the template it launched, and its declared inlets and outlets.
 

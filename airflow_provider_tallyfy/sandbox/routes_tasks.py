@@ -51,9 +51,11 @@ def update_task(call: Call) -> Answer:
     """``PUT /runs/{run}/tasks/{task}``: fills the form; partial ``owners`` empty the other kinds of owner."""
     run, task = _live_task(call, call.params["task"])
     body = call.json()
-    values = kickoff_rules.accept(task["form_fields"], body.get("taskdata"), partial=True)
+    given = body.get("taskdata") or {}
+    values = kickoff_rules.accept(task["form_fields"], given, partial=True)
     if "taskdata" in body:
-        task["taskdata"] = task["taskdata"] | values if call.behavior.taskdata_merges else values
+        stored = task["taskdata"].items() if call.behavior.taskdata_merges else ()
+        task["taskdata"] = {name: value for name, value in stored if name not in given} | values
     if values and task["status"] == "not-started":
         task["status"] = "in-progress"
     task.update({name: body[name] for name in ("title", "deadline") if name in body})

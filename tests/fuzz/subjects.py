@@ -159,6 +159,12 @@ OPERATORS: dict[str, tuple[Callable[[Case], Any], Callable[[Case], Callable[[Any
         lambda case: tallyfy.TallyfyCommentOperator(task_id="t", run_id=case.live, content="Done."),
         anything,
     ),
+    "TallyfyApprovalOperator": (
+        lambda case: tallyfy.TallyfyApprovalOperator(
+            task_id="t", subject="Go?", assignees=case.owners, defaults="Reject", response_timeout=0
+        ),
+        lambda case: lambda result: not result["approved"] or any(True for _ in case.server.shown(result["run_id"])),
+    ),
     "TallyfyArchiveRunOperator": (
         lambda case: tallyfy.TallyfyArchiveRunOperator(task_id="t", run_id=case.live),
         lambda case: lambda result: case.server.showed(case.live, archived=True),
@@ -250,6 +256,9 @@ TRIGGERS: dict[str, Callable[[Case], Any]] = {
     ),
     "TallyfyTaskTrigger": lambda case: triggers.TallyfyTaskTrigger(
         run_id=case.live, task_name=case.task, failure_status=[], **_WAIT
+    ),
+    "TallyfyApprovalTrigger": lambda case: triggers.TallyfyApprovalTrigger(
+        run_id=case.live, approval_task=case.task, **_WAIT
     ),
     "TallyfyFormFieldTrigger": lambda case: triggers.TallyfyFormFieldTrigger(
         run_id=case.live, field="f", values=[], failure_status=["complete"], **_WAIT

@@ -39,7 +39,7 @@ with DAG(
     # [START howto_operator_tallyfy_archive_run]
     archive = TallyfyArchiveRunOperator.partial(
         task_id="archive",
-        map_index_template="{{ task.run_id }}",
+        map_index_template="{{ run_name | default(task.run_id) }}",
         max_active_tis_per_dagrun=4,
     ).expand(run_id=finished.output)
     # [END howto_operator_tallyfy_archive_run]

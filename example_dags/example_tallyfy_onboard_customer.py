@@ -6,7 +6,7 @@ Launch a run for a new customer, wait until people have finished it, and go on a
 1. Trigger this DAG. Its default is the template *Customer onboarding*.
 2. When `onboard` is deferred, follow its link *Open run in Tallyfy* to the new run.
 3. At *Collect documents* fill in a *Tax number* and press *Complete*, then *Complete all tasks*.
-4. The DAG goes on to `note_result`, which gives the run a summary.
+4. The DAG goes on to `note_result`, which gives the run a summary, and to `tag_run`, which tags it.
 5. Trigger it for another `customer_id` and leave *Tax number* empty: `ask_for_tax_number` launches a project.
 """
 
@@ -20,6 +20,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyGetAnswersOperator,
     TallyfyLaunchProjectOperator,
     TallyfyLaunchRunOperator,
+    TallyfyTagRunOperator,
     TallyfyUpdateRunOperator,
 )
 
@@ -30,7 +31,7 @@ with DAG(
     catchup=False,
     params={
         "template_id": Param(
-            "ae0f8868dd2081c2a10f6afa79f72044", type="string", minLength=1, description="Template, by id."
+            "Customer onboarding", type="string", minLength=1, description="Template, by title or id."
         ),
         "customer_id": Param("4711", type="string", description="There is one run per customer, whatever happens."),
         "company": Param("ACME Corp", type="string", description="Name of the customer."),
@@ -98,4 +99,14 @@ with DAG(
     )
     # [END howto_operator_tallyfy_update_run]
 
+    # [START howto_operator_tallyfy_tag_run]
+    tag_run = TallyfyTagRunOperator(
+        task_id="tag_run",
+        run_id=onboard.output["run_id"],
+        add=["priority"],  # titles or ids
+        remove=["emea"],
+    )
+    # [END howto_operator_tallyfy_tag_run]
+
+    note_result >> tag_run
     has_tax_number(answers.output["answers"]) >> [ask_for_tax_number, note_result]

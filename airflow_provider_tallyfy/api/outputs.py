@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from airflow_provider_tallyfy.api.inputs.checks import parse_list
 from airflow_provider_tallyfy.api.inputs.problems import invalid, invalid_items
+from airflow_provider_tallyfy.api.inputs.queries import shown_tags
 from airflow_provider_tallyfy.api.inputs.wording import did_you_mean, quoted_list
+from airflow_provider_tallyfy.api.models.envelope import optional_text
 from airflow_provider_tallyfy.api.models.run import Run, format_time
 from airflow_provider_tallyfy.api.models.template import fields_named
 from airflow_provider_tallyfy.api.text import short_repr
@@ -42,7 +44,8 @@ class RunResult(TypedDict):
     """
     A run, with the keys that operators return and those of listed runs. Moments are ISO 8601 text, UTC.
 
-    ``changed`` says whether the call changed the run. ``raw`` is everything Tallyfy sent, if it was asked for.
+    ``changed`` says whether the call changed the run. ``template_name``, the titles of ``tags``, and ``raw``,
+    everything Tallyfy sent, are there if they were asked for.
     """
 
     id: str
@@ -55,6 +58,8 @@ class RunResult(TypedDict):
     template_id: str | None
     created_at: str | None
     percent_complete: int | None
+    template_name: NotRequired[str | None]
+    tags: NotRequired[list[str]]
     raw: NotRequired[dict[str, Any]]
 
 
@@ -131,8 +136,27 @@ class TitledResult(TypedDict):
     raw: NotRequired[dict[str, Any]]
 
 
-def run_result(run: Run, url: str, *, changed: bool = False, raw: bool = False) -> RunResult:
-    """Describe a run."""
+class NamedResult(TypedDict):
+    """A folder or a group. ``raw`` is everything Tallyfy sent, if it was asked for."""
+
+    id: str
+    name: str
+    raw: NotRequired[dict[str, Any]]
+
+
+class UserResult(TypedDict):
+    """A user. ``raw`` is everything Tallyfy sent, if it was asked for."""
+
+    id: int
+    name: str
+    email: str | None
+    raw: NotRequired[dict[str, Any]]
+
+
+def run_result(
+    run: Run, url: str, *, changed: bool = False, raw: bool = False, details: Iterable[str] = ()
+) -> RunResult:
+    """Describe a run, with those of :data:`DETAILS` that are asked for."""
     result = cast(
         "RunResult",
         {
@@ -142,6 +166,10 @@ def run_result(run: Run, url: str, *, changed: bool = False, raw: bool = False) 
             "percent_complete": run.progress.percent,
         },
     )
+    if "template_name" in details:
+        result["template_name"] = optional_text(run.raw.get("checklist_title"))
+    if "tags" in details:
+        result["tags"] = [link.title or link.tag_id for link in shown_tags(run)]
     if raw:
         result["raw"] = dict(run.raw)
     return result
@@ -174,11 +202,18 @@ def task_result(task: Task, *, raw: bool = False) -> TaskResult:
 
 def titled_results(items: Iterable[Titled], *, raw: bool) -> list[TitledResult]:
     """Describe templates or tags."""
+    return [cast("TitledResult", _with_raw(item, raw, id=item.id, title=item.title)) for item in items]
+
+
+def named_results(items: Iterable[Titled], *, raw: bool) -> list[NamedResult]:
+    """Describe folders or groups."""
+    return [cast("NamedResult", _with_raw(item, raw, id=item.id, name=item.title)) for item in items]
+
+
+def user_results(items: Iterable[Titled], *, raw: bool) -> list[UserResult]:
+    """Describe users, whose ids are numbers."""
     return [
-        TitledResult(id=item.id, title=item.title, raw=dict(item.raw))
-        if raw
-        else TitledResult(id=item.id, title=item.title)
-        for item in items
+        cast("UserResult", _with_raw(item, raw, id=item.raw["id"], name=item.title, email=item.email)) for item in items
     ]
 
 
@@ -187,6 +222,10 @@ def changed_task_result(change: TaskChange, *, raw: bool = False) -> TaskResult:
     result = task_result(change.task, raw=raw)
     result["changed"] = change.changed
     return result
+
+
+def _with_raw(item: Titled, raw: bool, **facts: Any) -> dict[str, Any]:
+    return {**facts, "raw": dict(item.raw)} if raw else facts
 
 
 def field_results(values: FormValues) -> list[FormFieldResult]:
@@ -254,6 +293,9 @@ def activity_result(entry: Activity) -> ActivityResult:
     """Describe an entry of the audit trail."""
     return cast("ActivityResult", entry.describe())
 
+
+#: What else the dicts of listed runs can have.
+DETAILS = ("template_name", "tags")
 
 #: What a list of runs can hold.
 RUN_FACTS = tuple(name for name in run_result(Run("", "", ""), "") if name != "changed")

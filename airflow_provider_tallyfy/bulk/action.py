@@ -29,6 +29,8 @@ class BulkAction(ABC, Generic[T]):
         #: Items that need requests, and outcomes of those that need none.
         self.items: Sequence[T] = ()
         self.done: list[Outcome] = []
+        #: Names of runs by id, as far as they are known.
+        self.names: dict[str, str] = {}
         #: What :meth:`finish` is doing, for the log.
         self.finishing = ""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from airflow_provider_tallyfy.api.call import Call, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.flows.driving import first_write, noting_writes
+from airflow_provider_tallyfy.api.flows.driving import first_write, naming, noting_writes
 from airflow_provider_tallyfy.bulk.action import BulkAction
 from airflow_provider_tallyfy.bulk.outcomes import Outcome, State, Tally, affects_every_item
 
@@ -149,6 +149,7 @@ class BulkExecutor(Generic[T]):
             first = await self._hook.execute(first_write(flow))
             if first is None:
                 return self._action.outcome_without_result(item, State.UNCHANGED, "")
+            first = naming(first, self._action.names.get(first.run_id or ""))
             writes = [first, *self._action.writes_after(item, first)]
             self.planned.append(writes)
             actions = ", then ".join(write.action for write in writes)

@@ -119,7 +119,8 @@ class BulkJob:
                 self.log.info("%s", progress.line())
 
         def write(outcome: Outcome) -> None:
-            line = outcome.describe(self._run_url)
+            name = self._action.names.get(outcome.run_id or "")
+            line = outcome.describe(self._run_url) | ({"name": name} if name else {})
             report.write(line)
             if self._on_outcome:
                 self._on_outcome(line)

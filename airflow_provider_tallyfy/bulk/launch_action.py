@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.flows.lookup import duplicates
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
+from airflow_provider_tallyfy.api.models.template import Template
 from airflow_provider_tallyfy.bulk.action import BulkAction
 from airflow_provider_tallyfy.bulk.executor import for_each
 from airflow_provider_tallyfy.bulk.outcomes import Outcome, State, Tally, fitting_or_reference
@@ -69,8 +70,9 @@ class LaunchAction(BulkAction[Launch]):
 
     def load(self, loop: LoopThread, previous: PreviousAttempts, concurrency: int) -> None:
         """Check all rows, and find the runs that were launched before."""
-        template = loop.run(loop.hook.execute(calls.get_template(self.organization_id, self._template_id)))
-        launches = RowReader(template, *self._columns).read(self._rows)
+        reading = calls.get_template(self.organization_id, self._template_id)
+        self._template: Template = loop.run(loop.hook.execute(reading))
+        launches = RowReader(self._template, *self._columns).read(self._rows)
         markers = {launch.key.marker for launch in launches}
         found: RunsByMarker = {}
         if markers:
@@ -100,11 +102,12 @@ class LaunchAction(BulkAction[Launch]):
 
     def flow(self, item: Launch) -> Flow[RunChange]:
         """Launch a run."""
-        return flows.launch_marked(self.organization_id, item.body, item.key)
+        return flows.launch_marked(self.organization_id, item.body, item.key, self._template.title)
 
     def outcome(self, item: Launch, result: RunChange) -> Outcome | None:
         """Leave launches to the end."""
         self._launched.append((item, result.run.id))
+        self.names[result.run.id] = result.run.name
         return None
 
     def outcome_without_result(self, item: Launch, state: State, reason: str, *, retryable: bool = False) -> Outcome:
@@ -141,6 +144,7 @@ class LaunchAction(BulkAction[Launch]):
     def _adopt(self, launch: Launch, runs: Sequence[Run]) -> Outcome:
         """Take a run that was there before; others with the key are duplicates, or somebody else's to archive."""
         first = runs[0]
+        self.names[first.id] = first.name
         is_own = self._is_own(launch) or first.id in self._earlier
         reason = "launched before"
         live = [run.id for run in duplicates(runs)]

@@ -54,6 +54,7 @@ class RunsAction(BulkAction[str]):
         # A filter no longer chooses runs that an earlier try has changed.
         others = sorted(previous.intended.difference(run_ids))
         runs, unreadable = prefetch.runs, prefetch.unreadable
+        self.names = {run_id: run.name for run_id, run in runs.items()}
         known = runs.keys() | (previous.intended - unreadable)
         done = {run_id for run_id in (*run_ids, *others) if run_id in known and self.is_done(runs.get(run_id))}
         self._runs = {run_id: run for run_id, run in runs.items() if run_id not in done}

@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_tallyfy.api import calls, flows
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError
-from airflow_provider_tallyfy.api.flows import PROJECTS, LaunchKey, LaunchRequest, ProjectRequest
+from airflow_provider_tallyfy.api.flows import PROJECTS, KnownNames, LaunchKey, LaunchRequest, ProjectRequest
 from airflow_provider_tallyfy.api.flows.driving import Done, advance, first_write
 from airflow_provider_tallyfy.api.inputs.checks import (
     checked_count,
@@ -38,20 +38,25 @@ from airflow_provider_tallyfy.api.inputs.problems import invalid
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery, refuse_empty
 from airflow_provider_tallyfy.api.models.run import Run, RunChange
 from airflow_provider_tallyfy.api.outputs import (
+    DETAILS,
     ActivityResult,
     CommentResult,
     FormFieldResult,
+    NamedResult,
     RunResult,
     TaskResult,
     TitledResult,
+    UserResult,
     activity_result,
     changed_task_result,
     comment_result,
     deleted_result,
     field_results,
+    named_results,
     run_result,
     task_result,
     titled_results,
+    user_results,
 )
 from airflow_provider_tallyfy.api.retry import Accept, GiveUp, Renew, Retry
 from airflow_provider_tallyfy.compat import mask_secret
@@ -97,6 +102,8 @@ class TallyfyHook(BaseHook):
         self._organization_id = organization_id
         self._session: requests.Session | None = None
         self._fetched_token: str | None = None
+        #: Lists by which names were resolved, kept for the next.
+        self.known_names: KnownNames = {}
         self._lock = threading.RLock()
 
     # What the connection form shows on Airflow < 3.2; newer versions read the provider's metadata instead.
@@ -235,12 +242,14 @@ class TallyfyHook(BaseHook):
         template_id: str | None = None,
         query: str | None = None,
         tags: Sequence[str] | str | None = None,
+        exclude_tags: Sequence[str] | str | None = None,
         owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str = "exclude",
         older_than: timedelta | str | None = None,
         sort: str = "created_at",
         limit: int | str | None = None,
+        details: bool = False,
         raw: bool = False,
     ) -> list[RunResult]:
         """
@@ -249,19 +258,22 @@ class TallyfyHook(BaseHook):
         If runs leave the list meanwhile, it is read again from the start. Runs that would have been missed come last.
 
         :param status: only runs in this status: ``active``, ``complete``, ``problem``, ``issue`` or ``archived``.
-        :param template_id: only runs of this template: its id.
+        :param template_id: only runs of this template: its title or id.
         :param query: only runs whose name matches this text. How it matches is up to Tallyfy.
-        :param tags: only runs with one of these tags: ids.
-        :param owners: only runs that one of these users owns or has tasks in: ids.
-        :param folder: only runs in this folder: its id.
+        :param tags: only runs with one of these tags: titles or ids.
+        :param exclude_tags: only runs with none of these tags: titles or ids.
+        :param owners: only runs that one of these users owns or has tasks in: e-mail addresses, names or ids.
+        :param folder: only runs in this folder: its name or id.
         :param archived: ``exclude``, ``include`` or ``only`` archived runs. Default: ``exclude``.
         :param older_than: only runs that have been in their state for longer than this: a timedelta, or text like
             ``"90d"``. The age counts from completion for ``status="complete"``, from archiving for
             ``archived="only"``, otherwise from launch.
         :param sort: ``name`` or ``created_at``, with ``-`` in front for descending. Default: ``created_at``.
         :param limit: at most this many runs. No more pages are read than needed. By default all runs.
+        :param details: whether to add ``template_name``, and ``tags`` by title. Default: ``False``.
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
-        :raises TallyfyValidationError: if a filter is given and empty; ``None`` is one that is not given.
+        :raises TallyfyValidationError: if a filter is given and empty (``None`` is one that is not given), or a name is
+            unknown or ambiguous.
         :raises TallyfyResponseError: if a page is not readable, the list holds fewer runs than Tallyfy counts, or runs
             keep leaving it.
         """
@@ -271,6 +283,7 @@ class TallyfyHook(BaseHook):
             "template_id": template_id,
             "query": query,
             "tags": tags,
+            "exclude_tags": exclude_tags,
             "owners": owners,
             "folder": folder,
             "archived": archived,
@@ -278,14 +291,16 @@ class TallyfyHook(BaseHook):
             "sort": sort,
             "limit": limit,
         }
-        runs = self.each_run(filters)
-        return [run_result(run, self.run_url(run.id), raw=raw) for run in runs]
+        shown = DETAILS if checked_flag(details, "details") else ()
+        runs = self.each_run(filters, includes=("tags",) if shown else ())
+        return [run_result(run, self.run_url(run.id), raw=raw, details=shown) for run in runs]
 
-    def each_run(self, filters: Mapping[str, Any]) -> Iterator[Run]:
+    def each_run(self, filters: Mapping[str, Any], includes: tuple[str, ...] = ()) -> Iterator[Run]:
         """
         Give the runs that :meth:`list_runs` lists, as pages of the list come, for operators and the command line.
 
         :param filters: arguments of :meth:`list_runs`, by name.
+        :param includes: what to show of each run besides its own fields, for example ``tags``. Default: ``()``.
         :raises TallyfyError: in one of its kinds, as :meth:`list_runs`.
         """
         query = dict(filters)
@@ -293,9 +308,10 @@ class TallyfyHook(BaseHook):
         refuse_empty({name: value for name, value in own.items() if value is not None})
         before = moment_before(datetime.now(UTC), own["older_than"], "older_than")
         at_most = checked_count(own["limit"], "limit")
-        return islice(self._each_run(replace(RunQuery.checked(**query), before=before)), at_most)
+        return islice(self._each_run(replace(RunQuery.checked(**query), before=before, includes=includes)), at_most)
 
     def _each_run(self, wanted: RunQuery) -> Iterator[Run]:
+        wanted = self.execute(flows.resolve_filters(self.organization_id, wanted, self.known_names))
         pager = flows.run_pager(self.organization_id, wanted, whole=True)
         with redacted_errors(self._secrets):
             while (call := pager.next_call()) is not None:
@@ -310,7 +326,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyResponseError: if the list is incomplete.
         """
         text, raw = None if query is None else checked_text(query, "query"), checked_flag(raw, "raw")
-        return titled_results(self.execute(flows.list_templates(self.organization_id, text)), raw=raw)
+        return titled_results(self.execute(flows.list_catalog(self.organization_id, "templates", text)), raw=raw)
 
     def list_tags(self, *, raw: bool = False) -> list[TitledResult]:
         """
@@ -320,7 +336,49 @@ class TallyfyHook(BaseHook):
         :raises TallyfyResponseError: if the list is incomplete.
         """
         raw = checked_flag(raw, "raw")
-        return titled_results(self.execute(flows.list_tags(self.organization_id)), raw=raw)
+        return titled_results(self.execute(flows.list_catalog(self.organization_id, "tags")), raw=raw)
+
+    def list_folders(self, *, raw: bool = False) -> list[NamedResult]:
+        """
+        List the folders for runs, those in other folders included, by pages of 100.
+
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyResponseError: if the list is incomplete.
+        """
+        raw = checked_flag(raw, "raw")
+        return named_results(self.execute(flows.list_catalog(self.organization_id, "folders")), raw=raw)
+
+    def list_groups(self, *, raw: bool = False) -> list[NamedResult]:
+        """
+        List the organization's groups, by pages of 100.
+
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyResponseError: if the list is incomplete.
+        """
+        raw = checked_flag(raw, "raw")
+        return named_results(self.execute(flows.list_catalog(self.organization_id, "groups")), raw=raw)
+
+    def list_users(self, *, query: str | None = None, raw: bool = False) -> list[UserResult]:
+        """
+        List the organization's users, by pages of 100.
+
+        :param query: only users whose name or address matches this text. How it matches is up to Tallyfy.
+        :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
+        :raises TallyfyResponseError: if the list is incomplete.
+        """
+        text, raw = None if query is None else checked_text(query, "query"), checked_flag(raw, "raw")
+        return user_results(self.execute(flows.list_catalog(self.organization_id, "users", text)), raw=raw)
+
+    def with_ids(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Give arguments with ids in place of names of templates, tags, folders, groups and users, for operators.
+
+        Each list that is needed is read once, and kept.
+
+        :param arguments: arguments by their names, such as ``template_id``, ``tags`` or ``owners``.
+        :raises TallyfyValidationError: if a name is unknown or ambiguous, with all such names at once.
+        """
+        return self.execute(flows.resolve_names(self.organization_id, arguments, self.known_names))
 
     def archive_run(self, run_id: str) -> RunResult:
         """
@@ -370,18 +428,18 @@ class TallyfyHook(BaseHook):
 
         What is ``None`` is not sent, and Tallyfy's own default holds.
 
-        :param template_id: id of the template.
+        :param template_id: title or id of the template.
         :param launch_key: one run per key and template, which is looked for first. By default every call launches.
         :param name: name of the run, at most 550 characters.
         :param kickoff: kick-off form values by field label, alias or id.
         :param prerun: values by field id in Tallyfy's own encoding, sent as they are. They win over ``kickoff``.
         :param summary: description of the run. The launch's marker is added to it.
-        :param owner_id: id of the user who owns the run.
-        :param user_id: id of the user who starts the run, of the same organization. By default the token's user.
-        :param tags: ids of tags.
-        :param folders: ids of folders.
-        :param users: ids of users who are assigned to the run.
-        :param groups: ids of groups that are assigned to the run.
+        :param owner_id: the user who owns the run: e-mail address, name or id.
+        :param user_id: the user who starts the run, of the same organization, likewise. By default the token's user.
+        :param tags: titles or ids of tags.
+        :param folders: names or ids of folders.
+        :param users: users who are assigned to the run: e-mail addresses, names or ids.
+        :param groups: names or ids of groups that are assigned to the run.
         :param parent_id: id of the run that this one belongs to.
         :param tasks: deadline and owners by step id, as ``TallyfyLaunchRunOperator`` takes them.
         :param roles: ``{"users": [...], "guests": [...], "groups": [...]}`` by role id.
@@ -394,8 +452,9 @@ class TallyfyHook(BaseHook):
         :raises TallyfyNotFoundError: if there is no such template.
         :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was launched.
         """
-        template_id = checked_id(template_id, "template_id")
         fields = {
+            "template_id": template_id,
+            "tasks": tasks,
             "name": name,
             "prerun": prerun,
             "summary": summary,
@@ -412,7 +471,9 @@ class TallyfyHook(BaseHook):
             "publicly_hidden_fields": publicly_hidden_fields,
             "assign_someone_else": assign_someone_else,
         }
-        request = LaunchRequest(template_id, kickoff, tasks, fields)
+        ids = self.with_ids(fields)
+        template_id = checked_id(ids.pop("template_id"), "template_id")
+        request = LaunchRequest(template_id, kickoff, ids.pop("tasks"), ids)
         return self._changed(flows.launch_run(self.organization_id, request, _key(launch_key, template_id)))
 
     def launch_project(
@@ -429,7 +490,8 @@ class TallyfyHook(BaseHook):
         Launch a run without a template, or adopt the one that was launched with the same key.
 
         :param title: name of the run and its tasks, at most 600 characters.
-        :param owners: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these; a task for each.
+        :param owners: ``{"users": [...], "guests": [...], "groups": [...]}``, or some of these; a task for each. Users
+            go by e-mail address, name or id, guests by address, groups by name or id.
         :param deadline: when it is due: a datetime, or ISO 8601 text; without a time zone it is UTC.
         :param launch_key: one project per key, which is looked for first. By default every call launches.
         :param task_kind: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``. Default: ``task``.
@@ -438,6 +500,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyValidationError: with every problem of the values at once; nothing was launched.
         :raises TallyfyUnknownOutcomeError: if it is not known yet whether it was launched.
         """
+        owners = self.with_ids({"owners": owners})["owners"]
         body = ProjectRequest(title, owners, deadline, task_kind, summary).body()
         return self._changed(flows.launch_project(self.organization_id, body, _key(launch_key, PROJECTS)))
 
@@ -463,12 +526,12 @@ class TallyfyHook(BaseHook):
         :param run_id: id of the run.
         :param name: the new name.
         :param summary: the new description; the marker by which a launch recognizes its run stays.
-        :param owner_id: id of the user who owns the run from now on.
+        :param owner_id: the user who owns the run from now on: e-mail address, name or id.
         :param starred: whether the run is marked with a star.
         :param is_public: whether everybody who has the link sees the run.
         :param publicly_hidden_fields: fields that a public run does not show.
-        :param users: ids of users, instead of the current ones. Only ``[]`` empties them.
-        :param groups: ids of groups, instead of the current ones. Only ``[]`` empties them.
+        :param users: users instead of the current ones: e-mail addresses, names or ids. Only ``[]`` empties them.
+        :param groups: names or ids of groups, instead of the current ones. Only ``[]`` empties them.
         :param prerun: kick-off values by field id, in Tallyfy's own encoding. Others stay.
         :return: the run as it is now; ``changed`` is false if it had these values before.
         :raises TallyfyValidationError: if nothing is given, or a value is invalid; nothing was sent.
@@ -487,7 +550,7 @@ class TallyfyHook(BaseHook):
             "prerun": prerun,
         }
         changes = {field: value for field, value in fields.items() if value is not NOT_GIVEN}
-        return self._changed(flows.update_run(self.organization_id, checked_id(run_id), changes))
+        return self._changed(flows.update_run(self.organization_id, checked_id(run_id), changes, self.known_names))
 
     def delete_run(
         self, run_id: str, *, confirm: str, archive_first: bool = False, may_be_gone: bool = False
@@ -589,9 +652,9 @@ class TallyfyHook(BaseHook):
 
         :param run_id: id of the task's run, which must not be archived.
         :param task_name: id, alias or title of the task.
-        :param users: numbers of users.
+        :param users: e-mail addresses, names or ids of users.
         :param guests: e-mail addresses of guests.
-        :param groups: ids of groups.
+        :param groups: names or ids of groups.
         :param replace: whether they take the place of those of their kind who are assigned now; ``[]`` then takes all
             of that kind off. Default: ``False``, which adds.
         :param raw: whether to add everything that Tallyfy sent. Default: ``False``.
@@ -599,7 +662,7 @@ class TallyfyHook(BaseHook):
         :raises TallyfyResponseError: if the task does not show who is assigned now, or afterwards.
         """
         run_id, name, raw = checked_id(run_id), checked_text(task_name, "task_name"), checked_flag(raw, "raw")
-        named = {"users": users, "guests": guests, "groups": groups}
+        named = self.with_ids({"users": users, "guests": guests, "groups": groups})
         people = {kind: checked_people({kind: each}, kind)[kind] for kind, each in named.items() if each is not None}
         if not people:
             raise invalid("users", None, "is missing, and so are guests and groups", "Name whom to assign.")
@@ -694,25 +757,25 @@ class TallyfyHook(BaseHook):
         Put a tag on a run.
 
         :param run_id: id of the run, which must not be archived.
-        :param tag_id: id of the tag.
+        :param tag_id: title or id of the tag.
         :return: whether the tag is new; false if the run had it before.
         :raises TallyfyNotFoundError: if there is no such run.
         :raises TallyfyUnknownOutcomeError: if it is not known yet whether the tag is there. A later try finds out.
         """
-        run_id, tag_id = checked_id(run_id), checked_id(tag_id, "tag_id")
-        return self.execute(flows.tag_run(self.organization_id, run_id, tag_id))
+        run_id, tag_id = checked_id(run_id), checked_id(self.with_ids({"tag_id": tag_id})["tag_id"], "tag_id")
+        return self.execute(flows.change_tags(self.organization_id, run_id, add=[tag_id])).changed
 
     def remove_tag(self, run_id: str, tag_id: str) -> bool:
         """
         Take a tag off a run.
 
         :param run_id: id of the run.
-        :param tag_id: id of the tag.
+        :param tag_id: title or id of the tag.
         :return: whether the run had the tag.
         :raises TallyfyNotFoundError: if there is no such run.
         """
-        run_id, tag_id = checked_id(run_id), checked_id(tag_id, "tag_id")
-        return self.execute(flows.untag_run(self.organization_id, run_id, tag_id))
+        run_id, tag_id = checked_id(run_id), checked_id(self.with_ids({"tag_id": tag_id})["tag_id"], "tag_id")
+        return self.execute(flows.change_tags(self.organization_id, run_id, remove=[tag_id])).changed
 
     def execute(self, work: Call[T] | Flow[T], *, retry_budget: float | None = None) -> T:
         """

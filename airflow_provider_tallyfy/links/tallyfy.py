@@ -30,6 +30,11 @@ class TallyfyRunLink(BaseOperatorLink):
         return XCom.get_value(key=RUN_URL_KEY, ti_key=ti_key) or ""
 
 
+def name_run(context: Any, name: str) -> None:
+    """Offer the run's name to ``map_index_template``, as ``run_name``."""
+    context["run_name"] = name
+
+
 def push_run(context: Context, run_id: str, url: str) -> None:
     """Push the XComs by which the link finds the run and other tasks chain to it (``op.output["run_id"]``)."""
     context["ti"].xcom_push(key=RUN_ID_KEY, value=run_id)

@@ -42,7 +42,7 @@ class TallyfyNotifier(BaseNotifier):
     :param run_id: id of the run to comment on (templated). Give either this or ``template_id``.
     :param problem: whether to report a problem instead, which holds the run until somebody resolves it (templated).
         Default: ``False``.
-    :param template_id: id of the template to launch a run of (templated).
+    :param template_id: title or id of the template to launch a run of (templated).
     :param name: name of the launched run (templated). By default Tallyfy names it.
     :param kickoff: kick-off values of the launched run by field label, alias or id (templated): a dict, or text of one.
     :param time_budget: how long to try: seconds above zero, or a timedelta. No request begins later, and none waits
@@ -128,16 +128,22 @@ class TallyfyNotifier(BaseNotifier):
         from airflow_provider_tallyfy.api.flows.driving import within
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag, checked_id, free_text
 
-        end, key = time.monotonic() + own.time_budget, self._key(context)
+        end: float = time.monotonic() + own.time_budget
+        key = self._key(context)
+
+        def left() -> float:
+            return end - time.monotonic()
+
         content = free_text(own.content, "content", may_be_empty=False)
         if self.template_id is not None:
             fields = {"name": own.name, "summary": content}
-            request = flows.LaunchRequest(checked_id(own.template_id, "template_id"), own.kickoff, fields=fields)
+            named = yield from within(flows.resolve_names(organization_id, {"template_id": own.template_id}, {}), left)
+            request = flows.LaunchRequest(checked_id(named["template_id"], "template_id"), own.kickoff, fields=fields)
             launch = flows.launch_run(organization_id, request, replace(key, just_now=False))
-            return (yield from within(launch, lambda: end - time.monotonic())).run.id
+            return (yield from within(launch, left)).run.id
         run_id, problem = checked_id(own.run_id), checked_flag(own.problem, "problem")
         comment = flows.comment(organization_id, run_id, content, key, problem=problem)
-        yield from within(comment, lambda: end - time.monotonic())
+        yield from within(comment, left)
         return run_id
 
     def _key(self, context: Mapping[str, Any]) -> LaunchKey:

@@ -55,10 +55,10 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
     :param subject: the question (templated): title of the task and name of its run, at most 550 characters.
     :param body: what people need to know to decide (templated): the summary. The launch's marker is added to it.
     :param assignees: who is asked (templated): ``{"users": [...], "guests": [...], "groups": [...]}``, or some of
-        these. With ``template_id`` the template says who.
+        these: users by e-mail address, name or id, groups by name or id. With ``template_id`` the template says who.
     :param quorum: ``"any"`` (default): the first decision counts, and then the question is archived. ``"all"``:
         everybody must approve, and any rejection rejects.
-    :param template_id: id of a template to ask by (templated).
+    :param template_id: title or id of a template to ask by (templated).
     :param kickoff: values of its kick-off form by field label, alias or id (templated).
     :param approval_task: alias or title of the approval among its steps (templated).
     :param on_skipped: what it means if a rule of the template skips the approval: ``"Approve"``, ``"Reject"``, or
@@ -189,7 +189,9 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
         from airflow_provider_tallyfy.api.flows import PROJECTS
         from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
-        return checked_id(self.template_id, "template_id") if self._has_template else PROJECTS
+        if not self._has_template:
+            return PROJECTS
+        return checked_id(self.hook.with_ids({"template_id": self.template_id})["template_id"], "template_id")
 
     @property
     def _timeout(self) -> float:
@@ -234,7 +236,7 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
         for name in ("kickoff", "approval_task"):
             if self._was_given(name):
                 raise invalid(name, getattr(self, name), "is given without template_id")
-        people = checked_people(self.assignees, "assignees")
+        people = checked_people(self.hook.with_ids({"assignees": self.assignees})["assignees"], "assignees")
         if not any(people.values()):
             raise invalid("assignees", self.assignees, "is empty")
         return people
@@ -280,7 +282,7 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
             return flows.launch_run(organization_id, request, key)
         seconds = _WEEK if self.response_timeout is None else min(self._timeout, LONGEST_WAIT.total_seconds())
         due = datetime.now(UTC) + timedelta(seconds=seconds)
-        project = ProjectRequest(self.subject, self.assignees, due, "approval", self.body)
+        project = ProjectRequest(self.subject, self._people(), due, "approval", self.body)
         return flows.launch_project(organization_id, project.body(), key)
 
     def _goal(self, run_id: str) -> ApprovalGoal:

@@ -34,9 +34,9 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     stops the task at once.
 
     The report has one JSON line per run: ``id``, ``state`` (``changed``, ``unchanged``, ``failed``, ``unknown``,
-    ``skipped``), ``reason``, ``url``, and ``job``, which tells jobs apart. A local report is written to a file beside
-    it, whose name ends with ``.partial``, and replaces an earlier report when the task ends. A killed try leaves the
-    ``.partial`` file for its retry.
+    ``skipped``), ``reason``, ``url``, ``name`` if it is known, and ``job``, which tells jobs apart. A local report is
+    written to a file beside it, whose name ends with ``.partial``, and replaces an earlier report when the task ends. A
+    killed try leaves the ``.partial`` file for its retry.
 
     :param max_concurrency: how many runs to work on at the same time, 1 to 32. A 429 slows all of them down. Default:
         ``8``.

@@ -42,12 +42,15 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         default no snapshot is written.
     :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue`` or
         ``archived``.
-    :param template_id: only runs of this template (templated): its id.
+    :param template_id: only runs of this template (templated): its title or id.
     :param query: only runs whose name matches this text (templated). How it matches is up to Tallyfy.
-    :param tags: only runs with one of these tags (templated): a list of ids, or text with commas between them.
-    :param owners: only runs that one of these users owns or has tasks in (templated): a list of user ids, or text with
-        commas between them.
-    :param folder: only runs in this folder (templated): its id.
+    :param tags: only runs with one of these tags (templated): a list of titles or ids, or text with commas between
+        them.
+    :param exclude_tags: only runs with none of these tags (templated): a list of titles or ids, or text with commas
+        between them.
+    :param owners: only runs that one of these users owns or has tasks in (templated): a list of e-mail addresses, names
+        or ids, or text with commas between them.
+    :param folder: only runs in this folder (templated): its name or id.
     :param archived: whether to choose from archived runs (templated): ``exclude``, ``include`` or ``only``. Default:
         ``only``.
     :param older_than: only runs that have been in their state for longer than this (templated): a timedelta, or text
@@ -94,6 +97,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
         template_id: str | None = None,
         query: str | None = None,
         tags: Sequence[str] | str | None = None,
+        exclude_tags: Sequence[str] | str | None = None,
         owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str | None = "only",
@@ -115,6 +119,7 @@ class TallyfyDeleteRunsOperator(TallyfyRunsOperator):
             template_id=template_id,
             query=query,
             tags=tags,
+            exclude_tags=exclude_tags,
             owners=owners,
             folder=folder,
             archived=archived,

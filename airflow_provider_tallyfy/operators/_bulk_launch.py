@@ -31,7 +31,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
 
     .. seealso:: :ref:`howto/operator:TallyfyLaunchRunsOperator`
 
-    :param template_id: id of the template (templated).
+    :param template_id: title or id of the template (templated).
     :param rows: the kick-off values, one row per run (templated): a list of dicts by field label, alias or id, or the
         path of a CSV or JSON-lines file, local or a URL that ``ObjectStoragePath`` knows. Empty cells are not sent.
     :param name_column: column with the names of the runs, if there is one. Give ``None`` if a field has this name.
@@ -111,7 +111,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         """Identify this job by its template."""
         from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
-        return checked_id(self.template_id, "template_id")
+        return checked_id(self.hook.with_ids({"template_id": self.template_id})["template_id"], "template_id")
 
     def _input_files(self) -> list[str]:
         """Name the file of rows, if there is one."""
@@ -129,12 +129,13 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
         is_retry = ti.try_number > 1
         # A backfill is for a moment long ago, and its first try need not read all runs since then.
         started = getattr(dag_run, "start_date", None) or datetime.now(UTC)
+        fields = self.hook.with_ids({"tasks": self.tasks, **self._checked_body()})
         return LaunchAction(
             self.hook.organization_id,
             self._purpose(),
             read_rows(self.rows),
-            tasks=self.tasks,
-            body=self._checked_body(),
+            tasks=fields.pop("tasks"),
+            body=fields,
             name_column=self.name_column,
             key_column=self.key_column,
             scope=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",

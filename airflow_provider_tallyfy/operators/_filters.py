@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.models.run import Run
 
 #: What chooses runs.
-FILTERS = ("status", "template_id", "query", "tags", "owners", "folder", "older_than", "limit")
+FILTERS = ("status", "template_id", "query", "tags", "exclude_tags", "owners", "folder", "older_than", "limit")
 
 
 class TallyfyRunFilterOperator(TallyfyOperator):
@@ -30,6 +30,7 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         template_id: str | None = None,
         query: str | None = None,
         tags: Sequence[str] | str | None = None,
+        exclude_tags: Sequence[str] | str | None = None,
         owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str | None = None,
@@ -42,16 +43,17 @@ class TallyfyRunFilterOperator(TallyfyOperator):
         self.template_id = template_id
         self.query = query
         self.tags = tags
+        self.exclude_tags = exclude_tags
         self.owners = owners
         self.folder = folder
         self.archived = archived
         self.older_than = older_than
         self.limit = limit
 
-    def _filtered_runs(self) -> Iterator[Run]:
+    def _filtered_runs(self, includes: tuple[str, ...] = ()) -> Iterator[Run]:
         """List the runs that the filters let through, as Tallyfy's pages come; refuse filters that came out empty."""
         from airflow_provider_tallyfy.api.inputs.queries import refuse_empty
 
         refuse_empty({name: getattr(self, name) for name in FILTERS if self._was_given(name)})
         filters = {name: getattr(self, name) for name in FILTERS}
-        return self.hook.each_run(filters | {"archived": self.archived or self._default_archived})
+        return self.hook.each_run(filters | {"archived": self.archived or self._default_archived}, includes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
+from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, name_run
 from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class TallyfyLaunchOnceOperator(TallyfyWriteOperator):
             url = hook.run_url(change.run.id)
             self._push_run(context, change.run.id, url)
             self._note(template_id=change.run.template_id, changed=change.changed)
+            name_run(context, change.run.name)
             context["ti"].xcom_push(key=_CHANGED_KEY, value=change.changed)
             verb = "Launched" if change.changed else "Adopted, which an earlier try launched,"
             self.log.info("%s run %s (%r): %s", verb, change.run.id, change.run.name, url)
@@ -278,18 +279,20 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
 
     .. seealso:: :ref:`howto/operator:TallyfyLaunchRunOperator`
 
-    :param template_id: id of the template (templated).
+    :param template_id: title or id of the template (templated).
     :param name: name of the run, at most 550 characters (templated). By default Tallyfy names it.
     :param kickoff: values of the kick-off form by field label, alias or id (templated): a dict, or text of one. They
         are encoded by the template's field types. Every problem is reported before anything is launched.
     :param prerun: values by field id in Tallyfy's own encoding, sent as they are (templated). They win over
         ``kickoff``. A key that is not a field's id is an error, because Tallyfy would drop it silently.
     :param summary: description of the run (templated). The launch's marker is added to it.
-    :param owner_id: id of the user who owns the run (templated).
-    :param tags: ids of tags (templated): a list, or text with commas between them.
-    :param folders: ids of folders (templated): a list, or text with commas between them.
-    :param users: ids of users who are assigned to the run (templated): a list, or text with commas between them.
-    :param groups: ids of groups that are assigned to the run (templated): a list, or text with commas between them.
+    :param owner_id: the user who owns the run (templated): e-mail address, name or id.
+    :param tags: titles or ids of tags (templated): a list, or text with commas between them.
+    :param folders: names or ids of folders (templated): a list, or text with commas between them.
+    :param users: users who are assigned to the run (templated): a list of e-mail addresses, names or ids, or text with
+        commas between them.
+    :param groups: names or ids of groups that are assigned to the run (templated): a list, or text with commas between
+        them.
     :param parent_id: id of the run that this one belongs to (templated).
     :param tasks: settings by step id (templated): ``{"deadline": ..., "owners": {"users": [...], "guests": [...],
         "groups": [...]}}``. ``owners`` replaces all assignees of a step, kinds that it does not name included. Steps
@@ -409,12 +412,13 @@ class TallyfyLaunchRunOperator(TallyfyLaunchOperator):
         """The template."""
         from airflow_provider_tallyfy.api.inputs.checks import checked_id
 
-        return checked_id(self.template_id, "template_id")
+        return checked_id(self.hook.with_ids({"template_id": self.template_id})["template_id"], "template_id")
 
     def _launch(self, organization_id: str, key: LaunchKey) -> Flow[RunChange]:
         """Launch the run."""
         from airflow_provider_tallyfy.api import flows
         from airflow_provider_tallyfy.api.inputs.launch_request import LAUNCH_FIELDS, LaunchRequest
 
-        fields = {name: getattr(self, name) for name in LAUNCH_FIELDS}
-        return flows.launch_run(organization_id, LaunchRequest(self._scope, self.kickoff, self.tasks, fields), key)
+        fields = self.hook.with_ids({name: getattr(self, name) for name in ("tasks", *LAUNCH_FIELDS)})
+        request = LaunchRequest(self._scope, self.kickoff, fields.pop("tasks"), fields)
+        return flows.launch_run(organization_id, request, key)

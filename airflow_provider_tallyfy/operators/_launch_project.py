@@ -129,6 +129,7 @@ class TallyfyLaunchProjectOperator(TallyfyLaunchOperator):
         from airflow_provider_tallyfy.api.flows import ProjectRequest
 
         now = datetime.now(UTC)
+        owners = self.hook.with_ids({"owners": self.owners})["owners"]
         due = now + self.deadline if isinstance(self.deadline, timedelta) else self.deadline
-        project = ProjectRequest(self.title, self.owners, due, self.task_kind, self.summary)
+        project = ProjectRequest(self.title, owners, due, self.task_kind, self.summary)
         return flows.launch_project(organization_id, project.body(), key)

@@ -24,12 +24,15 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
 
     :param status: only runs in this status (templated): ``active``, ``complete``, ``problem``, ``issue`` or
         ``archived``.
-    :param template_id: only runs of this template (templated): its id.
+    :param template_id: only runs of this template (templated): its title or id.
     :param query: only runs whose name matches this text (templated). How it matches is up to Tallyfy.
-    :param tags: only runs with one of these tags (templated): a list of ids, or text with commas between them.
-    :param owners: only runs that one of these users owns or has tasks in (templated): a list of user ids, or text with
-        commas between them.
-    :param folder: only runs in this folder (templated): its id.
+    :param tags: only runs with one of these tags (templated): a list of titles or ids, or text with commas between
+        them.
+    :param exclude_tags: only runs with none of these tags (templated): a list of titles or ids, or text with commas
+        between them.
+    :param owners: only runs that one of these users owns or has tasks in (templated): a list of e-mail addresses, names
+        or ids, or text with commas between them.
+    :param folder: only runs in this folder (templated): its name or id.
     :param archived: whether to choose from archived runs (templated): ``exclude``, ``include`` or ``only``. Default:
         ``exclude``.
     :param older_than: only runs that have been in their state for longer than this (templated): a timedelta, or text
@@ -38,9 +41,9 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
     :param limit: at most this many runs, the earliest launched first (templated). No more pages are read than needed.
         By default all runs.
     :param fields: which keys the dicts have (templated): ``id``, ``name``, ``status``, ``archived_at``,
-        ``completed_at``, ``url``, ``template_id``, ``created_at``, ``percent_complete``. One name as text, for example
-        ``"id"``, gives a flat list of that value. Default: ``id``, ``name``, ``status``, ``archived_at``,
-        ``completed_at``, ``url``.
+        ``completed_at``, ``url``, ``template_id``, ``created_at``, ``percent_complete``, ``template_name``, ``tags``
+        (by title). One name as text, for example ``"id"``, gives a flat list of that value. Default: ``id``, ``name``,
+        ``status``, ``archived_at``, ``completed_at``, ``url``.
     :param output_path: write JSON lines to this file (templated): a local path, or a URL that ``ObjectStoragePath``
         knows. The result is then ``{"path", "count"}``. A list that breaks off leaves an earlier file as it is. By
         default the list is the result.
@@ -63,6 +66,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         template_id: str | None = None,
         query: str | None = None,
         tags: Sequence[str] | str | None = None,
+        exclude_tags: Sequence[str] | str | None = None,
         owners: Sequence[int | str] | str | None = None,
         folder: str | None = None,
         archived: str | None = "exclude",
@@ -80,6 +84,7 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
             template_id=template_id,
             query=query,
             tags=tags,
+            exclude_tags=exclude_tags,
             owners=owners,
             folder=folder,
             archived=archived,
@@ -109,7 +114,9 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         return listed_runs
 
     def _rows(self) -> Iterator[Any]:
-        from airflow_provider_tallyfy.api.outputs import RUN_FACTS, checked_fields, run_result, select_fields
+        from airflow_provider_tallyfy.api.outputs import DETAILS, RUN_FACTS, checked_fields, run_result, select_fields
 
-        fields = checked_fields(self.fields, RUN_FACTS)
-        return (select_fields(run_result(run, self.hook.run_url(run.id)), fields) for run in self._filtered_runs())
+        fields = checked_fields(self.fields, (*RUN_FACTS, *DETAILS))
+        details = {fields} if isinstance(fields, str) else {*fields}
+        runs = self._filtered_runs(("tags",) if "tags" in details else ())
+        return (select_fields(run_result(run, self.hook.run_url(run.id), details=details), fields) for run in runs)

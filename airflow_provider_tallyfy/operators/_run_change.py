@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_tallyfy.links.tallyfy import name_run
 from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
         with self.hook:
             run_id = self._push_run_link(context)
             if self._is_dry_run:
-                return self._plan(self._change(run_id))
-            return self._report(self._carry_out(context, run_id))
+                return self._describe_plan(self._planned(run_id))
+            change = self._carry_out(context, run_id)
+            name_run(context, change.run.name)
+            return self._report(change)
 
     @abstractmethod
     def _change(self, run_id: str) -> Flow[RunChange]:
@@ -42,6 +45,11 @@ class TallyfyRunChangeOperator(TallyfyRunOperator, TallyfyWriteOperator):
 
         ``is_noted``: whether an earlier try noted that it set out to change the run. Airflow < 3.3 keeps no notes.
         """
+
+    def _planned(self, run_id: str) -> list[Call[Any]]:
+        """Find out what a dry run does not send: the first request that would change something."""
+        first = self.hook.first_write(self._change(run_id))
+        return [] if first is None else [first]
 
     def _purpose(self, run_id: str) -> list[Any]:
         """Identify this change among others of the same task, in plain JSON types."""

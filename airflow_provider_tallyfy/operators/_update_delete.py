@@ -33,9 +33,10 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
 
     :param run_id: id of the run (templated).
     :param changes: new values by field (templated): ``name``, ``summary``, ``owner_id``, ``starred``, ``is_public``,
-        ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). ``users``
-        and ``groups`` replace the current ones: lists, or text with commas; only ``[]`` empties them. Kick-off values
-        that ``prerun`` does not name stay. A new ``summary`` keeps the marker by which a launch recognizes its run.
+        ``publicly_hidden_fields``, ``users``, ``groups``, ``prerun`` (by field id, in Tallyfy's encoding). Users go by
+        e-mail address, name or id, groups by name or id. ``users`` and ``groups`` replace the current ones: lists, or
+        text with commas; only ``[]`` empties them. Kick-off values that ``prerun`` does not name stay. A new
+        ``summary`` keeps the marker by which a launch recognizes its run.
     :param dry_run: log and return the requests instead of sending them (templated, as the field ``simulate``). Default:
         ``False``.
     :param organization_id: id of the organization (templated). By default the connection's.
@@ -69,7 +70,7 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         """Update the run."""
         from airflow_provider_tallyfy.api import flows
 
-        return flows.update_run(self.hook.organization_id, run_id, self.changes)
+        return flows.update_run(self.hook.organization_id, run_id, self.changes, self.hook.known_names)
 
     def _purpose(self, run_id: str) -> list[Any]:
         """Identify this update by its run and its values."""

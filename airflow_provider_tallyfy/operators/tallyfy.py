@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.operators._records import (
     TallyfyRunActivityOperator,
 )
 from airflow_provider_tallyfy.operators._steps import TallyfyCommentOperator, TallyfyCompleteTaskOperator
+from airflow_provider_tallyfy.operators._tags import TallyfyTagRunOperator
 from airflow_provider_tallyfy.operators._update_delete import TallyfyDeleteRunOperator, TallyfyUpdateRunOperator
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "TallyfyLaunchRunOperator",
     "TallyfyListRunsOperator",
     "TallyfyRunActivityOperator",
+    "TallyfyTagRunOperator",
     "TallyfyUpdateRunOperator",
 ]
 

@@ -51,6 +51,13 @@ class Behavior:
     :param launch_archived_template: Status of launching an archived template. Source: undocumented.
     :param project_summary: Whether the ``summary`` of a template-less launch stands on its run, or on its tasks.
         Source: page "launch-process-without-template", which calls it "for the tasks".
+    :param run_tags: Whether the tags of a run have the tag's id beside the association's, or in a ``tag`` of its own;
+        or are not shown. Source: page "get-process", which names the include.
+    :param subfolders: Whether folders in folders are listed beside the others, or as ``children`` of theirs only.
+        Source: the official MCP server, which searches both.
+    :param folder_type_honored: The list of folders obeys ``folder_type``; otherwise it has those of templates, too.
+    :param member_names: Whether listed members have a ``full_name``, or ``first_name`` and ``last_name`` only.
+        Source: the official command line client, against page "get-member".
     :param run_comments: Whether comments on a run itself are shown by ``with=threads``, or only in its activity.
         Source: page "how-to-integrate-with-tallyfy-using-api", which says only how to write them.
     :param taskdata_merges: Whether form values that an update of a task leaves out stay; otherwise they are emptied.
@@ -98,6 +105,10 @@ class Behavior:
     listed_tasks_show_decisions: bool = True
     decision_before: Literal["null", "false"] = "null"
     rejected_task: Literal["completed", "rejected"] = "completed"
+    run_tags: Literal["flat", "nested", "hidden"] = "flat"
+    subfolders: Literal["listed", "children"] = "listed"
+    folder_type_honored: bool = True
+    member_names: Literal["full", "parts"] = "full"
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -153,6 +164,10 @@ class Behavior:
             listed_tasks_show_decisions=False,
             decision_before="false",
             rejected_task="rejected",
+            run_tags="nested",
+            subfolders="children",
+            folder_type_honored=False,
+            member_names="parts",
         )
 
     @classmethod

@@ -105,8 +105,8 @@ def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Jso
         shown["checklist"] = {"data": template_json(template, steps="checklist.steps" in wanted)}
     if "threads" in wanted and behavior.run_comments == "threads":
         shown["threads"] = {"data": [thread for thread in run.threads if thread["on"] == "run"]}
-    if "tags" in wanted:
-        shown["tags"] = {"data": run.tags}
+    if "tags" in wanted and behavior.run_tags != "hidden":
+        shown["tags"] = {"data": [_tag_json(link, behavior) for link in run.tags]}
     if "ko_form_fields" in wanted:
         shown["ko_form_fields"] = {"data": kickoff_values(run, store)}
     if "form_fields" in wanted:
@@ -116,6 +116,12 @@ def with_includes(run: Run, names: str, store: Store, behavior: Behavior) -> Jso
     if "folders" in wanted:
         shown["folders"] = {"data": [{"id": folder} for folder in run.data["folders"]]}
     return shown
+
+
+def _tag_json(link: Json, behavior: Behavior) -> Json:
+    if behavior.run_tags == "flat":
+        return link
+    return {"id": link["id"], "tag": {"data": {"id": link["tag_id"], "title": link["title"]}}}
 
 
 def kickoff_values(run: Run, store: Store) -> list[Json]:

@@ -58,13 +58,43 @@ def _shown(found: Json | None) -> Answer:
     return Answer.data(found)
 
 
+def list_users(call: Call) -> Answer:
+    """``GET /users``: a search finds parts of names and addresses."""
+    text = call.query.get("q", "").casefold()
+    found = [user for user in call.store.users.values() if text in f"{user['full_name']}\n{user['email']}".casefold()]
+    hidden = () if call.behavior.member_names == "full" else ("full_name", "username")
+    return _listed(call, [{name: user[name] for name in user if name not in hidden} for user in found])
+
+
+def list_groups(call: Call) -> Answer:
+    """``GET /groups``."""
+    return _listed(call, list(call.store.groups.values()))
+
+
+def list_folders(call: Call) -> Answer:
+    """``GET /folders``: folders in folders stand beside them, or in their ``children`` if those are asked for."""
+    wanted = call.query.get("folder_type") if call.behavior.folder_type_honored else None
+    folders = [f for f in call.store.folders.values() if wanted in (None, f["folder_type"])]
+
+    def shown(folder: Json) -> Json:
+        children = [shown(each) for each in folders if each["parent_id"] == folder["id"]]
+        return folder | ({"children": {"data": children}} if call.query.get("with") == "children" else {})
+
+    is_flat = call.behavior.subfolders == "listed"
+    return _listed(call, [shown(folder) for folder in folders if is_flat or folder["parent_id"] is None])
+
+
+def _listed(call: Call, things: list[Json]) -> Answer:
+    rows, meta = page(things, call.query, call.behavior, call.path)
+    return Answer.json({"data": rows} | meta)
+
+
 def list_templates(call: Call) -> Answer:
     """``GET /checklists``: templates that are not archived."""
     text = call.query.get("q", "").casefold()
     live = [t for t in call.store.templates.values() if not t["archived_at"] and text in t["title"].casefold()]
-    rows, meta = page(live, call.query, call.behavior, call.path)
     steps = "steps" in call.query.get("with", "").split(",")
-    return Answer.json({"data": [template_json(template, steps=steps) for template in rows]} | meta)
+    return _listed(call, [template_json(template, steps=steps) for template in live])
 
 
 def get_template(call: Call) -> Answer:
@@ -77,8 +107,7 @@ def get_template(call: Call) -> Answer:
 
 def list_tags(call: Call) -> Answer:
     """``GET /tags``."""
-    rows, meta = page(list(call.store.tags.values()), call.query, call.behavior, call.path)
-    return Answer.json({"data": rows} | meta)
+    return _listed(call, list(call.store.tags.values()))
 
 
 def create_tag(call: Call) -> Answer:
@@ -163,7 +192,10 @@ def _wanted(row: Json, query: dict[str, str], call: Call) -> bool:
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/me", me),
     ("GET", "", organization),
+    ("GET", "/users", list_users),
     ("GET", "/users/{user}", get_user),
+    ("GET", "/groups", list_groups),
+    ("GET", "/folders", list_folders),
     ("GET", "/groups/{group}", get_group),
     ("GET", "/checklists", list_templates),
     ("POST", "/checklists/tags", tag_run),

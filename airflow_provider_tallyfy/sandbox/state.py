@@ -250,6 +250,24 @@ class SandboxState:
         with self.lock:
             return self.store.add_user(email, full_name, role)
 
+    def add_group(self, name: str) -> Json:
+        """Add a group, and return it.
+
+        :param name: Its name.
+        """
+        with self.lock:
+            return self.store.add_group(name)
+
+    def add_folder(self, name: str, parent_id: str | None = None, folder_type: str = "run") -> Json:
+        """Add a folder, and return it.
+
+        :param name: Its name.
+        :param parent_id: Id of the folder that it is in.
+        :param folder_type: ``run``, or ``checklist`` for a folder that holds templates.
+        """
+        with self.lock:
+            return self.store.add_folder(name, parent_id, folder_type)
+
     def add_run(self, template: str | None = None, **fields: Any) -> Json:
         """Add a run, and return it as :meth:`run` does.
 

@@ -16,6 +16,10 @@ from airflow_provider_tallyfy.sandbox.process import Run, blank_run, blank_task
 _MOMENTS = ("created_at", "started_at", "last_updated", "archived_at", "completed_at", "due_date")
 
 
+# What is known by its id, besides runs.
+_KEPT = ("users", "groups", "folders", "templates", "tags")
+
+
 class Store:
     """What Tallyfy keeps in its database for one organization.
 
@@ -31,6 +35,7 @@ class Store:
         self.tags: dict[str, Json] = {}
         self.users: dict[int, Json] = {}
         self.groups: dict[str, Json] = {}
+        self.folders: dict[str, Json] = {}
         self.activity: list[Json] = []
         self.webhooks: list[Json] = []
         self.unseen: dict[str, int] = {}
@@ -48,14 +53,14 @@ class Store:
 
     def contents(self) -> Json:
         """Return everything that is stored, for JSON; :meth:`fill` takes it back."""
-        kept: Json = {name: list(getattr(self, name).values()) for name in ("users", "templates", "tags")}
+        kept: Json = {name: list(getattr(self, name).values()) for name in _KEPT}
         kept |= {"activity": self.activity, "webhooks": self.webhooks, "numbers": self._numbers}
         return kept | {"runs": [asdict(run) for run in self.runs.values()]}
 
     def fill(self, contents: Json) -> None:
         """Take what another store held into this one, which holds nothing."""
-        for name in ("users", "templates", "tags"):
-            getattr(self, name).update({each["id"]: each for each in contents[name]})
+        for name in _KEPT:
+            getattr(self, name).update({each["id"]: each for each in contents.get(name, ())})
         self.activity, self.webhooks, self._numbers = (contents[name] for name in ("activity", "webhooks", "numbers"))
         for run in contents["runs"]:
             self._insert(Run(**run))
@@ -76,6 +81,12 @@ class Store:
         group = {"id": new_id(), "name": name}
         self.groups[group["id"]] = group
         return group
+
+    def add_folder(self, name: str, parent_id: str | None = None, folder_type: str = "run") -> Json:
+        """Add a folder."""
+        folder: Json = {"id": new_id(), "name": name, "parent_id": parent_id, "folder_type": folder_type}
+        self.folders[folder["id"]] = folder
+        return folder
 
     def add_template(
         self,

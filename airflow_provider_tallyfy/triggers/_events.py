@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_tallyfy.api import flows
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id, checked_seconds, free_text
 from airflow_provider_tallyfy.api.inputs.problems import invalid
@@ -59,8 +60,8 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     :param events: which events to fire for: ``launched``, ``completed``, ``problem``, ``archived``, ``restored``; a
         list, or a text with commas. Default: ``completed``.
-    :param template_id: only runs of this template. Default: runs of all templates.
-    :param tags: only runs with one of these tag ids; a list, or a text with commas. Default: all runs.
+    :param template_id: only runs of this template: its title or id. Default: runs of all templates.
+    :param tags: only runs with one of these tags: titles or ids; a list, or a text with commas. Default: all runs.
     :param query: only runs whose name Tallyfy finds by these words. Default: all runs.
     :param replay: fire also for events of so many seconds, or of a timedelta, before the first start; before every
         start if Airflow keeps no state. Default: 3600.
@@ -136,7 +137,8 @@ class TallyfyRunEventTrigger(BaseEventTrigger):
 
     async def _listen(self, watcher: Watcher, log: EventLog, memory: EventMemory) -> AsyncIterator[TriggerEvent | None]:
         """Give the events of every look, and after those of one look ``None``."""
-        probe = RunListProbe(watcher.organization_id, self._runs)
+        runs = await watcher.ask(flows.resolve_filters(watcher.organization_id, self._runs, {}))
+        probe = RunListProbe(watcher.organization_id, runs)
         is_first, is_in_trouble = True, False
         with watcher.subscribe([probe], self.poll_interval, None) as subscription:
             while True:

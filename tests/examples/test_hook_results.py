@@ -19,6 +19,10 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
     "list_runs": lambda hook, ids: hook.list_runs(archived="include", raw=True),
     "list_templates": lambda hook, ids: hook.list_templates(query="Onb", raw=True),
     "list_tags": lambda hook, ids: hook.list_tags(raw=True),
+    "list_folders": lambda hook, ids: hook.list_folders(raw=True),
+    "list_groups": lambda hook, ids: hook.list_groups(raw=True),
+    "list_users": lambda hook, ids: hook.list_users(raw=True),
+    "with_ids": lambda hook, ids: hook.with_ids({"tags": "vip"}),
     "archive_run": lambda hook, ids: hook.archive_run(ids["run"]),
     "activate_run": lambda hook, ids: hook.activate_run(ids["archived"]),
     "launch_run": lambda hook, ids: hook.launch_run(ids["template"], kickoff={"Company": "Acme"}),
@@ -42,7 +46,8 @@ METHODS: dict[str, Callable[[TallyfyHook, dict[str, str]], Any]] = {
 }
 #: What a task never returns: the session, and what operators build on.
 NOT_HANDED_ON = {
-    "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "execute",
+    "close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour",
+    "execute", "read_settings",
 }  # fmt: skip
 OPERATOR_KEYS = {"id", "name", "status", "archived_at", "completed_at", "url", "changed"}
 

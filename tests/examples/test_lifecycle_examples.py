@@ -56,11 +56,13 @@ def test_a_customer_is_onboarded_and_the_run_is_updated(onboard, seeded):
         "has_tax_number": "success",
         "ask_for_tax_number": "skipped",
         "note_result": "success",
+        "tag_run": "success",
     }
     [run] = seeded.runs[before:]
     assert (run["name"], run["status"], run["starred"]) == ("Onboarding - Stark Industries", "complete", True)
     assert run["summary"].startswith("Handed over to billing")
     assert "Stark Industries" in run["prerun"].values()
+    assert [link["title"] for link in run["tags"]] == ["priority"]
 
 
 def test_a_missing_tax_number_is_asked_for_in_a_project(onboard, seeded):

@@ -72,6 +72,15 @@ def test_mapped_tasks_are_named_after_their_runs_and_link_to_them(tallyfy, run_d
         assert links == xcoms(dag_run, "run_url")
 
 
+def test_mapped_tasks_can_be_labeled_with_the_names_of_their_runs(tallyfy, run_dag):
+    run_ids = tallyfy.add_runs(2, archived=True, name="Acme")
+    label = "{{ run_name | default(task.run_id) }}"
+    with new_dag("labeled") as dag:
+        TallyfyActivateRunOperator.partial(task_id="restore", map_index_template=label).expand(run_id=run_ids)
+    labels = [ti.rendered_map_index for ti in mapped(run_dag(dag), "restore")]
+    assert labels == [tallyfy.run(run_id)["name"] for run_id in run_ids]
+
+
 def test_tasks_chain_by_xcom_without_a_task_in_between(tallyfy, run_dag):
     run = tallyfy.add_run(name="Onboarding", status="complete", archived=True)
     with new_dag("chained") as dag:

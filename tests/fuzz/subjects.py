@@ -40,6 +40,7 @@ class AsyncFace(TallyfyHook):
 
     def __init__(self, server: HostileTallyfy) -> None:
         self._server = server
+        self.known_names = {}
 
     @property
     def organization_id(self) -> str:
@@ -95,6 +96,10 @@ METHODS: dict[str, tuple[Callable[[Any, Case], Any], Callable[[Case], Callable[[
     "list_runs": (lambda hook, case: list(hook.list_runs(archived="include")), all_shown),
     "list_templates": (lambda hook, case: hook.list_templates(query="On"), anything),
     "list_tags": (lambda hook, case: hook.list_tags(raw=True), anything),
+    "list_folders": (lambda hook, case: hook.list_folders(), anything),
+    "list_groups": (lambda hook, case: hook.list_groups(), anything),
+    "list_users": (lambda hook, case: hook.list_users(), anything),
+    "with_ids": (lambda hook, case: hook.with_ids({"tags": "quarter"}), anything),
     "check_connection": (lambda hook, case: hook.check_connection(), anything),
     "launch_run": (lambda hook, case: hook.launch_run(case.template, launch_key="key", name="A"), launched),
     "launch_project": (
@@ -122,7 +127,10 @@ WITHOUT_QUESTIONS = {"close", "execute", "run_url", "get_conn", "each_run", "rea
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
 }
-ONLY_SYNC = {"check_connection", "list_runs", "list_tags", "list_templates", "test_connection", "first_write"}
+ONLY_SYNC = {
+    "check_connection", "list_folders", "list_groups", "list_runs", "list_tags", "list_templates", "list_users",
+    "test_connection", "first_write", "with_ids",
+}  # fmt: skip
 
 
 def _archiving(case: Case) -> Any:
@@ -190,6 +198,10 @@ OPERATORS: dict[str, tuple[Callable[[Case], Any], Callable[[Case], Callable[[Any
     "TallyfyUpdateRunOperator": (
         lambda case: tallyfy.TallyfyUpdateRunOperator(task_id="t", run_id=case.live, changes={"name": "New"}),
         lambda case: lambda result: any(run.get("name") == "New" for run in case.server.shown(case.live)),
+    ),
+    "TallyfyTagRunOperator": (
+        lambda case: tallyfy.TallyfyTagRunOperator(task_id="t", run_id=case.live, add=[case.tag]),
+        lambda case: lambda result: case.server.sent("POST", "/tags") or not result["changed"],
     ),
     "TallyfyDeleteRunOperator": (
         lambda case: tallyfy.TallyfyDeleteRunOperator(

@@ -1,6 +1,7 @@
 """One small function per endpoint of the Tallyfy API. The paths, parameters and headers are written here only."""
 
 from airflow_provider_tallyfy.api.calls.account import application_token, current_user, user_token
+from airflow_provider_tallyfy.api.calls.catalog import list_catalog
 from airflow_provider_tallyfy.api.calls.comments import add_comment, delete_comment, list_comments
 from airflow_provider_tallyfy.api.calls.people import get_person
 from airflow_provider_tallyfy.api.calls.runs import (
@@ -20,14 +21,13 @@ from airflow_provider_tallyfy.api.calls.tasks import (
     complete_task,
     get_task,
     launch_project,
-    list_tags,
     list_tasks,
     reopen_task,
     tag_run,
     untag_run,
     update_task,
 )
-from airflow_provider_tallyfy.api.calls.templates import get_template, list_templates
+from airflow_provider_tallyfy.api.calls.templates import get_template
 
 #: Headers of every request (documentation page "Open API"; without the client header: "endpoint not found").
 HEADERS = {"Accept": "application/json", "X-Tallyfy-Client": "APIClient"}
@@ -50,13 +50,12 @@ __all__ = [
     "launch_project",
     "launch_run",
     "list_activity",
+    "list_catalog",
     "list_comments",
     "list_form_fields",
     "list_run_tags",
     "list_runs",
-    "list_tags",
     "list_tasks",
-    "list_templates",
     "reopen_task",
     "tag_run",
     "untag_run",

@@ -9,7 +9,14 @@ from airflow_provider_tallyfy.api.call import Call
 from airflow_provider_tallyfy.api.calls.paths import in_organization, of_run, page_parameters
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.envelope import Page, read_item, read_nothing, read_page
-from airflow_provider_tallyfy.api.models.records import Task, read_project_run_id, read_task, read_task_form
+from airflow_provider_tallyfy.api.models.records import (
+    TagLink,
+    Task,
+    read_project_run_id,
+    read_task,
+    read_task_form,
+)
+from airflow_provider_tallyfy.api.text import quoted
 
 
 def list_tasks(organization_id: str, run_id: str, page: int) -> Call[Page]:
@@ -83,21 +90,10 @@ def launch_project(organization_id: str, body: Mapping[str, Any]) -> Call[str]:
     )
 
 
-def list_tags(organization_id: str, page: int) -> Call[Page]:
-    """``GET /tags``, one page of it."""
-    return Call(
-        action=f"list tags (page {page})",
-        method="GET",
-        path=in_organization(organization_id, "tags"),
-        parse=lambda answer: read_page(answer, page),
-        query=page_parameters(page),
-    )
-
-
 def tag_run(organization_id: str, run_id: str, tag_id: str) -> Call[Mapping[str, Any]]:
     """``POST /checklists/tags`` for a run. Tagging again fires the tag's events again."""
     return Call(
-        action=f"tag run {run_id}",
+        action=f"put tag {tag_id} on run {run_id}",
         method="POST",
         path=in_organization(organization_id, "checklists", "tags"),
         parse=read_item,
@@ -111,12 +107,12 @@ def tag_run(organization_id: str, run_id: str, tag_id: str) -> Call[Mapping[str,
     )
 
 
-def untag_run(organization_id: str, run_id: str, association_id: int) -> Call[None]:
+def untag_run(organization_id: str, run_id: str, link: TagLink) -> Call[None]:
     """``DELETE /checklists/tags/{association}``; the association's number comes from ``GET /runs/{id}?with=tags``."""
     return Call(
-        action=f"remove a tag from run {run_id}",
+        action=f"take tag {quoted(link.title or link.tag_id)} off run {run_id}",
         method="DELETE",
-        path=in_organization(organization_id, "checklists", "tags", str(association_id)),
+        path=in_organization(organization_id, "checklists", "tags", str(link.association_id)),
         parse=read_nothing,
         run_id=run_id,
     )

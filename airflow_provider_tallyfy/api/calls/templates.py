@@ -1,11 +1,10 @@
-"""Templates: read and list."""
+"""Templates."""
 
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api.call import Answer, Call
-from airflow_provider_tallyfy.api.calls.paths import in_organization, page_parameters
+from airflow_provider_tallyfy.api.calls.paths import in_organization
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
-from airflow_provider_tallyfy.api.models.envelope import Page, read_page
 from airflow_provider_tallyfy.api.models.template import Template, read_template
 
 
@@ -25,15 +24,4 @@ def get_template(organization_id: str, template_id: str) -> Call[Template]:
         path=in_organization(organization_id, "checklists", template_id),
         parse=parse,
         query=(("with", "steps"),),
-    )
-
-
-def list_templates(organization_id: str, query: str | None, page: int) -> Call[Page]:
-    """``GET /checklists`` (documentation page "List templates"), one page of it; archived ones are not listed."""
-    return Call(
-        action=f"list templates (page {page})",
-        method="GET",
-        path=in_organization(organization_id, "checklists"),
-        parse=lambda answer: read_page(answer, page),
-        query=(*((("q", query),) if query else ()), *page_parameters(page)),
     )

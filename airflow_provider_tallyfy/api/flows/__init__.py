@@ -9,7 +9,7 @@ After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request w
 """
 
 from airflow_provider_tallyfy.api.flows.answers import get_answers, look_up_person
-from airflow_provider_tallyfy.api.flows.catalog import list_tags, list_templates
+from airflow_provider_tallyfy.api.flows.catalog import list_catalog
 from airflow_provider_tallyfy.api.flows.comments import comment
 from airflow_provider_tallyfy.api.flows.contents import (
     collect,
@@ -31,7 +31,8 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
     run_pager,
 )
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
-from airflow_provider_tallyfy.api.flows.tags import tag_run, untag_run
+from airflow_provider_tallyfy.api.flows.names import KnownNames, resolve_filters, resolve_names
+from airflow_provider_tallyfy.api.flows.tags import change_tags, tag_writes
 from airflow_provider_tallyfy.api.flows.tasks import (
     assign_task,
     complete_task,
@@ -46,6 +47,7 @@ from airflow_provider_tallyfy.api.inputs.launch_request import ApprovalRequest, 
 __all__ = [
     "PROJECTS",
     "ApprovalRequest",
+    "KnownNames",
     "LastActor",
     "LaunchKey",
     "LaunchRequest",
@@ -53,6 +55,7 @@ __all__ = [
     "activate_run",
     "archive_run",
     "assign_task",
+    "change_tags",
     "collect",
     "comment",
     "complete_task",
@@ -70,19 +73,19 @@ __all__ = [
     "launch_project",
     "launch_run",
     "list_activity",
-    "list_tags",
+    "list_catalog",
     "list_tasks",
-    "list_templates",
     "locate_run",
     "look_up_person",
     "look_up_run",
     "new_token",
     "plan_completion",
     "reopen_task",
+    "resolve_filters",
+    "resolve_names",
     "run_pager",
     "snapshot",
     "still_listed",
-    "tag_run",
-    "untag_run",
+    "tag_writes",
     "update_run",
 ]

@@ -8,6 +8,8 @@ from typing import Any, Generic
 
 from airflow_provider_tallyfy.api.call import Call, Flow, Pause, T
 from airflow_provider_tallyfy.api.errors import TallyfyError, TallyfyTransportError
+from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.text import quoted
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ def advance(flow: Flow[T], reply: Any = None, error: TallyfyError | None = None)
         return Done(end.value)
 
 
+def naming(call: Call[T], name: str | None) -> Call[T]:
+    """Give a call whose action has the name of what it is about, for plans."""
+    return replace(call, action=f"{call.action} ({quoted(name)})") if name else call
+
+
 def noting_writes(flow: Flow[T], note: Callable[[Call[Any]], None]) -> Flow[T]:
     """Carry out a flow, and note each call that changes something before it is sent."""
     step = advance(flow)
@@ -36,13 +43,23 @@ def noting_writes(flow: Flow[T], note: Callable[[Call[Any]], None]) -> Flow[T]:
 
 
 def first_write(flow: Flow[Any]) -> Flow[Call[Any] | None]:
-    """Carry out a flow up to its first call that changes something, and return that call; ``None`` if none does."""
+    """
+    Carry out a flow up to its first call that changes something, and return that call; ``None`` if none does.
+
+    Its action has the run's name, if the flow read the run before.
+    """
+    names: dict[str | None, str] = {}
+
+    def note(reply: object) -> None:
+        if isinstance(reply, Run):
+            names[reply.id] = reply.name
+
     step = advance(flow)
     while not isinstance(step, Done):
         if isinstance(step, Call) and step.writes:
             flow.close()
-            return step
-        step = yield from _pass_on(step, flow)
+            return naming(step, names.get(step.run_id))
+        step = yield from _pass_on(step, flow, note)
     return None
 
 
@@ -61,9 +78,12 @@ def within(flow: Flow[T], left: Callable[[], float]) -> Flow[T]:
     return step.value
 
 
-def _pass_on(step: Call[Any] | Pause, flow: Flow[T]) -> Generator[Call[Any] | Pause, Any, Call[Any] | Pause | Done[T]]:
+def _pass_on(
+    step: Call[Any] | Pause, flow: Flow[T], note: Callable[[object], None] = lambda reply: None
+) -> Generator[Call[Any] | Pause, Any, Call[Any] | Pause | Done[T]]:
     try:
         reply = yield step
     except TallyfyError as error:
         return advance(flow, error=error)
+    note(reply)
     return advance(flow, reply)

@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyResponseError,
     TallyfyUnknownOutcomeError,
 )
+from airflow_provider_tallyfy.api.flows.driving import naming
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run
 from airflow_provider_tallyfy.api.flows.lookup import LaunchKey, Lookup, duplicates, launch_order
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
@@ -32,18 +33,25 @@ def launch_run(organization_id: str, request: LaunchRequest, key: LaunchKey) -> 
     def prepare() -> Flow[Call[Run]]:
         template: Template = yield calls.get_template(organization_id, request.template_id)
         body = request.body(template)
-        return calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+        return _launch(organization_id, body, key, template.title)
 
     return (yield from _launch_once(organization_id, key, request.template_id, prepare()))
 
 
-def launch_marked(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:
-    """Launch a run; its marker is looked for only if the outcome is unknown."""
+def launch_marked(
+    organization_id: str, body: Mapping[str, Any], key: LaunchKey, template: str | None = None
+) -> Flow[RunChange]:
+    """Launch a run of a template with this title; its marker is looked for only if the outcome is unknown."""
     try:
-        launched: Run = yield calls.launch_run(organization_id, {**body, "summary": key.mark(body.get("summary"))})
+        launched: Run = yield _launch(organization_id, body, key, template)
     except (TallyfyUnknownOutcomeError, TallyfyResponseError) as error:
         return (yield from _adopt_after(error, Lookup(organization_id, key, body["checklist_id"])))
     return RunChange(launched, changed=True)
+
+
+def _launch(organization_id: str, body: Mapping[str, Any], key: LaunchKey, template: str | None) -> Call[Run]:
+    marked = {**body, "summary": key.mark(body.get("summary"))}
+    return naming(calls.launch_run(organization_id, marked), template)
 
 
 def launch_project(organization_id: str, body: Mapping[str, Any], key: LaunchKey) -> Flow[RunChange]:

@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.api.errors import (
 from airflow_provider_tallyfy.api.flows.contents import collect
 from airflow_provider_tallyfy.api.flows.lifecycle import archive_run, find_archived_run, locate_run
 from airflow_provider_tallyfy.api.flows.marker import keep_markers
+from airflow_provider_tallyfy.api.flows.names import KnownNames, resolve_names
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_flag, free_text, parse_rendered, plain_json
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
@@ -60,7 +61,9 @@ _CONFIRM_HINT = "It has to be the run's id or exact name."
 _BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
-def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) -> Flow[RunChange]:
+def update_run(
+    organization_id: str, run_id: str, changes: Mapping[str, Any], known: KnownNames | None = None
+) -> Flow[RunChange]:
     """
     Change fields of a run and leave every other field as it is.
 
@@ -74,6 +77,7 @@ def update_run(organization_id: str, run_id: str, changes: Mapping[str, Any]) ->
     """
     changes = parse_rendered(changes)
     _check_changes(run_id, changes)
+    changes = yield from resolve_names(organization_id, changes, {} if known is None else known)
     changes = {name: plain_json(value, name) for name, value in _read_changes(changes).items()}
     before: Run = yield from _read_for_update(organization_id, run_id)
     wanted = _as_stored(before, changes)

@@ -31,6 +31,9 @@ _BARE_NUMBER = re.compile(r"\s*(?:(\d{1,6})(?:\.0+)?|-?\d+(?:\.\d+)?)\s*")
 _PRINTED_TIMEDELTA = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d\d):(\d\d(?:\.\d{1,6})?)")
 _AGES = 'Ages are text such as "90d", "12h", "30m" or "2w", or a timedelta.'
 
+# The address of a run in the web app, in any of the forms that Tallyfy's pages and webhooks show.
+_RUN_ADDRESS = re.compile(r"https?://\S+?/(?:processes|tracker|runs)/([\w-]+)(?:[/?#]\S*)?")
+
 _MAX_ID = 255
 _MAX_LEVELS = 100
 _MAX_DIGITS = 18
@@ -42,13 +45,19 @@ def is_rendered_none(text: str) -> bool:
 
 
 def checked_id(value: object, name: str = "run_id") -> str:
-    """Check an id before it becomes part of a path; it may be a whole number, or a task's result that holds it."""
+    """
+    Check an id before it becomes part of a path.
+
+    It may be a whole number, or a task's result that holds it; that of a run may be its address in the web app.
+    """
     given = parse_rendered(value)
     if isinstance(given, Mapping):
         value = given.get(name, given.get("id"))
     text = text_of(value)
     if text is not None and not isinstance(value, str) and not text.isdecimal():
         text = None
+    if name.startswith("run_id") and (address := _RUN_ADDRESS.fullmatch((text or "").strip())):
+        text = address[1]
     problem = _text_problem(value, text) or _id_problem(text or "")
     if text is None or problem:
         raise invalid(

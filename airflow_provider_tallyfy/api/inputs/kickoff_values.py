@@ -19,14 +19,13 @@ from uuid import UUID
 
 from airflow_provider_tallyfy.api.inputs.checks import is_rendered_none
 from airflow_provider_tallyfy.api.inputs.numbers import without_fraction
-from airflow_provider_tallyfy.api.inputs.people import ID, USER_NUMBER
+from airflow_provider_tallyfy.api.inputs.people import HEX_ID, ID, USER_NUMBER
 from airflow_provider_tallyfy.api.inputs.wording import ambiguous, did_you_mean, quoted_list
 from airflow_provider_tallyfy.api.models.template import Choice, KickoffField, normalized
 from airflow_provider_tallyfy.api.text import MAX_ECHO, short_repr, truncated
 
 _MAX_ITEM_PROBLEMS = 5
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
-_TALLYFY_ID = re.compile(r"[0-9a-f]{32}")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}([Tt ].+)?", re.ASCII)
 _SEVERAL = (list, tuple, set, frozenset)
 
@@ -176,7 +175,7 @@ def _people_by_kind(people: Iterable[Any]) -> dict[str, list[Any]]:
             by_kind["users"].append(text)
         elif "@" in text:
             by_kind["guests"].append(text)
-        elif _TALLYFY_ID.fullmatch(text):
+        elif HEX_ID.fullmatch(text):
             by_kind["groups"].append(text)
         else:
             raise InvalidValue(f"{short_repr(person)} is not a user's number, a guest's e-mail address or a group's id")

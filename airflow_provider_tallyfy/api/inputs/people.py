@@ -15,7 +15,10 @@ from airflow_provider_tallyfy.api.text import short_repr
 #: What a user's id looks like as text.
 USER_NUMBER = re.compile(r"[0-9]{1,18}")
 
-#: What the id of anything else looks like (official Python client).
+#: What the ids that Tallyfy makes of anything else look like, and names do not.
+HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
+
+#: What such an id can look like at all (official Python client).
 ID = re.compile(r"[\w-]+")
 
 
@@ -79,12 +82,13 @@ def _users(value: object, name: str) -> list[int]:
     return [user_number(item, name) for item in _non_empty_list(value, name)]
 
 
-def _ids(value: object, name: str) -> list[str]:
+def ids(value: object, name: str) -> list[str]:
+    """Read a list of ids of anything but users, each once."""
     items = _non_empty_list(value, name)
     for item in items:
         if not ID.fullmatch(item):
             raise invalid(name, item, "is not an id")
-    return list(items)
+    return list(dict.fromkeys(items))
 
 
 def _non_empty_list(value: object, name: str) -> tuple[str, ...]:
@@ -98,7 +102,7 @@ _FIELD_READERS: dict[str, Callable[[object, str], Any]] = {
     "owner_id": _one_user,
     "user_id": _one_user,
     "users": _users,
-    "groups": _ids,
-    "tags": _ids,
-    "folders": _ids,
+    "groups": ids,
+    "tags": ids,
+    "folders": ids,
 }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_tallyfy.api.errors import TallyfyValidationError
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError, TallyfyValidationError
 from airflow_provider_tallyfy.api.inputs.checks import (
     checked_id,
     checked_status,
@@ -16,26 +15,33 @@ from airflow_provider_tallyfy.api.inputs.checks import (
     is_rendered_none,
     listed,
     parse_list,
+    parse_rendered,
 )
 from airflow_provider_tallyfy.api.inputs.problems import invalid
+from airflow_provider_tallyfy.api.models.records import TagLink, tag_links
 from airflow_provider_tallyfy.api.models.run import Run, RunStatus
 from airflow_provider_tallyfy.api.text import short_repr
-
-# Ids look like this, and names do not. Tallyfy's documentation does not promise how long ids are.
-_CODE = re.compile(r"[0-9a-fA-F-]+")
-_NUMBER = re.compile(r"[0-9]+")
 
 ARCHIVED_FILTERS = ("exclude", "include", "only")
 
 #: The filters of a query; ``archived`` always says something.
-QUERY_FILTERS = ("status", "template_id", "query", "tags", "owners", "folder")
+QUERY_FILTERS = ("status", "template_id", "query", "tags", "exclude_tags", "owners", "folder")
+
+#: Those that take names as well as ids.
+NAMED_FILTERS = ("template_id", "tags", "exclude_tags", "owners", "folder")
+
+
+def _template(value: object, name: str) -> str:
+    """Read a template's title or id, or a task's result that holds the id."""
+    return checked_text(value, name) if isinstance(parse_rendered(value), str) else checked_id(value, name)
 
 
 _READERS: dict[str, Callable[[object, str], Any]] = {
     "status": checked_status,
-    "template_id": checked_id,
+    "template_id": _template,
     "query": checked_text,
     "tags": listed,
+    "exclude_tags": listed,
     "owners": listed,
     "folder": checked_text,
     "archived": checked_text,
@@ -67,15 +73,6 @@ def is_empty_filter(value: object) -> bool:
     return not value or any(item is None or (isinstance(item, str) and is_empty_filter(item)) for item in value)
 
 
-def _refuse_names(name: str, ids: Iterable[object], pattern: re.Pattern[str], form: str) -> None:
-    """Refuse names in place of ids: Tallyfy answers with an empty list, which looks as if there were no such runs."""
-    names = [value for value in ids if value is not None and pattern.fullmatch(str(value).strip()) is None]
-    if names:
-        is_one = len(names) == 1
-        problem = "is not an id" if is_one else "are not ids"
-        raise invalid(name, names[0] if is_one else names, problem, f"These ids are {form}.", "Nothing was sent.")
-
-
 @dataclass(frozen=True)
 class RunQuery:
     """
@@ -94,6 +91,7 @@ class RunQuery:
     :param before: only runs that have been in their state since before this moment: in status ``complete`` since their
         completion, archived since they were archived, otherwise since their launch. Tallyfy has no such filter.
     :param includes: what to show of each run besides its own fields, for example ``tasks``.
+    :param exclude_tags: only runs with none of these tag ids. Tallyfy has no such filter.
     """
 
     status: str | None = None
@@ -106,6 +104,7 @@ class RunQuery:
     sort: str = "created_at"
     before: datetime | None = None
     includes: tuple[str, ...] = ()
+    exclude_tags: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         refuse_empty({name: value for name in QUERY_FILTERS if (value := getattr(self, name)) is not None})
@@ -120,13 +119,9 @@ class RunQuery:
                 "with archived='only' would find nothing",
                 "The status of an archived run is 'archived', or 'complete' if it was finished before.",
             )
-        for name, ids in (("tags", self.tags), ("owners", self.owners)):
+        for name, ids in (("tags", self.tags), ("exclude_tags", self.exclude_tags), ("owners", self.owners)):
             if isinstance(ids, str):
                 raise invalid(name, ids, "is text, not a list of ids")
-        _refuse_names("template_id", [self.template_id], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
-        _refuse_names("folder", [self.folder], _CODE, "32 hexadecimal digits, as in its address in Tallyfy")
-        _refuse_names("tags", self.tags or (), _CODE, "32 hexadecimal digits")
-        _refuse_names("owners", self.owners or (), _NUMBER, "numbers")
 
     @classmethod
     def checked(cls, **filters: object) -> RunQuery:
@@ -158,7 +153,7 @@ class RunQuery:
             "folder": self.folder,
             "archived": archived,
             "sort": self.sort,
-            "with": ",".join(self.includes),
+            "with": ",".join(dict.fromkeys((*self.includes, *(("tags",) if self.exclude_tags else ())))),
         }
         return tuple((name, value) for name, value in given.items() if value)
 
@@ -169,6 +164,8 @@ class RunQuery:
         if self.only_archived and not run.is_archived:
             return False
         if self.template_id is not None and run.template_id not in (None, self.template_id):
+            return False
+        if self.exclude_tags and not {link.tag_id for link in shown_tags(run)}.isdisjoint(self.exclude_tags):
             return False
         if self.before is not None and not self._is_from_before(run, self.before):
             return False
@@ -181,3 +178,15 @@ class RunQuery:
         else:
             moment = run.archived_at if self.only_archived else run.created_at
         return moment is not None and moment < before
+
+
+def shown_tags(run: Run) -> tuple[TagLink, ...]:
+    """Read the tags that a list shows of a run; a run of which it shows none at all may have any."""
+    try:
+        return tag_links(run.raw)
+    except ValueError as error:
+        raise TallyfyResponseError(
+            f"Could not tell which tags run {run.id} has.\nTallyfy's list: {error}.\n"
+            f"Without them the run can be neither left out nor chosen.",
+            run_id=run.id,
+        ) from None

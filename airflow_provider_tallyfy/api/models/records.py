@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.call import Answer
-from airflow_provider_tallyfy.api.models.envelope import is_code, optional_id, optional_text, read_id, read_item
+from airflow_provider_tallyfy.api.models.envelope import is_code, optional_id, optional_text, read_item
 from airflow_provider_tallyfy.api.models.run import format_time, parse_time
 from airflow_provider_tallyfy.api.models.template import KickoffField, Step, first_hits, normalized, rows_of
 from airflow_provider_tallyfy.api.text import MAX_NAME, truncated, without_bom
@@ -186,27 +186,46 @@ class Activity:
 @dataclass(frozen=True)
 class Titled:
     """
-    A template or a tag as a list shows it.
+    A template, tag, folder, user or group as a list shows it.
 
+    :param title: its title, or its name; empty where Tallyfy shows none.
+    :param email: a user's address.
     :param raw: everything Tallyfy sent.
     """
 
     id: str
     title: str
+    email: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Titled:
-        """Read an item of a list."""
-        return cls(read_id(data), truncated(without_bom(data.get("title")), MAX_NAME), raw=data)
+        """Read an item of a list; the ids of users are numbers, and their names may be shown in two parts."""
+        item_id = optional_id(data.get("id"))
+        if item_id is None:
+            raise ValueError("it has no id")
+        parts = " ".join(str(data[part]) for part in ("first_name", "last_name") if data.get(part))
+        title = data.get("title") or data.get("full_name") or data.get("name") or parts
+        return cls(item_id, truncated(without_bom(title), MAX_NAME), optional_text(data.get("email")), raw=data)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By what it can be called instead of its id."""
+        return tuple(filter(None, (self.title, self.email)))
+
+    @property
+    def holds_templates(self) -> bool:
+        """Whether it is a folder for templates, which holds no runs."""
+        return "checklist" in str(self.raw.get("folder_type")).lower()
 
 
 @dataclass(frozen=True)
 class TagLink:
-    """A tag on a run; it is removed by the number of the association."""
+    """A tag on a run, with its title where Tallyfy shows it; it is removed by the number of the association."""
 
     association_id: int
     tag_id: str
+    title: str | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> TagLink:
@@ -217,16 +236,21 @@ class TagLink:
         tag_id = row.get("tag_id") or tag.get("id")
         if not isinstance(row.get("id"), int) or not is_code(tag_id):
             raise ValueError("a tag of the run has no number or no tag id")
-        return cls(row["id"], tag_id)
+        return cls(row["id"], tag_id, optional_text(row.get("title") or tag.get("title")))
 
 
-def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
+def tag_links(run: Mapping[str, Any]) -> tuple[TagLink, ...]:
     """Read the tags of a run that was read with them."""
-    tags = read_item(answer).get("tags")
+    tags = run.get("tags")
     rows = tags.get("data") if isinstance(tags, Mapping) else tags
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError("the run in the answer does not show its tags")
     return tuple(map(TagLink.from_json, rows))
+
+
+def read_tag_links(answer: Answer) -> tuple[TagLink, ...]:
+    """Read only the tags of a run."""
+    return tag_links(read_item(answer))
 
 
 def read_task(answer: Answer) -> Task:

@@ -8,6 +8,7 @@ from airflow_provider_tallyfy.operators.bulk import (
     TallyfyActivateRunsOperator,
     TallyfyArchiveRunsOperator,
     TallyfyDeleteRunsOperator,
+    TallyfyLaunchRunsOperator,
 )
 from tests.airflow_driver import attempt
 from tests.contract.bulk.observing import Log, report, writes
@@ -34,7 +35,9 @@ def test_a_deletion_that_archives_first_plans_both_writes_of_each_run(tallyfy, t
     assert [(request["method"], request["path"]) for request in plan["requests"]] == [
         (request.method, request.path.removeprefix("/api")) for request in sent
     ]
-    assert plan["effect"].startswith(f"archive run {live[0]}; permanently delete run {live[0]}; archive run {live[1]};")
+    assert plan["effect"].startswith(
+        f"archive run {live[0]} ('Run 1'); permanently delete run {live[0]}; archive run {live[1]} ('Run 2');"
+    )
     assert plan["counts"]["skipped"] == 5
 
 
@@ -91,3 +94,16 @@ def test_a_dry_run_writes_no_report(tallyfy, tries, tmp_path):
     ).execute(tries.next())
 
     assert not path.parent.exists()
+
+
+@pytest.mark.usefixtures("worlds")
+def test_plans_and_reports_show_the_names_of_runs_and_templates(tallyfy, tries, tmp_path):
+    run_id, path = tallyfy.add_run(name="Acme")["id"], tmp_path / "report.jsonl"
+    archive = TallyfyArchiveRunsOperator(task_id="archive", run_ids=[run_id], report_path=path, dry_run=True)
+    assert archive.execute(tries.next())["effect"] == f"archive run {run_id} ('Acme')"
+    launch = TallyfyLaunchRunsOperator(task_id="launch", template_id="Vendor", rows=[{}], dry_run=True)
+    template = tallyfy.add_template("Vendor")["id"]
+    assert launch.execute(tries.next())["effect"] == f"launch a run of template {template} ('Vendor')"
+    TallyfyArchiveRunsOperator(task_id="archive", run_ids=[run_id], report_path=path).execute(tries.next())
+    [line] = report(path)
+    assert (line["id"], line["state"], line["name"]) == (run_id, "changed", "Acme")

@@ -133,17 +133,18 @@ def test_an_empty_list_of_rows_is_a_success(tallyfy, tries, launch):
 def test_lists_of_ids_in_the_body_are_read_as_templates_render_them(tallyfy, tries, launch):
     user = tallyfy.add_user("sam@sandbox.example")["id"]
 
-    launch(rows_of(2), body={"users": str(user), "groups": "g1, g2"}).execute(tries.next())
+    groups = ["a1" * 16, "b2" * 16]
+    launch(rows_of(2), body={"users": str(user), "groups": ", ".join(groups)}).execute(tries.next())
 
-    assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], ["g1", "g2"])] * 2
+    assert [(run["users"], run["groups"]) for run in tallyfy.runs] == [([user], groups)] * 2
 
 
 @pytest.mark.usefixtures("worlds")
 def test_invalid_lists_of_ids_are_refused_with_the_other_problems(tallyfy, tries, launch):
-    end = attempt(lambda: launch([{"Plan": "Gold"}], body={"users": "Ada", "tags": 5}).execute(tries.next()))
+    end = attempt(lambda: launch([{"Plan": "Gold"}], body={"users": [{}], "tags": 5}).execute(tries.next()))
 
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
-    for problem in ("users='Ada' is not a user's number", "tags=5 is not a list", "row 1: Plan", "row 1: Company"):
+    for problem in ("users={} is a dict, not text", "tags=5 is not a list", "row 1: Plan", "row 1: Company"):
         assert problem in str(end.exception)
     assert not tallyfy.runs
 

@@ -95,7 +95,8 @@ def test_a_dry_run_says_what_would_be_done_and_sends_no_write(tallyfy, command, 
     ids = tallyfy.add_runs(count)
     ended = command("runs", "archive", *ids, "--dry-run", "-o", "json")
     assert ended.code == 0
-    assert {row["reason"] for row in ended.data} == {f"dry run, would archive run {run_id}" for run_id in ids}
+    reasons = {f"dry run, would archive run {run_id} ('Run {number}')" for number, run_id in enumerate(ids, start=1)}
+    assert {row["reason"] for row in ended.data} == reasons
     assert not writes(tallyfy)
 
 

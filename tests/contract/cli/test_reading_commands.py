@@ -91,7 +91,6 @@ def test_filters_choose_as_those_of_the_operators_do(tallyfy, command):
         (["--limit", ""], "A filter is empty: limit=''"),
         (["--older-than", "30"], 'has no unit: write "30d"'),
         (["--status", "done"], "is not a status of a Tallyfy run"),
-        (["--template-id", "Onboarding"], "is not an id"),
         (["--fields", "id,hue"], "names 'hue'"),
     ],
 )

@@ -105,9 +105,10 @@ def test_a_problem_holds_the_run(tallyfy, run, tell):
 
 
 @pytest.mark.usefixtures("worlds")
-def test_a_run_is_launched_with_rendered_values(tallyfy, template, tell):
+@pytest.mark.parametrize("called", ["id", "title"])
+def test_a_run_is_launched_with_rendered_values(tallyfy, template, tell, called):
     notifier = TallyfyNotifier(
-        template_id=template["id"],
+        template_id=template[called],
         name="{{ ti.task_id }} failed",
         kickoff={"What failed": "{{ ti.dag_id }}"},
         content="Look at the log.",

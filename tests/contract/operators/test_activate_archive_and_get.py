@@ -138,7 +138,9 @@ def test_a_dry_run_describes_the_request_and_sends_none(tallyfy, make, dry_run):
         TallyfyArchiveRunOperator: {"method": "DELETE", "path": path, "body": {}},
     }
     verb = "restore" if make is TallyfyActivateRunOperator else "archive"
-    assert result == {"dry_run": True, "effect": f"{verb} run {RUN_ID}", "requests": [request[make]]}
+    is_shown = verb == "archive" or tallyfy.behavior.archived_visible_to_get
+    effect = f"{verb} run {RUN_ID} ({before['name']!r})" if is_shown else f"{verb} run {RUN_ID}"
+    assert result == {"dry_run": True, "effect": effect, "requests": [request[make]]}
     assert tallyfy.run(RUN_ID) == before
     assert {sent.method for sent in tallyfy.requests} == {"GET"}
 

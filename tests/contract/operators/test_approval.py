@@ -322,6 +322,19 @@ def test_a_template_asks_with_its_form_and_goes_on_afterwards(switched, tallyfy,
     assert (again.result, launches(tallyfy)) == (end.result, 1)
 
 
+@both_modes
+def test_people_and_the_template_go_by_name(tallyfy, ask, people, deferrable):
+    end = ask(lambda: decide(tallyfy), deferrable=deferrable, assignees={"users": ["sam@sandbox.example"]})
+    [run] = tallyfy.runs
+    assert (end.result["approved"], run["tasks"][0]["owners"]["users"]) == (True, [people[1]])
+
+    template = tallyfy.add_template("Release", steps=STEPS)["id"]
+    by_name = {"template_id": "release", "approval_task": "Legal review"}
+    plan = question(tallyfy, **by_name, dry_run=True).execute(context_of())
+    assert plan["requests"][-1]["body"]["checklist_id"] == template
+    assert (launches(tallyfy), len(tallyfy.runs)) == (1, 1)
+
+
 @pytest.mark.usefixtures("worlds")
 @pytest.mark.parametrize("approval_task", ["Legal revue", "Prepare"])
 def test_a_template_without_that_approval_is_refused_before_anybody_is_asked(tallyfy, approval_task):

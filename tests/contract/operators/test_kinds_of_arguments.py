@@ -25,7 +25,7 @@ from tests.task_contexts import context_of
 PUBLIC = [getattr(module, name) for module in (single, bulk, sensors, triggers) for name in sorted(module.__all__)]
 CLASSES = [kind for kind in PUBLIC if not inspect.isabstract(kind)]
 PLUMBING = {"close", "each_run", "first_write", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
-PLUMBING |= {"check_connection", "execute", "test_connection"}
+PLUMBING |= {"check_connection", "execute", "test_connection", "with_ids"}
 METHODS = {
     name: method
     for name, method in inspect.getmembers(TallyfyHook, inspect.isfunction)
@@ -36,7 +36,19 @@ METHODS = {
 KINDS = {
     "id": {"run_id", "template_id", "organization_id", "parent_id", "task_id", "tag_id", "confirm"},
     "text": {"title", "name", "summary", "query", "folder", "launch_key", "task_name", "field"},
-    "ids": {"run_ids", "tags", "folders", "users", "guests", "groups", "verbs", "publicly_hidden_fields"},
+    "ids": {
+        "run_ids",
+        "tags",
+        "exclude_tags",
+        "add",
+        "remove",
+        "folders",
+        "users",
+        "guests",
+        "groups",
+        "verbs",
+        "publicly_hidden_fields",
+    },
     "user": {"owner_id", "user_id"},
     "people": {"owners"},
     "object": {"kickoff", "prerun", "tasks", "roles", "changes", "answers"},
@@ -71,6 +83,7 @@ KINDS["flag"] |= {
     "fail_on_errors",
     "fail_fast",
     "raw",
+    "details",
     "is_approved",
     "may_be_gone",
     "problem",
@@ -179,6 +192,7 @@ class Bench:
             "changes": {"name": "y"},
             "rows": [{"name": "a", "Company": "b"}],
             "run_ids": [self.run],
+            "add": [],
             "max_runs": 5,
             "output_path": str(self.folder / "out.jsonl"),
             "task_name": "One",

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.api.flows import LaunchKey
 from airflow_provider_tallyfy.api.models.run import RunChange
-from airflow_provider_tallyfy.operators.tallyfy import (
-    TallyfyUpdateRunOperator,
-)
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyLaunchRunOperator, TallyfyUpdateRunOperator
 from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt, eventually
 from tests.contract.operators.launching import asked, both_kinds, launches, live_runs, project, template_run
@@ -314,3 +313,19 @@ def test_a_changed_task_launches_what_it_says_now(tallyfy):
     for operator in changed:
         assert operator.execute(context_of(try_number=2, store=store))["changed"] is True
     assert len(live_runs(tallyfy)) == 3
+
+
+@pytest.mark.usefixtures("worlds")
+def test_a_template_by_name_and_by_id_is_the_same_launch_also_after_it_was_renamed(tallyfy):
+    template = tallyfy.add_template("Customer onboarding")
+
+    def launch(template_id: str) -> dict[str, Any]:
+        task = TallyfyLaunchRunOperator(task_id="launch", template_id=template_id)
+        return task.execute(context_of(try_number=2))
+
+    first = launch("customer onboarding")
+    tallyfy.store.templates[template["id"]]["title"] = "Onboarding of customers"
+    assert [launch(name)["id"] for name in (template["id"], "Onboarding of customers")] == [first["id"]] * 2
+    with pytest.raises(TallyfyValidationError, match="Did you mean 'Onboarding of customers'"):
+        launch("Onboarding customers")
+    assert len(tallyfy.runs) == 1

@@ -76,7 +76,7 @@ def test_all_problems_are_reported_at_once_and_nothing_is_launched(tallyfy, temp
         "prerun": {"no-such-id": "x"},
         "tasks": {"no-such-step": {}},
         "roles": ["a role"],
-        "owner_id": "Ada",
+        "owner_id": True,
     }
     end = attempt(lambda: launch(template, **arguments))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
@@ -93,7 +93,7 @@ def test_all_problems_are_reported_at_once_and_nothing_is_launched(tallyfy, temp
         "no-such-step",
         "One",
         "roles",
-        "owner_id='Ada' is not a user's number",
+        "owner_id=True is not a user's number",
         "Nothing was launched.",
     ):
         assert problem in message
@@ -121,15 +121,15 @@ def test_all_other_fields_are_sent(tallyfy):
         summary="Be quick.",
         owner_id=str(other),
         tags=[tag],
-        folders=["f1"],
+        folders=["f1" * 16],
         users=[str(other)],
-        groups=["g1"],
+        groups=["a1" * 16],
         parent_id=parent,
         roles={"r1": {"users": [str(other)]}},
     )
     run = tallyfy.run(result["id"])
-    assert (run["name"], run["owner_id"], run["users"], run["groups"]) == ("Acme", other, [other], ["g1"])
-    assert (run["folders"], run["parent_id"], [link["tag_id"] for link in run["tags"]]) == (["f1"], parent, [tag])
+    assert (run["name"], run["owner_id"], run["users"], run["groups"]) == ("Acme", other, [other], ["a1" * 16])
+    assert (run["folders"], run["parent_id"], [link["tag_id"] for link in run["tags"]]) == (["f1" * 16], parent, [tag])
     assert run["summary"].startswith("Be quick.\n[airflow:")
     [post] = [request.json() for request in tallyfy.requests if request.method == "POST"]
     assert post["roles"] == {"r1": people}

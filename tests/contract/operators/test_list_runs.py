@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.operators.bulk import TallyfyDeleteRunsOperator
+from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyDeleteRunsOperator
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator, TallyfyListRunsOperator
 from airflow_provider_tallyfy.sandbox import Behavior
 from tests.airflow_driver import attempt
 from tests.task_contexts import context_of
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
+TAG_ID, FOLDER_ID = "b2" * 16, "f1" * 16
 
 
 def listed(**arguments: Any) -> Any:
@@ -54,15 +56,15 @@ def test_one_field_gives_a_flat_list_and_several_give_dicts_of_them(tallyfy):
 
 @pytest.mark.usefixtures("worlds")
 def test_every_filter_is_sent(tallyfy):
-    listed(status="complete", template_id=RUN_ID, query="a b", tags=["a1", "b2"], owners=[7, "8"], folder="f1")
+    listed(status="complete", template_id=RUN_ID, query="a b", tags=[RUN_ID, TAG_ID], owners=[7, "8"], folder=FOLDER_ID)
     assert queries(tallyfy) == [
         {
             "status": "complete",
             "checklist_id": RUN_ID,
             "q": "a b",
-            "tag_ids": "a1,b2",
+            "tag_ids": f"{RUN_ID},{TAG_ID}",
             "owners": "7,8",
-            "folder": "f1",
+            "folder": FOLDER_ID,
             "sort": "created_at",
             "page": "1",
             "per_page": "100",
@@ -78,12 +80,12 @@ def test_every_filter_filters(tallyfy):
     tallyfy.add_run("Onboarding", name="plain")
     tallyfy.add_run("Onboarding", name="tagged", tags=["emea"])
     tallyfy.add_run("Onboarding", name="owned", owner_id=member)
-    tallyfy.add_run("Onboarding", name="filed", folders=["f1"])
+    tallyfy.add_run("Onboarding", name="filed", folders=[FOLDER_ID])
     tallyfy.add_run("Vendor", name="vendor", status="problem")
     [emea] = tallyfy.store.tags
     assert names(tags=[emea]) == names(tags=emea) == {"tagged"}
     assert names(owners=str(member)) == names(owners=[member]) == {"owned"}
-    assert names(folder="f1") == {"filed"}
+    assert names(folder=FOLDER_ID) == {"filed"}
     assert names(query="plain") == {"plain"}
     assert names(template_id=vendor["id"]) == names(status="problem") == {"vendor"}
     assert names(template_id=onboarding["id"]) == {"plain", "tagged", "owned", "filed"}
@@ -306,3 +308,52 @@ def test_a_mapped_task_without_the_path_of_its_snapshot_deletes_nothing(tallyfy,
     end = attempt(lambda: mapped.unmap({name: None}).execute(context_of()))
     assert (end.state, end.error) == ("failed", "TallyfyValidationError")
     assert tallyfy.run(RUN_ID)
+
+
+@pytest.mark.usefixtures("worlds")
+def test_filters_take_names_with_one_list_for_each_kind(tallyfy):
+    tallyfy.add_template("Vendor review")
+    ann, folder = tallyfy.add_user("ann@x.example")["id"], tallyfy.add_folder("2026")["id"]
+    tallyfy.add_run("Vendor review", name="wanted", tags=["emea"], owner_id=ann, folders=[folder])
+    tallyfy.add_run("Vendor review", name="other")
+    assert names(template_id="vendor  REVIEW", tags=["EMEA"], owners=["ann@x.example"], folder="2026") == {"wanted"}
+    assert [request.path.rpartition("/")[2] for request in tallyfy.requests] == [
+        "folders", "tags", "checklists", "users", "runs",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("worlds")
+def test_runs_with_a_tag_are_left_out_by_its_name_or_id(tallyfy):
+    tallyfy.add_run(name="plain")
+    tallyfy.add_run(name="kept", tags=["emea"])
+    tallyfy.add_run(name="left out", tags=["emea", "Audit"])
+    audit = next(tag["id"] for tag in tallyfy.store.tags.values() if tag["title"] == "Audit")
+    tallyfy.clear_requests()
+    assert names(exclude_tags=[audit]) == {"plain", "kept"}
+    assert [query.get("with") for query in queries(tallyfy)] == ["tags"]
+    assert names(tags=["emea"], exclude_tags="audit") == {"kept"}
+    assert names(exclude_tags=[audit], limit=1) == {"plain"}
+
+
+@pytest.mark.usefixtures("worlds")
+def test_where_tags_are_not_shown_nothing_is_chosen_without_one(tallyfy):
+    audit = tallyfy.add_tag("Audit")["id"]
+    run_id = tallyfy.add_run(tags=[audit])["id"]
+    tallyfy.behavior = tallyfy.behavior.changed({"run_tags": "hidden"})
+    with pytest.raises(TallyfyResponseError, match=f"Could not tell which tags run {run_id} has"):
+        listed(exclude_tags=[audit])
+    with pytest.raises(TallyfyResponseError, match=f"Could not tell which tags run {run_id} has"):
+        TallyfyArchiveRunsOperator(task_id="archive", exclude_tags=[audit]).execute(context_of())
+    assert not tallyfy.run(run_id)["archived_at"]
+
+
+@pytest.mark.usefixtures("worlds")
+def test_rows_have_tags_and_the_name_of_the_template_on_request(tallyfy):
+    tallyfy.add_template("Vendor")
+    run_id = tallyfy.add_run("Vendor", tags=["emea", "Audit"])["id"]
+    tallyfy.clear_requests()
+    [row] = listed(template_id="Vendor", fields=["id", "template_name", "tags"])
+    assert row == {"id": run_id, "template_name": "Vendor", "tags": ["emea", "Audit"]}
+    [shown] = TallyfyHook().list_runs(template_id="Vendor", details=True)
+    assert (shown["template_name"], shown["tags"]) == ("Vendor", ["emea", "Audit"])
+    assert "tags" not in TallyfyHook().list_runs()[0]

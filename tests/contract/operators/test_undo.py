@@ -206,7 +206,11 @@ def test_a_dry_run_says_what_an_undo_would_revert(tallyfy, do):
     sent = len(writes(tallyfy))
     planned = run_task(UNDO_OF[do], undo=results, dry_run=True)
     verb = "archive" if do is TallyfyActivateRunOperator else "restore"
-    assert planned["effect"] == "; ".join(f"{verb} run {result['id']}" for result in results)
+    is_shown = verb == "archive" or tallyfy.behavior.archived_visible_to_get
+    names = [f" ({result['name']!r})" if is_shown else "" for result in results]
+    assert planned["effect"] == "; ".join(
+        f"{verb} run {result['id']}{name}" for result, name in zip(results, names, strict=True)
+    )
     assert len(planned["requests"]) == 2
     assert len(writes(tallyfy)) == sent
 

@@ -80,3 +80,13 @@ def test_several_triggers_for_the_same_list_share_one_look(tallyfy):
         return await asyncio.gather(*tasks)
 
     assert names(asyncio.run(main())) == [("completed", run_id)] * 2
+
+
+def test_template_and_tag_go_by_name_which_is_looked_up_once(tallyfy):
+    tallyfy.add_template("Vendor review")
+    run_id = tallyfy.add_run("Vendor review", tags=["Audit"])["id"]
+    tallyfy.add_run("Vendor review", name="without the tag")
+    listening = trigger(template_id="vendor review", tags=["Audit"])
+    events = asyncio.run(fired(tallyfy, listening, lambda: tallyfy.complete_run(run_id), count=1))
+    assert names(events) == [("completed", run_id)]
+    assert sum(request.path.endswith(("/tags", "/checklists")) for request in tallyfy.requests) == 2

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.sandbox.control import ControlApp
 from airflow_provider_tallyfy.sandbox.request import Call, Handler, query_pairs
 from airflow_provider_tallyfy.sandbox.responses import NOT_FOUND_PAGE, Answer, Refusal, wrong_method, wrong_path
 from airflow_provider_tallyfy.sandbox.state import RecordedRequest, SandboxState
-from airflow_provider_tallyfy.sandbox.web.app import WebApp
+from airflow_provider_tallyfy.sandbox.web.pages import WebApp
 from airflow_provider_tallyfy.sandbox.wire import Exchange, apply_fault
 
 

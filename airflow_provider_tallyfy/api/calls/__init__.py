@@ -3,7 +3,7 @@
 from airflow_provider_tallyfy.api.calls.account import application_token, current_user, user_token
 from airflow_provider_tallyfy.api.calls.catalog import list_catalog
 from airflow_provider_tallyfy.api.calls.comments import add_comment, delete_comment, list_comments
-from airflow_provider_tallyfy.api.calls.people import get_person
+from airflow_provider_tallyfy.api.calls.directory import get_person
 from airflow_provider_tallyfy.api.calls.runs import (
     activate_run,
     archive_run,

@@ -8,9 +8,13 @@ A run that does not exist is a ``TallyfyNotFoundError``. ``known`` is the run as
 After a ``TallyfyUnknownOutcomeError`` it is not known yet whether the request was applied; a later try finds out.
 """
 
-from airflow_provider_tallyfy.api.flows.answers import get_answers, look_up_person
-from airflow_provider_tallyfy.api.flows.catalog import list_catalog
-from airflow_provider_tallyfy.api.flows.comments import comment
+from airflow_provider_tallyfy.api.flows.change_task import (
+    assign_task,
+    complete_task,
+    find_task,
+    plan_completion,
+    reopen_task,
+)
 from airflow_provider_tallyfy.api.flows.contents import (
     collect,
     export_run,
@@ -32,16 +36,12 @@ from airflow_provider_tallyfy.api.flows.lifecycle import (
 )
 from airflow_provider_tallyfy.api.flows.lookup import PROJECTS, LaunchKey, find_marked
 from airflow_provider_tallyfy.api.flows.names import KnownNames, resolve_filters, resolve_names
+from airflow_provider_tallyfy.api.flows.read_answers import get_answers, look_up_person
+from airflow_provider_tallyfy.api.flows.read_catalog import list_catalog
 from airflow_provider_tallyfy.api.flows.tags import change_tags, tag_writes
-from airflow_provider_tallyfy.api.flows.tasks import (
-    assign_task,
-    complete_task,
-    find_task,
-    plan_completion,
-    reopen_task,
-)
 from airflow_provider_tallyfy.api.flows.tokens import new_token
 from airflow_provider_tallyfy.api.flows.update_delete import delete_located_run, delete_run, still_listed, update_run
+from airflow_provider_tallyfy.api.flows.write_comment import comment
 from airflow_provider_tallyfy.api.inputs.launch_request import ApprovalRequest, LaunchRequest, ProjectRequest
 
 __all__ = [

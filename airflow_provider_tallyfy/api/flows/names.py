@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from airflow_provider_tallyfy.api.call import Flow
 from airflow_provider_tallyfy.api.calls.catalog import Kind
 from airflow_provider_tallyfy.api.errors import TallyfyValidationError
-from airflow_provider_tallyfy.api.flows.catalog import list_catalog
+from airflow_provider_tallyfy.api.flows.read_catalog import list_catalog
 from airflow_provider_tallyfy.api.inputs.checks import listed, parse_rendered
 from airflow_provider_tallyfy.api.inputs.numbers import text_of
 from airflow_provider_tallyfy.api.inputs.people import HEX_ID, USER_NUMBER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from airflow_provider_tallyfy.compat import AIRFLOW_V_3_1_PLUS
@@ -18,7 +19,13 @@ def run_dag(dag: Any, **params: Any) -> Any:
     """Run every task of a DAG once, with these params, and return the DAG run."""
     if AIRFLOW_V_3_1_PLUS:  # older versions store what they need by themselves
         _store(dag)
-    return dag.test(run_conf=params)
+    # Airflow writes the params into the DAG, which stays in this process, and its next run would begin with them.
+    declared = [(each.params, deepcopy(each.params)) for each in (dag, *dag.tasks)]
+    try:
+        return dag.test(run_conf=params)
+    finally:
+        for kept, before in declared:
+            kept.update(before)
 
 
 def _store(dag: Any) -> None:

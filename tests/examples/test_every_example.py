@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from airflow import __version__ as airflow_version
 
+from airflow_provider_tallyfy import sandbox
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 from tests.examples import test_examples_on_the_pages
 
 FOLDER = Path(__file__).resolve().parents[2] / "example_dags"
-PAGES = FOLDER.parent / "airflow_provider_tallyfy" / "sandbox" / "web" / "templates"
+PAGES = Path(sandbox.__file__).parent / "web" / "templates"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
 #: Asset watchers came with Airflow 3.
 ABSENT = {"example_tallyfy_on_completion"} if airflow_version.startswith("2.") else set()

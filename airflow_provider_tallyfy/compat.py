@@ -25,6 +25,11 @@ if AIRFLOW_V_3_0_PLUS:
 else:
     from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
 
+try:
+    from airflow.providers.common.compat.sdk import BranchMixIn as BranchMixIn
+except ImportError:  # common-compat < 1.14.1
+    from airflow.providers.standard.operators.branch import BranchMixIn as BranchMixIn  # type: ignore[assignment]
+
 #: Whether a trigger can end its task without another worker process (``TaskSuccessEvent``).
 TRIGGERS_END_TASKS = AIRFLOW_V_3_0_PLUS
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BranchMixIn, Context, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, Context, conf
 
-from airflow_provider_tallyfy.compat import skip
+from airflow_provider_tallyfy.compat import BranchMixIn, skip
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import RUN_ID_KEY
 from airflow_provider_tallyfy.operators._launch import TallyfyLaunchOnceOperator

@@ -70,7 +70,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Renew:
-    """Send it again with another token, or raise ``error`` if there is none."""
+    """Get another token and send it again. If that is not possible, raise ``error``."""
 
     error: TallyfyError
 

@@ -130,6 +130,11 @@ def _request(call: Call[Any]) -> dict[str, Any]:
     return {"method": call.method, "path": call.path, "body": dict(body)}
 
 
+def task_instance_key(ti: Any) -> str:
+    """Name what all tries of a task instance have in common."""
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
+
+
 def first_moment(dag_run: Any) -> datetime | None:
     """Return a moment before which no task of the DAG run can have launched anything; clearing does not move it."""
     moment: datetime | None = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID, MAX_XCOM_BYTES
-from airflow_provider_tallyfy.operators._base import first_moment
+from airflow_provider_tallyfy.operators._base import first_moment, task_instance_key
 from airflow_provider_tallyfy.operators._bulk_base import TallyfyBulkOperator
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
             body=fields,
             name_column=self.name_column,
             key_column=self.key_column,
-            scope=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",
+            scope=task_instance_key(ti),
             is_retry=is_retry,
             not_before=first_moment(dag_run) if is_retry else started,
             is_dry_run=self._is_dry_run,

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.links.tallyfy import TallyfyRunLink, name_run
-from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment
+from airflow_provider_tallyfy.operators._base import TallyfyWriteOperator, first_moment, task_instance_key
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.call import Flow
@@ -159,18 +159,18 @@ class TallyfyLaunchOnceOperator(TallyfyWriteOperator):
         from airflow_provider_tallyfy.api.inputs.checks import checked_flag, moment_before
 
         ti = context["ti"]
-        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        task = task_instance_key(ti)
         # Clearing raises max_tries by the tries that were made, of this task only; retries leave it as it is.
         relaunches = checked_flag(self.relaunch_on_clear, "relaunch_on_clear")
         tries_before_clear = max(0, ti.max_tries - (self.retries or 0)) if relaunches else 0
         retried = ti.try_number > 1
         since = moment_before(datetime.now(UTC), self.look_back, "look_back")
         if self.launch_key is None:
-            parts, pages = (self._scope, *task, tries_before_clear), None if retried else 1
+            parts, pages = (self._scope, task, tries_before_clear), None if retried else 1
             return LaunchKey("/".join(map(str, parts)), pages=pages, since=first_moment(context["dag_run"]))
         key = LaunchKey.given(self.launch_key, self._scope, since, just_now=retried)
         if tries_before_clear:
-            return replace(key, text="/".join(map(str, (key.text, *task, tries_before_clear))))
+            return replace(key, text="/".join(map(str, (key.text, task, tries_before_clear))))
         return key
 
     def _remembered(self, context: Context, key: LaunchKey) -> RunChange | None:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
-from airflow_provider_tallyfy.operators._base import TallyfyRunOperator, TallyfyWriteOperator, first_moment
+from airflow_provider_tallyfy.operators._base import (
+    TallyfyRunOperator,
+    TallyfyWriteOperator,
+    first_moment,
+    task_instance_key,
+)
 from airflow_provider_tallyfy.operators._run_change import execute_noting
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ class TallyfyStepOperator(TallyfyRunOperator, TallyfyWriteOperator):
         from airflow_provider_tallyfy.api.flows import LaunchKey
 
         ti = context["ti"]
-        parts = ("comment", run_id, tallyfy_task_id or "", ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        parts = ("comment", run_id, tallyfy_task_id or "", task_instance_key(ti))
         key = LaunchKey("/".join(map(str, parts)), since=first_moment(context["dag_run"]), just_now=ti.try_number > 1)
         return flows.comment(self.hook.organization_id, run_id, content, key, task_id=tallyfy_task_id)
 

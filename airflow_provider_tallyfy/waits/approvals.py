@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api.errors import TallyfyResponseError
 from airflow_provider_tallyfy.api.inputs.checks import checked_id
 from airflow_provider_tallyfy.api.models.records import Task
-from airflow_provider_tallyfy.api.models.run import RunStatus, format_time
+from airflow_provider_tallyfy.api.models.run import NEVER, RunStatus, format_time
 from airflow_provider_tallyfy.waits.details import TaskGoal
 from airflow_provider_tallyfy.waits.probes import ApprovalProbe, RunTasks
 from airflow_provider_tallyfy.waits.results import Outcome, WaitResult
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +64,7 @@ class ApprovalGoal(TaskGoal):
             return WaitResult(Outcome.ERROR, message, error=TallyfyResponseError.__name__)
         skipped = [task for task in tasks if task.is_done and meant[task.id] is None]
         decided = [task for task in tasks if meant[task.id] is not None]
-        decided.sort(key=lambda task: (task.completed_at or _NEVER, meant[task.id], task.id))
+        decided.sort(key=lambda task: (task.completed_at or NEVER, meant[task.id], task.id))
         open_tasks = [task for task in tasks if not task.is_done]
         is_all_done = not open_tasks and len(tasks) >= self.least
         counted = decided[0] if decided else None

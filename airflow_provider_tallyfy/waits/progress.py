@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.waits.scan import FEW, Scan
 
 _SHOWN = 10
 
-# After so many looks in a row that fail, Tallyfy is down: the rest of them would fail as well.
+# So many failed looks in a row mean that Tallyfy is down: the others would fail as well.
 _OUTAGE = 5
 
 

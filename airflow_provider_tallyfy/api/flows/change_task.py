@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.api.errors import (
     TallyfyUnknownOutcomeError,
     TallyfyValidationError,
 )
-from airflow_provider_tallyfy.api.flows.contents import list_tasks
+from airflow_provider_tallyfy.api.flows.contents import ask, list_tasks
 from airflow_provider_tallyfy.api.flows.lifecycle import find_run, not_shown
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.kickoff import encode_kickoff
@@ -32,7 +32,7 @@ Write: TypeAlias = tuple[Call[Any], Callable[[Task], bool]]
 
 
 def find_task(organization_id: str, run_id: str, name: str) -> Flow[Task]:
-    """Find a task of a run by its id, alias or title; if there is none, or several, the error names candidates."""
+    """Find a task of a run by its id, alias or title. Unless exactly one fits, the error names candidates."""
     tasks: list[Task] = yield from look_until(
         lambda: list_tasks(organization_id, run_id), lambda tasks: bool(tasks_named(tasks, name))
     )
@@ -193,18 +193,13 @@ def _carry_out(organization_id: str, run_id: str, task_id: str, write: Write) ->
         shown, refusal = None, error
     if shown is None or not is_so(shown):
         shown = yield from look_until(
-            lambda: _ask(calls.get_task(organization_id, run_id, task_id)),
+            lambda: ask(calls.get_task(organization_id, run_id, task_id)),
             is_so,
             allow_lag=refusal is None or not refusal.permanent,
         )
     if not is_so(shown):
         raise refusal or not_shown(call, "the task like this")
     return TaskChange(shown, changed=refusal is None or not refusal.permanent)
-
-
-def _ask(call: Call[Task]) -> Flow[Task]:
-    task: Task = yield call
-    return task
 
 
 def _unlike(task: Task, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,10 +228,9 @@ def _check_same(run: Run, task: Task, unlike: Mapping[str, Any], is_approved: bo
 
 
 def _check_completable(run: Run, task: Task, is_approved: bool | None) -> None:
-    kind = task.raw.get("task_type")
-    if kind == "approval" and is_approved is None:
+    if task.kind == "approval" and is_approved is None:
         problem = "asks for a decision.\nGive is_approved."
-    elif kind not in (None, "approval") and is_approved is not None:
+    elif not task.is_approval and is_approved is not None:
         problem = "asks for no decision.\nLeave is_approved out."
     elif task.raw.get("has_open_issue") or run.has_status(RunStatus.ISSUE):
         problem = "cannot be completed, because somebody reported a problem.\nResolve it in Tallyfy first."

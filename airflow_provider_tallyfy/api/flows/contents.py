@@ -82,9 +82,7 @@ def newest_activity(organization_id: str, run_id: str, since: datetime | None) -
 
 def export_run(organization_id: str, run_id: str) -> Flow[Any]:
     """Let Tallyfy export a run: the JSON that it answers, without the ``data`` it may be wrapped in."""
-    exported: Any = yield from explain_archived(
-        organization_id, run_id, _ask(calls.export_run(organization_id, run_id))
-    )
+    exported: Any = yield from explain_archived(organization_id, run_id, ask(calls.export_run(organization_id, run_id)))
     return exported
 
 
@@ -147,6 +145,7 @@ def explain_archived(organization_id: str, run_id: str, reading: Flow[T]) -> Flo
         raise
 
 
-def _ask(call: Call[T]) -> Flow[T]:
+def ask(call: Call[T]) -> Flow[T]:
+    """Make a flow of a single call."""
     answer: T = yield call
     return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
@@ -15,11 +15,10 @@ from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.inputs.checks import checked_text
 from airflow_provider_tallyfy.api.inputs.queries import RunQuery
 from airflow_provider_tallyfy.api.models.envelope import Page
-from airflow_provider_tallyfy.api.models.run import Run
+from airflow_provider_tallyfy.api.models.run import NEVER, Run
 
 # Our clock and Tallyfy's may differ, so a marker is looked for a little further back than its launch can be.
 _CLOCK_TOLERANCE = timedelta(days=1)
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 #: The scope of launch keys for runs without a template.
 PROJECTS = "project"
@@ -151,7 +150,7 @@ def duplicates(runs: Sequence[Run]) -> list[Run]:
 def launch_order(run: Run) -> tuple[datetime, int, str]:
     """Sort key by which every try agrees which run was first; Tallyfy's times may be whole seconds."""
     number = run.raw.get("increment_id")
-    return run.created_at or _NEVER, number if isinstance(number, int) else 0, run.id
+    return run.created_at or NEVER, number if isinstance(number, int) else 0, run.id
 
 
 def _is_too_old(run: Run, since: datetime | None) -> bool:

@@ -7,7 +7,7 @@ The comment ends with a marker, as the summary of a launched run does, and is lo
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.call import Flow
@@ -17,9 +17,9 @@ from airflow_provider_tallyfy.api.flows.lookup import LaunchKey
 from airflow_provider_tallyfy.api.flows.replica_lag import look_until
 from airflow_provider_tallyfy.api.models.comment import Comment, CommentChange
 from airflow_provider_tallyfy.api.models.records import Activity
+from airflow_provider_tallyfy.api.models.run import NEVER
 
 _VERBS = frozenset({"commented", "issue-reported"})
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def comment(
@@ -97,4 +97,4 @@ def _with_marker(organization_id: str, run_id: str, task_id: str | None, key: La
 
 
 def _order(comment: Comment) -> tuple[datetime, str]:
-    return comment.created_at or _NEVER, str(comment.id)
+    return comment.created_at or NEVER, str(comment.id)

@@ -35,7 +35,7 @@ class InvalidValue(Exception):
 
 
 def encode_value(field: KickoffField, value: Any) -> Any:
-    """Encode one value; ``None`` if there is none, where that is allowed."""
+    """Encode one value. An empty one is ``None``, where the field may be empty."""
     if not field.options:
         _refuse_rendered_none(value)
     encoded = None if is_blank(value) else _ENCODERS.get(field.field_type, _as_it_is)(field, value)

@@ -168,6 +168,10 @@ def read_run_if_shown(answer: Answer) -> Run | None:
     return read_run(answer) if answer.body.strip() else None
 
 
+#: Orders what has no time after everything that has one.
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
 def parse_time(value: object) -> datetime | None:
     """Read a timestamp: ISO 8601 with or without milliseconds, or ``2026-09-29 21:00:21``; always UTC."""
     if value is None or value == "":

@@ -24,12 +24,12 @@ _WRITE = (
 )
 _FILTERS = (
     Arg(("--status",), help="only runs in this status: active, complete, problem, issue or archived"),
-    Arg(("--template-id",), help="only runs of this template"),
+    Arg(("--template-id",), help="only runs of this template: its title or id"),
     Arg(("--query",), help="only runs whose name matches this text"),
     Arg(("--tags",), help="only runs with one of these tags: titles or ids with commas between them"),
     Arg(("--exclude-tags",), help="only runs with none of these tags: titles or ids with commas between them"),
-    Arg(("--owners",), help="only runs that one of these users owns or has tasks in: ids with commas between them"),
-    Arg(("--folder",), help="only runs in this folder"),
+    Arg(("--owners",), help="only runs that one of these users owns or has tasks in: addresses, names or ids"),
+    Arg(("--folder",), help="only runs in this folder: its name or id"),
     Arg(("--older-than",), help="only runs that have been in their state for longer than this, such as 90d or 12h"),
     Arg(("--limit",), help="at most this many runs, the earliest launched first"),
 )

@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow.providers.common.compat.assets import Asset
 
+__all__ = ["run_asset", "template_asset"]
+
 SCHEME = "tallyfy"
 
 _KINDS = ("templates", "runs")

@@ -10,6 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureEx
 from airflow_provider_tallyfy.api.errors import TallyfyError
 from airflow_provider_tallyfy.compat import TASKS_HAVE_RETRY_POLICIES, airflow_version
 
+__all__ = ["TallyfyRetryPolicy"]
+
 if TYPE_CHECKING or TASKS_HAVE_RETRY_POLICIES:
     from airflow.sdk import RetryDecision, RetryPolicy
 else:

@@ -28,6 +28,23 @@ from typing import ClassVar, TypeVar
 from airflow_provider_tallyfy.airflow_errors import AirflowException, AirflowFailException
 from airflow_provider_tallyfy.api.text import MAX_MESSAGE, truncated
 
+__all__ = [
+    "PermanentTallyfyError",
+    "TallyfyAuthError",
+    "TallyfyBulkError",
+    "TallyfyBulkRejectedError",
+    "TallyfyConfigurationError",
+    "TallyfyError",
+    "TallyfyNotFoundError",
+    "TallyfyPermissionError",
+    "TallyfyRateLimitError",
+    "TallyfyResponseError",
+    "TallyfyServerError",
+    "TallyfyTransportError",
+    "TallyfyUnknownOutcomeError",
+    "TallyfyValidationError",
+]
+
 ErrorT = TypeVar("ErrorT", bound="TallyfyError")
 
 

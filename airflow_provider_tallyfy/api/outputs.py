@@ -1,4 +1,4 @@
-"""What hooks and tasks hand on: plain JSON about runs and what belongs to them, and which facts of it are asked for."""
+"""What hooks and tasks return: plain JSON about runs and what belongs to them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.models.comment import CommentChange
     from airflow_provider_tallyfy.api.models.form import FormValues
     from airflow_provider_tallyfy.api.models.records import Activity, Task, TaskChange, Titled
+
+__all__ = [
+    "ActivityResult",
+    "AnswersResult",
+    "CommentResult",
+    "FormFieldResult",
+    "NamedResult",
+    "RunResult",
+    "TaskResult",
+    "TitledResult",
+    "UserResult",
+]
 
 #: The names of facts: one as text for a flat list of values, several for dicts.
 Fields = str | tuple[str, ...]

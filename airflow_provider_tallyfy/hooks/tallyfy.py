@@ -68,6 +68,8 @@ from airflow_provider_tallyfy.hooks.driver import Attempts
 from airflow_provider_tallyfy.hooks.redaction import redacted_errors
 from airflow_provider_tallyfy.provider_info import UI_FIELD_BEHAVIOR
 
+__all__ = ["NOT_GIVEN", "TallyfyHook"]
+
 
 class _Missing(Enum):
     NOT_GIVEN = "not given"
@@ -102,7 +104,7 @@ class TallyfyHook(BaseHook):
         self._organization_id = organization_id
         self._session: requests.Session | None = None
         self._fetched_token: str | None = None
-        #: Lists by which names were resolved, kept for the next.
+        # Lists by which names were resolved, kept for the next.
         self.known_names: KnownNames = {}
         self._lock = threading.RLock()
 
@@ -110,12 +112,20 @@ class TallyfyHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return which standard fields the form shows, and under which names."""
+        """
+        Return which standard fields the form shows, and under which names.
+
+        :meta private:
+        """
         return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOR.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's custom fields; Airflow has no field for a number that need not be whole."""
+        """
+        Return the form's custom fields; Airflow has no field for a number that need not be whole.
+
+        :meta private:
+        """
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from wtforms import BooleanField, IntegerField, StringField
         from wtforms.validators import Optional
@@ -135,6 +145,7 @@ class TallyfyHook(BaseHook):
         The connection, read once, with the hook's organization in place of its own.
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        :meta private:
         """
         return self.read_settings()
 
@@ -143,12 +154,22 @@ class TallyfyHook(BaseHook):
         Read the connection as it is now.
 
         :raises TallyfyConfigurationError: if it is missing, incomplete or malformed.
+        :meta private:
         """
         with explain_missing(self.tallyfy_conn_id):
             settings = read_settings(self.get_connection(self.tallyfy_conn_id), self._organization_id)
         for secret in settings.secrets:
             mask_secret(secret)
         return settings
+
+    @property
+    def base_url(self) -> str:
+        """
+        Address of the API, without a slash at the end: where to send requests with :meth:`get_conn`.
+
+        :raises TallyfyConfigurationError: if the connection is missing, incomplete or malformed.
+        """
+        return self.settings.base_url
 
     @property
     def organization_id(self) -> str:
@@ -302,6 +323,7 @@ class TallyfyHook(BaseHook):
         :param filters: arguments of :meth:`list_runs`, by name.
         :param includes: what to show of each run besides its own fields, for example ``tags``. Default: ``()``.
         :raises TallyfyError: in one of its kinds, as :meth:`list_runs`.
+        :meta private:
         """
         query = dict(filters)
         own = {name: query.pop(name, None) for name in ("older_than", "limit")}
@@ -377,6 +399,7 @@ class TallyfyHook(BaseHook):
 
         :param arguments: arguments by their names, such as ``template_id``, ``tags`` or ``owners``.
         :raises TallyfyValidationError: if a name is unknown or ambiguous, with all such names at once.
+        :meta private:
         """
         return self.execute(flows.resolve_names(self.organization_id, arguments, self.known_names))
 
@@ -784,6 +807,7 @@ class TallyfyHook(BaseHook):
         :param work: the call or flow.
         :param retry_budget: seconds within which each call may be repeated; by default the connection's.
         :raises TallyfyError: in one of its kinds.
+        :meta private:
         """
         with redacted_errors(self._secrets):
             if isinstance(work, Call):
@@ -797,6 +821,7 @@ class TallyfyHook(BaseHook):
         :param flow: the flow.
         :return: that request, or ``None`` if nothing would change.
         :raises TallyfyError: in one of its kinds.
+        :meta private:
         """
         return self.execute(first_write(flow))
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, Context, XCom
 
+__all__ = ["TallyfyRunLink"]
+
 RUN_ID_KEY = "run_id"
 RUN_URL_KEY = "run_url"
 

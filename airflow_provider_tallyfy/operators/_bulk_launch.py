@@ -39,10 +39,9 @@ class TallyfyLaunchRunsOperator(TallyfyBulkOperator):
     :param key_column: column by which to recognize launches, for example an order number: one run per key and template,
         across DAG runs. If a field has this name, the column fills the field, too. By default a row is recognized by
         its content, within the task.
-    :param tasks: deadline and owners by step id, for every run (templated), as :class:`TallyfyLaunchRunOperator` takes
-        them.
+    :param tasks: deadline and owners by step id, for every run (templated), as ``TallyfyLaunchRunOperator`` takes them.
     :param body: what every launch's request body holds besides the kick-off values (templated), as
-        :class:`TallyfyLaunchRunOperator` takes it: ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``,
+        ``TallyfyLaunchRunOperator`` takes it: ``summary``, ``owner_id``, ``tags``, ``folders``, ``users``,
         ``groups``, ``parent_id``, ``roles``, ``prerun``. A dict, or text of one.
     :param max_concurrency: how many runs to work on at the same time, 1 to 32. A 429 slows all of them down. Default:
         ``8``.

@@ -11,6 +11,8 @@ import pytest
 
 from airflow_provider_tallyfy.sandbox.server import Sandbox
 
+__all__ = ["tallyfy_sandbox", "tallyfy_sandbox_server"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""

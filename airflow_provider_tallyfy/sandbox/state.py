@@ -54,6 +54,19 @@ class Connections:
 class SandboxState:
     """The state behind the endpoints. Every method may be called from any thread."""
 
+    #: The faults that are switched on: ``sandbox.faults.add("status", status=503)``.
+    faults: Faults
+    #: The requests that the API got, the oldest first.
+    requests: list[RecordedRequest]
+    #: How it answers open questions.
+    behavior: Behavior
+    #: Seconds by which every answer is delayed.
+    latency: float
+    #: The organization.
+    organization_id: str
+    #: A personal access token.
+    token: str
+
     def __init__(
         self,
         behavior: Behavior | str = "lenient",
@@ -91,7 +104,7 @@ class SandboxState:
             self.organization_id = organization_id or new_id()
             self.clock = Clock()
             self.latency = 0.0
-            self.requests: list[RecordedRequest] = []
+            self.requests = []
             self.limiter: RateLimit | None = None
             self._hidden_template: Json | None = None
             self.credentials = Credentials(self.clock)

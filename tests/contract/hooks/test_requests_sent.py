@@ -97,6 +97,16 @@ def test_the_session_sends_the_headers_and_token_that_tallyfy_needs(tallyfy):
     assert eventually(lambda: tallyfy.open_connections == 0)
 
 
+def test_the_session_sends_what_no_method_sends(tallyfy):
+    # [START howto_hook_session]
+    with TallyfyHook() as hook:
+        tags = f"{hook.base_url}/organizations/{hook.organization_id}/tags"
+        answer = hook.get_conn().post(tags, json={"title": "Audited"})
+        answer.raise_for_status()
+    # [END howto_hook_session]
+    assert [tag["title"] for tag in TallyfyHook().list_tags()] == ["Audited"]
+
+
 def test_a_closed_hook_opens_again_when_it_is_used(tallyfy):
     run = tallyfy.add_run()
     hook = TallyfyHook()

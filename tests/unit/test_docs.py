@@ -1,4 +1,4 @@
-"""Every operator, sensor and notifier has a how-to, cut from an example DAG that the tests execute."""
+"""Every public class has a how-to, cut from what the tests execute."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_tallyfy.notifications import tallyfy as notifications
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path: path.read_text() for kind in ("*.rst", "*.md") for path in (ROOT / "docs").rglob(kind)}
@@ -24,27 +21,43 @@ CUTS = re.findall(
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.py"))
 
 
-def public_tasks() -> list[tuple[str, str]]:
-    found = {("notifier", name) for name in notifications.__all__}
-    for kind, modules in {"operator": ("operators.tallyfy", "operators.bulk"), "sensor": ("sensors.tallyfy",)}.items():
-        for name in modules:
-            module = import_module(f"airflow_provider_tallyfy.{name}")
-            for class_name in getattr(module, "__all__", vars(module)):
-                value = getattr(module, class_name)
-                own = inspect.isclass(value) and value.__module__.startswith("airflow_provider_tallyfy")
-                if own and issubclass(value, BaseOperator) and not inspect.isabstract(value):
-                    found.add((kind, class_name))
-    return sorted(found)
+#: Each public class, with its kind and module.
+PUBLIC = [
+    (kind, f"airflow_provider_tallyfy.{module}", name)
+    for kind, modules in {
+        "operator": ("operators.tallyfy", "operators.bulk"),
+        "sensor": ("sensors.tallyfy",),
+        "trigger": ("triggers.tallyfy",),
+        "hook": ("hooks.tallyfy",),
+        "notifier": ("notifications.tallyfy",),
+    }.items()
+    for module in modules
+    for name in import_module(f"airflow_provider_tallyfy.{module}").__all__
+    if name.startswith("Tallyfy")
+]
+#: Those of which DAG authors make tasks and callbacks.
+USED_IN_DAGS = [
+    (kind, module, name)
+    for kind, module, name in PUBLIC
+    if kind not in ("trigger", "hook") and not inspect.isabstract(getattr(import_module(module), name))
+]
 
 
-@pytest.mark.parametrize(("kind", "class_name"), public_tasks())
-def test_every_operator_sensor_and_notifier_has_a_how_to_with_an_example(kind, class_name):
-    [section] = [
-        text.split(f".. _howto/{kind}:{class_name}:")[1].split(".. _howto/")[0]
-        for text in PAGES.values()
-        if f".. _howto/{kind}:{class_name}:" in text
-    ]
-    assert set(re.findall(r"START (howto_\w+)", section)) & {start for _, start, _ in CUTS}
+def how_to(kind: str, name: str) -> str:
+    """Give the text below the label of a class."""
+    label = f".. _howto/{kind}:{name}:"
+    [section] = [text.split(label)[1].split(".. _howto/")[0] for text in PAGES.values() if label in text]
+    return section
+
+
+@pytest.mark.parametrize(("kind", "module", "name"), PUBLIC)
+def test_every_public_class_has_a_how_to_with_its_parameters(kind, module, name):
+    assert re.findall(r"^\.\. parameters:: (.*)", how_to(kind, name), re.M) == [f"{module}.{name}"]
+
+
+@pytest.mark.parametrize(("kind", "module", "name"), USED_IN_DAGS)
+def test_every_operator_sensor_and_notifier_has_an_example(kind, module, name):
+    assert set(re.findall(r"START (howto_\w+)", how_to(kind, name))) & {start for _, start, _ in CUTS}
 
 
 @pytest.mark.parametrize(("path", "start", "end"), CUTS)

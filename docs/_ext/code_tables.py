@@ -199,8 +199,8 @@ class ArgumentsTable(CodeTable):
         everywhere = {name for _, name in arguments_of(tallyfy)}
         commands: dict[tuple[str, str], list[str]] = {}
         for arg, name in arguments_of(tallyfy):
-            key = ", ".join(f"``{flag}``" for flag in arg.flags), arg.kwargs["help"]
-            commands.setdefault(key, []).append(name)
+            flags, text = ", ".join(f"``{flag}``" for flag in arg.flags), arg.kwargs["help"]
+            commands.setdefault((flags, text[0].upper() + text[1:]), []).append(name)
         rows = [
             (flags, text, "all" if set(names) == everywhere else ", ".join(f"``{name}``" for name in names))
             for (flags, text), names in commands.items()

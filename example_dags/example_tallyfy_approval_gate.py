@@ -26,7 +26,11 @@ with DAG(
     default_args={"deferrable": True, "poll_interval": 10, "retries": 3},
     params={
         "version": Param("2.0", type="string", description="What to deploy."),
-        "approver": Param(1001, type="integer", description="Number of the Tallyfy user who decides."),
+        "approver": Param(
+            1001,
+            type="integer",
+            description="Tallyfy user who decides, by number.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,

@@ -14,7 +14,10 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator, TallyfyListRunsOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyArchiveRunOperator,
+    TallyfyListRunsOperator,
+)
 
 with DAG(
     dag_id="example_tallyfy_archive_each_run",
@@ -22,7 +25,14 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    params={"days": Param(90, type="integer", minimum=0, description="Archive what was finished this long ago.")},
+    params={
+        "days": Param(
+            90,
+            type="integer",
+            minimum=0,
+            description="Archive what was finished this long ago.",
+        )
+    },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:

@@ -14,7 +14,10 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyExportRunOperator, TallyfyRunActivityOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyExportRunOperator,
+    TallyfyRunActivityOperator,
+)
 
 with DAG(
     dag_id="example_tallyfy_audit_export",
@@ -23,8 +26,17 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={
-        "folder": Param("/tmp/tallyfy-audit", type="string", description="Folder or object store URL."),  # noqa: S108
-        "days": Param(2, type="integer", minimum=1, description="Go back so far; more after nights without a run."),
+        "folder": Param(
+            "/tmp/tallyfy-audit",
+            type="string",
+            description="Folder or object store.",
+        ),
+        "days": Param(
+            2,
+            type="integer",
+            minimum=1,
+            description="Go back so far; more after nights without a run.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -32,7 +44,7 @@ with DAG(
 
     @task
     def finished_runs(params: dict) -> list[str]:
-        """Find them in the list of all finished runs: Tallyfy has no filter for the time of completion."""
+        """Choose from all finished runs: Tallyfy has no filter for when they ended."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
         since = (datetime.now(UTC) - timedelta(days=params["days"])).isoformat()

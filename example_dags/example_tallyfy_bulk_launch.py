@@ -36,10 +36,24 @@ with DAG(
 
     @task
     def new_orders() -> list[dict[str, str]]:
-        """Stand in for a query of the shop: a column for each kick-off field, and for the run's key and name."""
+        """
+        Stand in for a query of the shop.
+
+        There is a column for each kick-off field, and for the run's key and name.
+        """
         return [
-            {"order": "A-1001", "name": "ACME", "Company name": "ACME Corp", "Contact email": "a@acme.example"},
-            {"order": "A-1002", "name": "Globex", "Company name": "Globex", "Contact email": "b@globex.example"},
+            {
+                "order": "A-1001",
+                "name": "ACME",
+                "Company name": "ACME Corp",
+                "Contact email": "a@acme.example",
+            },
+            {
+                "order": "A-1002",
+                "name": "Globex",
+                "Company name": "Globex",
+                "Contact email": "b@globex.example",
+            },
         ]
 
     # [START howto_operator_tallyfy_launch_runs]

@@ -26,11 +26,24 @@ with DAG(
         "organization_id": Param(
             type="string",
             minLength=1,
-            description="Organization to delete from, by id: a second key, so it has no default.",
+            description="Organization to delete from, by id: it has no default.",
         ),
-        "days": Param(90, type="integer", minimum=30, description="Delete what was archived this long ago."),
-        "dry_run": Param(True, type="boolean", description="Only say what would be deleted."),
-        "folder": Param("/tmp/tallyfy", type="string", description="Where report and snapshots go."),  # noqa: S108
+        "days": Param(
+            90,
+            type="integer",
+            minimum=30,
+            description="Delete what was archived this long ago.",
+        ),
+        "dry_run": Param(
+            True,
+            type="boolean",
+            description="Only say what would be deleted.",
+        ),
+        "folder": Param(
+            "/tmp/tallyfy",
+            type="string",
+            description="Where report and snapshots go.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,

@@ -14,7 +14,10 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.bulk import TallyfyActivateRunsOperator, TallyfyArchiveRunsOperator
+from airflow_provider_tallyfy.operators.bulk import (
+    TallyfyActivateRunsOperator,
+    TallyfyArchiveRunsOperator,
+)
 
 with DAG(
     dag_id="example_tallyfy_bulk_restore",
@@ -22,11 +25,20 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
-        "query": Param("Onboarding", type="string", description="Restore archived runs with this in their name."),
-        "at_most": Param(100, type="integer", description="If more than this come back, archive them again."),
-        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),  # noqa: S108
+        "query": Param(
+            "Onboarding",
+            type="string",
+            description="Restore archived runs with this in their name.",
+        ),
+        "at_most": Param(
+            100,
+            type="integer",
+            description="If more than this come back, archive them again.",
+        ),
+        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),
     },
-    render_template_as_native_obj=True,  # so that run_ids below is a list, or the reference to the report of many
+    # so that run_ids below is a list, or the reference to the report of many
+    render_template_as_native_obj=True,
     tags=["example", "tallyfy"],
     doc_md=__doc__,
 ) as dag:
@@ -43,7 +55,7 @@ with DAG(
     def check(counts: dict[str, int], params: dict | None = None) -> None:
         """Check the result, as a person would check the report."""
         if params and counts["changed"] > params["at_most"]:
-            raise ValueError(f"{counts['changed']} runs came back, at most {params['at_most']} were expected")
+            raise ValueError(f"{counts['changed']} runs came back: too many")
 
     checked = check(restore.output["counts"])
 
@@ -62,6 +74,10 @@ with DAG(
 
     @task
     def go_on() -> None:
-        """Stand in for the work with the restored runs. As a last task it fails the DAG run if a task before it did."""
+        """
+        Stand in for the work with the restored runs.
+
+        As a last task it fails the DAG run if a task before it did.
+        """
 
     checked >> go_on()

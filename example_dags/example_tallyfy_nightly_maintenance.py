@@ -23,8 +23,13 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={
-        "days": Param(90, type="integer", minimum=0, description="Archive what was finished this long ago."),
-        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),  # noqa: S108
+        "days": Param(
+            90,
+            type="integer",
+            minimum=0,
+            description="Archive what was finished this long ago.",
+        ),
+        "folder": Param("/tmp/tallyfy", type="string", description="Where the reports go."),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,

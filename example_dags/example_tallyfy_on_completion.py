@@ -11,6 +11,7 @@ Start when people have completed a run, instead of waiting for it; needs Airflow
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 
@@ -29,7 +30,11 @@ if AssetWatcher is not None:
         watchers=[
             AssetWatcher(
                 name="tallyfy",
-                trigger=TallyfyRunEventTrigger(events=["completed"], query="Onboarding", poll_interval=10),
+                trigger=TallyfyRunEventTrigger(
+                    events=["completed"],
+                    query="Onboarding",
+                    poll_interval=10,
+                ),
             )
         ],
     )
@@ -45,11 +50,12 @@ if AssetWatcher is not None:
 
         @task
         def completed_runs(triggering_asset_events: dict) -> list[str]:
-            """Give the runs whose completion started this DAG run; several may have come together."""
-            events = [event for events_of_asset in triggering_asset_events.values() for event in events_of_asset]
+            """Give the runs whose completion started this DAG run; it may be several."""
+            events = chain.from_iterable(triggering_asset_events.values())
             return sorted({event.extra["payload"]["run"]["id"] for event in events})
 
-        TallyfyArchiveRunOperator.partial(task_id="archive", map_index_template="{{ task.run_id }}").expand(
-            run_id=completed_runs()
-        )
+        TallyfyArchiveRunOperator.partial(
+            task_id="archive",
+            map_index_template="{{ task.run_id }}",
+        ).expand(run_id=completed_runs())
     # [END howto_trigger_tallyfy_run_event]

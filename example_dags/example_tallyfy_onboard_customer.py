@@ -31,13 +31,34 @@ with DAG(
     catchup=False,
     params={
         "template_id": Param(
-            "Customer onboarding", type="string", minLength=1, description="Template, by title or id."
+            "Customer onboarding",
+            type="string",
+            minLength=1,
+            description="Template, by title or id.",
         ),
-        "customer_id": Param("4711", type="string", description="There is one run per customer, whatever happens."),
+        "customer_id": Param(
+            "4711",
+            type="string",
+            description="There is one run per customer, whatever happens.",
+        ),
         "company": Param("ACME Corp", type="string", description="Name of the customer."),
-        "contact": Param("ada@example.com", type="string", format="email", description="Whom to write to."),
-        "plan": Param("Paid", type="string", enum=["Trial", "Paid"], description="What the customer has ordered."),
-        "account_manager": Param(1001, type="integer", description="Number of the Tallyfy user who follows up."),
+        "contact": Param(
+            "ada@example.com",
+            type="string",
+            format="email",
+            description="Whom to write to.",
+        ),
+        "plan": Param(
+            "Paid",
+            type="string",
+            enum=["Trial", "Paid"],
+            description="What the customer has ordered.",
+        ),
+        "account_manager": Param(
+            1001,
+            type="integer",
+            description="Tallyfy user who follows up, by number.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -50,7 +71,7 @@ with DAG(
         kickoff={  # by label, alias or id, encoded by the template's field types
             "Company name": "{{ params.company }}",
             "Contact email": "{{ params.contact }}",
-            "Go-live date": "{{ macros.ds_add(dag_run.start_date.strftime('%Y-%m-%d'), 30) }}",
+            "Go-live date": "{{ macros.ds_add(dag_run.start_date | ds, 30) }}",
             "Plan": "{{ params.plan }}",
         },
         launch_key="customer-{{ params.customer_id }}",
@@ -92,7 +113,7 @@ with DAG(
         task_id="note_result",
         run_id=onboard.output["run_id"],
         changes={
-            "summary": "Handed over to billing on {{ dag_run.start_date.strftime('%Y-%m-%d') }}.",
+            "summary": "Handed over to billing on {{ dag_run.start_date | ds }}.",
             "starred": True,
         },
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,

@@ -14,7 +14,10 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator, TallyfyListRunsOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyDeleteRunOperator,
+    TallyfyListRunsOperator,
+)
 
 with DAG(
     dag_id="example_tallyfy_purge",
@@ -23,9 +26,22 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={
-        "days": Param(90, type="integer", minimum=30, description="Delete what was archived this long ago."),
-        "dry_run": Param(True, type="boolean", description="Say what would be deleted, and delete nothing."),
-        "snapshots": Param("/tmp/tallyfy-snapshots", type="string", description="Folder or object store URL."),  # noqa: S108
+        "days": Param(
+            90,
+            type="integer",
+            minimum=30,
+            description="Delete what was archived this long ago.",
+        ),
+        "dry_run": Param(
+            True,
+            type="boolean",
+            description="Say what would be deleted, and delete nothing.",
+        ),
+        "snapshots": Param(
+            "/tmp/tallyfy-snapshots",
+            type="string",
+            description="Folder or object store URL.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -45,7 +61,12 @@ with DAG(
     def with_both_keys(run_ids: list[str], snapshots: str) -> list[dict[str, str]]:
         """Name every run twice: what is deleted is what was listed, by id."""
         return [
-            {"run_id": run_id, "confirm": run_id, "snapshot_path": f"{snapshots}/{run_id}.json"} for run_id in run_ids
+            {
+                "run_id": run_id,
+                "confirm": run_id,
+                "snapshot_path": f"{snapshots}/{run_id}.json",
+            }
+            for run_id in run_ids
         ]
 
     delete = TallyfyDeleteRunOperator.partial(

@@ -15,7 +15,10 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyArchiveRunOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyActivateRunOperator,
+    TallyfyArchiveRunOperator,
+)
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 
 RUN_ID = "{{ params.run_id }}"
@@ -27,7 +30,10 @@ with DAG(
     catchup=False,
     params={
         "run_id": Param(
-            "c27460eb5b3c719bb613fb83cc4e5427", type="string", minLength=1, description="Run to work on, by id."
+            "c27460eb5b3c719bb613fb83cc4e5427",
+            type="string",
+            minLength=1,
+            description="Run to work on, by id.",
         )
     },
     tags=["example", "tallyfy"],
@@ -57,15 +63,17 @@ with DAG(
     @task
     def load(form: dict, run: dict) -> str:
         """Stand in for the pipeline's next step."""
-        return f"{len(form)} form values of {run['name']}, finished at {run['completed_at']}"
+        return f"{len(form)} answers in {run['name']}, finished at {run['completed_at']}"
 
     # [START howto_teardown]
-    # A teardown runs even if a task in between failed, as long as its setup succeeded. With `undo` it archives the run
-    # only if `restore` restored it: a run that was live before stays live. If the teardown fails, so does the DAG run;
-    # `load` is no task before it, because Airflow judges a DAG run by its last tasks only.
-    archive_again = TallyfyArchiveRunOperator(task_id="archive_again", undo=restore.output).as_teardown(
-        setups=restore, on_failure_fail_dagrun=True
-    )
+    # A teardown runs even if a task in between failed, as long as its setup succeeded. With
+    # `undo` it archives the run only if `restore` restored it: a run that was live before
+    # stays live. If the teardown fails, so does the DAG run. `load` is no task before it,
+    # because Airflow judges a DAG run by its last tasks only.
+    archive_again = TallyfyArchiveRunOperator(
+        task_id="archive_again",
+        undo=restore.output,
+    ).as_teardown(setups=restore, on_failure_fail_dagrun=True)
     # [END howto_teardown]
 
     form = extract(restore.output["run_id"])

@@ -14,7 +14,10 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyActivateRunOperator, TallyfyGetRunOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyActivateRunOperator,
+    TallyfyGetRunOperator,
+)
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 
 with DAG(
@@ -24,7 +27,10 @@ with DAG(
     catchup=False,
     params={
         "run_id": Param(
-            "8096fb4e743ef28a61c13788b4f32893", type="string", minLength=1, description="Run to restore, by id."
+            "8096fb4e743ef28a61c13788b4f32893",
+            type="string",
+            minLength=1,
+            description="Run to restore, by id.",
         )
     },
     tags=["example", "tallyfy"],
@@ -39,7 +45,7 @@ with DAG(
         task_id="wait_until_active",
         run_id=restore.output["run_id"],
         target_status="active",
-        # A run that was finished before it was archived comes back finished, and will not become active.
+        # A run that was finished before it was archived comes back finished.
         failure_status=["complete", "archived"],
         deferrable=True,
         poke_interval=10,
@@ -53,7 +59,7 @@ with DAG(
 
     @task
     def hand_on(run: dict) -> str:
-        """Stand in for whatever comes next, with the small dict that every operator returns."""
+        """Stand in for what comes next, with the small dict that every operator returns."""
         return f"{run['name']} is {run['status']}: {run['url']}"
 
     hand_on(read.output)

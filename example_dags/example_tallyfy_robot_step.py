@@ -14,7 +14,10 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyCommentOperator, TallyfyCompleteTaskOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyCommentOperator,
+    TallyfyCompleteTaskOperator,
+)
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyTaskSensor
 
 RUN_ID, STEP = "{{ params.tallyfy_run_id }}", "{{ params.step }}"
@@ -26,9 +29,16 @@ with DAG(
     catchup=False,
     params={
         "tallyfy_run_id": Param(
-            "13457c9c58c1da857daed3a574ffe86d", type="string", minLength=1, description="The run, from its address."
+            "13457c9c58c1da857daed3a574ffe86d",
+            type="string",
+            minLength=1,
+            description="The run, from its address.",
         ),
-        "step": Param("Collect documents", type="string", description="Title of the step that the machine does."),
+        "step": Param(
+            "Collect documents",
+            type="string",
+            description="Title of the step that the machine does.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -54,7 +64,8 @@ with DAG(
         task_id="complete",
         run_id=RUN_ID,
         task_name=STEP,
-        answers={"Tax number": "{{ ti.xcom_pull(task_ids='work') }}"},  # by label, alias or id
+        # by label, alias or id
+        answers={"Tax number": "{{ ti.xcom_pull(task_ids='work') }}"},
         comment="Done by {{ dag.dag_id }}.",
         retries=3,
     )
@@ -65,7 +76,7 @@ with DAG(
     tell = TallyfyCommentOperator(
         task_id="tell",
         run_id=RUN_ID,
-        content="The machine's step is done.",  # on the run; task_name="Legal review" comments on that task
+        content="The machine's step is done.",  # task_name="..." comments on a task
         retries=3,
     )
     # [END howto_operator_tallyfy_comment]

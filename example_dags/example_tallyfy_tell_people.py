@@ -33,17 +33,24 @@ review = TallyfyNotifier(
 
 with DAG(
     dag_id="example_tallyfy_tell_people",
-    default_args={"on_failure_callback": [report, review]},  # once for each failed task; retries do not call it
+    # Called once for each failed task, after its last try.
+    default_args={"on_failure_callback": [report, review]},
     # [END howto_notifier_tallyfy]
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
         "tallyfy_run_id": Param(
-            "326326281e75d4101d5ea51732e48289", type="string", minLength=1, description="The run, from its address."
+            "326326281e75d4101d5ea51732e48289",
+            type="string",
+            minLength=1,
+            description="The run, from its address.",
         ),
         "template_id": Param(
-            "f45cd28a12b2936e43e2ac8a0dc01b2f", type="string", minLength=1, description="The template of the review."
+            "f45cd28a12b2936e43e2ac8a0dc01b2f",
+            type="string",
+            minLength=1,
+            description="The template of the review.",
         ),
         "vendor": Param("Contoso", type="string", description="Whose rows are loaded."),
         "rows": Param(0, type="integer", minimum=0, description="How many rows there are."),

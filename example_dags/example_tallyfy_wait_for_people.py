@@ -37,8 +37,16 @@ with DAG(
             minItems=1,
             description="Runs of one template; the first is followed in detail.",
         ),
-        "task": Param("Legal review", type="string", description="Title of a task of that template."),
-        "field": Param("Tax number", type="string", description="Label of a form field of that template."),
+        "task": Param(
+            "Legal review",
+            type="string",
+            description="Title of a task of that template.",
+        ),
+        "field": Param(
+            "Tax number",
+            type="string",
+            description="Label of a form field of that template.",
+        ),
     },
     tags=["example", "tallyfy"],
     doc_md=__doc__,
@@ -55,7 +63,7 @@ with DAG(
     answer = TallyfyFormFieldSensor(
         task_id="answer",
         run_id="{{ params.run_ids[0] }}",
-        field="{{ params.field }}",  # any answer; values=["approved", "rejected"] waits for one of these
+        field="{{ params.field }}",  # values=["yes", "no"] waits for one of these
     )
     # [END howto_sensor_tallyfy_form_field]
 
@@ -64,7 +72,7 @@ with DAG(
         task_id="all_complete",
         run_ids="{{ params.run_ids }}",
         wait_for="all",
-        fail_fast=False,  # a run that was archived fails the task when the others are complete
+        fail_fast=False,  # an archived run fails the task when the others are complete
     )
     # [END howto_sensor_tallyfy_runs_status]
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
-from example_dags import example_tallyfy_collect_answers
+from example_dags import example_tallyfy_collect_answers, example_tallyfy_restore_and_wait
 from tests.examples.test_maintenance_examples import task_states
 
 
@@ -57,6 +57,32 @@ def test_a_restore_that_never_began_leaves_nothing_to_undo(example, tallyfy_sand
     assert task_states(dag_run)["undo"] == "success"
     assert str(dag_run.state) == "failed"
     assert len(archived(tallyfy_sandbox)) == 3
+
+
+@pytest.mark.parametrize("path", ["restore", "wait", "archive"])
+def test_runs_stay_restored_if_a_task_of_restore_and_wait_fails(example, tallyfy_sandbox, tmp_path, monkeypatch, path):
+    monkeypatch.setattr(example_tallyfy_restore_and_wait.wait, "poke_interval", 0.1)
+    monkeypatch.setattr(example_tallyfy_restore_and_wait.wait, "timeout", 0.5)
+    runs = [tallyfy_sandbox.add_run(name="Onboarding", status="complete", archived=True)["id"] for _ in range(3)]
+    if path == "wait":
+        runs.append(tallyfy_sandbox.add_run(name="Onboarding", archived=True)["id"])
+    else:
+        method = {"restore": "PUT", "archive": "DELETE"}[path]
+        tallyfy_sandbox.faults.add("status", method=method, path=runs[0], status=403, times=None)
+    dag_run = example("example_tallyfy_restore_and_wait", folder=str(tmp_path))
+    order = ["restore", "wait", "archive"]
+    expected = ["success"] * order.index(path) + ["failed", "upstream_failed", "upstream_failed"]
+    assert task_states(dag_run) == dict(zip(order, expected, strict=False))
+    assert str(dag_run.state) == "failed"
+    still_archived = {"restore": {runs[0]}, "wait": set(), "archive": set(runs[1:])}[path]
+    assert archived(tallyfy_sandbox) == still_archived
+
+
+def test_nothing_to_restore_is_a_success_that_waits_for_nobody(example, tallyfy_sandbox, tmp_path):
+    tallyfy_sandbox.add_run(name="Onboarding")
+    states = task_states(example("example_tallyfy_restore_and_wait", folder=str(tmp_path)))
+    assert states == dict.fromkeys(("restore", "wait", "archive"), "success")
+    assert archived(tallyfy_sandbox) == set()
 
 
 @pytest.mark.usefixtures("worlds")

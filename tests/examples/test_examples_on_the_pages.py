@@ -3,63 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import pytest
 
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
 from tests.examples.test_maintenance_examples import task_states
-from tests.sandbox.browser import Browser
-
-
-class Person(Browser):
-    """Finds runs by their name, as a person does."""
-
-    def open_run(self, name):
-        links = {text.replace("\ufeff", ""): path for text, path in self.open("/").links.items()}
-        return self.open(links[name])
-
-    def press_on(self, name, button):
-        self.open_run(name)
-        return self.press(button)
-
-    def statuses(self):
-        runs = {run["name"].replace("\ufeff", ""): run for run in self.sandbox.runs}
-        return {name: "archived" if run["archived_at"] else run["status"] for name, run in runs.items()}
-
-    def wait_until(self, condition):
-        for _ in range(1200):
-            if condition(self.statuses()):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"Waited in vain; the runs are {self.statuses()}")
-
-
-@pytest.fixture
-def person(tallyfy_sandbox):
-    tallyfy_sandbox.load(DEFAULT)
-    return Person(tallyfy_sandbox)
-
-
-@pytest.fixture
-def meanwhile(person):
-    """Let the person act while the test goes on; an error of theirs is one of the test."""
-    with ThreadPoolExecutor(1) as other:
-        acts = []
-
-        def guarded(act):
-            try:
-                act()
-            except BaseException:
-                for run in person.sandbox.runs:  # so that no task waits for them any longer
-                    person.sandbox.delete_run(run["id"])
-                raise
-
-        yield lambda act: acts.append(other.submit(guarded, act))
-        for act in acts:
-            act.result()
 
 
 @pytest.fixture
@@ -192,6 +141,21 @@ def test_purge(example, person, tmp_path):
     example("example_tallyfy_purge", days=30, dry_run=False, snapshots=str(tmp_path))
     assert before - set(person.statuses()) == gone
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_restore_and_wait(example, person, meanwhile, quick, tmp_path):
+    quick("restore_and_wait", "wait")
+
+    def complete():
+        person.wait_until(lambda statuses: statuses["Onboarding - Hooli"] == "active")
+        person.wait_until(lambda statuses: statuses["Onboarding - Wonka"] == "complete")
+        person.press_on("Onboarding - Hooli", "Complete all tasks")
+
+    meanwhile(complete)
+    dag_run = example("example_tallyfy_restore_and_wait", folder=str(tmp_path))
+    assert str(dag_run.state) == "success", task_states(dag_run)
+    assert {person.statuses()[f"Onboarding - {name}"] for name in ("Hooli", "Wonka")} == {"archived"}
+    assert "Completed process" in person.open_run("Onboarding - Hooli").text
 
 
 def test_restore_in_pipeline(example, person, meanwhile, quick):

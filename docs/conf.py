@@ -25,7 +25,8 @@ author = "the airflow-provider-tallyfy authors"
 copyright = "2026, the airflow-provider-tallyfy authors, Apache License 2.0"
 release = version = __version__
 
-extensions = ["code_tables", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.extlinks", "sphinx.ext.viewcode"]
+extensions = ["code_tables", "example_files", "myst_parser"]
+extensions += ["sphinx.ext.autodoc", "sphinx.ext.extlinks", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Tallyfy for Apache Airflow"

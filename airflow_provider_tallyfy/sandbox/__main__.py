@@ -74,7 +74,8 @@ def _serve(sandbox: Sandbox) -> None:
             f"token         {sandbox.token}\n"
             f"client        {sandbox.client_id} / {sandbox.client_secret} at {sandbox.token_url}\n"
             f"control       {sandbox.url}/_sandbox/state\n"
-            f"AIRFLOW_CONN_TALLYFY_DEFAULT='{sandbox.connection_json()}'\n"
+            f"\nTo connect Airflow to it:\n\n"
+            f"airflow connections add tallyfy_default --conn-json '{sandbox.connection_json()}'\n"
         )
         sys.stdout.flush()
         stop.wait()

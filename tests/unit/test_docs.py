@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+#: The file of the Start page.
+START = ROOT / "example_dags" / "review.py"
 PAGES = {path: path.read_text() for kind in ("*.rst", "*.md") for path in (ROOT / "docs").rglob(kind)}
 CUTS = re.findall(
     r"literalinclude(?:::|\}) (?:\.\./)+(\S+)\n(?: *:\S+:.*\n)*"
     r" *:start-after: \[START (\S+)\]\n *:end-before: \[END (\S+)\]",
+    "".join(PAGES.values()),
+)
+COMPLETE = re.findall(
+    r"literalinclude(?:::|\}) (?:\.\./)+(example_dags/\S+\.py)\n:language: \w+\n(?::start-at: from __future__\n)?`",
     "".join(PAGES.values()),
 )
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("example_*.py"))
@@ -68,7 +74,7 @@ def test_what_the_documentation_quotes_is_there(path, start, end):
 
 
 def test_no_quotation_of_the_documentation_is_left_out():
-    assert len(CUTS) == len(re.findall(r"literalinclude\S+ \S+\.py", "".join(PAGES.values())))
+    assert len(CUTS) + len(COMPLETE) == len(re.findall(r"literalinclude\S+ \S+\.py", "".join(PAGES.values())))
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -79,11 +85,16 @@ def test_every_example_is_executed_by_a_test(example):
     assert f'"{example}"' in tests
 
 
-def test_the_dag_of_the_readme_is_a_dag_on_every_airflow():
+def test_the_dag_of_the_readme_is_that_of_the_start_page():
     [source] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names = {}
-    exec(source, names)
-    assert names["archive"].dag.task_ids == ["restore", "wait_for_people", "archive"]
+    assert source == START.read_text()
+    assert f"../{START.relative_to(ROOT)}" in PAGES[ROOT / "docs" / "start.md"]
+
+
+@pytest.mark.parametrize("file", [START, *(ROOT / "example_dags").glob("example_*.py")], ids=lambda file: file.stem)
+def test_the_lines_of_a_complete_file_fit_the_column_of_a_page(file):
+    code = file.read_text().split("from __future__")[-1]
+    assert [line for line in code.splitlines() if len(line) > 92] == []
 
 
 def test_the_documentation_builds_without_warnings(tmp_path):

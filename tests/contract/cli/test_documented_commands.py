@@ -22,6 +22,13 @@ airflow tallyfy runs list --query Acme -o json
 airflow tallyfy runs list --fields id -o csv > runs.csv
 # [END command_line_list]
 """
+LOOK_UP = """
+# [START command_line_look_up]
+airflow tallyfy runs list --query Acme
+airflow tallyfy templates list --query onboarding
+airflow tallyfy tags list
+# [END command_line_look_up]
+"""
 CHANGE = """
 # [START command_line_change]
 airflow tallyfy runs archive --status complete --older-than 30d --dry-run
@@ -61,6 +68,12 @@ def test_runs_are_listed_as_documented(tallyfy, shell, tmp_path):
     assert out.count(ids[0]) > 1
     assert json.loads(out[out.index("\n[\n") :])[0]["id"] == ids[0]
     assert (tmp_path / "runs.csv").read_text() == f"id\n{ids[0]}\n"
+
+
+def test_ids_are_looked_up_as_documented(tallyfy, shell):
+    things = [tallyfy.add_template("Onboarding"), tallyfy.add_tag("Audit"), tallyfy.add_run("Onboarding", name="Acme")]
+    out = shell(LOOK_UP)
+    assert [thing["id"] for thing in things if thing["id"] not in out] == []
 
 
 def test_runs_are_archived_and_taken_back_as_documented(tallyfy, shell, tmp_path):

@@ -42,7 +42,7 @@ with DAG(
     restore = TallyfyActivateRunOperator(task_id="restore", run_id=RUN_ID)
 
     # [START howto_hook_tallyfy_task]
-    @task
+    @task(multiple_outputs=False)  # or "-> dict" would make an XCom of each answer
     def extract(tallyfy_run_id: str) -> dict:
         """Read what people have filled in, by label."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook

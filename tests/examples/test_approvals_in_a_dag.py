@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "
 class Answered(TallyfyApprovalOperator):
     """A question that somebody answers between the first look of the task and the next one."""
 
-    decision: tuple[Any, bool | None]
+    answer: Callable[[], None]
 
     def _wait(self, goal: Any, deadline: Any) -> Any:
         if self.deferrable:
@@ -30,21 +31,21 @@ class Answered(TallyfyApprovalOperator):
         self.answer()
         super().defer(**arguments)
 
-    def answer(self) -> None:
-        sandbox, approved = self.decision
+
+def a_dag(sandbox: Any, approved: bool | None, **arguments: Any) -> DAG:
+    """Give a DAG with a question, two tasks after it, and one after those that runs whatever happens to them."""
+
+    def answer() -> None:  # a function, since Airflow 3.0 copies the DAG with all that its tasks hold
         for run in sandbox.runs:
             if run["tasks"][0]["status"] != "completed":
                 sandbox.complete_task(run["id"], run["tasks"][0]["id"], approved)
 
-
-def a_dag(sandbox: Any, approved: bool | None, **arguments: Any) -> DAG:
-    """Give a DAG with a question, a task after it, one after that whatever happens, and a teardown."""
     with DAG("asking", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         asked = {"subject": "Go on?", "assignees": {"users": [sandbox.user["id"]]}, "poll_interval": 0.1}
         question = (Answered if approved is not None else TallyfyApprovalOperator)(
             task_id="question", **asked | arguments
         )
-        question.decision = (sandbox, approved)
+        question.answer = answer
 
         @task
         def work() -> None: ...

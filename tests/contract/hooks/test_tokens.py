@@ -283,31 +283,3 @@ def test_a_coroutine_cancelled_while_it_gets_a_token_leaves_that_to_the_others(t
     assert isinstance(cancelled, asyncio.CancelledError)
     assert {user["email"] for user in answered} == {tallyfy.user_email}
     assert sorted(paths(tallyfy)) == ["/me"] * 3 + [TOKEN] * 2
-
-
-class SlowLimiter:
-    """Queues the requests after the first."""
-
-    def __init__(self, *seconds: float) -> None:
-        self._seconds = iter(seconds)
-
-    async def acquire(self) -> float:
-        await asyncio.sleep(next(self._seconds, 0.0))
-        return 0.0
-
-    def throttled(self, sent_at: float, after: float) -> bool:
-        return True
-
-
-def test_a_pause_is_charged_to_the_budget_once_although_the_token_is_renewed(tallyfy, me, connect):
-    async def ask() -> Any:
-        async with await TallyfyAsyncHook.connect("tallyfy_default") as hook:
-            hook.limiter = SlowLimiter(0.0, 0.0, 1.2, 0.0, 1.2)  # two of them are the token's
-            return await hook.execute(me, retry_budget=2.0)
-
-    connect()
-    tallyfy.faults.add(status=429, path="/me", retry_after=1.2)
-    tallyfy.faults.add(status=401, path="/me")
-    tallyfy.faults.add(status=503, path="/me")
-    assert asyncio.run(ask())["email"] == tallyfy.user_email
-    assert paths(tallyfy) == [TOKEN, "/me", "/me", TOKEN, "/me", "/me"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.credentials import ClientCredentials
 from airflow_provider_tallyfy.hooks import driver, tallyfy_async
 from airflow_provider_tallyfy.hooks.rate_limit import AdaptiveRateLimiter
 from tests.virtual_time import VirtualTallyfy, in_virtual_time
@@ -175,14 +176,19 @@ def test_a_cancelled_request_does_not_delay_the_others():
     assert on_turned_clock(scenario()) == pytest.approx(1.0)
 
 
+def read_the_time_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    clock = asyncio.get_running_loop().time
+    for module in (driver, tallyfy_async):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
 def test_time_in_the_queue_does_not_count_against_the_retry_budget(monkeypatch):
     """Each call is refused twice, with all others in between. Its two pauses fit the budget, the queue does not."""
     budget, pause = 50.0, 20
 
     async def scenario() -> float:
-        clock = asyncio.get_running_loop().time
-        for module in (driver, tallyfy_async):
-            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+        clock = read_the_time_of_the_loop(monkeypatch)
         tallyfy = VirtualTallyfy()
         tallyfy.settings["retry_budget"] = budget
         run_ids = tallyfy.add_runs(8)
@@ -196,3 +202,36 @@ def test_time_in_the_queue_does_not_count_against_the_retry_budget(monkeypatch):
         return clock()
 
     assert on_turned_clock(scenario()) > 2 * budget
+
+
+class SlowLimiter:
+    """Queues each request for as long as it is told."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = iter(seconds)
+
+    async def acquire(self) -> float:
+        await asyncio.sleep(next(self._seconds, 0.0))
+        return 0.0
+
+    def throttled(self, sent_at: float, after: float) -> bool:
+        return True
+
+
+def test_a_pause_is_charged_to_the_budget_once_although_the_token_is_renewed(monkeypatch):
+    budget, pause = 50.0, 30
+
+    async def scenario() -> list[str]:
+        read_the_time_of_the_loop(monkeypatch)
+        tallyfy = VirtualTallyfy()
+        token_url = "http://127.0.0.1/oauth/token"
+        tallyfy.settings["credentials"] = ClientCredentials(tallyfy.client_id, tallyfy.client_secret, token_url)
+        tallyfy.faults.add(status=429, path="/me", retry_after=pause)
+        tallyfy.faults.add(status=401, path="/me")
+        tallyfy.faults.add(status=503, path="/me")
+        hook = await tallyfy.connect()
+        hook.limiter = SlowLimiter(0, 0, pause, 0, pause)  # the first and the fourth are the token's
+        await hook.execute(calls.current_user(tallyfy.organization_id), retry_budget=budget)
+        return [request.path.rpartition("/")[2] for request in tallyfy.requests]
+
+    assert in_virtual_time(scenario) == ["token", "me", "me", "token", "me", "me"]

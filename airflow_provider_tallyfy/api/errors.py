@@ -93,7 +93,11 @@ class TallyfyError(AirflowException):
         self.fields = dict(fields or {})
 
     def recast(self, kind: type[ErrorT], message: str) -> ErrorT:
-        """Make an error of another kind and message, with the same facts about the request."""
+        """
+        Make an error of another kind and message, with the same facts about the request.
+
+        :meta private:
+        """
         error = kind(message)
         vars(error).update(vars(self))
         return error

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.sandbox.behavior import Behavior
-    from airflow_provider_tallyfy.sandbox.faults import Fault
+    from airflow_provider_tallyfy.sandbox.faults import Fault, Faults
     from airflow_provider_tallyfy.sandbox.server import Sandbox
     from airflow_provider_tallyfy.sandbox.state import RecordedRequest
 
-__all__ = ["Behavior", "Fault", "RecordedRequest", "Sandbox"]
+__all__ = ["Behavior", "Fault", "Faults", "RecordedRequest", "Sandbox"]
 
-_MODULES = {"Behavior": "behavior", "Fault": "faults", "RecordedRequest": "state", "Sandbox": "server"}
+_MODULES = {
+    "Behavior": "behavior",
+    "Fault": "faults",
+    "Faults": "faults",
+    "RecordedRequest": "state",
+    "Sandbox": "server",
+}
 
 
 def __getattr__(name: str) -> Any:

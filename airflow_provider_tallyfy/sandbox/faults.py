@@ -105,7 +105,10 @@ class Fault:
         self._pattern = re.compile(self.path)
 
     def applies_to(self, method: str, path: str, query: str) -> bool:
-        """Return whether the fault applies to this request, and count it."""
+        """Return whether the fault applies to this request, and count it.
+
+        :meta private:
+        """
         if self.method not in (None, method):
             return False
         if not (self._pattern.search(path) or self._pattern.search(f"{path}?{query}")):
@@ -117,7 +120,10 @@ class Fault:
         return True
 
     def answer(self, now: float) -> Answer:
-        """Return the answer of the kinds that replace the proper one."""
+        """Return the answer of the kinds that replace the proper one.
+
+        :meta private:
+        """
         headers = dict(self.headers)
         if self.retry_after is not None:
             date = formatdate(now + float(self.retry_after), usegmt=True) if self.retry_after_date else None
@@ -139,7 +145,10 @@ class Fault:
         return Answer.json(content)
 
     def description(self) -> Json:
-        """Return the fault as JSON."""
+        """Return the fault as JSON.
+
+        :meta private:
+        """
         shown = {f.name: getattr(self, f.name) for f in fields(self)}
         return shown | {"body": self.body if not isinstance(self.body, bytes) else repr(self.body)}
 
@@ -179,7 +188,10 @@ class Faults:
             fault.cleared = True
 
     def match(self, method: str, path: str, query: str) -> Fault | None:
-        """Return the fault that applies to this request."""
+        """Return the fault that applies to this request.
+
+        :meta private:
+        """
         with self._lock:
             return next((fault for fault in self._faults if fault.applies_to(method, path, query)), None)
 

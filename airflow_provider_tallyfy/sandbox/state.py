@@ -318,7 +318,10 @@ class SandboxState:
         return wanted if wanted in self.store.tags else next(titled, None) or self.store.add_tag(wanted)["id"]
 
     def hidden_template(self) -> Json:
-        """Return the system template of template-less runs."""
+        """Return the system template of template-less runs.
+
+        :meta private:
+        """
         if self._hidden_template is None:
             self._hidden_template = self.store.add_template("MISC", steps=(), archived=True)
         return self._hidden_template

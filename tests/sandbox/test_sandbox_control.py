@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -141,13 +142,16 @@ def test_only_this_machines_names_lead_to_the_control_endpoints(tallyfy_sandbox,
     assert (tallyfy_sandbox.token in answer.text) is (status == 200)
 
 
+OTHERS_REACH_IT = "where other machines may reach it"
+
+
 def test_a_sandbox_for_other_machines_answers_under_any_name_and_warns(capfd):
     with Sandbox(host="0.0.0.0") as sandbox:
         url = f"http://127.0.0.1:{sandbox.port}/_sandbox/state"
         assert requests.get(url, headers={"Host": "tallyfy:8765"}, timeout=10).ok
 
     warning = capfd.readouterr().err
-    assert "listens on 0.0.0.0, where other machines may reach it" in warning
+    assert f"listens on 0.0.0.0, {OTHERS_REACH_IT}" in warning
     assert sandbox.token not in warning
 
 
@@ -156,7 +160,7 @@ def test_a_sandbox_for_this_machine_does_not_warn(capfd, host):
     with Sandbox(host=host):
         pass
 
-    assert not capfd.readouterr().err
+    assert OTHERS_REACH_IT not in capfd.readouterr().err
 
 
 def test_the_fixture_is_empty_and_sets_the_default_connection(tallyfy_sandbox):
@@ -190,14 +194,16 @@ def test_the_command_line_serves_until_it_is_told_to_stop(tmp_path):
     process = subprocess.Popen([*command, "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
     with process:
         try:
-            printed = [process.stdout.readline().strip() for _ in range(7)]
-            connection = json.loads(printed[-1].split("=", 1)[1].strip("'"))
+            printed = [process.stdout.readline().strip() for _ in range(10)]
+            *command, connection = shlex.split(printed[-1])
         finally:
             url = printed[0].removeprefix("web app").strip().rstrip("/")
             state = requests.get(f"{url}/_sandbox/state", timeout=10).json()
             process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     assert [run["name"] for run in state["runs"]] == ["From the file"]
+    assert command == ["airflow", "connections", "add", "tallyfy_default", "--conn-json"]
+    connection = json.loads(connection)
     assert (connection["password"], connection["extra"]["organization_id"]) == ("secret", state["organization_id"])
 
 

@@ -54,7 +54,7 @@ def test_a_request_that_is_cancelled_at_any_moment_leaves_no_connection_behind(t
                 task = asyncio.create_task(CancelledAt(hook.execute(me), suspension).run())
                 outcomes += await asyncio.gather(task, return_exceptions=True)
             assert (await hook.execute(me))["email"] == tallyfy.user_email
-            assert eventually(lambda: tallyfy.open_connections <= 1)
+            assert await asyncio.to_thread(eventually, lambda: tallyfy.open_connections <= 1)
         return sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 
     assert asyncio.run(ask()) > 10
@@ -83,6 +83,6 @@ def test_a_queued_request_is_sent_after_its_hook_is_closed_and_leaves_no_connect
         await hook.close()
         line.opened.set()
         assert (await waiting)["email"] == tallyfy.user_email
-        assert eventually(lambda: tallyfy.open_connections == 0)
+        assert await asyncio.to_thread(eventually, lambda: tallyfy.open_connections == 0)
 
     asyncio.run(ask())

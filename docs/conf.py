@@ -72,6 +72,12 @@ def _public_bases(kind: type) -> Iterator[type]:
             yield base
 
 
+def hide_inherited_constructor(app: Sphinx, what: str, name: str, kind: Any, *_: Any) -> tuple[str, None] | None:
+    """Show the arguments of an error once, where they are declared."""
+    return ("", None) if what == "exception" and "__init__" not in vars(kind) else None
+
+
 def setup(app: Sphinx) -> None:
-    """Connect it."""
+    """Connect these."""
     app.connect("autodoc-process-bases", show_public_bases)
+    app.connect("autodoc-process-signature", hide_inherited_constructor)

@@ -11,7 +11,7 @@ The exceptions of this package.
         |-- TallyfyResponseError            2xx without what was asked for, or a redirect
         |-- TallyfyUnknownOutcomeError      unknown whether the request was applied
         |-- TallyfyBulkError                some items of a bulk task failed
-        `-- PermanentTallyfyError           also an AirflowFailException: Airflow does not retry the task
+        `-- PermanentTallyfyError           also an AirflowFailException: no retries
             |-- TallyfyConfigurationError   the connection is wrong
             |-- TallyfyAuthError            401
             |-- TallyfyPermissionError      402, 403

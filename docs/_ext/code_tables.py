@@ -48,9 +48,8 @@ class Parameter:
         meaning = self.meaning[0].upper() + self.meaning[1:].replace(" (templated)", "", 1)
         if self.default is None:
             return [_line_block(lines), "*required*", meaning]
-        for shown in (self.default, self.default.strip('"')):  # the column says it
-            meaning = meaning.removesuffix(f" Default: ``{shown}``.")
-        return [_line_block(lines), f"``{self.default}``", meaning]
+        said = re.escape(self.default.strip('"'))  # by the column
+        return [_line_block(lines), f"``{self.default}``", re.sub(rf" Default: (``)?{said}(``)?\.$", "", meaning)]
 
 
 def parameters_of(kind: type) -> list[Parameter]:

@@ -1,4 +1,4 @@
-"""The reference has what is public, and nothing else."""
+"""The reference has what is public, and nothing else; pages lead to their source and to the tracker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
@@ -29,14 +30,20 @@ USED_BY_AIRFLOW = (BaseNotifier, BaseOperator, BaseOperatorLink, BaseTrigger, Ta
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory) -> dict[str, set[str]]:
-    """Build the documentation, and give what other sites can link to, by its kind."""
-    from sphinx.util.inventory import InventoryFile
-
-    folder = tmp_path_factory.mktemp("site")
+def site(tmp_path_factory) -> Path:
+    """Build the documentation, and give its folder."""
+    folder: Path = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-q", "-b", "html", "docs", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
-    found = InventoryFile.loads((folder / "objects.inv").read_bytes(), uri="")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inventory(site) -> dict[str, set[str]]:
+    """Give what other sites can link to, by its kind."""
+    from sphinx.util.inventory import InventoryFile
+
+    found = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     return {kind: set(entries) for kind, entries in found.data.items() if kind.startswith("py:")}
 
 
@@ -108,3 +115,10 @@ def test_what_examples_import_is_in_the_reference(inventory):
     found = imports()
     assert {f"{module}.{name}" for module, name in found} - set().union(*inventory.values()) == set()
     assert len(found) > 20
+
+
+def test_a_page_links_to_its_source_and_to_the_tracker(site):
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    page = (site / "operators" / "runs.html").read_text()
+    linked = [urls["Source"], urls["Issues"], f"{urls['Source']}/edit/main/docs/operators/runs.rst"]
+    assert [url for url in linked if f'href="{url}"' not in page] == []

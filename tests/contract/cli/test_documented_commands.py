@@ -33,7 +33,8 @@ CHANGE = """
 # [START command_line_change]
 airflow tallyfy runs archive --status complete --older-than 30d --dry-run
 airflow tallyfy runs archive --status complete --older-than 30d --yes -o csv > archived.csv
-grep ,changed, archived.csv | cut -d , -f 1 | airflow tallyfy runs activate - --yes    # take it back
+# take it back:
+grep ,changed, archived.csv | cut -d , -f 1 | airflow tallyfy runs activate - --yes
 # [END command_line_change]
 """
 

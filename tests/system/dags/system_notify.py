@@ -45,13 +45,13 @@ if AIRFLOW_V_3_1_PLUS:
     )
 
     # [START howto_notifier_deadline]
-    late = TallyfyNotifier, {"run_id": "{{ dag_run.conf.run_id }}", "content": "{{ dag_run.dag_id }} is late."}
+    late = {"run_id": "{{ dag_run.conf.run_id }}", "content": "{{ dag_run.dag_id }} is late."}
     with DAG(
         "system_deadline",
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=timedelta(seconds=5),
-            callback=AsyncCallback(*late),
+            callback=AsyncCallback(TallyfyNotifier, late),
         ),
         # [END howto_notifier_deadline]
         **SETTINGS,

@@ -313,12 +313,13 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
     ) -> dict[str, Any]:
         """Make the result of the decision, and leave nobody with a question that is decided."""
         from airflow_provider_tallyfy.api import flows
-        from airflow_provider_tallyfy.api.errors import TallyfyError
         from airflow_provider_tallyfy.api.models.run import format_time
         from airflow_provider_tallyfy.api.text import quoted
         from airflow_provider_tallyfy.waits.results import Outcome
 
         organization_id, default = self.hook.organization_id, self._choice("defaults")
+        if waited.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._has_template:
+            waited = self._look_again(run_id, waited)
         if waited.outcome is Outcome.TIMED_OUT and deadline.is_own and default is not None:
             now = format_time(datetime.now(UTC))
             decision: Any = {"approved": default, "responded_at": now, "responder": None, "is_open": True}
@@ -328,10 +329,7 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
         if self._has_template:
             answers = self.hook.execute(flows.get_answers(organization_id, run_id)).by_label
         elif decision["is_open"] or is_restored:
-            try:
-                self.hook.execute(flows.archive_run(organization_id, run_id))
-            except TallyfyError as error:
-                self.log.warning("The question is decided, but it could not be archived.\n%s", error)
+            self._archive(run_id)
         user = None
         if decision["responder"]:
             kind, person = decision["responder"]
@@ -348,6 +346,26 @@ class TallyfyApprovalOperator(TallyfyLaunchOnceOperator, BranchMixIn):
             "run_id": run_id,
             "url": self.hook.run_url(run_id),
         }
+
+    def _look_again(self, run_id: str, waited: WaitResult) -> WaitResult:
+        """Judge a question that is archived anew: an overlapping try may have seen the decision, and archived it."""
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.waits.worker import Poller
+
+        if not self.hook.execute(flows.activate_run(self.hook.organization_id, run_id)).changed:
+            return waited
+        shown = Poller(self.hook, self._goal(run_id), 0, self.log.info).look()
+        self._archive(run_id)
+        return shown or waited
+
+    def _archive(self, run_id: str) -> None:
+        from airflow_provider_tallyfy.api import flows
+        from airflow_provider_tallyfy.api.errors import TallyfyError
+
+        try:
+            self.hook.execute(flows.archive_run(self.hook.organization_id, run_id))
+        except TallyfyError as error:
+            self.log.warning("The question could not be archived.\n%s", error)
 
     def _go_on(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Let the tasks downstream run that are to run after this decision; after a dry run none are."""

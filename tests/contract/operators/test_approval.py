@@ -271,6 +271,7 @@ def test_a_cleared_task_asks_anew_only_if_it_is_to(tallyfy, ask):
 def test_a_question_that_somebody_archives_fails(tallyfy, ask, deferrable):
     end = ask(lambda: tallyfy.archive_run(tallyfy.runs[0]["id"]), deferrable=deferrable)
     assert (end.state, end.error) == ("failed", "AirflowFailException")
+    assert [bool(run["archived_at"]) for run in tallyfy.runs] == [True]
 
 
 @pytest.mark.usefixtures("worlds")

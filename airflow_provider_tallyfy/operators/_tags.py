@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Context
-
 from airflow_provider_tallyfy.defaults import DEFAULT_CONN_ID
 from airflow_provider_tallyfy.operators._run_change import TallyfyRunChangeOperator
 
@@ -77,10 +75,6 @@ class TallyfyTagRunOperator(TallyfyRunChangeOperator):
     def _purpose(self, run_id: str) -> list[Any]:
         """Identify this change by its run and its tags."""
         return [*super()._purpose(run_id), *self._tag_ids()]
-
-    def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
-        """Trust the note of an earlier try."""
-        return is_noted
 
     def _tag_ids(self) -> tuple[list[str], list[str]]:
         from airflow_provider_tallyfy.api.inputs.checks import parse_rendered

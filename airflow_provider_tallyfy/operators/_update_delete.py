@@ -76,16 +76,6 @@ class TallyfyUpdateRunOperator(TallyfyRunChangeOperator):
         """Identify this update by its run and its values."""
         return [*super()._purpose(run_id), self.changes]
 
-    def _was_changed_before(self, context: Context, run_id: str, *, is_noted: bool) -> bool:
-        """Trust the note of an earlier try: the run's activity does not show which values an update set."""
-        if not is_noted:
-            self.log.warning(
-                "Run %s has these values already, perhaps from an earlier try.\n"
-                "Before Airflow 3.3 no try can tell, so changed is False.",
-                run_id,
-            )
-        return is_noted
-
 
 class TallyfyDeleteRunOperator(TallyfyRunOperator, TallyfyWriteOperator):
     """

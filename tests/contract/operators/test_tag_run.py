@@ -69,6 +69,12 @@ def test_a_lost_answer_is_looked_up_and_a_retry_changes_nothing_more(tallyfy):
     assert retried["changed"] is True  # over all tries
 
 
+def test_a_retry_that_cannot_know_what_an_earlier_try_changed_says_so(tallyfy, logged):
+    run_id = tallyfy.add_run(tags=["VIP"])["id"]
+    assert tag(run_id, context_of(2), add=["VIP"])["changed"] is False
+    assert "perhaps by an earlier try" in logged()
+
+
 @pytest.mark.usefixtures("worlds")
 def test_empty_lists_are_a_success_that_did_nothing(tallyfy):
     run_id = tallyfy.add_run(tags=["emea"])["id"]

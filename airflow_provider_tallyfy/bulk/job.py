@@ -79,6 +79,11 @@ class BulkJob:
         if self._executor is not None:
             self._executor.kill(reason)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs there are by what became of them, and in total; nothing before the first is begun."""
+        return self._executor.tally.describe() if self._executor else {}
+
     def run(self, context: Any) -> dict[str, Any]:
         """Do it to all runs, and push and return the result; ``context`` is ``None`` outside of a task."""
         checkpoint = Checkpoint(

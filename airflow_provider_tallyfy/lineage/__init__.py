@@ -27,7 +27,7 @@ class TellsLineage:
         return lineage_of(self, self._lineage, writes=self._writes)
 
     def _note(self, **facts: Any) -> None:
-        """Note ``run_id``, ``url``, ``template_id`` or ``changed``."""
+        """Note ``run_id`` with its ``url``, or ``counts`` with ``organization_id``; ``template_id`` and ``changed``."""
         self._lineage = {**self._lineage, **facts}
 
     def _push_run(self, context: Context, run_id: str, url: str) -> None:

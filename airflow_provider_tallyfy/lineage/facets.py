@@ -23,20 +23,33 @@ class TallyfyRunFacet(RunFacet):
     changed: bool | None = None
 
 
+@attrs.define
+class TallyfyRunsFacet(RunFacet):
+    """The runs that a bulk task was about, counted by what became of them."""
+
+    organizationId: str
+    templateId: str | None
+    counts: dict[str, int]
+
+
 def lineage_of(task: Any, facts: Mapping[str, Any], *, writes: bool) -> OperatorLineage[Dataset, RunFacet]:
     """
-    Make the lineage of a task: the run it wrote or read, the template it launched, and its declared inlets and outlets.
+    Make the lineage of a task: the run it wrote or read, or counts of many, the template it was given, and its declared
+    inlets and outlets.
 
     OpenLineage's provider leaves out what is declared for a task that tells anything itself.
     """
     inputs, outputs = (list(map(ExtractorManager.convert_to_ol_dataset, each)) for each in (task.inlets, task.outlets))
     run_facets: dict[str, RunFacet] = {}
     run_id, template_id = facts.get("run_id"), facts.get("template_id")
-    if run_id and (organization_id := organization_in(facts.get("url"), run_id)):
+    organization_id = facts.get("organization_id") or organization_in(facts.get("url"), run_id or "")
+    if organization_id and run_id:
         run_facets["tallyfy_run"] = TallyfyRunFacet(organization_id, run_id, template_id, facts.get("changed"))
         (outputs if writes else inputs).append(to_openlineage(run_asset(organization_id, run_id)))
-        if template_id and hasattr(task, "template_id"):  # it launches
-            inputs.append(to_openlineage(template_asset(organization_id, template_id)))
+    elif organization_id:
+        run_facets["tallyfy_runs"] = TallyfyRunsFacet(organization_id, template_id, facts["counts"])
+    if organization_id and template_id and getattr(task, "template_id", None):
+        inputs.append(to_openlineage(template_asset(organization_id, template_id)))
     return OperatorLineage(inputs=_distinct(inputs), outputs=_distinct(outputs), run_facets=run_facets)
 
 

@@ -113,7 +113,12 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
             self._job = BulkJob(self._make_action(context), hook, **options)
             if self._is_killed:
                 self._job.kill()
-            return self._job.run(context)
+            try:
+                return self._job.run(context)
+            finally:
+                if self._job.counts and not self._is_dry_run:
+                    given = {"template_id": getattr(self, "template_id", None)}
+                    self._note(organization_id=hook.organization_id, counts=self._job.counts, **hook.with_ids(given))
 
     def on_kill(self) -> None:
         """Start no further run; :meth:`execute` then ends in good order."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_tallyfy.api.errors import TallyfyBulkRejectedError
 from airflow_provider_tallyfy.assets import run_asset, template_asset
+from airflow_provider_tallyfy.operators.bulk import TallyfyArchiveRunsOperator, TallyfyLaunchRunsOperator
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyActivateRunOperator,
     TallyfyArchiveRunOperator,
@@ -33,7 +35,7 @@ README = (ROOT / "README.md").read_text()
 SECRET = "what people wrote"
 
 
-def told(task):
+def told(task, facet="tallyfy_run"):
     """Return inputs and outputs by name, and the facet, as OpenLineage's provider asks for them."""
     from airflow.providers.openlineage.extractors import ExtractorManager
     from openlineage.client.serde import Serde
@@ -42,8 +44,11 @@ def told(task):
     lineage = extractor(task).extract_on_complete(None)
     assert SECRET not in Serde.to_json(lineage)
     assert {each.namespace.partition("://")[0] for each in (*lineage.inputs, *lineage.outputs)} <= {"tallyfy"}
-    facet = lineage.run_facets.get("tallyfy_run")
-    return [each.name for each in lineage.inputs], [each.name for each in lineage.outputs], facet
+    return (
+        [each.name for each in lineage.inputs],
+        [each.name for each in lineage.outputs],
+        lineage.run_facets.get(facet),
+    )
 
 
 RUN_TASKS = {
@@ -83,6 +88,36 @@ def test_a_launch_reads_its_template_and_writes_its_run(tallyfy):
     inputs, outputs, facet = told(task)
     assert (inputs, outputs) == ([f"templates/{template['id']}"], [f"runs/{run_id}"])
     assert (facet.templateId, facet.changed) == (template["id"], True)
+
+
+def test_a_bulk_launch_tells_its_template_and_counts(tallyfy):
+    template = tallyfy.add_template("Load", kickoff=[{"label": "Name"}])
+    rows = [{"Name": SECRET, "name": SECRET}, {"Name": "other"}]
+    task = TallyfyLaunchRunsOperator(task_id="task", template_id="load", rows=rows)
+    task.execute(context_of())
+    inputs, outputs, facet = told(task, "tallyfy_runs")
+    assert (inputs, outputs) == ([f"templates/{template['id']}"], [])
+    assert (facet.organizationId, facet.templateId) == (tallyfy.organization_id, template["id"])
+    assert facet.counts == {"total": 2, "changed": 2, "unchanged": 0, "failed": 0, "unknown": 0, "skipped": 0}
+
+
+def test_a_bulk_task_that_fails_tells_how_many_runs_it_changed(tallyfy):
+    template = tallyfy.add_template("Load")
+    _, bad = tallyfy.add_run("Load"), tallyfy.add_run("Load")["id"]
+    tallyfy.faults.add("status", method="DELETE", path=bad, status=403, times=None)
+    task = TallyfyArchiveRunsOperator(task_id="task", template_id="load")
+    with pytest.raises(TallyfyBulkRejectedError):
+        task.execute(context_of())
+    inputs, outputs, facet = told(task, "tallyfy_runs")
+    assert (inputs, outputs, facet.templateId) == ([f"templates/{template['id']}"], [], template["id"])
+    assert (facet.counts["changed"], facet.counts["failed"]) == (1, 1)
+    assert sum(request.path.endswith("/checklists") for request in tallyfy.requests) == 1
+
+
+def test_a_dry_run_in_bulk_tells_of_no_change(tallyfy):
+    task = TallyfyArchiveRunsOperator(task_id="task", run_ids=tallyfy.add_runs(2), dry_run=True)
+    task.execute(context_of())
+    assert told(task, "tallyfy_runs") == ([], [], None)
 
 
 def test_a_task_that_failed_tells_which_run_it_was_about(tallyfy):

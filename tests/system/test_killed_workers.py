@@ -58,15 +58,24 @@ def test_a_worker_killed_in_the_middle_of_a_launch_leaves_exactly_one_run(system
     assert len(launched) == 2
 
 
-@pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("PUT", "/tasks/"), ("POST", "/completed-tasks"), ("POST", "/tasks/.*/comment"), ("POST", "/runs/.*/comment")],
+    ("method", "path", "applied"),
+    [
+        ("PUT", "/tasks/", True),
+        ("POST", "/completed-tasks", True),
+        ("POST", "/completed-tasks", False),
+        ("POST", "/tasks/.*/comment", True),
+        ("POST", "/tasks/.*/comment", False),
+        ("POST", "/runs/.*/comment", True),
+        ("POST", "/checklists/tags", True),
+        ("POST", "/checklists/tags", False),
+    ],
 )
-def test_a_worker_killed_in_the_middle_of_a_step_completes_and_comments_once(system, method, path, applied):
+def test_a_worker_killed_in_the_middle_of_a_step_completes_comments_and_tags_once(system, method, path, applied):
     airflow, tallyfy = system.airflow, system.tallyfy
     tallyfy.add_template("Load", steps=[{"title": "Import", "form_fields": [{"label": "Rows", "required": True}]}])
     run = tallyfy.add_run("Load")
+    tallyfy.add_tag("imported")
     hang = tallyfy.faults.add("hang", method=method, path=path, applied=applied)
     airflow.wait_for_dags(["system_steps"])
     dag_run = airflow.trigger("system_steps", {"run_id": run["id"]})
@@ -81,6 +90,7 @@ def test_a_worker_killed_in_the_middle_of_a_step_completes_and_comments_once(sys
     assert [event["event"] for event in tallyfy.webhooks].count("task.completed") == 1
     comments = [(thread["on"], thread["content"].splitlines()[0]) for thread in tallyfy.run(run["id"])["threads"]]
     assert comments == [("task", "Imported."), ("run", "The import is done.")]
+    assert [row["description"] for row in tallyfy.store.activity if row["type"] == "Tag"] == ["Tagged with imported"]
 
 
 def test_a_killed_scheduler_with_all_its_workers_leaves_exactly_one_run_each(system):

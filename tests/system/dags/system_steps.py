@@ -1,4 +1,4 @@
-"""A step and a comment whose workers are killed by the system tests."""
+"""A step, a comment and a tag whose workers are killed by the system tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
-from airflow_provider_tallyfy.operators.tallyfy import TallyfyCommentOperator, TallyfyCompleteTaskOperator
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyCommentOperator,
+    TallyfyCompleteTaskOperator,
+    TallyfyTagRunOperator,
+)
 
 with DAG(
     dag_id="system_steps",
@@ -19,4 +23,5 @@ with DAG(
     complete = TallyfyCompleteTaskOperator(
         task_id="complete", task_name="Import", answers={"Rows": "7"}, comment="Imported."
     )
-    complete >> TallyfyCommentOperator(task_id="tell", content="The import is done.")
+    tell = TallyfyCommentOperator(task_id="tell", content="The import is done.")
+    complete >> tell >> TallyfyTagRunOperator(task_id="tag", add="imported")

@@ -216,7 +216,7 @@ def _unlike(task: Task, wanted: Mapping[str, Any]) -> dict[str, Any]:
 def _check_same(run: Run, task: Task, unlike: Mapping[str, Any], is_approved: bool | None) -> None:
     """Refuse to change a task that is done: people may have acted on it."""
     differs = [each.name for each in task.fields if each.id in unlike]
-    if is_approved is not None and task.raw.get("is_approved") != is_approved:
+    if is_approved is not None and task.decision != is_approved:
         differs.append("the decision")
     if differs:
         raise TallyfyValidationError(

@@ -101,9 +101,9 @@ class ApprovalRequest(LaunchRequest):
     def body(self, template: Template) -> dict[str, Any]:
         """Make the request's body, if the template has that approval."""
         steps = template.steps or ()
-        kinds = [step.raw.get("task_type", _APPROVAL) for step in tasks_named(steps, self.approval_task)]
+        kinds = [step.kind or _APPROVAL for step in tasks_named(steps, self.approval_task)]
         if steps and kinds != [_APPROVAL]:
-            approvals = quoted_list(step.title for step in steps if step.raw.get("task_type") == _APPROVAL)
+            approvals = quoted_list(step.title for step in steps if step.kind == _APPROVAL)
             raise invalid(
                 "approval_task",
                 self.approval_task,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_tallyfy.api.call import Answer, T
-from airflow_provider_tallyfy.api.models.envelope import is_code, read_item
+from airflow_provider_tallyfy.api.models.envelope import is_code, optional_text, read_item
 from airflow_provider_tallyfy.api.text import MAX_NAME, without_bom
 
 # Under which names a step may show its form.
@@ -71,18 +71,27 @@ class KickoffField:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a template, which becomes a task; its (timeline) id is the key of a launch's ``tasks``."""
+    """
+    A step of a template, which becomes a task; its (timeline) id is the key of a launch's ``tasks``.
+
+    ``kind`` is ``task``, ``approval`` ..., if Tallyfy shows it.
+    """
 
     id: str
     title: str
     alias: str = ""
+    kind: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Step:
         """Read a step."""
         return cls(
-            id=_id_of(data, "step"), title=without_bom(data.get("title")), alias=str(data.get("alias") or ""), raw=data
+            id=_id_of(data, "step"),
+            title=without_bom(data.get("title")),
+            alias=str(data.get("alias") or ""),
+            kind=optional_text(data.get("task_type")),
+            raw=data,
         )
 
 

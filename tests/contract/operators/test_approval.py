@@ -347,6 +347,17 @@ def test_a_template_without_that_approval_is_refused_before_anybody_is_asked(tal
     assert "It has 'Legal review'." in str(end.exception)
 
 
+@pytest.mark.parametrize("shown", [{}, {"task_type": None}], ids=str)
+def test_a_step_may_be_an_approval_if_its_kind_is_not_shown(tallyfy, shown):
+    template = tallyfy.add_template("Contract", steps=STEPS)
+    with tallyfy.lock:
+        step = tallyfy.store.templates[template["id"]]["steps"][1]
+        del step["task_type"]
+        step.update(shown)
+    asked = question(tallyfy, template_id=template["id"], approval_task="Legal review", dry_run=True)
+    assert asked.execute(context_of())["requests"][-1]["body"]["checklist_id"] == template["id"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

@@ -200,6 +200,16 @@ def test_a_decision_is_asked_for_and_only_where_there_is_one_to_make(tallyfy, ru
 
 
 @pytest.mark.usefixtures("worlds")
+@pytest.mark.parametrize("shown", [None, False, "false"])
+def test_an_approval_that_a_rule_skipped_was_neither_approved_nor_rejected(tallyfy, run, shown):
+    with tallyfy.lock:
+        task = tallyfy.store.runs[run["id"]].tasks[2]
+        task.update(status="auto-skipped", is_approved=shown)
+    assert "'the decision'" in refusal(lambda: complete(run, task_name="Approve", is_approved=False))
+    assert writes(tallyfy) == []
+
+
+@pytest.mark.usefixtures("worlds")
 def test_required_fields_that_nobody_filled_in_are_named_by_tallyfy(tallyfy, run):
     assert "Rows is required" in refusal(lambda: complete(run))
     assert completions(tallyfy) == 0

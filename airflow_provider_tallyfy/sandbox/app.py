@@ -6,7 +6,6 @@ import asyncio
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Message, Receive, Scope, Send
 
@@ -38,8 +37,6 @@ class SandboxApp:
         scope = dict(scope) | {"path": below}
         if path.startswith("/_sandbox"):
             await self.control(scope, receive, send)
-        elif below == "/health":
-            await Response('{"status":"ok"}', media_type="application/json")(scope, receive, send)
         elif path == below and self.web.serves(scope):
             await self.web(scope, receive, send)
         elif (body := await _read(receive)) is not None:
@@ -111,7 +108,6 @@ class Api:
             _Route("POST", "/oauth/token", auth.issue_application_token, is_open=True),
             _Route("POST", "/applications/{org}/users/{email}/token", auth.issue_user_token, is_open=True),
             _Route("GET", "/me", routes_organization.me),
-            _Route("GET", "/me/organizations", routes_organization.my_organizations),
             *(_Route(method, f"/organizations/{{org}}{path}", handler) for method, path, handler in below_organization),
         ]
 

@@ -46,7 +46,6 @@ class Behavior:
     :param unauthorized: Who answers a bad token: the edge ("cloudflare") or the application ("laravel").
     :param complete_twice: Completing a completed task succeeds (and fires webhooks again), or 422.
         Source: page "complete-task" (an error), against measurements.
-    :param complete_needs_kickoff: A run with an unsubmitted kick-off form does not complete.
     :param export_wrapped: ``POST /runs/{id}/export`` wraps its answer in ``data``. Source: undocumented.
     :param launch_archived_template: Status of launching an archived template. Source: undocumented.
     :param project_summary: Whether the ``summary`` of a template-less launch stands on its run, or on its tasks.
@@ -96,7 +95,6 @@ class Behavior:
     any_client_header: bool = True
     unauthorized: Literal["cloudflare", "laravel"] = "cloudflare"
     complete_twice: Literal["ok", "reject"] = "ok"
-    complete_needs_kickoff: bool = False
     export_wrapped: bool = True
     launch_archived_template: Literal[404, 403, 422] = 404
     project_summary: Literal["run", "tasks"] = "run"
@@ -155,7 +153,6 @@ class Behavior:
             any_client_header=False,
             unauthorized="laravel",
             complete_twice="reject",
-            complete_needs_kickoff=True,
             export_wrapped=False,
             launch_archived_template=422,
             project_summary="tasks",

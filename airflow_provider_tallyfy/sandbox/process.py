@@ -75,7 +75,6 @@ class Run:
             task["has_open_issue"] = False
         for thread in self.threads:
             thread["resolved"] = True
-        self.data["prerun_status"] = "complete"
         self.refresh(now)
 
     def open_issue(self, content: str, now: str, user_id: int, task: Json | None = None) -> Json:
@@ -112,15 +111,13 @@ class Run:
     def _open_issues(self) -> list[Json]:
         return [thread for thread in self.threads if not thread["resolved"]]
 
-    def refresh(self, now: str, needs_kickoff: bool = False) -> None:
-        """Derive ``status`` and ``completed_at`` from tasks, kick-off form and issues.
+    def refresh(self, now: str) -> None:
+        """Derive ``status`` and ``completed_at`` from tasks and issues.
 
         Source: documentation page "list-processes"; ``issue`` outranks ``problem``, both outrank the tasks.
-        With ``needs_kickoff``, an unsubmitted kick-off form keeps the run from completing.
         """
         issues = {_ISSUE_STATES[thread["on"]] for thread in self._open_issues()}
-        submitted = self.data["prerun_status"] == "complete" or not needs_kickoff
-        complete = not issues and submitted and self.done == len(self.tasks)
+        complete = not issues and self.done == len(self.tasks)
         status = min(issues) if issues else "complete" if complete else "active"
         self.data["status"] = status
         self.data["has_open_issue"] = bool(issues)

@@ -24,23 +24,6 @@ def me(call: Call) -> Answer:
     return Answer.data(call.store.users.get(call.user_id) or next(iter(call.store.users.values())))
 
 
-def my_organizations(call: Call) -> Answer:
-    """``GET /me/organizations``."""
-    rows, meta = page([_organization(call)], call.query, call.behavior, call.path)
-    return Answer.json({"data": rows} | meta)
-
-
-def organization(call: Call) -> Answer:
-    """``GET /organizations/{org}``."""
-    return Answer.data(_organization(call))
-
-
-def _organization(call: Call) -> Json:
-    user = call.store.users.get(call.user_id) or next(iter(call.store.users.values()))
-    shown: Json = {"id": call.state.organization_id, "name": "Sandbox Ltd", "slug": "sandbox-ltd"}
-    return shown | {"created_on": "2020-01-01T00:00:00Z", "user_role": user["role"], "user_status": "active"}
-
-
 def get_user(call: Call) -> Answer:
     """``GET /users/{id}``."""
     number = call.params["user"]
@@ -108,14 +91,6 @@ def get_template(call: Call) -> Answer:
 def list_tags(call: Call) -> Answer:
     """``GET /tags``."""
     return _listed(call, list(call.store.tags.values()))
-
-
-def create_tag(call: Call) -> Answer:
-    """``POST /tags``."""
-    title = call.json().get("title")
-    if not title:
-        raise invalid_field("title", "The title field is required.")
-    return Answer.data(call.store.add_tag(title), 201)
 
 
 def tag_run(call: Call) -> Answer:
@@ -191,7 +166,6 @@ def _wanted(row: Json, query: dict[str, str], call: Call) -> bool:
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/me", me),
-    ("GET", "", organization),
     ("GET", "/users", list_users),
     ("GET", "/users/{user}", get_user),
     ("GET", "/groups", list_groups),
@@ -202,6 +176,5 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("DELETE", "/checklists/tags/{association}", untag_run),
     ("GET", "/checklists/{template}", get_template),
     ("GET", "/tags", list_tags),
-    ("POST", "/tags", create_tag),
     ("GET", "/activity-feeds", activity_feed),
 ]

@@ -163,35 +163,6 @@ def form_fields(call: Call) -> Answer:
     return Answer.json({"form_fields": task_values(run), "ko_form_fields": kickoff_values(run, call.store)})
 
 
-def submit_kickoff(call: Call) -> Answer:
-    """``POST /runs/{id}/complete-prerun``."""
-    return _set_kickoff(call, "complete")
-
-
-def reopen_kickoff(call: Call) -> Answer:
-    """``DELETE /runs/{id}/complete-prerun``."""
-    return _set_kickoff(call, "active")
-
-
-def _set_kickoff(call: Call, status: str) -> Answer:
-    run, now = call.run(), call.store.now()
-    done = status == "complete"
-    run.data["prerun_status"] = status
-    run.data["prerun_completed_at"] = now if done else None
-    run.data["prerun_completed_by"] = call.user_id if done else None
-    run.refresh(now, call.behavior.complete_needs_kickoff)
-    return Answer.data(run_json(run, call.behavior))
-
-
-def replace_custom_fields(call: Call) -> Answer:
-    """``PUT /runs/{id}/custom-fields``: replaces all of them. Source: documentation page "custom-fields"."""
-    run, fields = call.run(), call.json().get("custom_fields")
-    if not isinstance(fields, dict):
-        raise invalid({"custom_fields": ["The custom fields field is required."]})
-    run.data["custom_fields"] = fields
-    return Answer.data(run_json(run, call.behavior))
-
-
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/runs", list_runs),
     ("POST", "/runs", launch_run),
@@ -202,7 +173,4 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("DELETE", "/runs/{run}/delete", delete_run),
     ("POST", "/runs/{run}/export", export_run),
     ("GET", "/runs/{run}/form-fields", form_fields),
-    ("POST", "/runs/{run}/complete-prerun", submit_kickoff),
-    ("DELETE", "/runs/{run}/complete-prerun", reopen_kickoff),
-    ("PUT", "/runs/{run}/custom-fields", replace_custom_fields),
 ]

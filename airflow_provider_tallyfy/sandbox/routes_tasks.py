@@ -85,7 +85,7 @@ def complete_task(call: Call) -> Answer:
     _check_completable(call, task, body)
     now = call.store.now()
     run.complete_task(task, now, body.get("override_user") or call.user_id, body.get("is_approved"))
-    run.refresh(now, call.behavior.complete_needs_kickoff)
+    run.refresh(now)
     call.store.log(run, "completed", "Task", f"Completed task: {task['title']}", task)
     call.store.webhooks.append({"event": "task.completed", "run_id": run.id, "task_id": task["id"]})
     if run.data["status"] == "complete":
@@ -111,7 +111,7 @@ def reopen_task(call: Call) -> Answer:
     now = call.store.now()
     run, task = _live_task(call, call.params["task"])
     run.reopen_task(task, now)
-    run.refresh(now, call.behavior.complete_needs_kickoff)
+    run.refresh(now)
     call.store.log(run, "re-opened", "Task", f"Reopened task: {task['title']}", task)
     return Answer.data(task_json(run, task, call.behavior))
 
@@ -202,7 +202,7 @@ def launch_project(call: Call) -> Answer:
     run = call.store.runs.get(str(body.get("run_id") or "")) or _empty_project(call, body)
     added = [_oneoff(run, body, each) for each in _assignees(owners, body)]
     run.tasks += added
-    run.refresh(call.store.now(), call.behavior.complete_needs_kickoff)
+    run.refresh(call.store.now())
     shown = task_json(run, added[0], call.behavior)
     summary = run_json(run, call.behavior)
     shown["run"] = {name: summary[name] for name in ("id", "name", "started_at", "summary")}

@@ -421,7 +421,7 @@ class SandboxState:
             run, now = self.store.find(run_id), self.store.now()
             found = next(t for t in run.tasks if task in (t["id"], t["alias"], t["title"]))
             run.complete_task(found, now, self.user["id"], approved)
-            run.refresh(now, self.behavior.complete_needs_kickoff)
+            run.refresh(now)
 
     @property
     def webhooks(self) -> list[Json]:

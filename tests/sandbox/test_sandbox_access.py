@@ -17,9 +17,6 @@ def test_the_api_is_served_with_and_without_its_prefix(api, tallyfy_sandbox):
     for base in (tallyfy_sandbox.base_url, tallyfy_sandbox.url):
         me = api.send("GET", f"{base}/organizations/{tallyfy_sandbox.organization_id}/me")
         assert me.json()["data"]["email"] == tallyfy_sandbox.user_email
-        assert api.send("GET", f"{base}/me/organizations").json()["data"][0]["id"] == tallyfy_sandbox.organization_id
-        assert requests.get(f"{base}/health", timeout=10).ok
-    assert api("GET", "").json()["data"]["id"] == tallyfy_sandbox.organization_id
 
 
 @pytest.mark.usefixtures("worlds")
@@ -180,7 +177,7 @@ def test_the_activity_feed_has_one_element_arrays(api, tallyfy_sandbox):
 
 def test_tags_are_put_on_by_id_and_taken_off_by_association(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run()["id"]
-    tag = api("POST", "/tags", json={"title": "vip"}).json()["data"]
+    tag = tallyfy_sandbox.add_tag("vip")
     body = {"subject_id": run_id, "subject_type": "Run", "tag_id": tag["id"], "tag_type": "public"}
     link = api("POST", "/checklists/tags", json=body).json()["data"]
     assert api.names(f"tag_ids={tag['id']}")

@@ -207,17 +207,6 @@ def test_form_values_are_filled_in_and_read_back(api, tallyfy_sandbox):
     assert api("POST", f"/runs/{run['id']}/completed-tasks", json={"task_id": task["id"]}).ok
 
 
-def test_an_unsubmitted_kickoff_form_may_keep_a_run_open(api, tallyfy_sandbox):
-    tallyfy_sandbox.behavior = Behavior.strict()
-    run = tallyfy_sandbox.add_run()
-    api("DELETE", f"/runs/{run['id']}/complete-prerun")
-    for task in run["tasks"]:
-        api("POST", f"/runs/{run['id']}/completed-tasks", json={"task_id": task["id"]})
-    assert api.data(f"/runs/{run['id']}")["status"] == "active"
-    api("POST", f"/runs/{run['id']}/complete-prerun")
-    assert api.data(f"/runs/{run['id']}")["status"] == "complete"
-
-
 @pytest.mark.parametrize("where", ["run", "tasks"])
 def test_the_summary_of_a_project_is_kept_where_the_behavior_says(api, tallyfy_sandbox, where):
     tallyfy_sandbox.behavior = Behavior(project_summary=where)

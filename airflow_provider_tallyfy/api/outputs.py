@@ -309,8 +309,9 @@ def activity_result(entry: Activity) -> ActivityResult:
 #: What else the dicts of listed runs can have.
 DETAILS = ("template_name", "tags")
 
-#: What a list of runs can hold.
+#: What is known of every run, and what a list of runs can hold.
 RUN_FACTS = tuple(name for name in run_result(Run("", "", ""), "") if name != "changed")
+LISTED_FACTS = (*RUN_FACTS, *DETAILS)
 
 
 def checked_fields(fields: object, known: Sequence[str]) -> Fields:

@@ -25,7 +25,7 @@ from airflow_provider_tallyfy.api.errors import (
 )
 from airflow_provider_tallyfy.api.inputs.checks import listed
 from airflow_provider_tallyfy.api.inputs.queries import QUERY_FILTERS
-from airflow_provider_tallyfy.api.outputs import RUN_FACTS, checked_fields, select_fields
+from airflow_provider_tallyfy.api.outputs import DETAILS, LISTED_FACTS, checked_fields, select_fields
 from airflow_provider_tallyfy.bulk import ActivateAction, ArchiveAction, BulkJob
 from airflow_provider_tallyfy.cli.output import progress, write
 from airflow_provider_tallyfy.compat import read_all_connections
@@ -89,8 +89,9 @@ def check(args: Namespace, hook: TallyfyHook, show: Show) -> None:
 @_command
 def list_runs(args: Namespace, hook: TallyfyHook, show: Show) -> None:
     """List runs."""
-    fields = checked_fields(listed(args.fields, "fields") or _FIELDS, RUN_FACTS)
-    runs = hook.list_runs(**_filters(args), archived=args.archived)
+    fields = checked_fields(listed(args.fields, "fields") or _FIELDS, LISTED_FACTS)
+    details = not {*DETAILS}.isdisjoint(fields)
+    runs = hook.list_runs(**_filters(args), archived=args.archived, details=details)
     show([select_fields(run, fields) for run in runs])
 
 

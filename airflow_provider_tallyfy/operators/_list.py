@@ -114,9 +114,9 @@ class TallyfyListRunsOperator(TallyfyRunFilterOperator):
         return listed_runs
 
     def _rows(self) -> Iterator[Any]:
-        from airflow_provider_tallyfy.api.outputs import DETAILS, RUN_FACTS, checked_fields, run_result, select_fields
+        from airflow_provider_tallyfy.api.outputs import LISTED_FACTS, checked_fields, run_result, select_fields
 
-        fields = checked_fields(self.fields, (*RUN_FACTS, *DETAILS))
+        fields = checked_fields(self.fields, LISTED_FACTS)
         details = {fields} if isinstance(fields, str) else {*fields}
         runs = self._filtered_runs(("tags",) if "tags" in details else ())
         return (select_fields(run_result(run, self.hook.run_url(run.id), details=details), fields) for run in runs)

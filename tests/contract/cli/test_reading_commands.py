@@ -9,7 +9,10 @@ import json
 import pytest
 import yaml
 
+from airflow_provider_tallyfy.api.errors import TallyfyValidationError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyListRunsOperator
+from tests.airflow_driver import new_context
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 
@@ -56,6 +59,18 @@ def test_runs_are_listed_as_json_that_keeps_numbers(tallyfy, command):
     facts = {"percent_complete": 0, "archived_at": None}
     assert ended.data == [{"id": first, **facts}, {"id": second, **facts}]
     assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.usefixtures("worlds")
+def test_a_list_can_show_what_that_of_the_operator_can(tallyfy, command):
+    tallyfy.add_run(name="Acme", tags=["vip", "emea"])
+    known = command("runs", "list", "--fields", "hue").err.partition("A run has: ")[2].strip(" .\n")
+    shown = command("runs", "list", "-o", "json", "--fields", known).data
+    assert shown[0]["tags"] == ["vip", "emea"]
+    assert shown[0]["template_name"] == "Generic review"
+    assert shown == TallyfyListRunsOperator(task_id="list", fields=known.split(", ")).execute(new_context())
+    with pytest.raises(TallyfyValidationError, match=f"A run has: {known}"):
+        TallyfyListRunsOperator(task_id="list", fields="hue").execute(new_context())
 
 
 @pytest.mark.usefixtures("worlds")

@@ -22,7 +22,7 @@ class SandboxProcess:
     def _start(self, *options: str) -> None:
         command = [sys.executable, "-W", "ignore", "-m", "airflow_provider_tallyfy.sandbox", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        facts = dict(line.rstrip().split(None, 1) for line in self._lines(5))
+        facts = dict(line.rstrip().split(None, 1) for line in self._lines(6))
         self.base_url = facts["base"].removeprefix("URL").strip()
         self.organization_id = facts["organization"]
         self.token = facts["token"]

@@ -45,7 +45,8 @@ class TallyfyBulkOperator(TallyfyWriteOperator):
     :param fail_on_errors: whether the task fails if any run failed. With ``False`` it fails only if it had to stop
         early. Default: ``True``.
     :param report_path: write one JSON line per run to this file (templated): a local path, or a URL that
-        ``ObjectStoragePath`` knows. It must not be a file that the input comes from. By default no report is written.
+        ``ObjectStoragePath`` knows. :class:`TallyfyBulkOperator` lists the keys. It must not be a file that the input
+        comes from. By default no report is written.
     :param max_xcom_bytes: how many bytes the XCom ``changed`` may take. With ``report_path`` a longer one becomes a
         reference to the report, which the bulk operators read. Without, the task fails before it begins. Default:
         ``49152``.

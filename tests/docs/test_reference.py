@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cached_property
@@ -27,15 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "airflow_provider_tallyfy"
 #: Airflow calls the methods of these. The reference has their constructors.
 USED_BY_AIRFLOW = (BaseNotifier, BaseOperator, BaseOperatorLink, BaseTrigger, TallyfyRetryPolicy)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """Build the documentation, and give its folder."""
-    folder: Path = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-q", "-b", "html", "docs", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

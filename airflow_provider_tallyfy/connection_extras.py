@@ -65,7 +65,10 @@ EXTRAS = {
         "`token`",
     ),
     "token_url": Extra(
-        "OAuth token URL", "OAuth token endpoint for `client_credentials`.", "text", f"`{DEFAULT_TOKEN_URL}`"
+        "OAuth token URL",
+        "OAuth token endpoint for `client_credentials`.",
+        "text",
+        "that of `account.tallyfy.com`",
     ),
     "user_email": Extra(
         "Act as user", "For `client_credentials`: exchange the application token for the token of this user.", "email"

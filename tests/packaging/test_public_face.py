@@ -24,6 +24,7 @@ FILES = [
     *(ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"),
     *(ROOT / name for name in ("pyproject.toml", "SECURITY.md", ".airflow-registry.yaml", "README.md")),
     ROOT / "airflow_provider_tallyfy" / "provider_info.py",
+    *(ROOT / "docs").glob("*.md"),
 ]
 
 

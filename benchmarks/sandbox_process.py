@@ -22,16 +22,18 @@ class SandboxProcess:
     def _start(self, *options: str) -> None:
         command = [sys.executable, "-W", "ignore", "-m", "airflow_provider_tallyfy.sandbox", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        facts = dict(line.rstrip().split(None, 1) for line in self._lines(6))
+        assert self._process.stdout is not None
+        facts: dict[str, str] = {}
+        for line in self._process.stdout:
+            name, _, value = line.rstrip().partition(" ")
+            facts[name] = value.strip()
+            if "--conn-json" in line:
+                break
         self.base_url = facts["base"].removeprefix("URL").strip()
         self.organization_id = facts["organization"]
         self.token = facts["token"]
         self._control_url = facts["control"].removesuffix("/state")
-        self.connection = self._lines(1)[0].split("=", 1)[1].strip().strip("'")
-
-    def _lines(self, count: int) -> list[str]:
-        assert self._process.stdout is not None
-        return [self._process.stdout.readline() for _ in range(count)]
+        self.connection = facts["airflow"].partition("--conn-json")[2].strip().strip("'")
 
     def __enter__(self) -> SandboxProcess:
         return self

@@ -12,6 +12,7 @@ import requests
 
 from airflow_provider_tallyfy.sandbox import Behavior, Sandbox
 from airflow_provider_tallyfy.sandbox.seeds import DEFAULT
+from benchmarks.sandbox_process import SandboxProcess
 
 
 @pytest.fixture
@@ -218,3 +219,11 @@ def test_the_command_line_serves_until_it_is_told_to_stop(tmp_path):
 def test_importing_the_sandbox_loads_nothing_of_the_client(module, forbidden):
     code = f"import sys, {module}; print([name for name in {forbidden!r} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_the_benchmarks_understand_what_the_sandbox_prints():
+    with SandboxProcess() as sandbox:
+        [run_id] = sandbox.add_archived_runs(1)
+        assert sandbox.control("GET", f"/runs/{run_id}")["archived_at"]
+        connection = json.loads(sandbox.connection)
+    assert (connection["host"], connection["password"]) == (sandbox.base_url, sandbox.token)

@@ -8,7 +8,13 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 )
 from airflow_provider_tallyfy.sensors.tallyfy import TallyfyRunStatusSensor
 
-with DAG("review", schedule=None, start_date=datetime(2026, 1, 1), params={"run_id": ""}):
+with DAG(
+    "review",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    params={"run_id": ""},
+    default_args={"retries": 2},
+):
     restore = TallyfyActivateRunOperator(task_id="restore", run_id="{{ params.run_id }}")
     finished = TallyfyRunStatusSensor(
         task_id="wait_for_people",

@@ -1,4 +1,4 @@
-"""What a new user does, in this order: connect, wait for people who complete a run, ask people who decide."""
+"""What a new user does: connect, wait for people who complete a run, as on the Start page, ask people who decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from demo.local_airflow import LocalAirflow
 from tests.browser.conftest import PICTURES
 
-DAG = "example_tallyfy_restore_in_pipeline"
+DAG = "review"
 APPROVAL_DAG = "example_tallyfy_approval_gate"
 #: Run "Onboarding - Hooli" of the seed, which is archived.
 RUN = "c27460eb5b3c719bb613fb83cc4e5427"

@@ -60,7 +60,7 @@ def test_the_command_line_triggers_the_same(run_id):
 def test_airflow_knows_the_settings():
     names = re.findall(r"AIRFLOW__(\w+?)__(\w+)=", block("airflow standalone"))
     options = {name: section["options"] for name, section in conf.configuration_description.items()}
-    assert len(names) == 3
+    assert len(names) == 4
     assert [option for section, option in names if option.lower() not in options[section.lower()]] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine, Generator
 from typing import Any
 
@@ -54,6 +55,7 @@ def test_a_request_that_is_cancelled_at_any_moment_leaves_no_connection_behind(t
                 task = asyncio.create_task(CancelledAt(hook.execute(me), suspension).run())
                 outcomes += await asyncio.gather(task, return_exceptions=True)
             assert (await hook.execute(me))["email"] == tallyfy.user_email
+            gc.collect()  # anyio drops what a cancelled connect had connected already, in Python 3.13 inside a cycle
             assert await asyncio.to_thread(eventually, lambda: tallyfy.open_connections <= 1)
         return sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from airflow.providers.common.compat import sdk
 from airflow.providers.common.compat.sdk import DAG, AirflowOptionalProviderFeatureException
 
 from airflow_provider_tallyfy import retry_policy
@@ -132,11 +133,11 @@ def test_a_dag_that_uses_it_can_be_serialized():
 
 
 @since_3_3
+@pytest.mark.skipif(not hasattr(sdk, "ChainRetryPolicy"), reason="this common-compat has no chain of policies")
 def test_the_policy_is_an_airflow_retry_policy_and_can_be_chained():
-    from airflow.providers.common.compat.sdk import ChainRetryPolicy
     from airflow.sdk import ExceptionRetryPolicy
 
-    chain = ChainRetryPolicy([retry_policy.TallyfyRetryPolicy(), ExceptionRetryPolicy([])])
+    chain = sdk.ChainRetryPolicy([retry_policy.TallyfyRetryPolicy(), ExceptionRetryPolicy([])])
     assert chain.policies
 
 

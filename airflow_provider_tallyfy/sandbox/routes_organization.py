@@ -93,6 +93,14 @@ def list_tags(call: Call) -> Answer:
     return _listed(call, list(call.store.tags.values()))
 
 
+def create_tag(call: Call) -> Answer:
+    """``POST /tags``."""
+    title = call.json().get("title")
+    if not title:
+        raise invalid_field("title", "The title field is required.")
+    return Answer.data(call.store.add_tag(title), 201)
+
+
 def tag_run(call: Call) -> Answer:
     """``POST /checklists/tags``: an archived run is no subject. Re-tagging adds another association."""
     body = call.json()
@@ -176,5 +184,6 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("DELETE", "/checklists/tags/{association}", untag_run),
     ("GET", "/checklists/{template}", get_template),
     ("GET", "/tags", list_tags),
+    ("POST", "/tags", create_tag),
     ("GET", "/activity-feeds", activity_feed),
 ]

@@ -177,7 +177,7 @@ def test_the_activity_feed_has_one_element_arrays(api, tallyfy_sandbox):
 
 def test_tags_are_put_on_by_id_and_taken_off_by_association(api, tallyfy_sandbox):
     run_id = tallyfy_sandbox.add_run()["id"]
-    tag = tallyfy_sandbox.add_tag("vip")
+    tag = api("POST", "/tags", json={"title": "vip"}).json()["data"]
     body = {"subject_id": run_id, "subject_type": "Run", "tag_id": tag["id"], "tag_type": "public"}
     link = api("POST", "/checklists/tags", json=body).json()["data"]
     assert api.names(f"tag_ids={tag['id']}")

@@ -13,7 +13,7 @@ GROUP_3.3 := dev
 GROUP_3.3-distributed := distributed
 GROUP := $(or $(GROUP_$(AIRFLOW)),test)
 PYTEST := $(BIN)/python -m pytest
-# Tests wait for sockets much of their time; those that start a whole Airflow run one after the other.
+# Tests wait for sockets much of their time; those that start a whole Airflow run two at a time.
 PROCESSES ?= 3
 QUICK := -m "not system" tests/unit tests/examples tests/contract/provider tests/contract/triggers
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile
@@ -31,7 +31,7 @@ airflow: $(VENV)/.ready ## Start Airflow's UI and the sandbox's pages, until int
 	@$(BIN)/python -m demo --serve
 
 test: test-fast ## Run all tests
-	$(PYTEST) -m system
+	$(PYTEST) --numprocesses 2 --dist loadfile -m system
 
 test-fast: $(VENV)/.ready ## Run the tests that start no Airflow of their own
 	$(PYTEST) $(PARALLEL) -m "not system"

@@ -23,12 +23,12 @@ def run_dag(dag: Any, **params: Any) -> Any:
     if AIRFLOW_V_3_0_PLUS:
         _share_task_api()
     # Airflow writes the params into the DAG, which stays in this process, and its next run would begin with them.
-    declared = [(each.params, deepcopy(each.params)) for each in (dag, *dag.tasks)]
+    declared = [(each, deepcopy(each.params)) for each in (dag, *dag.tasks)]
     try:
         return dag.test(run_conf=params)
     finally:
-        for kept, before in declared:
-            kept.update(before)
+        for each, before in declared:
+            each.params = before
 
 
 @cache

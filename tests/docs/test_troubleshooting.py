@@ -130,7 +130,7 @@ MISTAKES: dict[str, dict[str, Act]] = {
         "an unknown id of a template": lambda m: m.launch(template_id="e" * 32),
     },
     "run_ids has ...": {
-        "ids that are none": lambda m: m.archive_many(RUN_ID, None, "a b"),
+        "ids that are invalid": lambda m: m.archive_many(RUN_ID, None, "a b"),
     },
     "... names none of the ...": {
         "an unknown template": lambda m: m.launch(template_id="Onbording"),
